@@ -1,0 +1,152 @@
+//! The error codes that cross the C ABI, the Zig error set that stands for them inside the core,
+//! and the detail (errno, text) of a thread's last failure. No other file numbers an error.
+
+const std = @import("std");
+
+/// The codes, as C and TypeScript see them. A failed call returns the code negated.
+pub const Code = enum(i32) {
+    POOL_EXISTS = 1,
+    POOL_NOT_FOUND = 2,
+    POOL_FULL = 3,
+    POOL_FLUSHING = 4,
+    POOL_CLOSED = 5,
+    POOL_CORRUPT = 6,
+    POOL_BUSY = 7,
+    VERSION_MISMATCH = 8,
+    OPTIONS_MISMATCH = 9,
+    PERMISSION_DENIED = 10,
+    TOO_MANY_PARTICIPANTS = 11,
+    BUFFER_NOT_FOUND = 12,
+    BUFFER_IN_USE = 13,
+    STALE_HANDLE = 14,
+    NO_REFERENCE = 15,
+    TOO_MANY_REFERENCES = 16,
+    TOO_LARGE = 17,
+    OUT_OF_MEMORY = 18,
+    CHANNEL_FULL = 19,
+    CHANNEL_CLOSED = 20,
+    READ_ONLY = 21,
+    RELEASED = 22,
+    TIMEOUT = 23,
+    INVALID_ARGUMENT = 24,
+    UNSUPPORTED_PLATFORM = 25,
+    SYSTEM = 26,
+    /// Internal: a slice of a wait ended and the caller goes on with it. Users never see it.
+    PENDING = 100,
+};
+
+pub const Error = error{
+    PoolExists,
+    PoolNotFound,
+    PoolFull,
+    PoolFlushing,
+    PoolClosed,
+    PoolCorrupt,
+    PoolBusy,
+    VersionMismatch,
+    OptionsMismatch,
+    PermissionDenied,
+    TooManyParticipants,
+    BufferNotFound,
+    BufferInUse,
+    StaleHandle,
+    NoReference,
+    TooManyReferences,
+    TooLarge,
+    OutOfMemory,
+    Timeout,
+    InvalidArgument,
+    UnsupportedPlatform,
+    System,
+    Pending,
+};
+
+pub fn codeOf(err: Error) Code {
+    return switch (err) {
+        error.PoolExists => .POOL_EXISTS,
+        error.PoolNotFound => .POOL_NOT_FOUND,
+        error.PoolFull => .POOL_FULL,
+        error.PoolFlushing => .POOL_FLUSHING,
+        error.PoolClosed => .POOL_CLOSED,
+        error.PoolCorrupt => .POOL_CORRUPT,
+        error.PoolBusy => .POOL_BUSY,
+        error.VersionMismatch => .VERSION_MISMATCH,
+        error.OptionsMismatch => .OPTIONS_MISMATCH,
+        error.PermissionDenied => .PERMISSION_DENIED,
+        error.TooManyParticipants => .TOO_MANY_PARTICIPANTS,
+        error.BufferNotFound => .BUFFER_NOT_FOUND,
+        error.BufferInUse => .BUFFER_IN_USE,
+        error.StaleHandle => .STALE_HANDLE,
+        error.NoReference => .NO_REFERENCE,
+        error.TooManyReferences => .TOO_MANY_REFERENCES,
+        error.TooLarge => .TOO_LARGE,
+        error.OutOfMemory => .OUT_OF_MEMORY,
+        error.Timeout => .TIMEOUT,
+        error.InvalidArgument => .INVALID_ARGUMENT,
+        error.UnsupportedPlatform => .UNSUPPORTED_PLATFORM,
+        error.System => .SYSTEM,
+        error.Pending => .PENDING,
+    };
+}
+
+/// A failed call's return value: the code negated.
+pub fn negative(err: Error) i32 {
+    return -@intFromEnum(codeOf(err));
+}
+
+const Detail = struct {
+    code: i32 = 0,
+    errno: i32 = 0,
+    length: u32 = 0,
+    text: [512]u8 = undefined,
+};
+
+threadlocal var last: Detail = .{};
+
+/// Forgets the last failure, so that a detail never outlives the call that it belongs to.
+pub fn clear() void {
+    last.code = 0;
+    last.errno = 0;
+    last.length = 0;
+}
+
+/// Records what was found and returns the error, so that a check reads `return errors.fail(...)`.
+/// `errno` is 0 where no system call failed.
+pub fn fail(err: Error, errno: i32, comptime format: []const u8, arguments: anytype) Error {
+    last.code = @intFromEnum(codeOf(err));
+    last.errno = errno;
+    const text = std.fmt.bufPrint(&last.text, format, arguments) catch last.text[0..0];
+    last.length = @intCast(text.len);
+    return err;
+}
+
+/// Records the code of an error that carried no detail of its own.
+pub fn note(err: Error) void {
+    const code = @intFromEnum(codeOf(err));
+    if (last.code != code) {
+        clear();
+        last.code = code;
+    }
+}
+
+pub fn lastCode() i32 {
+    return last.code;
+}
+
+pub fn lastErrno() i32 {
+    return last.errno;
+}
+
+pub fn lastText() []const u8 {
+    return last.text[0..last.length];
+}
+
+test "every error has its own code and survives the detail" {
+    const err = fail(error.VersionMismatch, 0, "format {d}, expected {d}", .{ 7, 2 });
+    try std.testing.expectEqual(Error.VersionMismatch, err);
+    try std.testing.expectEqualStrings("format 7, expected 2", lastText());
+    note(error.VersionMismatch);
+    try std.testing.expectEqualStrings("format 7, expected 2", lastText());
+    note(error.PoolFull);
+    try std.testing.expectEqual(@as(usize, 0), lastText().len);
+}

@@ -1,0 +1,63 @@
+//! The free list: a LIFO of slot indexes behind one tagged head, changed by CAS alone (a Treiber
+//! stack). Callers stand in their bracket. What a slot's word says is not decided here.
+
+const atomic = @import("atomic.zig");
+const participant_file = @import("participant.zig");
+const words = @import("words.zig");
+
+const Head = words.Head;
+const View = participant_file.View;
+
+pub const Pop = union(enum) {
+    slot: u32,
+    empty,
+    /// A recovery is under way.
+    frozen,
+    corrupt,
+};
+
+pub inline fn pop(view: *const View) Pop {
+    const head_ptr = &view.header.hot.free_head;
+    while (true) {
+        // SYNC: acquire, pairs with the push that published this slot's `next_free`.
+        const head = Head.load(head_ptr, .acquire);
+        if (head.frozen) return .frozen;
+        if (head.index == words.index_nil) return .empty;
+        if (head.index >= view.geometry.capacity) return .corrupt;
+        const next = atomic.load(u32, &view.slots[head.index].next_free, .monotonic);
+        if (next != words.index_nil and next >= view.geometry.capacity) {
+            // Somebody may have popped the slot meanwhile; then it was not ours to read.
+            const again = Head.load(head_ptr, .acquire);
+            if (@as(u64, @bitCast(again)) == @as(u64, @bitCast(head))) return .corrupt;
+            continue;
+        }
+        // SYNC: orders `busy` before it (`Participant.enter`), the slot's word after it.
+        if (Head.cas(head_ptr, head, head.successor(@intCast(next)), .acq_rel)) {
+            return .{ .slot = head.index };
+        }
+    }
+}
+
+/// Never refused: a frozen head stays frozen, and the slot is on the list. A push that gave up
+/// would leave a FREE slot that nobody finds.
+pub inline fn push(view: *const View, index: u32) bool {
+    const head_ptr = &view.header.hot.free_head;
+    while (true) {
+        const head = Head.load(head_ptr, .monotonic);
+        if (atomic.canary == .push_gives_up_when_frozen and head.frozen) return false;
+        atomic.store(u32, &view.slots[index].next_free, head.index, .monotonic);
+        // SYNC: release for `next_free` (pairs with the load in `pop`), sequential before the load
+        // of `waiters` in `waiting.wakeOne` (pairs with `waiting.begin`).
+        const order: atomic.Order = switch (atomic.canary) {
+            .push_relaxed => .monotonic,
+            .push_not_sequential => .acq_rel,
+            else => .seq_cst,
+        };
+        if (Head.cas(head_ptr, head, head.successor(@intCast(index)), order)) return true;
+    }
+}
+
+/// True when a pop would find nothing.
+pub fn isEmpty(view: *const View) bool {
+    return Head.load(&view.header.hot.free_head, .acquire).index == words.index_nil;
+}

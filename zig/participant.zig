@@ -1,0 +1,155 @@
+//! A participant as its own thread sees it: where the pool's sections lie in this process, its row,
+//! its holds, and the bracket that every operation stands in. What other participants may do to a
+//! row when its owner is dead is in `recovery.zig`.
+
+const std = @import("std");
+const atomic = @import("atomic.zig");
+const geometry_file = @import("geometry.zig");
+const layout = @import("layout.zig");
+const system = @import("system.zig");
+const words = @import("words.zig");
+
+const Head = words.Head;
+
+/// A process's view of a pool: pointers and checked numbers, so that nothing that is read from
+/// shared memory later is ever used as an offset or a bound.
+pub const View = struct {
+    base: [*]align(4096) u8,
+    geometry: geometry_file.Geometry,
+    header: *layout.Header,
+    rows: [*]layout.ParticipantRow,
+    slots: [*]layout.Slot,
+    lease_timeout_ns: u64,
+    max_committed: u64,
+    zero_on_release: bool,
+    fd: c_int,
+    /// Per slot, the bytes that this process has mapped already: process-local.
+    populated: [*]u32,
+
+    pub fn init(
+        base: [*]align(4096) u8,
+        geometry: geometry_file.Geometry,
+        identity: layout.Identity,
+        fd: c_int,
+        populated: [*]u32,
+    ) View {
+        const data_bytes = @as(u64, geometry.capacity) * geometry.stride;
+        return .{
+            .base = base,
+            .geometry = geometry,
+            .header = @ptrCast(@alignCast(base)),
+            .rows = @ptrCast(@alignCast(base + geometry.participants_offset)),
+            .slots = @ptrCast(@alignCast(base + geometry.slots_offset)),
+            .lease_timeout_ns = @as(u64, identity.lease_timeout_ms) * std.time.ns_per_ms,
+            .max_committed = if (identity.max_committed == 0) data_bytes else identity.max_committed,
+            .zero_on_release = identity.zero_on_release != 0,
+            .fd = fd,
+            .populated = populated,
+        };
+    }
+
+    pub fn holdRow(view: *const View, participant: u32) [*]u16 {
+        return @ptrCast(@alignCast(view.base + view.geometry.holdRowOffset(participant)));
+    }
+
+    pub fn data(view: *const View, index: u32, size: u32) []u8 {
+        return (view.base + view.geometry.dataOffset(index))[0..size];
+    }
+
+    /// How many rows may ever have been joined. A value out of bounds is damage, and means all.
+    pub fn rowsUsed(view: *const View) u32 {
+        const used = atomic.load(u32, &view.header.hot.rows_used, .acquire);
+        return @min(used, view.geometry.participant_count);
+    }
+};
+
+/// Attention: reasons to leave the fast path before an operation begins.
+pub const attention_forked: u32 = 1;
+pub const attention_owed: u32 = 2;
+
+pub const Participant = struct {
+    view: View,
+    index: u32,
+    row: *layout.ParticipantRow,
+    holds: [*]u16,
+    attention: u32 = 0,
+    /// How many waits of this thread are under way, blocking or not.
+    waits: u32 = 0,
+    /// Holds that could not be given back because the pool stood still for too long, per slot.
+    owed: [*]u16,
+    owed_count: u32 = 0,
+    owes_unwait: bool = false,
+    /// Wakes in a row that woke nobody: a killed waiter left the count too high.
+    barren_wakes: u32 = 0,
+
+    /// Between `enter` and `leave` there is no system call, no wait and no call back into
+    /// JavaScript. SYNC: the next CAS on a freezable word orders the store; pairs with the loads in
+    /// `recovery.waitUntilQuiet`.
+    pub inline fn enter(participant: *Participant) void {
+        const busy = atomic.load(u64, &participant.row.busy, .monotonic);
+        atomic.store(u64, &participant.row.busy, (busy +% 1) | 1, .monotonic);
+    }
+
+    /// A bracket in which no CAS on a freezable word follows: the store itself is ordered before
+    /// the load of the head. SYNC: pairs with the freeze of the head in `recovery.stop`.
+    pub fn enterSequential(participant: *Participant) void {
+        const busy = atomic.load(u64, &participant.row.busy, .monotonic);
+        if (atomic.canary == .bracket_not_sequential) {
+            atomic.store(u64, &participant.row.busy, (busy +% 1) | 1, .monotonic);
+        } else {
+            atomic.store(u64, &participant.row.busy, (busy +% 1) | 1, .seq_cst);
+        }
+    }
+
+    /// SYNC: the release makes the row's change visible to whoever reads the even value in
+    /// `recovery.waitUntilQuiet`.
+    pub inline fn leave(participant: *Participant) void {
+        const busy = atomic.load(u64, &participant.row.busy, .monotonic);
+        atomic.store(u64, &participant.row.busy, (busy +% 1) & ~@as(u64, 1), .release);
+    }
+
+    pub inline fn addHold(participant: *Participant, index: u32) void {
+        const held = atomic.load(u16, &participant.holds[index], .monotonic);
+        atomic.store(u16, &participant.holds[index], held +| 1, .monotonic);
+    }
+
+    pub inline fn dropHold(participant: *Participant, index: u32) void {
+        const held = atomic.load(u16, &participant.holds[index], .monotonic);
+        atomic.store(u16, &participant.holds[index], held -| 1, .monotonic);
+    }
+
+    pub inline fn count(participant: *Participant, comptime counter: []const u8) void {
+        const ptr = &@field(participant.row.counters, counter);
+        @atomicStore(u64, ptr, @atomicLoad(u64, ptr, .monotonic) +% 1, .monotonic);
+    }
+
+    /// All holds of this thread in the pool.
+    pub fn holdsTotal(participant: *const Participant) u64 {
+        return sumHolds(&participant.view, participant.index);
+    }
+};
+
+pub fn sumHolds(view: *const View, participant: u32) u64 {
+    var sum: u64 = 0;
+    for (view.holdRow(participant)[0..view.geometry.capacity]) |*held| {
+        sum += @atomicLoad(u16, held, .monotonic);
+    }
+    return sum;
+}
+
+/// One load: the kernel marked the row's mutex when its owner died, or its owner said so itself.
+pub inline fn isDead(row: *const layout.ParticipantRow) bool {
+    if (row.mutex.ownerDied()) return true;
+    return atomic.load(u32, &row.abandoned, .acquire) != 0 and !row.mutex.isLocked();
+}
+
+pub inline fn isLive(row: *const layout.ParticipantRow) bool {
+    return row.mutex.isLocked() and !row.mutex.ownerDied();
+}
+
+pub fn anybodyDead(view: *const View) bool {
+    for (view.rows[0..view.rowsUsed()]) |*row| {
+        if (isDead(row)) return true;
+    }
+    return false;
+}

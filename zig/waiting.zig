@@ -1,0 +1,112 @@
+//! Backpressure: who finds the pool empty waits here on a futex until somebody releases, and who
+//! released wakes one of those who wait. `waiters` is the number of rows whose `waiting` bit is
+//! set; both change in one bracket, after an unfrozen head was read, so that recovery may rewrite
+//! them while nobody is busy.
+
+const std = @import("std");
+const atomic = @import("atomic.zig");
+const errors = @import("errors.zig");
+const participant_file = @import("participant.zig");
+const recovery = @import("recovery.zig");
+const system = @import("system.zig");
+const thaw = @import("thaw.zig");
+const words = @import("words.zig");
+
+const Error = errors.Error;
+const Head = words.Head;
+const Participant = participant_file.Participant;
+const Patience = thaw.Patience;
+
+/// At each slice's end a waiter looks for the dead.
+pub const slice_ns: u64 = 50 * std.time.ns_per_ms;
+const barren_wakes_max = 8;
+const pool_bit: u64 = 1;
+
+/// Makes this row one of those who wait. Nested waits of one thread count once.
+pub fn begin(participant: *Participant, patience: *Patience) Error!void {
+    if (participant.waits == 0) {
+        if (participant.owes_unwait) {
+            participant.owes_unwait = false;
+        } else try mark(participant, .wait, patience);
+        participant.count("waits");
+    }
+    participant.waits += 1;
+}
+
+/// The end of a wait. Never fails: past its patience the change is owed, and until it is paid the
+/// only harm is a wake more than needed.
+pub fn end(participant: *Participant, patience: *Patience) void {
+    if (!participant.owes_unwait) {
+        participant.waits -= 1;
+        if (participant.waits > 0) return;
+    }
+    mark(participant, .stop, patience) catch {
+        participant.owes_unwait = true;
+        participant.attention |= participant_file.attention_owed;
+        return;
+    };
+    participant.owes_unwait = false;
+}
+
+fn mark(participant: *Participant, change: enum { wait, stop }, patience: *Patience) Error!void {
+    const hot = &participant.view.header.hot;
+    const bits = &participant.row.waiting[0];
+    while (true) {
+        if (atomic.canary != .waiting_outside_bracket) participant.enterSequential();
+        // SYNC: this load and the store of `busy` before it are sequential; pairs with the freeze
+        // of the head and the loads of `busy` in `recovery.stop`.
+        const frozen = Head.load(&hot.free_head, .seq_cst).frozen;
+        if (frozen and atomic.canary != .waiting_outside_bracket) {
+            participant.leave();
+            try thaw.wait(participant, patience);
+            continue;
+        }
+        const now = atomic.load(u64, bits, .monotonic);
+        if (change == .wait) {
+            atomic.store(u64, bits, now | pool_bit, .monotonic);
+            // SYNC: sequential before the waiter's next try; pairs with the push in `free_list`
+            // and the load of `waiters` in `wakeOne`.
+            _ = atomic.fetchAdd(u32, &hot.waiters, 1);
+        } else {
+            _ = atomic.fetchSub(u32, &hot.waiters, 1);
+            atomic.store(u64, bits, now & ~pool_bit, .monotonic);
+        }
+        if (atomic.canary != .waiting_outside_bracket) participant.leave();
+        return;
+    }
+}
+
+/// After a push and outside the bracket. SYNC: the load is sequential after the push's CAS; pairs
+/// with `mark`, where the count is raised before the waiter tries again.
+pub inline fn wakeOne(participant: *Participant) void {
+    if (atomic.load(u32, &participant.view.header.hot.waiters, .seq_cst) == 0) return;
+    wakeWaiter(participant);
+}
+
+fn wakeWaiter(participant: *Participant) void {
+    @branchHint(.cold);
+    const hot = &participant.view.header.hot;
+    _ = atomic.fetchAdd(u32, &hot.wake_seq, 1);
+    if (system.futex.wake(&hot.wake_seq, 1) > 0) {
+        participant.barren_wakes = 0;
+        return;
+    }
+    // A waiter between its look and its sleep needs no wake: `wake_seq` has changed. But a killed
+    // one leaves the count too high until somebody recovers.
+    participant.barren_wakes += 1;
+    if (participant.barren_wakes < barren_wakes_max) return;
+    participant.barren_wakes = 0;
+    if (participant_file.anybodyDead(&participant.view)) _ = recovery.run(&participant.view, .{});
+}
+
+/// Everybody who waits looks again: after a flush, and at a recovery's end.
+pub fn wakeAll(view: *const participant_file.View) void {
+    const hot = &view.header.hot;
+    _ = atomic.fetchAdd(u32, &hot.wake_seq, 1);
+    _ = system.futex.wake(&hot.wake_seq, std.math.maxInt(i32));
+}
+
+/// Hands a wake that may have been meant for this thread to the next who waits.
+pub fn passOn(participant: *Participant) void {
+    if (!@import("free_list.zig").isEmpty(&participant.view)) wakeOne(participant);
+}
