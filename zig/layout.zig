@@ -82,7 +82,9 @@ pub const Repair = extern struct {
 
 pub const Header = extern struct {
     identity: Identity align(section_alignment),
-    identity_padding: [256 - @sizeOf(Identity)]u8,
+    /// The counters of participants whose rows were taken again.
+    retired: Counters,
+    identity_padding: [256 - @sizeOf(Identity) - @sizeOf(Counters)]u8,
     hot: Hot align(section_alignment),
     repair: Repair align(section_alignment),
 };

@@ -1,0 +1,284 @@
+//! A mutex in shared memory whose owner's death everybody can see: a process-shared, robust pthread
+//! mutex of the libc that this library was built for. Its bytes are that libc's own, which is why
+//! two libcs cannot share a pool. No call here ever blocks. What a dead owner leaves behind, and
+//! when a mutex may be taken at all, is the core's.
+//!
+//! macOS has no robust mutexes. There the mutex is a word with the owner's process id, and death is
+//! that no such process exists: a thread that ends while its process lives is not seen, and neither
+//! is a dead one whose process id was given out again. That half is compiled and linked by the
+//! build, and was never run.
+
+const std = @import("std");
+const builtin = @import("builtin");
+
+const is_darwin = builtin.os.tag.isDarwin();
+const is_musl = builtin.target.isMuslLibC();
+
+/// Whose bytes the mutexes are; part of a pool's layout. 1 glibc, 2 musl, 3 macOS.
+pub const libc_kind: u32 = if (is_darwin) 3 else if (is_musl) 2 else 1;
+
+pub const TryLock = enum {
+    acquired,
+    /// Its owner died. It is this thread's now, and ordinary again.
+    acquired_from_dead,
+    /// Somebody else has it, or this thread itself, or its bytes are damaged.
+    busy,
+};
+
+/// Whether the kernel marks the mutexes of the dead. qemu-user does not, nor do some sandboxes;
+/// a participant could die there unseen, so that a pool must not be opened.
+pub fn supported() bool {
+    if (is_darwin) return true;
+    const linux = std.os.linux;
+    var head: usize = 0;
+    var length: usize = 0;
+    const result = linux.syscall3(
+        .get_robust_list,
+        0, // this thread
+        @intFromPtr(&head),
+        @intFromPtr(&length),
+    );
+    return linux.errno(result) == .SUCCESS;
+}
+
+pub const RobustMutex = extern struct {
+    /// Room for any libc's mutex; how much of it is used, and for what, only libc knows.
+    storage: [64]u8 align(8),
+
+    comptime {
+        std.debug.assert(@sizeOf(RobustMutex) == 64);
+        std.debug.assert(@alignOf(RobustMutex) == 8);
+        std.debug.assert(@sizeOf(std.c.pthread_mutex_t) <= 64);
+        std.debug.assert(@alignOf(std.c.pthread_mutex_t) <= 8);
+    }
+
+    /// Makes it unlocked and owned by nobody, whatever it was. Only for one that no live thread
+    /// has locked: libc keeps a list of a thread's robust mutexes through their bytes.
+    pub fn initialise(mutex: *RobustMutex) void {
+        // libc fills a local one, and its words are then stored here one by one. So whoever looks
+        // at the mutex meanwhile sees whole words, and ThreadSanitizer sees atomic stores, where
+        // libc's own initialisation would be a race with `ownerDied`. A fresh mutex has no pointer
+        // to itself in either libc, so that a copy of its bytes is as good.
+        var template: [8]u64 = @splat(0);
+        if (!is_darwin) initialiseInLibc(@ptrCast(&template));
+        const words: *[8]u64 = @ptrCast(&mutex.storage);
+        for (words, template) |*word, value| @atomicStore(u64, word, value, .release);
+    }
+
+    /// Takes it if nobody has it or its owner is dead. It never waits: the kernel marks a mutex by
+    /// the thread id that it finds in it, and a process killed while it was *blocked* on one would
+    /// have it mark a live owner with the same id in another PID namespace.
+    pub fn tryLock(mutex: *RobustMutex) TryLock {
+        if (is_darwin) return mutex.darwinTryLock();
+        switch (pthread_mutex_trylock(mutex)) {
+            0 => return .acquired,
+            owner_dead => {
+                // At once: until then musl leaves the mark on a mutex that has a live owner again.
+                _ = pthread_mutex_consistent(mutex);
+                return .acquired_from_dead;
+            },
+            else => return .busy,
+        }
+    }
+
+    /// Gives it back. Of one that this thread does not have, nothing happens.
+    pub fn unlock(mutex: *RobustMutex) void {
+        if (is_darwin) return mutex.darwinUnlock();
+        _ = pthread_mutex_unlock(mutex);
+    }
+
+    /// Whether its owner died and nobody took it since: one load, no system call on Linux.
+    pub fn ownerDied(mutex: *const RobustMutex) bool {
+        const word = mutex.load();
+        if (is_darwin) return word != 0 and !darwinIsAlive(word);
+        // The kernel leaves the mark with no owner beside it. Mark *and* owner is musl's, between
+        // a lock that found a dead owner and the `pthread_mutex_consistent` after it.
+        return word & mark_owner_died != 0 and word & mask_owner == 0;
+    }
+
+    /// Whether it has an owner, alive or dead.
+    pub fn isLocked(mutex: *const RobustMutex) bool {
+        return mutex.load() != 0;
+    }
+
+    fn load(mutex: *const RobustMutex) u32 {
+        // SYNC: pairs with the kernel's mark at the owner's death, and with libc's unlock: what the
+        // owner wrote before is seen by whoever sees the word.
+        return @atomicLoad(u32, mutex.futexWord(), .acquire);
+    }
+
+    fn futexWord(mutex: *const RobustMutex) *const u32 {
+        const offset = comptime if (is_musl) 4 else 0;
+        return @ptrCast(@alignCast(&mutex.storage[offset]));
+    }
+
+    fn darwinTryLock(mutex: *RobustMutex) TryLock {
+        const word: *u32 = @constCast(mutex.futexWord());
+        const self: u32 = @intCast(std.c.getpid());
+        // SYNC: pairs with the release in `darwinUnlock`.
+        const found = @cmpxchgStrong(u32, word, 0, self, .acquire, .acquire) orelse
+            return .acquired;
+        if (darwinIsAlive(found)) return .busy;
+        // SYNC: of two that saw the same dead owner, one gets it.
+        return if (@cmpxchgStrong(u32, word, found, self, .acquire, .monotonic) == null)
+            .acquired_from_dead
+        else
+            .busy;
+    }
+
+    fn darwinUnlock(mutex: *RobustMutex) void {
+        const word: *u32 = @constCast(mutex.futexWord());
+        const self: u32 = @intCast(std.c.getpid());
+        // SYNC: pairs with the acquire in `darwinTryLock`.
+        _ = @cmpxchgStrong(u32, word, self, 0, .release, .monotonic);
+    }
+};
+
+fn darwinIsAlive(pid: u32) bool {
+    // Rubbish in the word must not turn into a signal to a process group; signal 0 sends nothing.
+    const target = std.math.cast(std.c.pid_t, pid) orelse return false;
+    if (std.c.kill(target, @enumFromInt(0)) == 0) return true;
+    return std.c.errno(@as(c_int, -1)) != .SRCH;
+}
+
+fn initialiseInLibc(mutex: *RobustMutex) void {
+    var attributes: MutexAttributes align(8) = @splat(0);
+    // None of these can fail with these values where `supported` said yes.
+    _ = pthread_mutexattr_init(&attributes);
+    _ = pthread_mutexattr_settype(&attributes, type_normal);
+    _ = pthread_mutexattr_setpshared(&attributes, process_shared);
+    _ = pthread_mutexattr_setrobust(&attributes, robust);
+    _ = pthread_mutex_init(mutex, &attributes);
+    _ = pthread_mutexattr_destroy(&attributes);
+}
+
+// What <pthread.h> and <linux/futex.h> say. Both libcs agree on the values.
+const MutexAttributes = [16]u8; // 4 bytes on x86_64, 8 on aarch64; more does no harm
+const type_normal: c_int = 0;
+const process_shared: c_int = 1;
+const robust: c_int = 1;
+const owner_dead: c_int = @intFromEnum(std.os.linux.E.OWNERDEAD);
+const mark_owner_died: u32 = 0x4000_0000;
+const mask_owner: u32 = 0x3fff_ffff;
+
+extern "c" fn pthread_mutexattr_init(attributes: *align(8) MutexAttributes) c_int;
+extern "c" fn pthread_mutexattr_settype(attributes: *align(8) MutexAttributes, kind: c_int) c_int;
+extern "c" fn pthread_mutexattr_setpshared(attributes: *align(8) MutexAttributes, on: c_int) c_int;
+extern "c" fn pthread_mutexattr_setrobust(attributes: *align(8) MutexAttributes, on: c_int) c_int;
+extern "c" fn pthread_mutexattr_destroy(attributes: *align(8) MutexAttributes) c_int;
+extern "c" fn pthread_mutex_init(mutex: *RobustMutex, attributes: *align(8) MutexAttributes) c_int;
+extern "c" fn pthread_mutex_trylock(mutex: *RobustMutex) c_int;
+extern "c" fn pthread_mutex_consistent(mutex: *RobustMutex) c_int;
+extern "c" fn pthread_mutex_unlock(mutex: *RobustMutex) c_int;
+
+const testing = std.testing;
+const testing_os = @import("testing_os.zig");
+
+test "a mutex is taken once, also by the same thread, and given back" {
+    try testing.expect(supported());
+    var mutex: RobustMutex = undefined;
+    mutex.initialise();
+    try testing.expect(!mutex.isLocked());
+    try testing.expectEqual(TryLock.acquired, mutex.tryLock());
+    try testing.expect(mutex.isLocked());
+    try testing.expect(!mutex.ownerDied());
+    try testing.expectEqual(TryLock.busy, mutex.tryLock());
+    mutex.unlock();
+    try testing.expect(!mutex.isLocked());
+    try testing.expectEqual(TryLock.acquired, mutex.tryLock());
+    mutex.unlock();
+}
+
+test "another thread cannot unlock it" {
+    if (is_darwin) return error.SkipZigTest;
+    var mutex: RobustMutex = undefined;
+    mutex.initialise();
+    try testing.expectEqual(TryLock.acquired, mutex.tryLock());
+    const thread = try std.Thread.spawn(.{}, RobustMutex.unlock, .{&mutex});
+    thread.join();
+    try testing.expect(mutex.isLocked());
+    mutex.unlock();
+}
+
+test "a thread that ends with it marks it, and the next owner makes it ordinary" {
+    if (is_darwin) return error.SkipZigTest;
+    var mutex: RobustMutex = undefined;
+    mutex.initialise();
+    const thread = try std.Thread.spawn(.{}, struct {
+        fn run(held: *RobustMutex) void {
+            std.debug.assert(held.tryLock() == .acquired);
+        }
+    }.run, .{&mutex});
+    thread.join();
+    // Joining waits for the same kernel code that walks the list of the dead thread's mutexes,
+    // which comes before it.
+    try testing.expect(mutex.ownerDied());
+    try testing.expect(mutex.isLocked());
+    try testing.expectEqual(TryLock.acquired_from_dead, mutex.tryLock());
+    try testing.expect(!mutex.ownerDied());
+    try testing.expect(mutex.isLocked());
+    mutex.unlock();
+    try testing.expect(!mutex.isLocked());
+    try testing.expectEqual(TryLock.acquired, mutex.tryLock());
+    mutex.unlock();
+}
+
+test "initialising takes the mark away" {
+    if (is_darwin) return error.SkipZigTest;
+    var mutex: RobustMutex = undefined;
+    mutex.initialise();
+    const thread = try std.Thread.spawn(.{}, struct {
+        fn run(held: *RobustMutex) void {
+            _ = held.tryLock();
+        }
+    }.run, .{&mutex});
+    thread.join();
+    mutex.initialise();
+    try testing.expect(!mutex.ownerDied());
+    try testing.expect(!mutex.isLocked());
+    try testing.expectEqual(TryLock.acquired, mutex.tryLock());
+    mutex.unlock();
+}
+
+test "a process killed with it marks it for every other mapping" {
+    if (is_darwin) return error.SkipZigTest;
+    const memory = @import("memory.zig");
+    const fd = try testing_os.sharedFile(4096);
+    defer _ = std.c.close(fd);
+    const mine = try memory.map(fd, 4096, true);
+    defer memory.unmap(mine, 4096);
+    const mutex: *RobustMutex = @ptrCast(mine);
+    mutex.initialise();
+    const child = testing_os.fork();
+    if (child == 0) {
+        // A mapping of its own, as another program would have.
+        const theirs = memory.map(fd, 4096, true) catch std.c._exit(1);
+        const held: *RobustMutex = @ptrCast(theirs);
+        if (held.tryLock() != .acquired) std.c._exit(2);
+        while (true) testing_os.sleepMs(1000);
+    }
+    while (!mutex.isLocked()) testing_os.sleepMs(1);
+    try testing.expect(!mutex.ownerDied());
+    try testing.expectEqual(TryLock.busy, mutex.tryLock());
+    _ = std.c.kill(child, .KILL);
+    try testing.expectEqual(@as(?u8, null), testing_os.exitCode(child));
+    try testing.expect(mutex.ownerDied());
+    try testing.expectEqual(TryLock.acquired_from_dead, mutex.tryLock());
+    mutex.unlock();
+    try testing.expect(!mutex.isLocked());
+}
+
+test "the successor of a dead owner can die too" {
+    if (is_darwin) return error.SkipZigTest;
+    var mutex: RobustMutex = undefined;
+    mutex.initialise();
+    for (0..3) |round| {
+        const thread = try std.Thread.spawn(.{}, struct {
+            fn run(held: *RobustMutex, expected: TryLock) void {
+                std.debug.assert(held.tryLock() == expected);
+            }
+        }.run, .{ &mutex, if (round == 0) TryLock.acquired else .acquired_from_dead });
+        thread.join();
+        try testing.expect(mutex.ownerDied());
+    }
+}
