@@ -144,7 +144,7 @@ fn option(options: *const Options, comptime which: Option) ?f64 {
 
 fn whole(comptime T: type, options: *const Options, comptime which: Option, default: T) T {
     const value = option(options, which) orelse return default;
-    return if (value > std.math.maxInt(T)) std.math.maxInt(T) else @intFromFloat(value);
+    return if (value >= 1 << @bitSizeOf(T)) std.math.maxInt(T) else @intFromFloat(value);
 }
 
 fn createNew(

