@@ -13,7 +13,7 @@ comptime {
     );
 }
 
-const Hook = enum { none, explore, crash };
+const Hook = enum { none, crash };
 
 const Target = struct { name: []const u8, triple: []const u8, file: []const u8 };
 
@@ -23,8 +23,8 @@ const targets = [_]Target{
     .{ .name = "linux-arm64-glibc", .triple = "aarch64-linux-gnu.2.17", .file = "libxmem.so" },
     .{ .name = "linux-x64-musl", .triple = "x86_64-linux-musl", .file = "libxmem.so" },
     .{ .name = "linux-arm64-musl", .triple = "aarch64-linux-musl", .file = "libxmem.so" },
-    .{ .name = "darwin-x64", .triple = "x86_64-macos.11", .file = "libxmem.dylib" },
-    .{ .name = "darwin-arm64", .triple = "aarch64-macos.11", .file = "libxmem.dylib" },
+    .{ .name = "darwin-x64", .triple = "x86_64-macos.11.0", .file = "libxmem.dylib" },
+    .{ .name = "darwin-arm64", .triple = "aarch64-macos.11.0", .file = "libxmem.dylib" },
 };
 
 pub fn build(b: *std.Build) void {
@@ -86,13 +86,11 @@ fn hostQuery() std.Target.Query {
 }
 
 fn runsOnMusl() bool {
-    inline for (.{ "x86_64", "aarch64" }) |arch| {
-        if (std.mem.eql(u8, arch, @tagName(builtin.cpu.arch))) {
-            return std.c.access("/lib/ld-musl-" ++ arch ++ ".so.1", 0) == 0 and
-                std.c.access("/lib64/ld-linux-x86-64.so.2", 0) != 0;
-        }
-    }
-    return false;
+    const arch = @tagName(builtin.cpu.arch);
+    return builtin.os.tag == .linux and
+        std.os.linux.access("/lib/ld-musl-" ++ arch ++ ".so.1", 0) == 0 and
+        std.os.linux.access("/lib64/ld-linux-x86-64.so.2", 0) != 0 and
+        std.os.linux.access("/lib/ld-linux-aarch64.so.1", 0) != 0;
 }
 
 fn module(

@@ -229,9 +229,9 @@ pub const layout_hash: u64 = blk: {
     @setEvalBranchQuota(200_000);
     var digest: u64 = 0xcbf2_9ce4_8422_2325;
     for (.{
-        Identity, Hot,         Repair, Header,     Counters,
-        ParticipantRow, Dimension, Description, Slot,
-        ChannelEnd, Channel, Subscriber, ChannelBlock,
+        Identity,       Hot,        Repair,       Header, Counters,
+        ParticipantRow, Dimension,  Description,  Slot,   ChannelEnd,
+        Channel,        Subscriber, ChannelBlock,
     }) |Struct| {
         for (std.meta.fields(Struct)) |field| {
             for (field.name) |byte| digest = (digest ^ byte) *% 0x100_0000_01b3;

@@ -666,6 +666,7 @@ fn leave(participant: *Participant, pool: ?*Pool) void {
 /// The thread ends without having closed, as a terminated Worker's does: its rows are dead by
 /// agreement, so that the kernel's mark, and with it the mapping, need not be waited for.
 fn abandonThread() void {
+    waiter_thread.stopAllOfThread();
     var each = members;
     members = null;
     while (each) |member| {
@@ -681,6 +682,7 @@ fn abandonThread() void {
 /// In a child of fork: the rows are the parent's. What is open here says POOL_CLOSED from now on.
 fn forgetAfterFork() void {
     mappings_lock.reset();
+    waiter_thread.forgetAfterFork();
     var each = members;
     while (each) |member| : (each = member.next) {
         member.participant.attention |= participant_file.attention_forked;

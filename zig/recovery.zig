@@ -4,6 +4,7 @@
 
 const std = @import("std");
 const atomic = @import("atomic.zig");
+const errors = @import("errors.zig");
 const layout = @import("layout.zig");
 const participant_file = @import("participant.zig");
 const system = @import("system.zig");
@@ -53,6 +54,17 @@ pub fn run(view: *const View, request: Request) Report {
             view.header.repair.mutex.unlock();
             return report;
         },
+    }
+}
+
+/// A user asked: everything is looked for, and another's recovery is waited for.
+pub fn runPatiently(view: *const View) errors.Error!Report {
+    const deadline_ns = system.clock.monotonicNs() + 2 * std.time.ns_per_s;
+    while (true) {
+        const report = run(view, .{ .forced = true, .leases = true });
+        if (!report.busy) return report;
+        if (system.clock.monotonicNs() >= deadline_ns) return error.PoolBusy;
+        system.clock.relax();
     }
 }
 

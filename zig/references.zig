@@ -291,7 +291,7 @@ pub inline fn giveBack(participant: *Participant, handle: u64) void {
     };
 }
 
-fn owe(participant: *Participant, index: u32) void {
+pub fn owe(participant: *Participant, index: u32) void {
     @branchHint(.cold);
     participant.owed[index] +|= 1;
     participant.owed_count += 1;

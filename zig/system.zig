@@ -1,13 +1,7 @@
-//! The one door to the operating system: mutexes, futex, clocks, memory. A build for the explorer
-//! gets its model of the same interface instead, so that the core itself is what is explored.
+//! The one door to the operating system for the protocol's files: mutexes, futex, clocks, memory. A
+//! checker that models the system puts its model behind these names.
 
-const exploring = @import("build_options").hook == .explore;
-const model = @import("explore/system.zig");
-
-pub const futex = if (exploring) model.futex else @import("system/futex.zig");
-pub const clock = if (exploring) model.clock else @import("system/clock.zig");
-pub const memory = if (exploring) model.memory else @import("system/memory.zig");
-pub const RobustMutex = if (exploring)
-    model.RobustMutex
-else
-    @import("system/robust_mutex.zig").RobustMutex;
+pub const futex = @import("system/futex.zig");
+pub const clock = @import("system/clock.zig");
+pub const memory = @import("system/memory.zig");
+pub const RobustMutex = @import("system/robust_mutex.zig").RobustMutex;

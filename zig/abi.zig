@@ -1,0 +1,432 @@
+//! The C interface: every exported symbol, and nothing else. Numbers are checked for range here and
+//! for meaning where they are used. A failed call returns the error's code negated; what more there
+//! is to say is in `xmem_error_text`. One thread, one participant: a pool pointer is used on the
+//! thread that opened it.
+
+const std = @import("std");
+const build_options = @import("build_options");
+const acquire_file = @import("acquire.zig");
+const constants = @import("constants.zig");
+const crash_point = @import("crash_point.zig");
+const description = @import("description.zig");
+const errors = @import("errors.zig");
+const maintenance = @import("maintenance.zig");
+const participant_file = @import("participant.zig");
+const pool_file = @import("pool.zig");
+const recovery = @import("recovery.zig");
+const references = @import("references.zig");
+const statistics = @import("statistics.zig");
+const system = @import("system.zig");
+const thaw = @import("thaw.zig");
+const waiter_thread = @import("waiter_thread.zig");
+const waiting = @import("waiting.zig");
+
+const Error = errors.Error;
+const Pool = pool_file.Pool;
+
+pub const panic = std.debug.no_panic;
+
+/// Handles and bare indexes are whole numbers below 2^53.
+inline fn toRef(number: f64) ?u64 {
+    if (!(number >= 0 and number < 1 << 53)) return null;
+    return @intFromFloat(number);
+}
+
+inline fn indexOf(handle: u64) u32 {
+    return @intCast(handle & 0xff_ffff);
+}
+
+inline fn failed(err: Error) f64 {
+    return @floatFromInt(errors.negative(err));
+}
+
+/// Before each operation: a forked child's opens are closed, and what is owed is paid.
+inline fn attend(pool: *Pool) ?Error {
+    if (pool.participant.attention == 0) return null;
+    return attendSlowly(pool);
+}
+
+fn attendSlowly(pool: *Pool) ?Error {
+    @branchHint(.cold);
+    if (pool.participant.attention & participant_file.attention_forked != 0)
+        return error.PoolClosed;
+    references.settle(pool.participant);
+    return null;
+}
+
+export fn xmem_open(
+    how: u32,
+    dir: [*:0]const u8,
+    name: [*:0]const u8,
+    participant_name: [*:0]const u8,
+    options: *const pool_file.Options,
+) ?*Pool {
+    return pool_file.open(
+        @enumFromInt(how),
+        std.mem.span(dir),
+        std.mem.span(name),
+        std.mem.span(participant_name),
+        options,
+    ) catch |err| {
+        errors.note(err);
+        return null;
+    };
+}
+
+export fn xmem_close(pool: *Pool) void {
+    pool_file.close(pool);
+}
+
+export fn xmem_is_usable(pool: *const Pool) u32 {
+    return @intFromBool(pool.participant.attention & participant_file.attention_forked == 0);
+}
+
+export fn xmem_error_code() i32 {
+    return errors.lastCode();
+}
+
+export fn xmem_error_errno() i32 {
+    return errors.lastErrno();
+}
+
+export fn xmem_error_text(buffer: [*]u8, length: u32) u32 {
+    return copyOut(errors.lastText(), buffer, length);
+}
+
+fn copyOut(text: []const u8, buffer: [*]u8, length: u32) u32 {
+    const count = @min(text.len, length);
+    @memcpy(buffer[0..count], text[0..count]);
+    return @intCast(count);
+}
+
+export fn xmem_info(pool: *const Pool, out: [*]f64) void {
+    pool_file.info(pool, out[0..std.meta.fields(pool_file.Info).len]);
+}
+
+export fn xmem_unlink(dir: [*:0]const u8, name: [*:0]const u8, device: f64, inode: f64) i32 {
+    const removed = pool_file.unlink(std.mem.span(dir), std.mem.span(name), device, inode) catch |err| {
+        errors.note(err);
+        return errors.negative(err);
+    };
+    return @intFromBool(removed);
+}
+
+/// What a live view of the pool's memory holds on to, so that no mapping goes under a view.
+export fn xmem_mapping(pool: *Pool) *pool_file.Mapping {
+    return pool.mapping;
+}
+
+export fn xmem_view_add(mapping: *pool_file.Mapping) void {
+    pool_file.viewAdd(mapping);
+}
+
+/// The signature is that of a deallocator: the engine calls it, on whatever thread it likes.
+export fn xmem_view_done(bytes: ?*anyopaque, mapping: *pool_file.Mapping) void {
+    _ = bytes;
+    pool_file.viewDone(mapping);
+}
+
+export fn xmem_view_count(mapping: *pool_file.Mapping) u32 {
+    return pool_file.viewCount(mapping);
+}
+
+export fn xmem_acquire(pool: *Pool, size: u32) f64 {
+    if (attend(pool)) |err| return failed(err);
+    const handle = acquire_file.acquire(pool.participant, size) catch |err| return failed(err);
+    pool.counts[indexOf(handle)] +|= 1;
+    return @floatFromInt(handle);
+}
+
+export fn xmem_release(pool: *Pool, handle_number: f64) void {
+    if (attend(pool) != null) return;
+    const handle = toRef(handle_number) orelse return;
+    const index = indexOf(handle);
+    if (index >= pool.participant.view.geometry.capacity or pool.counts[index] == 0) return;
+    pool.counts[index] -= 1;
+    references.giveBack(pool.participant, handle);
+}
+
+export fn xmem_acquire_blocking(pool: *Pool, size: u32, deadline_ms: f64) f64 {
+    if (attend(pool)) |err| return failed(err);
+    const handle = acquire_file.acquireSlice(
+        pool.participant,
+        &pool.blocking,
+        size,
+        toNs(deadline_ms),
+    ) catch |err| return failed(err);
+    pool.counts[indexOf(handle)] +|= 1;
+    return @floatFromInt(handle);
+}
+
+fn toNs(milliseconds: f64) u64 {
+    const limit_ms = 1 << 44; // five hundred years
+    if (!(milliseconds > 0)) return 0;
+    return @intFromFloat(@min(milliseconds, limit_ms) * std.time.ns_per_ms);
+}
+
+export fn xmem_wait_cancel(pool: *Pool) void {
+    if (!pool.blocking) return;
+    pool.blocking = false;
+    var patience: thaw.Patience = .untimed;
+    waiting.end(pool.participant, &patience);
+    waiting.passOn(pool.participant);
+}
+
+export fn xmem_now() f64 {
+    return @as(f64, @floatFromInt(system.clock.monotonicNs())) / std.time.ns_per_ms;
+}
+
+/// A new hold through `operation`: its handle.
+inline fn hold(pool: *Pool, comptime operation: references.Operation, ref_number: f64) f64 {
+    if (attend(pool)) |err| return failed(err);
+    const ref = toRef(ref_number) orelse return failed(error.InvalidArgument);
+    const done = references.operate(pool.participant, operation, ref, 0) catch |err|
+        return failed(err);
+    const index = indexOf(done.handle);
+    pool.counts[index] +|= 1;
+    acquire_file.ensurePopulated(pool.participant, index);
+    return @floatFromInt(done.handle);
+}
+
+export fn xmem_get(pool: *Pool, ref: f64) f64 {
+    return hold(pool, .get, ref);
+}
+
+export fn xmem_take(pool: *Pool, ref: f64) f64 {
+    return hold(pool, .take, ref);
+}
+
+export fn xmem_size(pool: *const Pool, index: u32) f64 {
+    const view = &pool.participant.view;
+    if (index >= view.geometry.capacity) return failed(error.BufferNotFound);
+    const size = @atomicLoad(u32, &view.slots[index].size, .monotonic);
+    if (size > view.geometry.buffer_size) return failed(error.PoolCorrupt);
+    return @floatFromInt(size);
+}
+
+export fn xmem_share(pool: *Pool, handle: f64) i32 {
+    const count = byHand(pool, .share, handle, 0);
+    return if (count < 0) @intFromFloat(count) else 0;
+}
+
+export fn xmem_hand_off(pool: *Pool, handle_number: f64) i32 {
+    const handle = toRef(handle_number) orelse return errors.negative(error.InvalidArgument);
+    const index = indexOf(handle);
+    if (index >= pool.participant.view.geometry.capacity or pool.counts[index] == 0)
+        return errors.negative(error.StaleHandle);
+    const count = byHand(pool, .hand_off, handle_number, 0);
+    if (count < 0) return @intFromFloat(count);
+    pool.counts[index] -= 1;
+    return 0;
+}
+
+inline fn byHand(
+    pool: *Pool,
+    comptime operation: references.Operation,
+    ref_number: f64,
+    argument: u32,
+) f64 {
+    if (attend(pool)) |err| return failed(err);
+    const ref = toRef(ref_number) orelse return failed(error.InvalidArgument);
+    const done = references.operate(pool.participant, operation, ref, argument) catch |err|
+        return failed(err);
+    return @floatFromInt(done.count);
+}
+
+export fn xmem_add_ref(pool: *Pool, ref: f64) f64 {
+    return byHand(pool, .add_ref, ref, 0);
+}
+
+export fn xmem_unref(pool: *Pool, ref: f64) f64 {
+    return byHand(pool, .unref, ref, 0);
+}
+
+export fn xmem_release_by_hand(pool: *Pool, ref: f64) f64 {
+    return byHand(pool, .release_by_hand, ref, 0);
+}
+
+export fn xmem_set_ref_count(pool: *Pool, ref: f64, count: u32) f64 {
+    return byHand(pool, .set_ref_count, ref, count);
+}
+
+export fn xmem_ref_count(pool: *Pool, ref_number: f64) f64 {
+    if (attend(pool)) |err| return failed(err);
+    const ref = toRef(ref_number) orelse return failed(error.InvalidArgument);
+    const count = references.refCount(pool.participant, ref) catch |err| return failed(err);
+    return @floatFromInt(count);
+}
+
+/// 1: recycled by this call. 0: somebody still counts it, or the bare index is free already.
+export fn xmem_try_release(pool: *Pool, ref: f64) i32 {
+    const code = xmem_release_buffer(pool, ref);
+    if (code == 0) return 1;
+    if (code == errors.negative(error.BufferInUse)) return 0;
+    const bare = ref < 1 << 24;
+    const known = bare and ref < @as(f64, @floatFromInt(pool.participant.view.geometry.capacity));
+    if (known and code == errors.negative(error.BufferNotFound)) return 0;
+    return code;
+}
+
+export fn xmem_release_buffer(pool: *Pool, ref: f64) i32 {
+    const count = byHand(pool, .try_release, ref, 0);
+    return if (count < 0) @intFromFloat(count) else 0;
+}
+
+export fn xmem_holds(pool: *const Pool) f64 {
+    return @floatFromInt(pool.participant.holdsTotal());
+}
+
+export fn xmem_preallocate(pool: *Pool, size: u32, count: u32) f64 {
+    if (attend(pool)) |err| return failed(err);
+    const bytes = maintenance.preallocate(pool.participant, size, count) catch |err|
+        return failed(err);
+    return @floatFromInt(bytes);
+}
+
+export fn xmem_trim(pool: *Pool) f64 {
+    if (attend(pool)) |err| return failed(err);
+    const bytes = maintenance.trim(pool.participant) catch |err| return failed(err);
+    return @floatFromInt(bytes);
+}
+
+export fn xmem_flush(pool: *Pool, on: u32) i32 {
+    if (attend(pool)) |err| return errors.negative(err);
+    maintenance.flush(pool.participant, on != 0) catch |err| return errors.negative(err);
+    return 0;
+}
+
+export fn xmem_reclaim(pool: *Pool, out: *[constants.reclaim_count]f64) i32 {
+    if (attend(pool)) |err| return errors.negative(err);
+    const report = recovery.runPatiently(&pool.participant.view) catch |err|
+        return errors.negative(err);
+    out.* = .{
+        @floatFromInt(report.participants),
+        @floatFromInt(report.references),
+        @floatFromInt(report.buffers),
+        @floatFromInt(@intFromBool(report.deferred)),
+    };
+    return 0;
+}
+
+export fn xmem_stats(pool: *const Pool, out: [*]f64) i32 {
+    const values = out[0..statistics.stat_count];
+    statistics.collect(&pool.mapping.view, values);
+    values[@intFromEnum(statistics.Stat.LINKED)] = @floatFromInt(@intFromBool(pool_file.linked(pool)));
+    return 0;
+}
+
+export fn xmem_participants(pool: *const Pool, out: [*]f64, names: [*]u8, rows_max: u32) u32 {
+    const values = out[0 .. rows_max * statistics.participant_field_count];
+    return statistics.participants(&pool.mapping.view, values, names[0 .. rows_max * 32], rows_max);
+}
+
+export fn xmem_observe(dir: [*:0]const u8, name: [*:0]const u8) ?*Pool {
+    return pool_file.observe(std.mem.span(dir), std.mem.span(name)) catch |err| {
+        errors.note(err);
+        return null;
+    };
+}
+
+export fn xmem_unobserve(pool: *Pool) void {
+    pool_file.unobserve(pool);
+}
+
+export fn xmem_meta_number(pool: *Pool, handle: f64, field: u32) f64 {
+    const ref = toRef(handle) orelse return failed(error.InvalidArgument);
+    return description.number(pool.participant, ref, @enumFromInt(field)) catch |err| failed(err);
+}
+
+export fn xmem_meta_set_number(pool: *Pool, handle: f64, field: u32, value: f64) i32 {
+    const ref = toRef(handle) orelse return errors.negative(error.InvalidArgument);
+    description.setNumber(pool.participant, ref, @enumFromInt(field), value) catch |err|
+        return errors.negative(err);
+    return 0;
+}
+
+export fn xmem_meta_dims(pool: *Pool, handle: f64, which: u32, out: *[8]f64) i32 {
+    const ref = toRef(handle) orelse return errors.negative(error.InvalidArgument);
+    const count = description.dims(pool.participant, ref, @enumFromInt(which), out) catch |err|
+        return errors.negative(err);
+    return @intCast(count);
+}
+
+export fn xmem_meta_set_dims(pool: *Pool, handle: f64, which: u32, in: [*]const f64, count: u32) i32 {
+    const ref = toRef(handle) orelse return errors.negative(error.InvalidArgument);
+    description.setDims(pool.participant, ref, @enumFromInt(which), in[0..count]) catch |err|
+        return errors.negative(err);
+    return 0;
+}
+
+export fn xmem_meta_text(pool: *Pool, handle: f64, which: u32, out: *[32]u8) i32 {
+    const ref = toRef(handle) orelse return errors.negative(error.InvalidArgument);
+    const length = description.text(pool.participant, ref, @enumFromInt(which), out) catch |err|
+        return errors.negative(err);
+    return @intCast(length);
+}
+
+export fn xmem_meta_set_text(pool: *Pool, handle: f64, which: u32, in: [*]const u8, length: u32) i32 {
+    const ref = toRef(handle) orelse return errors.negative(error.InvalidArgument);
+    description.setText(pool.participant, ref, @enumFromInt(which), in[0..length]) catch |err|
+        return errors.negative(err);
+    return 0;
+}
+
+/// The event loop's end of a socket that becomes readable when a try is worth it.
+export fn xmem_async_open(pool: *Pool) i32 {
+    if (attend(pool)) |err| return errors.negative(err);
+    if (pool.waiter == null) {
+        pool.waiter = waiter_thread.start(pool.mapping.view) catch |err| {
+            errors.note(err);
+            return errors.negative(err);
+        };
+    }
+    return pool.waiter.?.loop_socket;
+}
+
+export fn xmem_async_arm(pool: *Pool) i32 {
+    if (attend(pool)) |err| return errors.negative(err);
+    const waiter = pool.waiter orelse return errors.negative(error.InvalidArgument);
+    if (!pool.async_armed) {
+        var patience: thaw.Patience = .untimed;
+        waiting.begin(pool.participant, &patience) catch |err| return errors.negative(err);
+        pool.async_armed = true;
+    }
+    waiter_thread.arm(waiter);
+    return 0;
+}
+
+export fn xmem_async_disarm(pool: *Pool, pass_on: u32) void {
+    if (pool.waiter) |waiter| waiter_thread.disarm(waiter);
+    if (!pool.async_armed) return;
+    pool.async_armed = false;
+    var patience: thaw.Patience = .untimed;
+    waiting.end(pool.participant, &patience);
+    if (pass_on != 0) waiting.passOn(pool.participant);
+}
+
+export fn xmem_constant_count() u32 {
+    return constants.all.len;
+}
+
+export fn xmem_constant_name(index: u32, buffer: [*]u8, length: u32) u32 {
+    return copyOut(constants.all[index].name, buffer, length);
+}
+
+export fn xmem_constant_value(index: u32) f64 {
+    return constants.all[index].value;
+}
+
+comptime {
+    if (build_options.hook == .crash) {
+        @export(&crashArm, .{ .name = "xmem_crash_arm" });
+        @export(&crashSteps, .{ .name = "xmem_crash_steps" });
+    }
+}
+
+fn crashArm(steps: f64) callconv(.c) void {
+    crash_point.arm(@intFromFloat(steps));
+}
+
+fn crashSteps() callconv(.c) f64 {
+    return @floatFromInt(crash_point.stepsTaken());
+}

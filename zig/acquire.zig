@@ -1,0 +1,285 @@
+//! Acquiring: from the free list's head to a buffer that the caller holds, in a straight line where
+//! the slot's memory is there, through PRIVATE where it must be committed first. And the blocking
+//! form, a slice at a time.
+
+const std = @import("std");
+const atomic = @import("atomic.zig");
+const description = @import("description.zig");
+const errors = @import("errors.zig");
+const free_list = @import("free_list.zig");
+const layout = @import("layout.zig");
+const maintenance = @import("maintenance.zig");
+const participant_file = @import("participant.zig");
+const recovery = @import("recovery.zig");
+const references = @import("references.zig");
+const system = @import("system.zig");
+const thaw = @import("thaw.zig");
+const waiting = @import("waiting.zig");
+const words = @import("words.zig");
+
+const Control = words.Control;
+const Error = errors.Error;
+const Participant = participant_file.Participant;
+const Patience = thaw.Patience;
+
+/// About as long as a sleep and a wake cost.
+const spins_max = 2000;
+
+const Attempt = union(enum) {
+    handle: u64,
+    /// Off the list, and PRIVATE: its memory has to be committed.
+    uncommitted: struct { index: u32, before: u64 },
+    empty,
+    frozen,
+    refused: Error,
+};
+
+/// A hold of a free buffer of `size` bytes; its handle.
+pub inline fn acquire(participant: *Participant, size: u32) Error!u64 {
+    switch (attempt(participant, size)) {
+        .handle => |handle| return handle,
+        else => |other| return acquireSlowly(participant, size, other),
+    }
+}
+
+fn acquireSlowly(participant: *Participant, size: u32, first: Attempt) Error!u64 {
+    @branchHint(.cold);
+    var patience: Patience = .untimed;
+    var result = carryOn(participant, size, first, &patience);
+    if (result == error.PoolFull and recovery.lookForLosses(&participant.view)) {
+        result = tryWithin(participant, size, &patience);
+    }
+    if (result == error.PoolFull) participant.count("full");
+    return result;
+}
+
+/// One try, however many attempts it takes; it does not look for losses.
+fn tryWithin(participant: *Participant, size: u32, patience: *Patience) Error!u64 {
+    return carryOn(participant, size, attempt(participant, size), patience);
+}
+
+fn carryOn(participant: *Participant, size: u32, first: Attempt, patience: *Patience) Error!u64 {
+    var outcome = first;
+    var trimmed = false;
+    while (true) : (outcome = attempt(participant, size)) {
+        const result: Error!u64 = switch (outcome) {
+            .handle => |handle| handle,
+            .uncommitted => |slot| commit(participant, slot.index, size, slot.before, patience),
+            .empty => error.PoolFull,
+            .frozen => {
+                try thaw.wait(participant, patience);
+                continue;
+            },
+            .refused => |err| err,
+        };
+        if (result != error.OutOfMemory or trimmed) return result;
+        // Memory that lies in free slots may be what is missing.
+        trimmed = true;
+        if ((maintenance.trim(participant) catch 0) == 0) return result;
+    }
+}
+
+inline fn attempt(participant: *Participant, size: u32) Attempt {
+    const view = &participant.view;
+    if (size > view.geometry.buffer_size) return .{ .refused = error.TooLarge };
+    if (atomic.load(u32, &view.header.hot.flushing, .acquire) != 0)
+        return .{ .refused = error.PoolFlushing };
+    const now_ns = system.clock.coarseNs();
+    participant.enter();
+    const index = switch (free_list.pop(view)) {
+        .slot => |slot| slot,
+        .empty => return leaveWith(participant, .empty),
+        .frozen => return leaveWith(participant, .frozen),
+        .corrupt => return leaveWith(participant, .{ .refused = error.PoolCorrupt }),
+    };
+    const slot = &view.slots[index];
+    // Plain: the slot is off the list, and words are frozen only when nobody is here.
+    const from = Control.load(&slot.control, .monotonic);
+    if (from.state != .free or from.references != 0 or from.frozen)
+        return leaveWith(participant, .{ .refused = error.PoolCorrupt });
+    const generation = words.generationAfter(from.generation);
+    const need = view.geometry.committedFor(size);
+    const committed = atomic.load(u64, &slot.committed, .monotonic);
+    if (committed < need) return reserve(participant, index, from, need, committed);
+    describe(participant, slot, size, now_ns);
+    const to = from.held(.used, generation);
+    // SYNC: release, so that whoever reads the word finds the size and the description.
+    Control.store(&slot.control, to, .release);
+    participant.addHold(index);
+    participant.count("acquired");
+    participant.leave();
+    if (view.populated[index] < need) populate(participant, index, need);
+    return .{ .handle = to.handle(index) };
+}
+
+fn leaveWith(participant: *Participant, outcome: Attempt) Attempt {
+    participant.leave();
+    return outcome;
+}
+
+inline fn describe(participant: *Participant, slot: *layout.Slot, size: u32, now_ns: u64) void {
+    atomic.store(u32, &slot.size, size, .monotonic);
+    atomic.store(u64, &slot.lease_deadline_ns, 0, .monotonic);
+    atomic.store(u64, &slot.acquired_at_ns, now_ns, .monotonic);
+    if (participant.view.zero_on_release) atomic.store(u32, &slot.dirty, 1, .monotonic);
+    description.reset(&slot.description, size);
+}
+
+/// The first use of a slot in this process: its pages exist, and only the mapping must learn it.
+fn populate(participant: *Participant, index: u32, need: u64) void {
+    @branchHint(.cold);
+    const view = &participant.view;
+    system.memory.populate(view.base, view.geometry.dataOffset(index), need) catch return;
+    view.populated[index] = @intCast(@min(need, std.math.maxInt(u32)));
+}
+
+/// For a hold of a buffer that another process filled: maps what there is at once, instead of a page
+/// at each touch.
+pub inline fn ensurePopulated(participant: *Participant, index: u32) void {
+    const view = &participant.view;
+    const committed = atomic.load(u64, &view.slots[index].committed, .monotonic);
+    const size = atomic.load(u32, &view.slots[index].size, .monotonic);
+    const need = view.geometry.committedFor(size);
+    if (need > committed or need > view.geometry.stride) return;
+    if (view.populated[index] < need) populate(participant, index, need);
+}
+
+/// Still in the bracket of the pop: counts the bytes before they are committed, so that the bound
+/// holds whatever happens, and makes the slot PRIVATE to this row.
+fn reserve(
+    participant: *Participant,
+    index: u32,
+    from: Control,
+    need: u64,
+    committed: u64,
+) Attempt {
+    @branchHint(.cold);
+    const view = &participant.view;
+    const slot = &view.slots[index];
+    const total = &view.header.repair.committed_bytes;
+    if (atomic.fetchAdd(u64, total, need - committed) +| (need - committed) > view.max_committed) {
+        _ = atomic.fetchSub(u64, total, need - committed);
+        _ = free_list.push(view, index);
+        participant.leave();
+        waiting.wakeOne(participant);
+        return .{ .refused = error.OutOfMemory };
+    }
+    atomic.store(u64, &slot.committed, need, .monotonic);
+    const generation = words.generationAfter(from.generation);
+    Control.store(&slot.control, from.held(.private, generation), .release);
+    if (atomic.canary != .private_without_row) participant.addHold(index);
+    participant.leave();
+    return .{ .uncommitted = .{ .index = index, .before = committed } };
+}
+
+/// Outside the bracket: commits the memory of a PRIVATE slot, then makes it USED.
+fn commit(
+    participant: *Participant,
+    index: u32,
+    size: u32,
+    committed_before: u64,
+    patience: *Patience,
+) Error!u64 {
+    const view = &participant.view;
+    const need = view.geometry.committedFor(size);
+    const offset = view.geometry.dataOffset(index);
+    system.memory.commit(view.fd, view.base, offset, need) catch {
+        if (committed_before < need) {
+            const added = need - committed_before;
+            _ = system.memory.punch(view.fd, offset + committed_before, added);
+        }
+        maintenance.giveBackPrivate(participant, index, committed_before, patience);
+        return error.OutOfMemory;
+    };
+    view.populated[index] = @intCast(@min(need, std.math.maxInt(u32)));
+    const now_ns = system.clock.coarseNs();
+    const slot = &view.slots[index];
+    while (true) {
+        participant.enter();
+        const from = Control.load(&slot.control, .acquire);
+        if (from.frozen) {
+            participant.leave();
+            thaw.wait(participant, patience) catch |err| {
+                references.owe(participant, index);
+                return err;
+            };
+            continue;
+        }
+        defer participant.leave();
+        if (from.state != .private) return error.PoolCorrupt;
+        describe(participant, slot, size, now_ns);
+        const to = from.held(.used, from.generation);
+        if (!Control.cas(&slot.control, from, to)) continue;
+        participant.count("acquired");
+        return to.handle(index);
+    }
+}
+
+/// One slice of a blocking acquire, of at most `waiting.slice_ns`. PENDING: call again. Any other
+/// result ends the wait, which `blocking` remembers between slices.
+pub fn acquireSlice(
+    participant: *Participant,
+    blocking: *bool,
+    size: u32,
+    deadline_ns: u64,
+) Error!u64 {
+    var patience: Patience = .{ .until_ns = @max(deadline_ns, 1), .expiry = error.Timeout };
+    const result = slice(participant, blocking, size, deadline_ns, &patience);
+    if (result == error.Pending) return result;
+    if (blocking.*) {
+        blocking.* = false;
+        waiting.end(participant, &patience);
+    }
+    if (result == error.Timeout) participant.count("timeouts");
+    return result;
+}
+
+fn slice(
+    participant: *Participant,
+    blocking: *bool,
+    size: u32,
+    deadline_ns: u64,
+    patience: *Patience,
+) Error!u64 {
+    const view = &participant.view;
+    const wake_seq = &view.header.hot.wake_seq;
+    if (!blocking.*) {
+        if (try tryUnlessFull(participant, size, patience)) |handle| return handle;
+        if (recovery.lookForLosses(view)) {
+            if (try tryUnlessFull(participant, size, patience)) |handle| return handle;
+        }
+        if (system.clock.monotonicNs() >= deadline_ns) return error.Timeout;
+        spin(participant);
+        try waiting.begin(participant, patience);
+        blocking.* = true;
+    }
+    const slice_end_ns = @min(system.clock.monotonicNs() + waiting.slice_ns, deadline_ns);
+    while (true) {
+        // Read before the try: a release after the try changes it, and the sleep does not begin.
+        var seen = atomic.load(u32, wake_seq, .seq_cst);
+        if (try tryUnlessFull(participant, size, patience)) |handle| return handle;
+        if (atomic.canary == .wake_seq_after_try) seen = atomic.load(u32, wake_seq, .seq_cst);
+        const now_ns = system.clock.monotonicNs();
+        if (now_ns >= deadline_ns) return error.Timeout;
+        if (now_ns >= slice_end_ns) {
+            _ = recovery.lookForLosses(view);
+            return error.Pending;
+        }
+        if (system.futex.wait(wake_seq, seen, slice_end_ns) == .interrupted) return error.Pending;
+    }
+}
+
+fn tryUnlessFull(participant: *Participant, size: u32, patience: *Patience) Error!?u64 {
+    return tryWithin(participant, size, patience) catch |err| {
+        if (err == error.PoolFull) return null;
+        return err;
+    };
+}
+
+/// A release by a running peer comes sooner than a sleep would begin.
+fn spin(participant: *Participant) void {
+    for (0..spins_max) |_| {
+        if (!free_list.isEmpty(&participant.view)) return;
+        std.atomic.spinLoopHint();
+    }
+}

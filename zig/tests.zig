@@ -1,0 +1,28 @@
+//! The root of the unit tests: every file of the core, so that a test runs where it stands.
+
+test {
+    _ = @import("abi.zig");
+    _ = @import("acquire.zig");
+    _ = @import("constants.zig");
+    _ = @import("description.zig");
+    _ = @import("errors.zig");
+    _ = @import("free_list.zig");
+    _ = @import("geometry.zig");
+    _ = @import("layout.zig");
+    _ = @import("maintenance.zig");
+    _ = @import("participant.zig");
+    _ = @import("pool.zig");
+    _ = @import("recovery.zig");
+    _ = @import("references.zig");
+    _ = @import("statistics.zig");
+    _ = @import("thaw.zig");
+    _ = @import("waiter_thread.zig");
+    _ = @import("waiting.zig");
+    _ = @import("words.zig");
+    _ = @import("system/clock.zig");
+    _ = @import("system/futex.zig");
+    _ = @import("system/memory.zig");
+    _ = @import("system/object.zig");
+    _ = @import("system/robust_mutex.zig");
+    _ = @import("system/thread.zig");
+}

@@ -1,0 +1,127 @@
+//! Waiting without blocking an event loop: one native thread per open sleeps on `wake_seq` in the
+//! loop's place, and makes a socket readable when a try is worth it. It only reads shared memory;
+//! the acquire itself always runs on the participant's own thread.
+
+const std = @import("std");
+const atomic = @import("atomic.zig");
+const errors = @import("errors.zig");
+const free_list = @import("free_list.zig");
+const futex = @import("system/futex.zig");
+const participant_file = @import("participant.zig");
+const system = @import("system.zig");
+const thread = @import("system/thread.zig");
+const waiting = @import("waiting.zig");
+
+const Error = errors.Error;
+const View = participant_file.View;
+
+const parked: u32 = 0;
+const armed: u32 = 1;
+const stopping: u32 = 2;
+
+pub const Waiter = struct {
+    view: View,
+    native: thread.Thread,
+    /// The thread's end; the event loop has, and closes, the other.
+    socket: i32,
+    loop_socket: i32,
+    /// What the thread shall do; it sleeps on this word while parked.
+    command: u32 = parked,
+    /// `wake_seq` as the event loop knew it before its last try.
+    seen: u32 = 0,
+    next: ?*Waiter = null,
+};
+
+/// This thread's waiters, for the end of a thread that never closes, as a terminated Worker's.
+threadlocal var waiters: ?*Waiter = null;
+
+pub fn start(view: View) Error!*Waiter {
+    const waiter = std.heap.c_allocator.create(Waiter) catch return error.OutOfMemory;
+    errdefer std.heap.c_allocator.destroy(waiter);
+    const sockets = try thread.socketPair();
+    errdefer for (sockets) |socket| thread.closeSocket(socket);
+    waiter.* = .{
+        .view = view,
+        .native = undefined,
+        .socket = sockets[0],
+        .loop_socket = sockets[1],
+        .next = waiters,
+    };
+    waiter.native = try thread.Thread.spawn(Waiter, waiter, main);
+    waiters = waiter;
+    return waiter;
+}
+
+/// Asks the thread to end and waits for it: it never blocks for longer than a wake takes.
+pub fn stop(waiter: *Waiter) void {
+    var link = &waiters;
+    while (link.*) |each| : (link = &each.next) {
+        if (each != waiter) continue;
+        link.* = waiter.next;
+        break;
+    }
+    end(waiter);
+}
+
+fn end(waiter: *Waiter) void {
+    @atomicStore(u32, &waiter.command, stopping, .seq_cst);
+    _ = futex.wake(&waiter.command, 1);
+    // It may sleep on the pool's word; a wake too many harms nobody else there.
+    _ = futex.wake(&waiter.view.header.hot.wake_seq, std.math.maxInt(i32));
+    waiter.native.join();
+    thread.closeSocket(waiter.socket);
+    std.heap.c_allocator.destroy(waiter);
+}
+
+pub fn stopAllOfThread() void {
+    while (waiters) |waiter| {
+        waiters = waiter.next;
+        end(waiter);
+    }
+}
+
+/// In a child of fork the threads do not exist.
+pub fn forgetAfterFork() void {
+    waiters = null;
+}
+
+/// The caller tries to acquire after this: a release before the load is found by the try, one after
+/// it changes the word that the thread compares.
+pub fn arm(waiter: *Waiter) void {
+    const seen = atomic.load(u32, &waiter.view.header.hot.wake_seq, .seq_cst);
+    @atomicStore(u32, &waiter.seen, seen, .seq_cst);
+    @atomicStore(u32, &waiter.command, armed, .seq_cst);
+    _ = futex.wake(&waiter.command, 1);
+}
+
+pub fn disarm(waiter: *Waiter) void {
+    @atomicStore(u32, &waiter.command, parked, .seq_cst);
+}
+
+fn main(waiter: *Waiter) void {
+    while (true) {
+        switch (@atomicLoad(u32, &waiter.command, .seq_cst)) {
+            parked => _ = futex.wait(&waiter.command, parked, futex.never_ns),
+            armed => watch(waiter),
+            else => return,
+        }
+    }
+}
+
+fn watch(waiter: *Waiter) void {
+    const wake_seq = &waiter.view.header.hot.wake_seq;
+    var seen = @atomicLoad(u32, &waiter.seen, .seq_cst);
+    while (@atomicLoad(u32, &waiter.command, .seq_cst) == armed) {
+        const now = @atomicLoad(u32, wake_seq, .seq_cst);
+        if (now != seen) {
+            seen = now;
+            _ = thread.signalSocket(waiter.socket);
+        }
+        const slice_end_ns = system.clock.monotonicNs() + waiting.slice_ns;
+        if (futex.wait(wake_seq, seen, slice_end_ns) != .timed_out) continue;
+        // Losses are looked for by whoever tries to acquire: an idle loop has to be told to try.
+        const losses = waiter.view.lease_timeout_ns != 0 or
+            participant_file.anybodyDead(&waiter.view);
+        if (losses or !free_list.isEmpty(&waiter.view)) _ = thread.signalSocket(waiter.socket);
+    }
+}
