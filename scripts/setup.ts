@@ -1,56 +1,87 @@
 // Makes a fresh machine ready: installs what package.json pins, then builds the native library and
 // the generated constants. Only Bun itself is needed to run it, and nothing is done twice.
 
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 export const root: string = join(import.meta.dir, "..");
+const zigCache = join(root, ".zig-cache");
 
-/** Runs a program in the repository, its output passed on; throws when it fails. */
-export function run(command: string[], options: { cwd?: string; quiet?: boolean } = {}): void {
-  const result = Bun.spawnSync(command, {
-    cwd: options.cwd ?? root,
-    stdio: ["ignore", options.quiet ? "pipe" : "inherit", options.quiet ? "pipe" : "inherit"],
-    env: environment(),
-  });
-  if (result.exitCode === 0) return;
-  if (options.quiet) {
-    process.stdout.write(result.stdout ?? "");
-    process.stderr.write(result.stderr ?? "");
-  }
-  throw new Error(`${command.join(" ")} failed with ${result.exitCode ?? result.signalCode}`);
+export interface RunOptions {
+  cwd?: string;
+  env?: Record<string, string>;
 }
 
-/** Nested programs find this very Bun first, and the tools of node_modules after it. */
-export function environment(): Record<string, string | undefined> {
+/** Runs a program with its output passed on, from the repository; throws when it fails. */
+export function run(command: string[], options: RunOptions = {}): void {
+  const result = Bun.spawnSync(command, {
+    cwd: options.cwd ?? root,
+    env: { ...environment(), ...options.env },
+    stdio: ["ignore", "inherit", "inherit"],
+  });
+  if (result.exitCode !== 0) {
+    throw new Error(`${command.join(" ")} failed with ${result.exitCode ?? result.signalCode}`);
+  }
+}
+
+/** The same, but the output is also returned, and a failure is the caller's to judge. */
+export async function runRecorded(
+  command: string[],
+  options: RunOptions = {},
+): Promise<{ ok: boolean; output: string }> {
+  const child = Bun.spawn(command, {
+    cwd: options.cwd ?? root,
+    env: { ...environment(), ...options.env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let output = "";
+  const record = async (stream: ReadableStream<Uint8Array>, to: NodeJS.WriteStream) => {
+    const decoder = new TextDecoder();
+    for await (const chunk of stream) {
+      to.write(chunk);
+      output += decoder.decode(chunk, { stream: true });
+    }
+  };
+  await Promise.all([record(child.stdout, process.stdout), record(child.stderr, process.stderr)]);
+  return { ok: (await child.exited) === 0, output };
+}
+
+/** A tool that node_modules brought. Bun runs it, so that no other runtime is needed. */
+export function tool(packageFile: string, ...argv: string[]): string[] {
+  return [process.execPath, join(root, "node_modules", packageFile), ...argv];
+}
+
+/** The compiler that npm brought, without the script around it that wants Node. */
+export function zig(...argv: string[]): string[] {
+  const platform = `${process.platform}-${process.arch}`;
+  return [join(root, "node_modules", "@zigc", platform, "bin", "zig"), ...argv];
+}
+
+/** `zig build` with the arguments given; its cache makes an unchanged build cheap. */
+export function zigBuild(prefix: string, ...argv: string[]): string[] {
+  const where = ["--build-file", join(root, "zig", "build.zig"), "--cache-dir", zigCache];
+  const library = ["--zig-lib-dir", join(root, "node_modules", "@zigc", "lib")];
+  return zig("build", ...where, ...library, "--prefix", join(root, prefix), ...argv);
+}
+
+/** Nested programs find this very Bun wherever it came from (npx keeps it off the PATH). */
+function environment(): Record<string, string | undefined> {
   const bin = join(root, "node_modules", ".bin");
   return { ...process.env, PATH: `${bin}:${process.env["PATH"] ?? ""}` };
 }
 
-/** The compiler that npm brought, without the script around it that wants Node. */
-export function zig(): string {
-  const platform = `${process.platform}-${process.arch}`;
-  return join(root, "node_modules", "@zigc", platform, "bin", "zig");
-}
-
 function install(): void {
   const wanted = readFileSync(join(root, "bun.lock"), "utf8");
+  // Written after the installation, so that an interrupted one is never taken for a whole one.
   const stamp = join(root, "node_modules", ".xmem-installed");
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === wanted) return;
   run([process.execPath, "install", "--frozen-lockfile"]);
-  // Bun's own writer is not awaited here, so that the stamp never precedes the installation.
-  require("node:fs").writeFileSync(stamp, wanted);
-}
-
-/** Builds with the arguments given; the cache makes an unchanged build cheap. */
-export function zigBuild(...argv: string[]): void {
-  run([zig(), "build", "--prefix", join(root, "build"), "--cache-dir", join(root, ".zig-cache"),
-    "--zig-lib-dir", join(root, "node_modules", "@zigc", "lib"), ...argv], { cwd: join(root, "zig") });
+  writeFileSync(stamp, wanted);
 }
 
 export function setup(): void {
   install();
-  zigBuild();
+  run(zigBuild("build"));
 }
 
 if (import.meta.main) setup();

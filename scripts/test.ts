@@ -1,0 +1,55 @@
+// Runs the unit tests of the core and the tests of the interface, and ends with one line that sums
+// up both. `bun run test PATTERN` runs only the interface's test files whose path matches.
+
+import { runRecorded, setup, zigBuild } from "./setup.ts";
+
+export interface Count {
+  passed: number;
+  failed: number;
+}
+
+/** The number before a word in a runner's summary; null where the summary has no such line. */
+function find(output: string, pattern: RegExp): number | null {
+  const match = output.match(pattern);
+  return match?.[1] === undefined ? null : Number(match[1]);
+}
+
+async function zigTests(): Promise<Count> {
+  const { ok, output } = await runRecorded(zigBuild("build", "test", "--summary", "all"));
+  const passed = find(output, /(\d+)\/\d+ tests passed/) ?? 0;
+  const failed = find(output, /tests passed.*?(\d+) failed/) ?? 0;
+  return judged("the core's unit tests", ok, { passed, failed });
+}
+
+async function bunTests(filters: string[]): Promise<Count> {
+  const { ok, output } = await runRecorded([process.execPath, "test", ...filters]);
+  const passed = find(output, /^\s*(\d+) pass$/m) ?? 0;
+  const failed =
+    (find(output, /^\s*(\d+) fail$/m) ?? 0) + (find(output, /^\s*(\d+) errors?$/m) ?? 0);
+  return judged("the interface's tests", ok, { passed, failed });
+}
+
+/** A runner that failed without a failed test, or that ran nothing, counts as one failure. */
+function judged(what: string, ok: boolean, count: Count): Count {
+  if (ok === (count.failed === 0) && count.passed + count.failed > 0) return count;
+  console.error(
+    `${what}: the runner ${ok ? "succeeded" : "failed"}, but its summary says otherwise`,
+  );
+  return { passed: count.passed, failed: count.failed + 1 };
+}
+
+export async function test(filters: string[]): Promise<Count> {
+  const counts: Count[] = filters.length === 0 ? [await zigTests()] : [];
+  counts.push(await bunTests(filters));
+  return {
+    passed: counts.reduce((sum, count) => sum + count.passed, 0),
+    failed: counts.reduce((sum, count) => sum + count.failed, 0),
+  };
+}
+
+if (import.meta.main) {
+  setup();
+  const count = await test(process.argv.slice(2));
+  console.log(`${count.passed} passed, ${count.failed} failed`);
+  process.exit(count.failed === 0 ? 0 : 1);
+}
