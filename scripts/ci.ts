@@ -24,7 +24,7 @@ async function succeeds(command: string[]): Promise<boolean> {
 
 const checks: Record<string, () => Promise<boolean>> = {
   "TypeScript's format and lint": () =>
-    succeeds(tool("@biomejs/biome/bin/biome", "ci", "--error-on-warnings")),
+    succeeds(tool("@biomejs/biome/bin/biome", "ci", "--error-on-warnings", "--colors=off")),
   "Zig's format": () => succeeds(zig("fmt", "--check", "zig")),
   types: () => succeeds(tool("typescript/bin/tsc", "--noEmit")),
   "generated constants": generatedIsCurrent,
