@@ -19,8 +19,8 @@ const Target = struct { name: []const u8, triple: []const u8, file: []const u8 }
 
 /// The names are what src/library.ts looks for.
 const targets = [_]Target{
-    .{ .name = "linux-x64-glibc", .triple = "x86_64-linux-gnu.2.17", .file = "libxmem.so" },
-    .{ .name = "linux-arm64-glibc", .triple = "aarch64-linux-gnu.2.17", .file = "libxmem.so" },
+    .{ .name = "linux-x64-gnu", .triple = "x86_64-linux-gnu.2.17", .file = "libxmem.so" },
+    .{ .name = "linux-arm64-gnu", .triple = "aarch64-linux-gnu.2.17", .file = "libxmem.so" },
     .{ .name = "linux-x64-musl", .triple = "x86_64-linux-musl", .file = "libxmem.so" },
     .{ .name = "linux-arm64-musl", .triple = "aarch64-linux-musl", .file = "libxmem.so" },
     .{ .name = "darwin-x64", .triple = "x86_64-macos.11.0", .file = "libxmem.dylib" },

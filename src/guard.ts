@@ -1,0 +1,241 @@
+// A guard stands for one hold of one buffer, and gives it back when it is disposed of.
+
+import { INDEX_COUNT } from "./constants.gen.ts";
+import { raise } from "./errors.ts";
+import { BufferMeta, type DType, type MetaAccess } from "./meta.ts";
+import { type Address, native } from "./native.ts";
+import { closed, type Session } from "./session.ts";
+import { trace, tracing, untrace } from "./trace.ts";
+import { describe } from "./validate.ts";
+import { detach } from "./views.ts";
+
+type AnyTypedArray =
+  | Uint8Array<ArrayBuffer>
+  | Int8Array<ArrayBuffer>
+  | Uint8ClampedArray<ArrayBuffer>
+  | Uint16Array<ArrayBuffer>
+  | Int16Array<ArrayBuffer>
+  | Uint32Array<ArrayBuffer>
+  | Int32Array<ArrayBuffer>
+  | BigUint64Array<ArrayBuffer>
+  | BigInt64Array<ArrayBuffer>
+  | Float16Array<ArrayBuffer>
+  | Float32Array<ArrayBuffer>
+  | Float64Array<ArrayBuffer>;
+
+/** A class of typed arrays, `Float32Array` say. */
+export interface TypedArrayConstructor<T extends AnyTypedArray = AnyTypedArray> {
+  readonly BYTES_PER_ELEMENT: number;
+  new (buffer: ArrayBuffer, byteOffset: number, length: number): T;
+}
+
+/** The typed array that a dtype is viewed as. */
+export interface TypedArrayOf {
+  uint8: Uint8Array<ArrayBuffer>;
+  int8: Int8Array<ArrayBuffer>;
+  uint16: Uint16Array<ArrayBuffer>;
+  int16: Int16Array<ArrayBuffer>;
+  uint32: Uint32Array<ArrayBuffer>;
+  int32: Int32Array<ArrayBuffer>;
+  uint64: BigUint64Array<ArrayBuffer>;
+  int64: BigInt64Array<ArrayBuffer>;
+  float16: Float16Array<ArrayBuffer>;
+  float32: Float32Array<ArrayBuffer>;
+  float64: Float64Array<ArrayBuffer>;
+}
+
+const classes: Record<DType, TypedArrayConstructor> = {
+  uint8: Uint8Array,
+  int8: Int8Array,
+  uint16: Uint16Array,
+  int16: Int16Array,
+  uint32: Uint32Array,
+  int32: Int32Array,
+  uint64: BigUint64Array,
+  int64: BigInt64Array,
+  float16: Float16Array,
+  float32: Float32Array,
+  float64: Float64Array,
+};
+
+type Mutating = "copyWithin" | "fill" | "reverse" | "set" | "sort" | "subarray";
+
+/** Bytes that are not to be written: a promise between friends, the memory itself is writable. */
+export interface ReadonlyBytes extends Omit<Uint8Array<ArrayBuffer>, Mutating | number> {
+  readonly [index: number]: number;
+  subarray(begin?: number, end?: number): ReadonlyBytes;
+}
+
+/** A hold of a buffer that its holder only reads. */
+export interface ReadGuard extends Disposable {
+  readonly index: number;
+  readonly handle: number;
+  readonly size: number;
+  readonly writable: boolean;
+  readonly bytes: ReadonlyBytes;
+  view<K extends DType>(type: K): TypedArrayOf[K];
+  view<T extends AnyTypedArray>(type: TypedArrayConstructor<T>): T;
+  readonly meta: Readonly<BufferMeta>;
+  clone(): ReadGuard;
+  share(): number;
+  handOff(): number;
+  forget(): number;
+  release(): void;
+}
+
+export class BufferGuard implements Disposable {
+  /** Names the buffer for as long as it is not recycled: generation x 2^24 + index, below 2^53. */
+  readonly handle: number;
+  /** Bytes. */
+  readonly size: number;
+  readonly writable: boolean;
+  readonly #session: Session;
+  #live = true;
+  #bytes: Uint8Array<ArrayBuffer> | null = null;
+  #meta: BufferMeta | null = null;
+
+  /** Made by the pool. */
+  constructor(session: Session, handle: number, size: number, writable: boolean) {
+    this.#session = session;
+    this.handle = handle;
+    this.size = size;
+    this.writable = writable;
+    if (tracing) trace(this, session, handle);
+  }
+
+  /** The slot's number, 0 to capacity - 1. */
+  get index(): number {
+    return this.handle % INDEX_COUNT;
+  }
+
+  /**
+   * The buffer itself, without a copy: `size` bytes. Valid until the guard is released; hold the
+   * guard until I/O on its bytes has settled. Throws RELEASED, POOL_CLOSED.
+   */
+  get bytes(): Uint8Array<ArrayBuffer> {
+    if (this.#live && this.#bytes !== null && this.#session.address !== closed) return this.#bytes;
+    return this.#makeBytes("bytes");
+  }
+
+  /** The same, and READ_ONLY on a read-only guard. */
+  mutableBytes(): Uint8Array<ArrayBuffer> {
+    this.#writableFor("mutableBytes()");
+    return this.bytes;
+  }
+
+  /**
+   * A typed array over the same bytes, by dtype or class. INVALID_ARGUMENT where the size is not a
+   * multiple of the element's; RELEASED, POOL_CLOSED.
+   */
+  view<K extends DType>(type: K): TypedArrayOf[K];
+  view<T extends AnyTypedArray>(type: TypedArrayConstructor<T>): T;
+  view(type: DType | TypedArrayConstructor): AnyTypedArray {
+    const all = this.#bytesOf("view()");
+    const named = typeof type === "string" && Object.hasOwn(classes, type);
+    const chosen = named ? classes[type] : type;
+    if (typeof chosen !== "function" || !(chosen.BYTES_PER_ELEMENT >= 1)) {
+      raise("INVALID_ARGUMENT", this.#tried("view()"), `the type is ${describe(type)}`);
+    }
+    const count = this.size / chosen.BYTES_PER_ELEMENT;
+    if (!Number.isInteger(count)) {
+      const found = `${this.size} bytes are not a multiple of ${chosen.BYTES_PER_ELEMENT}`;
+      raise("INVALID_ARGUMENT", this.#tried("view()"), found);
+    }
+    return new chosen(all.buffer, all.byteOffset, count);
+  }
+
+  /** A live object over the shared description. Set through a read-only guard: READ_ONLY. */
+  get meta(): BufferMeta {
+    this.#readable("meta");
+    this.#meta ??= new BufferMeta(this.#access());
+    return this.#meta;
+  }
+
+  /** One more hold of this thread, as writable as this one. TOO_MANY_REFERENCES, RELEASED. */
+  clone(): BufferGuard {
+    const address = this.#readable("clone()");
+    const handle = native.xmem_get(address, this.handle);
+    if (handle < 0) throw this.#session.failure(handle, "clone()");
+    return new BufferGuard(this.#session, handle, this.size, this.writable);
+  }
+
+  /** Makes an in-flight reference for somebody to `take`; returns the handle. This guard stays. */
+  share(): number {
+    const result = native.xmem_share(this.#readable("share()"), this.handle);
+    if (result < 0) throw this.#session.failure(result, "share()");
+    return this.handle;
+  }
+
+  /** Turns this hold into an in-flight reference; returns the handle. This guard is done. */
+  handOff(): number {
+    const result = native.xmem_hand_off(this.#readable("handOff()"), this.handle);
+    if (result < 0) throw this.#session.failure(result, "handOff()");
+    this.#end();
+    return this.handle;
+  }
+
+  /** As handOff, but returns the bare index, and with it gives up the generation's safety. */
+  forget(): number {
+    this.handOff();
+    return this.index;
+  }
+
+  /** Gives the hold back; the last one recycles the buffer. A second call does nothing. */
+  release(): void {
+    if (!this.#live) return;
+    const address = this.#session.address;
+    this.#end();
+    if (address !== closed) native.xmem_release(address, this.handle);
+  }
+
+  [Symbol.dispose](): void {
+    this.release();
+  }
+
+  #end(): void {
+    this.#live = false;
+    if (this.#bytes !== null) {
+      if (this.#session.views.detaching) detach(this.#bytes.buffer);
+      this.#bytes = null;
+    }
+    if (tracing) untrace(this);
+  }
+
+  #makeBytes(tried: string): Uint8Array<ArrayBuffer> {
+    this.#readable(tried);
+    this.#bytes = this.#session.views.bytes(this.handle, this.size);
+    return this.#bytes;
+  }
+
+  #bytesOf(tried: string): Uint8Array<ArrayBuffer> {
+    return this.#live && this.#bytes !== null ? this.bytes : this.#makeBytes(tried);
+  }
+
+  #tried(what: string): string {
+    return `${what} of buffer ${this.index} of pool "${this.#session.name}"`;
+  }
+
+  #readable(tried: string): Address {
+    if (!this.#live) raise("RELEASED", this.#tried(tried));
+    const { address } = this.#session;
+    if (address === closed) raise("POOL_CLOSED", this.#tried(tried));
+    return address;
+  }
+
+  #writableFor(tried: string): Address {
+    const address = this.#readable(tried);
+    if (!this.writable) raise("READ_ONLY", this.#tried(tried));
+    return address;
+  }
+
+  #access(): MetaAccess {
+    return {
+      readable: (tried) => this.#readable(tried),
+      writableFor: (tried) => this.#writableFor(tried),
+      failed: (result, tried) => {
+        throw this.#session.failure(result, tried);
+      },
+      handle: this.handle,
+    };
+  }
+}

@@ -1,0 +1,11 @@
+export { XmemError, type XmemErrorCode } from "./errors.ts";
+export type { BufferGuard, ReadGuard, ReadonlyBytes, TypedArrayConstructor } from "./guard.ts";
+export type { ParticipantStats, PoolInfo, PoolStats } from "./inspect.ts";
+export type { BufferMeta, DType } from "./meta.ts";
+export {
+  BufferPool,
+  type OpenOptions,
+  type PoolOptions,
+  type ReclaimReport,
+  type WaitOptions,
+} from "./pool.ts";

@@ -1,0 +1,192 @@
+// Looking at pools: the statistics of an open one, and of any one from outside, without a row,
+// without a recovery, without writing a byte.
+
+import { readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import * as constants from "./constants.gen.ts";
+import { codeOf, make, type XmemError } from "./errors.ts";
+import { type Address, bytes, cString, failureText, float64s, native } from "./native.ts";
+import { systemCause } from "./system_error.ts";
+
+/** A participant: one thread that has, or died having, the pool open. */
+export interface ParticipantStats {
+  pid: number;
+  tid: number;
+  name: string;
+  alive: boolean;
+  /** References that it owns, clones counted each. */
+  holds: number;
+  waiting: boolean;
+  acquired: number;
+  released: number;
+  waits: number;
+  timeouts: number;
+}
+
+export interface PoolStats {
+  capacity: number;
+  /** Slots: free + used = capacity. A parked one is used. */
+  free: number;
+  used: number;
+  parked: number;
+  /** In-flight references. */
+  inFlight: number;
+  /** Participants that wait for a buffer. */
+  waiters: number;
+  /** Bytes of data, without the control area. */
+  committedBytes: number;
+  flushing: boolean;
+  /** Whether the name still leads to this pool. */
+  linked: boolean;
+  oldestLeaseMs: number;
+  longestHoldMs: number;
+  participants: ParticipantStats[];
+  counters: {
+    acquired: number;
+    released: number;
+    full: number;
+    waits: number;
+    timeouts: number;
+    recoveries: number;
+    deferred: number;
+  };
+}
+
+export interface PoolInfo {
+  name: string;
+  path: string;
+  /** Of the object, in bytes: address space, not memory. */
+  size: number;
+  capacity: number;
+  bufferSize: number;
+  committedBytes: number;
+  /** Alive. */
+  participants: number;
+  createdAt: Date;
+  /** What is wrong with it; undefined for a healthy one. The numbers are 0 then. */
+  problem?: string;
+}
+
+/** /dev/shm, or the folder that XMEM_DIR names at the time of the call. */
+export function poolDirectory(): string {
+  return process.env["XMEM_DIR"] || "/dev/shm";
+}
+
+const nameBytes = constants.LIMIT_TEXT_BYTES + 1;
+
+export function statsOf(address: Address): PoolStats {
+  const values = float64s(constants.STAT_COUNT);
+  native.xmem_stats(address, values);
+  const value = (index: number): number => values[index] ?? 0;
+  return {
+    capacity: value(constants.STAT_CAPACITY),
+    free: value(constants.STAT_FREE),
+    used: value(constants.STAT_USED),
+    parked: value(constants.STAT_PARKED),
+    inFlight: value(constants.STAT_IN_FLIGHT),
+    waiters: value(constants.STAT_WAITERS),
+    committedBytes: value(constants.STAT_COMMITTED_BYTES),
+    flushing: value(constants.STAT_FLUSHING) !== 0,
+    linked: value(constants.STAT_LINKED) !== 0,
+    oldestLeaseMs: value(constants.STAT_OLDEST_LEASE_MS),
+    longestHoldMs: value(constants.STAT_LONGEST_HOLD_MS),
+    participants: participantsOf(address),
+    counters: {
+      acquired: value(constants.STAT_ACQUIRED),
+      released: value(constants.STAT_RELEASED),
+      full: value(constants.STAT_FULL),
+      waits: value(constants.STAT_WAITS),
+      timeouts: value(constants.STAT_TIMEOUTS),
+      recoveries: value(constants.STAT_RECOVERIES),
+      deferred: value(constants.STAT_DEFERRED),
+    },
+  };
+}
+
+function participantsOf(address: Address): ParticipantStats[] {
+  const info = float64s(constants.INFO_COUNT);
+  native.xmem_info(address, info);
+  const rowsMax = info[constants.INFO_MAX_PARTICIPANTS] ?? 0;
+  const values = float64s(rowsMax * constants.PARTICIPANT_COUNT);
+  const names = bytes(rowsMax * nameBytes);
+  const rows = native.xmem_participants(address, values, names, rowsMax);
+  return Array.from({ length: rows }, (_, row) => {
+    const field = (index: number): number => values[row * constants.PARTICIPANT_COUNT + index] ?? 0;
+    const name = names.subarray(row * nameBytes, (row + 1) * nameBytes);
+    return {
+      pid: field(constants.PARTICIPANT_PID),
+      tid: field(constants.PARTICIPANT_TID),
+      name: new TextDecoder().decode(name).split("\0", 1)[0] ?? "",
+      alive: field(constants.PARTICIPANT_ALIVE) !== 0,
+      holds: field(constants.PARTICIPANT_HOLDS),
+      waiting: field(constants.PARTICIPANT_WAITING) !== 0,
+      acquired: field(constants.PARTICIPANT_ACQUIRED),
+      released: field(constants.PARTICIPANT_RELEASED),
+      waits: field(constants.PARTICIPANT_WAITS),
+      timeouts: field(constants.PARTICIPANT_TIMEOUTS),
+    };
+  });
+}
+
+/** The error of a call that opens, observes or removes a pool by name. */
+export function openFailure(code: number, tried: string, name: string, dir: string): XmemError {
+  const what = `${tried} of pool "${name}" in ${dir}`;
+  return make(codeOf(code), what, failureText(), systemCause());
+}
+
+export function inspect(dir: string, name: string): PoolStats {
+  const address = native.xmem_observe(cString(dir), cString(name));
+  if (!address) throw openFailure(native.xmem_error_code(), "inspect()", name, dir);
+  try {
+    return statsOf(address);
+  } finally {
+    native.xmem_unobserve(address);
+  }
+}
+
+const prefix = "xmem.";
+
+export function list(dir: string): PoolInfo[] {
+  let entries: string[];
+  try {
+    entries = readdirSync(dir);
+  } catch {
+    // Without the folder there are no pools.
+    return [];
+  }
+  return entries
+    .filter((entry) => entry.startsWith(prefix))
+    .sort()
+    .flatMap((entry) => infoOf(dir, entry.slice(prefix.length)) ?? []);
+}
+
+function infoOf(dir: string, name: string): PoolInfo | null {
+  const path = join(dir, prefix + name);
+  const broken = { capacity: 0, bufferSize: 0, committedBytes: 0, participants: 0 };
+  const address = native.xmem_observe(cString(dir), cString(name));
+  if (!address) {
+    const error = openFailure(native.xmem_error_code(), "list()", name, dir);
+    const status = statSync(path, { throwIfNoEntry: false });
+    // It vanished between the two looks.
+    if (status === undefined) return null;
+    const { size, birthtime: createdAt } = status;
+    return { name, path, size, ...broken, createdAt, problem: `${error.code}: ${error.message}` };
+  }
+  try {
+    const info = float64s(constants.INFO_COUNT);
+    native.xmem_info(address, info);
+    const { committedBytes, participants } = statsOf(address);
+    return {
+      name,
+      path,
+      size: info[constants.INFO_TOTAL_SIZE] ?? 0,
+      capacity: info[constants.INFO_CAPACITY] ?? 0,
+      bufferSize: info[constants.INFO_BUFFER_SIZE] ?? 0,
+      committedBytes,
+      participants: participants.filter(({ alive }) => alive).length,
+      createdAt: new Date(info[constants.INFO_CREATED_AT] ?? 0),
+    };
+  } finally {
+    native.xmem_unobserve(address);
+  }
+}

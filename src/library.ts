@@ -1,0 +1,68 @@
+// Chooses the native library for this machine. Nothing here opens it, and no other file names one.
+
+import { existsSync } from "node:fs";
+import { isAbsolute, join } from "node:path";
+import { raise } from "./errors.ts";
+
+// A bundle (`bun build`, with or without --compile) has no folder beside it to look into. There the
+// library is an asset, and only a literal require() inside a try makes the bundler take it in and
+// lets it leave out what does not exist. process.platform and process.arch are constants to the
+// bundler, so that a binary carries only its own platform's libraries.
+declare const require: (path: string) => string;
+
+type Libc = "gnu" | "musl";
+
+/** The report names glibc's version; under musl the field is missing. */
+function libcKind(): Libc {
+  const report = process.report.getReport() as { header?: { glibcVersionRuntime?: string } };
+  return report.header?.glibcVersionRuntime === undefined ? "musl" : "gnu";
+}
+
+function embedded(libc: Libc): string | null {
+  if (process.platform === "linux" && process.arch === "x64") {
+    try {
+      return libc === "gnu"
+        ? require("../prebuilt/linux-x64-gnu/libxmem.so")
+        : require("../prebuilt/linux-x64-musl/libxmem.so");
+    } catch {
+      return builtHere();
+    }
+  }
+  if (process.platform === "linux" && process.arch === "arm64") {
+    try {
+      return libc === "gnu"
+        ? require("../prebuilt/linux-arm64-gnu/libxmem.so")
+        : require("../prebuilt/linux-arm64-musl/libxmem.so");
+    } catch {
+      return builtHere();
+    }
+  }
+  return null;
+}
+
+/** Bundled from the development tree, which has no prebuilt libraries. */
+function builtHere(): string | null {
+  try {
+    return require("../build/libxmem.so");
+  } catch {
+    return null;
+  }
+}
+
+/** The file to load. XMEM_LIBRARY, an absolute path, overrides the choice (for checkers' builds). */
+export function libraryPath(): string {
+  const chosen = process.env["XMEM_LIBRARY"];
+  if (chosen) return chosen;
+  const libc = process.platform === "linux" ? libcKind() : "gnu";
+  const kind = process.platform === "linux" ? `-${libc}` : "";
+  const file = process.platform === "darwin" ? "libxmem.dylib" : "libxmem.so";
+  const folder = `${process.platform}-${process.arch}${kind}`;
+  const root = join(import.meta.dir, "..");
+  const candidates = [join(root, "build", file), join(root, "prebuilt", folder, file)];
+  if (import.meta.path.endsWith("/src/library.ts")) {
+    for (const candidate of candidates) if (existsSync(candidate)) return candidate;
+  }
+  const asset = embedded(libc);
+  if (asset !== null) return isAbsolute(asset) ? asset : join(import.meta.dir, asset);
+  raise("UNSUPPORTED_PLATFORM", `loading xmem on ${folder}`, `none of ${candidates.join(", ")}`);
+}

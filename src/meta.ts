@@ -1,0 +1,192 @@
+// The description that travels with a buffer: a live object over shared memory. Reads and writes go
+// through the guard's hold, so that it never describes another acquirer's buffer.
+
+import * as constants from "./constants.gen.ts";
+import { raise } from "./errors.ts";
+import { type Address, bytes, float64s, native } from "./native.ts";
+import { describe, integer, text } from "./validate.ts";
+
+export type DType =
+  | "uint8"
+  | "int8"
+  | "uint16"
+  | "int16"
+  | "uint32"
+  | "int32"
+  | "uint64"
+  | "int64"
+  | "float16"
+  | "float32"
+  | "float64";
+
+export const dtypes: readonly DType[] = [
+  "uint8",
+  "int8",
+  "uint16",
+  "int16",
+  "uint32",
+  "int32",
+  "uint64",
+  "int64",
+  "float16",
+  "float32",
+  "float64",
+];
+
+/** What a guard lets its description do. */
+export interface MetaAccess {
+  /** The pool's address; throws RELEASED once the guard is done. */
+  readable(tried: string): Address;
+  /** The same, and READ_ONLY on a read-only guard. */
+  writableFor(tried: string): Address;
+  failed(result: number, tried: string): never;
+  readonly handle: number;
+}
+
+const dims = float64s(constants.LIMIT_DIMENSIONS);
+const textScratch = bytes(constants.LIMIT_TEXT_BYTES + 1);
+const decoder = new TextDecoder();
+const encoder = new TextEncoder();
+
+/**
+ * What a buffer's bytes mean. Reset by each acquire to dtype "uint8", shape [size], strides [1],
+ * timestamp 0, sequence 0, contentType "", producer "".
+ *
+ * Strides are bytes and follow shape and dtype for as long as they are the contiguous ones.
+ */
+export class BufferMeta {
+  readonly #guard: MetaAccess;
+
+  constructor(guard: MetaAccess) {
+    this.#guard = guard;
+  }
+
+  get dtype(): DType {
+    return dtypes[this.#number(constants.META_DTYPE, "meta.dtype")] ?? "uint8";
+  }
+
+  set dtype(value: DType) {
+    const code = dtypes.indexOf(value);
+    if (code < 0) {
+      const found = `it is ${describe(value)}, expected one of ${dtypes.join(", ")}`;
+      raise("INVALID_ARGUMENT", "setting meta.dtype", found);
+    }
+    this.#setNumber(constants.META_DTYPE, code, "meta.dtype");
+  }
+
+  /** A whole number up to 2^53; what it counts is the producer's to say. */
+  get timestamp(): number {
+    return this.#number(constants.META_TIMESTAMP, "meta.timestamp");
+  }
+
+  set timestamp(value: number) {
+    this.#setWhole(constants.META_TIMESTAMP, value, "meta.timestamp");
+  }
+
+  get sequence(): number {
+    return this.#number(constants.META_SEQUENCE, "meta.sequence");
+  }
+
+  set sequence(value: number) {
+    this.#setWhole(constants.META_SEQUENCE, value, "meta.sequence");
+  }
+
+  /** Elements per dimension, at most 8 of them. */
+  get shape(): number[] {
+    return this.#dims(constants.META_SHAPE, "meta.shape");
+  }
+
+  set shape(value: number[]) {
+    this.#setDims(constants.META_SHAPE, value, 0, "meta.shape");
+  }
+
+  /** Bytes from one element to the next, per dimension. */
+  get strides(): number[] {
+    return this.#dims(constants.META_STRIDES, "meta.strides");
+  }
+
+  set strides(value: number[]) {
+    this.#setDims(constants.META_STRIDES, value, -Number.MAX_SAFE_INTEGER, "meta.strides");
+  }
+
+  /** At most 31 bytes of UTF-8. */
+  get contentType(): string {
+    return this.#text(constants.META_CONTENT_TYPE, "meta.contentType");
+  }
+
+  set contentType(value: string) {
+    this.#setText(constants.META_CONTENT_TYPE, value, "meta.contentType");
+  }
+
+  /** At most 31 bytes of UTF-8. */
+  get producer(): string {
+    return this.#text(constants.META_PRODUCER, "meta.producer");
+  }
+
+  set producer(value: string) {
+    this.#setText(constants.META_PRODUCER, value, "meta.producer");
+  }
+
+  toJSON(): Record<string, unknown> {
+    const { dtype, shape, strides, timestamp, sequence, contentType, producer } = this;
+    return { dtype, shape, strides, timestamp, sequence, contentType, producer };
+  }
+
+  #checked(result: number, tried: string): number {
+    if (result < 0) this.#guard.failed(result, tried);
+    return result;
+  }
+
+  #number(field: number, tried: string): number {
+    const address = this.#guard.readable(tried);
+    return this.#checked(native.xmem_meta_number(address, this.#guard.handle, field), tried);
+  }
+
+  #setWhole(field: number, value: number, tried: string): void {
+    this.#setNumber(field, integer(`setting ${tried}`, "it", value, 0, 2 ** 53), tried);
+  }
+
+  #setNumber(field: number, value: number, tried: string): void {
+    const address = this.#guard.writableFor(tried);
+    this.#checked(native.xmem_meta_set_number(address, this.#guard.handle, field, value), tried);
+  }
+
+  #dims(which: number, tried: string): number[] {
+    const address = this.#guard.readable(tried);
+    const result = native.xmem_meta_dims(address, this.#guard.handle, which, dims);
+    return Array.from(dims.subarray(0, this.#checked(result, tried)));
+  }
+
+  #setDims(which: number, value: readonly number[], least: number, tried: string): void {
+    const address = this.#guard.writableFor(tried);
+    const legal = Array.isArray(value) && value.length <= constants.LIMIT_DIMENSIONS;
+    if (!legal) {
+      const found = `it is ${describe(value)}, expected an array of at most ${constants.LIMIT_DIMENSIONS}`;
+      raise("INVALID_ARGUMENT", `setting ${tried}`, found);
+    }
+    // All are checked before one is written, so that the old value stays.
+    const checked = Array.from(value, (each) =>
+      integer(`setting ${tried}`, "an element", each, least, Number.MAX_SAFE_INTEGER),
+    );
+    dims.set(checked);
+    const { handle } = this.#guard;
+    this.#checked(native.xmem_meta_set_dims(address, handle, which, dims, checked.length), tried);
+  }
+
+  #text(which: number, tried: string): string {
+    const address = this.#guard.readable(tried);
+    const result = native.xmem_meta_text(address, this.#guard.handle, which, textScratch);
+    return decoder.decode(textScratch.subarray(0, this.#checked(result, tried)));
+  }
+
+  #setText(which: number, value: string, tried: string): void {
+    const address = this.#guard.writableFor(tried);
+    const encoded = encoder.encode(text(`setting ${tried}`, "it", value));
+    textScratch.set(encoded);
+    const { handle } = this.#guard;
+    this.#checked(
+      native.xmem_meta_set_text(address, handle, which, textScratch, encoded.length),
+      tried,
+    );
+  }
+}

@@ -1,0 +1,376 @@
+// The pool as its users see it: each method checks its arguments, makes one native call, and says
+// what went wrong where it did.
+
+import * as constants from "./constants.gen.ts";
+import { make, raise } from "./errors.ts";
+import { BufferGuard, type ReadGuard } from "./guard.ts";
+import * as inspection from "./inspect.ts";
+import { type Address, cString, float64s, native } from "./native.ts";
+import { closed, Session } from "./session.ts";
+import * as validate from "./validate.ts";
+import { WaitQueue } from "./wait_async.ts";
+
+/** Lengths are bytes, times are milliseconds. */
+export interface PoolOptions {
+  /** Slots, 1 to 2^24 - 2; default 1024. */
+  capacity?: number | undefined;
+  /** Most bytes that one buffer can have; default 1 MiB, virtual until used. */
+  bufferSize?: number | undefined;
+  /** Threads that may have the pool open at once, 1 to 4096; default 64. */
+  maxParticipants?: number | undefined;
+  /** Life of an in-flight reference; default 30_000; 0: never expires. */
+  leaseTimeout?: number | undefined;
+  /** Bytes of data that may be committed at once; default capacity x bufferSize. */
+  maxCommitted?: number | undefined;
+  /** How many channels it can have, 0 to 1024; default 16. */
+  channels?: number | undefined;
+  /** Whether a buffer's bytes are zeroed when it is recycled; default false. */
+  zeroOnRelease?: boolean | undefined;
+  /** Permission bits, whatever the umask; default 0o600, at most 0o777. */
+  mode?: number | undefined;
+  /** Whether the last to leave removes the name; default false. */
+  ephemeral?: boolean | undefined;
+}
+
+export interface OpenOptions {
+  /** "detach": a released guard's views read length 0, at some 200 ns a release; default "shared". */
+  views?: "shared" | "detach" | undefined;
+  /** Bytes of cached views; default 16 MiB. */
+  viewCache?: number | undefined;
+  /** At most 31 bytes; shown by stats(). */
+  participantName?: string | undefined;
+  /** A uid whose objects are trusted besides one's own and root's. */
+  allowOwner?: number | undefined;
+}
+
+export interface WaitOptions {
+  /** Default: wait for ever. 0 tries once. */
+  timeout?: number | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+export interface ReclaimReport {
+  /** Dead participants whose rows were emptied. */
+  participants: number;
+  /** Holds and expired in-flight references that were dropped. */
+  references: number;
+  /** Slots that became free. */
+  buffers: number;
+  /** A live participant stands still inside an operation; the next recovery finishes the job. */
+  deferred: boolean;
+}
+
+const enum32 = { create: 0, open: 1, openOrCreate: 2 } as const;
+type How = keyof typeof enum32;
+
+export class BufferPool implements Disposable {
+  readonly name: string;
+  readonly capacity: number;
+  /** Most bytes that one buffer can have. */
+  readonly bufferSize: number;
+  readonly #session: Session;
+  readonly #waits: WaitQueue;
+
+  private constructor(session: Session) {
+    this.#session = session;
+    this.#waits = new WaitQueue(session);
+    this.name = session.name;
+    this.capacity = session.capacity;
+    this.bufferSize = session.bufferSize;
+  }
+
+  /** POOL_EXISTS, OUT_OF_MEMORY, INVALID_ARGUMENT, SYSTEM. */
+  static create(name: string, options?: PoolOptions & OpenOptions): BufferPool {
+    return BufferPool.#make("create", name, options);
+  }
+
+  /** POOL_NOT_FOUND, POOL_CORRUPT, VERSION_MISMATCH, PERMISSION_DENIED, TOO_MANY_PARTICIPANTS. */
+  static open(name: string, options?: OpenOptions): BufferPool {
+    return BufferPool.#make("open", name, options);
+  }
+
+  /**
+   * Opens the pool of that name or makes it. An existing one that is smaller than explicitly asked
+   * is OPTIONS_MISMATCH. `replaceAbandoned`: one without a live participant is replaced.
+   */
+  static openOrCreate(
+    name: string,
+    options?: PoolOptions & OpenOptions & { replaceAbandoned?: boolean | undefined },
+  ): BufferPool {
+    return BufferPool.#make("openOrCreate", name, options);
+  }
+
+  /** Removes the name, whatever it leads to; true when there was one. Who has it open goes on. */
+  static unlink(name: string): boolean {
+    const dir = inspection.poolDirectory();
+    const checked = validate.poolName("BufferPool.unlink()", name);
+    const result = native.xmem_unlink(cString(dir), cString(checked), -1, 0);
+    if (result < 0) throw inspection.openFailure(result, "unlink()", checked, dir);
+    return result === 1;
+  }
+
+  /** Every pool that this user can see, the broken ones with their problem. */
+  static list(): inspection.PoolInfo[] {
+    return inspection.list(inspection.poolDirectory());
+  }
+
+  /** A look from outside: takes no row, starts no recovery, works on a full pool. */
+  static inspect(name: string): inspection.PoolStats {
+    const checked = validate.poolName("BufferPool.inspect()", name);
+    return inspection.inspect(inspection.poolDirectory(), checked);
+  }
+
+  static #make(how: How, name: unknown, given: unknown): BufferPool {
+    const tried = `BufferPool.${how}()`;
+    const checkedName = validate.poolName(tried, name);
+    const options = validate.poolOptions(tried, given);
+    const numbers = float64s(constants.OPTION_COUNT).fill(-1);
+    const set = (index: number, value: number | boolean | undefined): void => {
+      if (value !== undefined) numbers[index] = Number(value);
+    };
+    set(constants.OPTION_CAPACITY, options.capacity);
+    set(constants.OPTION_BUFFER_SIZE, options.bufferSize);
+    set(constants.OPTION_MAX_PARTICIPANTS, options.maxParticipants);
+    set(constants.OPTION_LEASE_TIMEOUT, options.leaseTimeout);
+    set(constants.OPTION_MAX_COMMITTED, options.maxCommitted);
+    set(constants.OPTION_CHANNELS, options.channels);
+    set(constants.OPTION_ZERO_ON_RELEASE, options.zeroOnRelease);
+    set(constants.OPTION_MODE, options.mode);
+    set(constants.OPTION_EPHEMERAL, options.ephemeral);
+    set(constants.OPTION_REPLACE_ABANDONED, options.replaceAbandoned);
+    set(constants.OPTION_ALLOW_OWNER, options.allowOwner);
+    const dir = inspection.poolDirectory();
+    const address = native.xmem_open(
+      enum32[how],
+      cString(dir),
+      cString(checkedName),
+      cString(options.participantName),
+      numbers,
+    );
+    if (!address) {
+      throw inspection.openFailure(native.xmem_error_code(), `${how}()`, checkedName, dir);
+    }
+    return new BufferPool(new Session(address, dir, checkedName, options));
+  }
+
+  /**
+   * A buffer of `size` bytes (default: bufferSize), at once. POOL_FULL, TOO_LARGE, OUT_OF_MEMORY,
+   * POOL_FLUSHING, POOL_CLOSED. Its content is what its last user left, unless zeroOnRelease.
+   */
+  acquire(size: number = this.#session.bufferSize): BufferGuard {
+    const session = this.#session;
+    if (size >>> 0 !== size || session.address === closed) this.#refuse("acquire()", size);
+    const handle = native.xmem_acquire(session.address, size);
+    if (handle < 0) throw session.failure(handle, "acquire()");
+    return new BufferGuard(session, handle, size, true);
+  }
+
+  /** As acquire, but null when the pool is full. */
+  tryAcquire(size: number = this.#session.bufferSize): BufferGuard | null {
+    const session = this.#session;
+    if (size >>> 0 !== size || session.address === closed) this.#refuse("tryAcquire()", size);
+    const handle = native.xmem_acquire(session.address, size);
+    if (handle >= 0) return new BufferGuard(session, handle, size, true);
+    if (handle === -constants.ERROR_POOL_FULL) return null;
+    throw session.failure(handle, "tryAcquire()");
+  }
+
+  /**
+   * As acquire, but blocks this thread until a buffer is released, for at most `timeout` ms:
+   * TIMEOUT. On a thread with an event loop prefer acquireAsync.
+   */
+  acquireBlocking(size: number, options: { timeout: number }): BufferGuard {
+    const tried = "acquireBlocking()";
+    const address = this.#open(tried);
+    const length = validate.uint32(tried, "size", size);
+    const given = validate.object(tried, "options", options);
+    const timeout = validate.uint32(tried, "timeout", given["timeout"]);
+    const deadline = native.xmem_now() + timeout;
+    while (true) {
+      // A slice at a time, so that a Worker that waits can be terminated.
+      const handle = native.xmem_acquire_blocking(address, length, deadline);
+      if (handle >= 0) return new BufferGuard(this.#session, handle, length, true);
+      if (handle !== -constants.ERROR_PENDING) throw this.#session.failure(handle, tried);
+    }
+  }
+
+  /**
+   * As acquire, but waits without blocking the event loop, first asked, first served. Rejects with
+   * TIMEOUT, with the signal's reason, and with what acquire throws except POOL_FULL.
+   */
+  async acquireAsync(
+    size: number = this.#session.bufferSize,
+    options?: WaitOptions,
+  ): Promise<BufferGuard> {
+    const tried = "acquireAsync()";
+    const address = this.#open(tried);
+    const length = validate.uint32(tried, "size", size);
+    const { timeout, signal } = validate.waitOptions(tried, options);
+    signal?.throwIfAborted();
+    // Nobody who asked before is overtaken.
+    if (this.#waits.isEmpty) {
+      const handle = native.xmem_acquire(address, length);
+      if (handle >= 0) return new BufferGuard(this.#session, handle, length, true);
+      if (handle !== -constants.ERROR_POOL_FULL) throw this.#session.failure(handle, tried);
+    } else if (length > this.bufferSize) {
+      throw this.#session.failure(-constants.ERROR_TOO_LARGE, tried);
+    }
+    if (timeout === 0) throw make("TIMEOUT", `${tried} on pool "${this.name}"`);
+    const handle = await this.#waits.wait(length, timeout, signal);
+    return new BufferGuard(this.#session, handle, length, true);
+  }
+
+  /** Commits memory for the next `count` buffers of `size` bytes; returns the bytes newly committed. */
+  preallocate(size: number, count: number): number {
+    const tried = "preallocate()";
+    const address = this.#open(tried);
+    const length = validate.uint32(tried, "size", size);
+    const checkedCount = validate.uint32(tried, "count", count);
+    return this.#result(native.xmem_preallocate(address, length, checkedCount), tried);
+  }
+
+  /** A new hold to read through. STALE_HANDLE, BUFFER_NOT_FOUND, NO_REFERENCE. */
+  get(ref: number): ReadGuard {
+    const address = this.#open("get()");
+    return this.#hold(native.xmem_get(address, validate.ref("get()", ref)), false, "get()");
+  }
+
+  /** A new hold to write through; who writes when is the holders' to arrange. */
+  getMut(ref: number): BufferGuard {
+    const address = this.#open("getMut()");
+    return this.#hold(native.xmem_get(address, validate.ref("getMut()", ref)), true, "getMut()");
+  }
+
+  /** Adopts an in-flight reference. STALE_HANDLE when recycled, NO_REFERENCE when none is in flight. */
+  take(ref: number): BufferGuard {
+    const address = this.#open("take()");
+    return this.#hold(native.xmem_take(address, validate.ref("take()", ref)), true, "take()");
+  }
+
+  /** One more in-flight reference; the buffer's whole count after it. */
+  addRef(ref: number): number {
+    const address = this.#open("addRef()");
+    return this.#result(native.xmem_add_ref(address, validate.ref("addRef()", ref)), "addRef()");
+  }
+
+  /** Drops an in-flight reference and recycles at 0; the count after it. NO_REFERENCE. */
+  unref(ref: number): number {
+    const address = this.#open("unref()");
+    return this.#result(native.xmem_unref(address, validate.ref("unref()", ref)), "unref()");
+  }
+
+  /** Drops an in-flight reference and never recycles: you almost certainly want unref. */
+  release(ref: number): number {
+    const address = this.#open("release()");
+    const result = native.xmem_release_by_hand(address, validate.ref("release()", ref));
+    return this.#result(result, "release()");
+  }
+
+  /** Holds and in-flight references; 0 for the bare index of a free slot. */
+  refCount(ref: number): number {
+    const address = this.#open("refCount()");
+    const result = native.xmem_ref_count(address, validate.ref("refCount()", ref));
+    return this.#result(result, "refCount()");
+  }
+
+  /** Sets the whole count; the holds stay, the rest is in flight. INVALID_ARGUMENT below the holds. */
+  setRefCount(ref: number, count: number): number {
+    const tried = "setRefCount()";
+    const address = this.#open(tried);
+    const checked = validate.ref(tried, ref);
+    const most = constants.LIMIT_REFERENCES;
+    const checkedCount = validate.integer(tried, "count", count, 0, most);
+    return this.#result(native.xmem_set_ref_count(address, checked, checkedCount), tried);
+  }
+
+  /** Recycles a buffer whose count is 0; true for exactly one caller. */
+  tryRelease(ref: number): boolean {
+    const tried = "tryRelease()";
+    const address = this.#open(tried);
+    return this.#result(native.xmem_try_release(address, validate.ref(tried, ref)), tried) === 1;
+  }
+
+  /** As tryRelease, but BUFFER_IN_USE when the count is not 0. */
+  releaseBuffer(ref: number): void {
+    const tried = "releaseBuffer()";
+    const address = this.#open(tried);
+    this.#result(native.xmem_release_buffer(address, validate.ref(tried, ref)), tried);
+  }
+
+  /** Gives back what dead participants and expired leases left. POOL_BUSY. */
+  reclaim(): ReclaimReport {
+    const address = this.#open("reclaim()");
+    const report = float64s(constants.RECLAIM_COUNT);
+    this.#result(native.xmem_reclaim(address, report), "reclaim()");
+    return {
+      participants: report[constants.RECLAIM_PARTICIPANTS] ?? 0,
+      references: report[constants.RECLAIM_REFERENCES] ?? 0,
+      buffers: report[constants.RECLAIM_BUFFERS] ?? 0,
+      deferred: report[constants.RECLAIM_DEFERRED] === 1,
+    };
+  }
+
+  /** Gives the memory of free buffers back to the system; returns the bytes. */
+  trim(): number {
+    return this.#result(native.xmem_trim(this.#open("trim()")), "trim()");
+  }
+
+  /** POOL_FLUSHING for every waiter and acquirer, everywhere, until unflush(). Does not nest. */
+  flush(): void {
+    this.#result(native.xmem_flush(this.#open("flush()"), 1), "flush()");
+  }
+
+  unflush(): void {
+    this.#result(native.xmem_flush(this.#open("unflush()"), 0), "unflush()");
+  }
+
+  stats(): inspection.PoolStats {
+    return inspection.statsOf(this.#open("stats()"));
+  }
+
+  /** Gives back this object's holds, detaches its views, unmaps. Twice does nothing. */
+  close(): void {
+    if (this.#session.address === closed) return;
+    this.#waits.close();
+    this.#session.close();
+  }
+
+  /** Removes the name if it still leads to this pool. Works after close, too. */
+  unlink(): boolean {
+    const { dir, name, device, inode } = this.#session;
+    const result = native.xmem_unlink(cString(dir), cString(name), device, inode);
+    if (result < 0) throw inspection.openFailure(result, "unlink()", name, dir);
+    return result === 1;
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #open(tried: string): Address {
+    const { address } = this.#session;
+    if (address === closed) raise("POOL_CLOSED", `${tried} on pool "${this.name}"`);
+    return address;
+  }
+
+  #refuse(tried: string, size: number): never {
+    this.#open(tried);
+    validate.uint32(tried, "size", size);
+    throw this.#session.failure(-constants.ERROR_INVALID_ARGUMENT, tried);
+  }
+
+  #result(result: number, tried: string): number {
+    if (result < 0) throw this.#session.failure(result, tried);
+    return result;
+  }
+
+  #hold(handle: number, writable: boolean, tried: string): BufferGuard {
+    if (handle < 0) throw this.#session.failure(handle, tried);
+    const size = native.xmem_size(this.#session.address, validate.indexOf(handle));
+    if (size < 0) {
+      native.xmem_release(this.#session.address, handle);
+      throw this.#session.failure(size, tried);
+    }
+    return new BufferGuard(this.#session, handle, size, writable);
+  }
+}

@@ -1,0 +1,110 @@
+// ArrayBuffers over the pool's memory: made on first use, as long as the acquired size, and kept for
+// the next acquire of the same slot and size while they fit a byte budget. The engine counts a
+// foreign ArrayBuffer's whole length as heap, so that unbounded views would slow every allocation.
+
+import type { Pointer } from "bun:ffi";
+import { viewOf } from "./native.ts";
+import { indexOf } from "./validate.ts";
+
+interface Cached {
+  buffer: ArrayBuffer;
+  bytes: Uint8Array<ArrayBuffer>;
+  size: number;
+}
+
+export class Views {
+  readonly #mapping: Pointer;
+  readonly #dataAddress: number;
+  readonly #stride: number;
+  readonly #budget: number;
+  readonly #detaching: boolean;
+  /** In order of use: the first goes first. Only buffers within the budget. */
+  readonly #cache = new Map<number, Cached>();
+  /** Every view that may be alive, for close() to detach. */
+  readonly #live = new Set<WeakRef<ArrayBuffer>>();
+  #cachedBytes = 0;
+  #sweepAt = 1024;
+
+  constructor(
+    mapping: Pointer,
+    dataAddress: number,
+    stride: number,
+    budget: number,
+    detaching: boolean,
+  ) {
+    this.#mapping = mapping;
+    this.#dataAddress = dataAddress;
+    this.#stride = stride;
+    this.#budget = budget;
+    this.#detaching = detaching;
+  }
+
+  /** Whether a released guard's views are detached. */
+  get detaching(): boolean {
+    return this.#detaching;
+  }
+
+  /** The bytes of a buffer that the caller holds. */
+  bytes(handle: number, size: number): Uint8Array<ArrayBuffer> {
+    if (this.#detaching || size === 0) return this.#make(handle, size).bytes;
+    const index = indexOf(handle);
+    const cached = this.#cache.get(index);
+    if (cached !== undefined) {
+      // Somebody may have transferred it; then it is theirs.
+      if (cached.size === size && !cached.buffer.detached) return cached.bytes;
+      this.#forget(index, cached);
+    }
+    const made = this.#make(handle, size);
+    if (size <= this.#budget) this.#keep(index, made);
+    return made.bytes;
+  }
+
+  #make(handle: number, size: number): Cached {
+    if (size === 0) {
+      const buffer = new ArrayBuffer(0);
+      return { buffer, bytes: new Uint8Array(buffer), size };
+    }
+    const address = this.#dataAddress + indexOf(handle) * this.#stride;
+    const buffer = viewOf(this.#mapping, address, size);
+    this.#live.add(new WeakRef(buffer));
+    if (this.#live.size >= this.#sweepAt) this.#sweep();
+    return { buffer, bytes: new Uint8Array(buffer), size };
+  }
+
+  #keep(index: number, made: Cached): void {
+    for (const [oldest, cached] of this.#cache) {
+      if (this.#cachedBytes + made.size <= this.#budget) break;
+      this.#forget(oldest, cached);
+    }
+    this.#cache.set(index, made);
+    this.#cachedBytes += made.size;
+  }
+
+  #forget(index: number, cached: Cached): void {
+    this.#cache.delete(index);
+    this.#cachedBytes -= cached.size;
+  }
+
+  #sweep(): void {
+    for (const ref of this.#live) {
+      const buffer = ref.deref();
+      if (buffer === undefined || buffer.detached) this.#live.delete(ref);
+    }
+    this.#sweepAt = Math.max(1024, this.#live.size * 2);
+  }
+
+  /** Detaches all views. What the engine has pinned stays, and so does the mapping under it. */
+  close(): void {
+    this.#cache.clear();
+    for (const ref of this.#live) {
+      const buffer = ref.deref();
+      if (buffer !== undefined) detach(buffer);
+    }
+    this.#live.clear();
+  }
+}
+
+/** Old views of it read length 0 afterwards. Nothing is copied. */
+export function detach(buffer: ArrayBuffer): void {
+  if (!buffer.detached) buffer.transfer(0);
+}

@@ -1,0 +1,181 @@
+// Waiting for a buffer without blocking the event loop: a queue per session, first asked, first
+// served, woken by the native thread through a socket that becomes readable when a try is worth it.
+
+import type { Socket } from "bun";
+import { make } from "./errors.ts";
+import { native } from "./native.ts";
+import { closed, type Session } from "./session.ts";
+
+interface Waiter {
+  size: number;
+  resolve: (handle: number) => void;
+  reject: (reason: unknown) => void;
+  timer: ReturnType<typeof setTimeout> | undefined;
+  signal: AbortSignal | undefined;
+  onAbort: (() => void) | undefined;
+}
+
+/** Queues with somebody in them stay reachable; an idle one goes with its session. */
+const busy = new Set<WaitQueue>();
+
+export class WaitQueue {
+  readonly #session: Session;
+  readonly #waiting = new Set<Waiter>();
+  #socket: Socket | undefined;
+  #connecting = false;
+  #armed = false;
+
+  constructor(session: Session) {
+    this.#session = session;
+  }
+
+  get isEmpty(): boolean {
+    return this.#waiting.size === 0;
+  }
+
+  /** Resolves with the handle of a new hold. */
+  wait(
+    size: number,
+    timeout: number | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<number> {
+    return new Promise((resolve, reject) => {
+      const waiter: Waiter = {
+        size,
+        resolve,
+        reject,
+        timer: undefined,
+        signal,
+        onAbort: undefined,
+      };
+      this.#waiting.add(waiter);
+      busy.add(this);
+      if (timeout !== undefined) {
+        waiter.timer = setTimeout(() => this.#expire(waiter), Math.min(timeout, 2 ** 31 - 1));
+      }
+      if (signal !== undefined) {
+        waiter.onAbort = () => this.#giveUp(waiter, signal.reason);
+        signal.addEventListener("abort", waiter.onAbort);
+      }
+      this.#begin();
+    });
+  }
+
+  /** The socket became readable: a try is worth it. */
+  signalled(): void {
+    this.#serve();
+  }
+
+  /** Everybody is told; nothing is taken. */
+  close(): void {
+    for (const waiter of this.#waiting) {
+      this.#remove(waiter);
+      waiter.reject(make("POOL_CLOSED", `acquireAsync() on pool "${this.#session.name}"`));
+    }
+    busy.delete(this);
+    this.#socket?.terminate();
+    this.#socket = undefined;
+  }
+
+  #begin(): void {
+    const { address } = this.#session;
+    const fd = native.xmem_async_open(address);
+    if (fd < 0) return this.#failAll(fd);
+    const result = native.xmem_async_arm(address);
+    if (result < 0) return this.#failAll(result);
+    this.#armed = true;
+    this.#socket?.ref();
+    if (this.#socket === undefined && !this.#connecting) this.#connect(fd);
+    // The promise of arming: a try after it, or a release in between would be missed.
+    this.#serve();
+  }
+
+  #connect(fd: number): void {
+    this.#connecting = true;
+    // The handlers must not keep an idle session alive.
+    const weak = new WeakRef(this);
+    const opened = Bun.connect({
+      fd,
+      socket: {
+        data() {
+          weak.deref()?.signalled();
+        },
+      },
+    } as unknown as Parameters<typeof Bun.connect>[0]) as Promise<Socket>;
+    opened.then(
+      (socket) => {
+        this.#connecting = false;
+        if (this.#session.address === closed) return socket.terminate();
+        this.#socket = socket;
+        if (this.isEmpty) socket.unref();
+        this.#serve();
+      },
+      (cause: unknown) => {
+        this.#connecting = false;
+        for (const waiter of this.#waiting) {
+          this.#remove(waiter);
+          const tried = `acquireAsync() on pool "${this.#session.name}"`;
+          waiter.reject(make("SYSTEM", tried, "the event loop cannot watch its socket", { cause }));
+        }
+        this.#rest(true);
+      },
+    );
+  }
+
+  /** Serves in order until the pool is empty. */
+  #serve(): void {
+    const { address } = this.#session;
+    if (address === closed) return;
+    for (const waiter of this.#waiting) {
+      const handle = native.xmem_acquire(address, waiter.size);
+      if (handle < 0) {
+        const error = this.#session.failure(handle, "acquireAsync()");
+        if (error.code === "POOL_FULL" || error.code === "POOL_BUSY") break;
+        this.#remove(waiter);
+        waiter.reject(error);
+        continue;
+      }
+      this.#remove(waiter);
+      waiter.resolve(handle);
+    }
+    if (this.isEmpty) this.#rest(true);
+  }
+
+  #expire(waiter: Waiter): void {
+    if (!this.#waiting.has(waiter)) return;
+    // A last try, for whoever is first in the queue only: nobody overtakes.
+    this.#serve();
+    const what = `acquireAsync() on pool "${this.#session.name}"`;
+    this.#giveUp(waiter, make("TIMEOUT", what));
+  }
+
+  #giveUp(waiter: Waiter, reason: unknown): void {
+    if (!this.#waiting.has(waiter)) return;
+    this.#remove(waiter);
+    waiter.reject(reason);
+    if (this.isEmpty) this.#rest(true);
+  }
+
+  #failAll(result: number): void {
+    for (const waiter of this.#waiting) {
+      this.#remove(waiter);
+      waiter.reject(this.#session.failure(result, "acquireAsync()"));
+    }
+    this.#rest(false);
+  }
+
+  /** Nobody waits: the process may end, and a wake that was ours goes to the next participant. */
+  #rest(passOn: boolean): void {
+    busy.delete(this);
+    this.#socket?.unref();
+    if (!this.#armed || this.#session.address === closed) return;
+    this.#armed = false;
+    native.xmem_async_disarm(this.#session.address, passOn ? 1 : 0);
+  }
+
+  #remove(waiter: Waiter): void {
+    this.#waiting.delete(waiter);
+    if (waiter.timer !== undefined) clearTimeout(waiter.timer);
+    if (waiter.onAbort !== undefined) waiter.signal?.removeEventListener("abort", waiter.onAbort);
+  }
+}
