@@ -116,7 +116,8 @@ const opened = dlopen(libraryPath(), {
 });
 
 // Never closed: a later call of any symbol would be a segfault.
-export const native: Native = opened.symbols;
+// Bun's own types allow a bigint for a pointer, which none of our addresses is: they are below 2^53.
+export const native: Native = opened.symbols as unknown as Native;
 
 // The engine calls it when an ArrayBuffer's contents die, on whatever thread that happens.
 const viewDone = (opened.symbols.xmem_view_done as unknown as { ptr: Pointer }).ptr;
@@ -141,6 +142,15 @@ export function cString(value: string): Uint8Array {
   return copy;
 }
 
+// The engine takes a deallocator and its context, which Bun's types do not say.
+const viewWithDeallocator = toArrayBuffer as unknown as (
+  address: Pointer,
+  offset: number,
+  length: number,
+  context: Pointer,
+  deallocator: Pointer,
+) => ArrayBuffer;
+
 const textScratch = bytes(512);
 
 /** What the last failed call on this thread found: empty where it had nothing to add. */
@@ -155,5 +165,5 @@ export function failureText(): string {
  */
 export function viewOf(mapping: Pointer, address: number, length: number): ArrayBuffer {
   native.xmem_view_add(mapping);
-  return toArrayBuffer(address as Pointer, 0, length, mapping, viewDone);
+  return viewWithDeallocator(address as Pointer, 0, length, mapping, viewDone);
 }

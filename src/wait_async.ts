@@ -80,9 +80,11 @@ export class WaitQueue {
   #begin(): void {
     const { address } = this.#session;
     const fd = native.xmem_async_open(address);
-    if (fd < 0) return this.#failAll(fd);
-    const result = native.xmem_async_arm(address);
-    if (result < 0) return this.#failAll(result);
+    const result = fd < 0 ? fd : native.xmem_async_arm(address);
+    if (result < 0) {
+      this.#failAll(result);
+      return;
+    }
     this.#armed = true;
     this.#socket?.ref();
     if (this.#socket === undefined && !this.#connecting) this.#connect(fd);
