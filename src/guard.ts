@@ -1,12 +1,11 @@
 // A guard stands for one hold of one buffer, and gives it back when it is disposed of.
 
-import { INDEX_COUNT } from "./constants.gen.ts";
 import { raise } from "./errors.ts";
 import { BufferMeta, type DType, type MetaAccess } from "./meta.ts";
 import { type Address, native } from "./native.ts";
 import { closed, type Session } from "./session.ts";
 import { trace, tracing, untrace } from "./trace.ts";
-import { describe } from "./validate.ts";
+import { describe, indexOf } from "./validate.ts";
 import { detach } from "./views.ts";
 
 type AnyTypedArray =
@@ -105,7 +104,7 @@ export class BufferGuard implements Disposable {
 
   /** The slot's number, 0 to capacity - 1. */
   get index(): number {
-    return this.handle % INDEX_COUNT;
+    return indexOf(this.handle);
   }
 
   /**

@@ -231,20 +231,32 @@ export class BufferPool implements Disposable {
 
   /** A new hold to read through. STALE_HANDLE, BUFFER_NOT_FOUND, NO_REFERENCE. */
   get(ref: number): ReadGuard {
-    const address = this.#open("get()");
-    return this.#hold(native.xmem_get(address, validate.ref("get()", ref)), false, "get()");
+    const { address } = this.#session;
+    if (!(ref >= 0 && Number.isSafeInteger(ref)) || address === closed)
+      this.#refuseRef("get()", ref);
+    const handle = native.xmem_get(address, ref);
+    if (handle < 0) throw this.#session.failure(handle, "get()");
+    return new BufferGuard(this.#session, handle, this.#sizeOf(handle), false);
   }
 
   /** A new hold to write through; who writes when is the holders' to arrange. */
   getMut(ref: number): BufferGuard {
-    const address = this.#open("getMut()");
-    return this.#hold(native.xmem_get(address, validate.ref("getMut()", ref)), true, "getMut()");
+    const { address } = this.#session;
+    if (!(ref >= 0 && Number.isSafeInteger(ref)) || address === closed)
+      this.#refuseRef("getMut()", ref);
+    const handle = native.xmem_get(address, ref);
+    if (handle < 0) throw this.#session.failure(handle, "getMut()");
+    return new BufferGuard(this.#session, handle, this.#sizeOf(handle), true);
   }
 
   /** Adopts an in-flight reference. STALE_HANDLE when recycled, NO_REFERENCE when none is in flight. */
   take(ref: number): BufferGuard {
-    const address = this.#open("take()");
-    return this.#hold(native.xmem_take(address, validate.ref("take()", ref)), true, "take()");
+    const { address } = this.#session;
+    if (!(ref >= 0 && Number.isSafeInteger(ref)) || address === closed)
+      this.#refuseRef("take()", ref);
+    const handle = native.xmem_take(address, ref);
+    if (handle < 0) throw this.#session.failure(handle, "take()");
+    return new BufferGuard(this.#session, handle, this.#sizeOf(handle), true);
   }
 
   /** One more in-flight reference; the buffer's whole count after it. */
@@ -364,13 +376,18 @@ export class BufferPool implements Disposable {
     return result;
   }
 
-  #hold(handle: number, writable: boolean, tried: string): BufferGuard {
-    if (handle < 0) throw this.#session.failure(handle, tried);
-    const size = native.xmem_size(this.#session.address, validate.indexOf(handle));
-    if (size < 0) {
-      native.xmem_release(this.#session.address, handle);
-      throw this.#session.failure(size, tried);
-    }
-    return new BufferGuard(this.#session, handle, size, writable);
+  #refuseRef(tried: string, ref: number): never {
+    this.#open(tried);
+    validate.ref(tried, ref);
+    throw this.#session.failure(-constants.ERROR_INVALID_ARGUMENT, tried);
+  }
+
+  /** Of a buffer that was just held; a damaged size gives the hold back. */
+  #sizeOf(handle: number): number {
+    const { address } = this.#session;
+    const size = native.xmem_size(address, validate.indexOf(handle));
+    if (size >= 0) return size;
+    native.xmem_release(address, handle);
+    throw this.#session.failure(size, "reading a buffer's size");
   }
 }

@@ -49,8 +49,9 @@ export function ref(tried: string, value: unknown): number {
   return integer(tried, "the ref", value, 0, Number.MAX_SAFE_INTEGER);
 }
 
+/** The low 24 bits: of any whole number below 2^53, and far cheaper than a remainder. */
 export function indexOf(handle: number): number {
-  return handle % INDEX_COUNT;
+  return handle & (INDEX_COUNT - 1);
 }
 
 export function poolName(tried: string, value: unknown): string {

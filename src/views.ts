@@ -10,6 +10,8 @@ interface Cached {
   buffer: ArrayBuffer;
   bytes: Uint8Array<ArrayBuffer>;
   size: number;
+  /** Used since eviction last passed it by. */
+  used: boolean;
 }
 
 export class Views {
@@ -18,8 +20,10 @@ export class Views {
   readonly #stride: number;
   readonly #budget: number;
   readonly #detaching: boolean;
-  /** In order of use: the first goes first. Only buffers within the budget. */
-  readonly #cache = new Map<number, Cached>();
+  /** By slot. A hit costs a load and a comparison; the order below is only for evictions. */
+  readonly #cache: (Cached | undefined)[] = [];
+  /** The slots cached, in the order in which they go: the least recently used first, but for hits. */
+  readonly #order = new Set<number>();
   /** Every view that may be alive, for close() to detach. */
   readonly #live = new Set<WeakRef<ArrayBuffer>>();
   #cachedBytes = 0;
@@ -48,10 +52,13 @@ export class Views {
   bytes(handle: number, size: number): Uint8Array<ArrayBuffer> {
     if (this.#detaching || size === 0) return this.#make(handle, size).bytes;
     const index = indexOf(handle);
-    const cached = this.#cache.get(index);
+    const cached = this.#cache[index];
     if (cached !== undefined) {
-      // Somebody may have transferred it; then it is theirs.
-      if (cached.size === size && !cached.buffer.detached) return cached.bytes;
+      // Somebody may have transferred it; then it is theirs, and reads length 0.
+      if (cached.size === size && cached.bytes.length === size) {
+        cached.used = true;
+        return cached.bytes;
+      }
       this.#forget(index, cached);
     }
     const made = this.#make(handle, size);
@@ -62,26 +69,35 @@ export class Views {
   #make(handle: number, size: number): Cached {
     if (size === 0) {
       const buffer = new ArrayBuffer(0);
-      return { buffer, bytes: new Uint8Array(buffer), size };
+      return { buffer, bytes: new Uint8Array(buffer), size, used: false };
     }
     const address = this.#dataAddress + indexOf(handle) * this.#stride;
     const buffer = viewOf(this.#mapping, address, size);
     this.#live.add(new WeakRef(buffer));
     if (this.#live.size >= this.#sweepAt) this.#sweep();
-    return { buffer, bytes: new Uint8Array(buffer), size };
+    return { buffer, bytes: new Uint8Array(buffer), size, used: false };
   }
 
   #keep(index: number, made: Cached): void {
-    for (const [oldest, cached] of this.#cache) {
+    for (const oldest of this.#order) {
       if (this.#cachedBytes + made.size <= this.#budget) break;
-      this.#forget(oldest, cached);
+      const cached = this.#cache[oldest];
+      if (cached === undefined) continue;
+      if (cached.used) {
+        // A hit since the last pass: it goes to the end, once.
+        cached.used = false;
+        this.#order.delete(oldest);
+        this.#order.add(oldest);
+      } else this.#forget(oldest, cached);
     }
-    this.#cache.set(index, made);
+    this.#cache[index] = made;
+    this.#order.add(index);
     this.#cachedBytes += made.size;
   }
 
   #forget(index: number, cached: Cached): void {
-    this.#cache.delete(index);
+    this.#cache[index] = undefined;
+    this.#order.delete(index);
     this.#cachedBytes -= cached.size;
   }
 
@@ -95,7 +111,8 @@ export class Views {
 
   /** Detaches all views. What the engine has pinned stays, and so does the mapping under it. */
   close(): void {
-    this.#cache.clear();
+    this.#cache.length = 0;
+    this.#order.clear();
     for (const ref of this.#live) {
       const buffer = ref.deref();
       if (buffer !== undefined) detach(buffer);

@@ -20,6 +20,7 @@ const system = @import("system.zig");
 const thaw = @import("thaw.zig");
 const waiter_thread = @import("waiter_thread.zig");
 const waiting = @import("waiting.zig");
+const words = @import("words.zig");
 
 const Error = errors.Error;
 const Pool = pool_file.Pool;
@@ -29,7 +30,12 @@ pub const panic = std.debug.no_panic;
 /// Handles and bare indexes are whole numbers below 2^53.
 inline fn toRef(number: f64) ?u64 {
     if (!(number >= 0 and number < 1 << 53)) return null;
-    return @intFromFloat(number);
+    // Through a signed integer, which is one instruction both ways.
+    return @bitCast(@as(i64, @intFromFloat(number)));
+}
+
+inline fn fromHandle(handle: u64) f64 {
+    return @floatFromInt(@as(i64, @bitCast(handle)));
 }
 
 inline fn indexOf(handle: u64) u32 {
@@ -134,7 +140,7 @@ export fn xmem_acquire(pool: *Pool, size: u32) f64 {
     if (attend(pool)) |err| return failed(err);
     const handle = acquire_file.acquire(pool.participant, size) catch |err| return failed(err);
     pool.counts[indexOf(handle)] +|= 1;
-    return @floatFromInt(handle);
+    return fromHandle(handle);
 }
 
 export fn xmem_release(pool: *Pool, handle_number: f64) void {
@@ -155,7 +161,7 @@ export fn xmem_acquire_blocking(pool: *Pool, size: u32, deadline_ms: f64) f64 {
         toNs(deadline_ms),
     ) catch |err| return failed(err);
     pool.counts[indexOf(handle)] +|= 1;
-    return @floatFromInt(handle);
+    return fromHandle(handle);
 }
 
 fn toNs(milliseconds: f64) u64 {
@@ -185,7 +191,7 @@ inline fn hold(pool: *Pool, comptime operation: references.Operation, ref_number
     const index = indexOf(done.handle);
     pool.counts[index] +|= 1;
     acquire_file.ensurePopulated(pool.participant, index);
-    return @floatFromInt(done.handle);
+    return fromHandle(done.handle);
 }
 
 export fn xmem_get(pool: *Pool, ref: f64) f64 {
@@ -429,4 +435,30 @@ fn crashArm(steps: f64) callconv(.c) void {
 
 fn crashSteps() callconv(.c) f64 {
     return @floatFromInt(crash_point.stepsTaken());
+}
+
+/// The yardstick of the benchmarks: `count` pops and pushes of a tagged free list of its own, the
+/// least that any pool of this kind can cost.
+export fn xmem_bench_pop_push(count: u32) void {
+    const Node = extern struct { next: u32 align(64) };
+    const capacity = 64;
+    const state = struct {
+        var head: u64 align(64) = 0;
+        var nodes: [capacity]Node = undefined;
+    };
+    for (&state.nodes, 0..) |*node, place| node.next = @intCast(place + 1);
+    @atomicStore(u64, &state.head, 0, .monotonic);
+    for (0..count) |_| {
+        const index = while (true) {
+            const head: words.Head = @bitCast(@atomicLoad(u64, &state.head, .acquire));
+            const next = @atomicLoad(u32, &state.nodes[head.index].next, .monotonic);
+            const to = head.successor(@intCast(next));
+            if (words.Head.cas(&state.head, head, to, .acq_rel)) break head.index;
+        };
+        while (true) {
+            const head: words.Head = @bitCast(@atomicLoad(u64, &state.head, .monotonic));
+            @atomicStore(u32, &state.nodes[index].next, head.index, .monotonic);
+            if (words.Head.cas(&state.head, head, head.successor(index), .seq_cst)) break;
+        }
+    }
 }

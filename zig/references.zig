@@ -281,9 +281,40 @@ pub fn finishPrivate(participant: *Participant, index: u32, patience: *Patience)
     }
 }
 
+/// The common release, of the only reference: what the word must be follows from the handle alone,
+/// so that one CAS both checks and changes it. False: nothing was done, and `operate` sorts it out.
+inline fn releaseSole(participant: *Participant, handle: Handle) bool {
+    const view = &participant.view;
+    if (view.zero_on_release) return false;
+    const index: u32 = handle.index;
+    const sole: Control = .{
+        .generation = handle.generation,
+        .in_flight = 0,
+        .references = 1,
+        .state = .used,
+        .frozen = false,
+    };
+    participant.enter();
+    if (!Control.cas(&view.slots[index].control, sole, sole.freed())) {
+        participant.leave();
+        return false;
+    }
+    participant.dropHold(index);
+    participant.count("released");
+    _ = free_list.push(view, index);
+    participant.leave();
+    waiting.wakeOne(participant);
+    return true;
+}
+
 /// Gives one hold back, whatever stands in the way: where the pool stays frozen for longer than
 /// patience lasts, the hold is owed, and paid at this thread's next operation.
 pub inline fn giveBack(participant: *Participant, handle: u64) void {
+    if (releaseSole(participant, @bitCast(handle))) return;
+    giveBackSlowly(participant, handle);
+}
+
+noinline fn giveBackSlowly(participant: *Participant, handle: u64) void {
     _ = operate(participant, .release, handle, 0) catch |err| switch (err) {
         error.PoolBusy, error.Timeout => owe(participant, @as(Handle, @bitCast(handle)).index),
         // A damaged word has no reference that could be given back; recovery sorts it out.
