@@ -61,7 +61,14 @@ export function zig(...argv: string[]): string[] {
 export function zigBuild(prefix: string, ...argv: string[]): string[] {
   const where = ["--build-file", join(root, "zig", "build.zig"), "--cache-dir", zigCache];
   const library = ["--zig-lib-dir", join(root, "node_modules", "@zigc", "lib")];
-  return zig("build", ...where, ...library, "--prefix", join(root, prefix), ...argv);
+  return zig("build", ...where, ...library, ...musl(), "--prefix", join(root, prefix), ...argv);
+}
+
+/** A library loads only into the libc that it was built for: this Bun's, whatever else is installed. */
+function musl(): string[] {
+  const report = process.report.getReport() as { header?: { glibcVersionRuntime?: string } };
+  if (process.platform !== "linux" || report.header?.glibcVersionRuntime !== undefined) return [];
+  return [`-Dtarget=${process.arch === "arm64" ? "aarch64" : "x86_64"}-linux-musl`];
 }
 
 /** Nested programs find this very Bun wherever it came from (npx keeps it off the PATH). */
