@@ -48,11 +48,7 @@ pub inline fn push(view: *const View, index: u32) bool {
         atomic.store(u32, &view.slots[index].next_free, head.index, .monotonic);
         // SYNC: release for `next_free` (pairs with the load in `pop`), sequential before the load
         // of `waiters` in `waiting.wakeOne` (pairs with `waiting.begin`).
-        const order: atomic.Order = switch (atomic.canary) {
-            .push_relaxed => .monotonic,
-            .push_not_sequential => .acq_rel,
-            else => .seq_cst,
-        };
+        const order: atomic.Order = if (atomic.canary == .push_relaxed) .monotonic else .seq_cst;
         if (Head.cas(head_ptr, head, head.successor(@intCast(index)), order)) return true;
     }
 }

@@ -223,7 +223,7 @@ fn rewrite(view: *const View) Report {
 fn emptyRows(view: *const View, dead: Dead, report: *Report) void {
     const hot = &view.header.hot;
     for (view.rows[0..view.rowsUsed()], 0..) |*row, index| {
-        if (!dead.isSet(index)) continue;
+        if (!dead.isSet(index) or atomic.canary == .dead_rows_kept) continue;
         if (atomic.load(u32, &row.joined, .acquire) != 0) {
             for (view.holdRow(@intCast(index))[0..view.geometry.capacity]) |*held| {
                 const count = atomic.load(u16, held, .monotonic);
