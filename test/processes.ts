@@ -1,0 +1,51 @@
+// Real child processes for tests, and the pools that they share.
+
+import { join } from "node:path";
+import { BufferPool, type PoolOptions } from "../src/index.ts";
+
+const program = join(import.meta.dir, "programs", "participant.ts");
+let made = 0;
+
+/** Runs `body` with a pool of its own, whose name is gone afterwards whatever happened. */
+export async function withPool(
+  options: PoolOptions,
+  body: (pool: BufferPool, name: string) => unknown,
+): Promise<void> {
+  const name = `test.${process.pid}.${++made}`;
+  const pool = BufferPool.create(name, options);
+  try {
+    await body(pool, name);
+  } finally {
+    pool.close();
+    BufferPool.unlink(name);
+  }
+}
+
+export interface Child {
+  /** The next line that it prints. */
+  line(): Promise<string>;
+  kill(signal: NodeJS.Signals): void;
+  exited: Promise<number>;
+}
+
+export function start(name: string, command: string, argument: number | string = 0): Child {
+  const child = Bun.spawn([process.execPath, program, name, command, String(argument)], {
+    stdout: "pipe",
+    stderr: "inherit",
+  });
+  const reader = child.stdout.getReader();
+  const decoder = new TextDecoder();
+  let text = "";
+  const line = async (): Promise<string> => {
+    while (!text.includes("\n")) {
+      const { done, value } = await reader.read();
+      if (done) throw new Error(`the child ended after printing ${JSON.stringify(text)}`);
+      text += decoder.decode(value, { stream: true });
+    }
+    const end = text.indexOf("\n");
+    const first = text.slice(0, end);
+    text = text.slice(end + 1);
+    return first;
+  };
+  return { line, kill: (signal) => child.kill(signal), exited: child.exited };
+}

@@ -1,0 +1,53 @@
+// Another process of a test: does what its arguments say and reports by lines on standard output.
+
+import { BufferPool } from "../../src/index.ts";
+
+const [name = "", command = "", argument = "0"] = process.argv.slice(2);
+using pool = BufferPool.open(name, { participantName: `child ${command}` });
+
+const commands: Record<string, () => unknown> = {
+  /** Takes a handle and says what is in it. */
+  read: () => {
+    using guard = pool.take(Number(argument));
+    console.log(JSON.stringify({ bytes: [...guard.bytes], meta: guard.meta, index: guard.index }));
+  },
+  /** Holds everything that is free until it is killed, or for the milliseconds given. */
+  hoard: async () => {
+    const held = [];
+    for (let guard = pool.tryAcquire(1); guard !== null; guard = pool.tryAcquire(1))
+      held.push(guard);
+    console.log(`held ${held.length}`);
+    await Bun.sleep(Number(argument) || 60_000);
+    for (const guard of held) guard.release();
+    console.log("released");
+  },
+  wait: () => {
+    console.log("waiting");
+    try {
+      using guard = pool.acquireBlocking(1, { timeout: 60_000 });
+      console.log(`got ${guard.index}`);
+    } catch (error) {
+      console.log((error as { code?: string }).code);
+    }
+  },
+  /** Random operations; leaves nothing behind. */
+  churn: () => {
+    const held = [];
+    let random = Number(argument) | 1;
+    for (let i = 0; i < 200_000; i++) {
+      random = (Math.imul(random, 1_103_515_245) + 12_345) >>> 0;
+      const choice = (random >>> 16) % 5;
+      const last = held.at(-1);
+      if (choice < 2) {
+        const guard = pool.tryAcquire(64);
+        if (guard !== null) held.push(guard);
+      } else if (choice === 2 && last !== undefined) held.push(last.clone());
+      else if (choice === 3 && last !== undefined) held.push(pool.take(last.share()));
+      else held.splice(random % (held.length || 1), 1)[0]?.release();
+      if (held.length > 8) held.shift()?.release();
+    }
+    for (const guard of held) guard.release();
+    console.log("done");
+  },
+};
+await commands[command]?.();
