@@ -46,11 +46,20 @@ fn acquireSlowly(participant: *Participant, size: u32, first: Attempt) Error!u64
     @branchHint(.cold);
     var patience: Patience = .untimed;
     var result = carryOn(participant, size, first, &patience);
-    if (result == error.PoolFull and recovery.lookForLosses(&participant.view)) {
-        result = tryWithin(participant, size, &patience);
-    }
+    if (mayRecover(participant, result)) result = tryWithin(participant, size, &patience);
     if (result == error.PoolFull) participant.count("full");
     return result;
+}
+
+/// Whether a recovery changed what stood in the way: losses in an empty pool, a flusher that died,
+/// a damaged list.
+fn mayRecover(participant: *Participant, result: Error!u64) bool {
+    const view = &participant.view;
+    if (result == error.PoolFull) return recovery.lookForLosses(view);
+    if (result == error.PoolFlushing and participant_file.anybodyDead(view))
+        return recovery.run(view, .{}).ran;
+    if (result == error.PoolCorrupt) return recovery.run(view, .{ .damaged = true }).ran;
+    return false;
 }
 
 /// One try, however many attempts it takes; it does not look for losses.
@@ -164,10 +173,11 @@ fn reserve(
         waiting.wakeOne(participant);
         return .{ .refused = error.OutOfMemory };
     }
-    atomic.store(u64, &slot.committed, need, .monotonic);
     const generation = words.generationAfter(from.generation);
     Control.store(&slot.control, from.held(.private, generation), .release);
     if (atomic.canary != .private_without_row) participant.addHold(index);
+    // Only now: dead before the word said PRIVATE, the claim would be of memory that is not there.
+    atomic.store(u64, &slot.committed, need, .monotonic);
     participant.leave();
     return .{ .uncommitted = .{ .index = index, .before = committed } };
 }
@@ -223,12 +233,18 @@ pub fn acquireSlice(
     size: u32,
     deadline_ns: u64,
 ) Error!u64 {
-    var patience: Patience = .{ .until_ns = @max(deadline_ns, 1), .expiry = error.Timeout };
-    const result = slice(participant, blocking, size, deadline_ns, &patience);
-    if (result == error.Pending) return result;
+    const slice_end_ns = @min(system.clock.monotonicNs() + waiting.slice_ns, deadline_ns);
+    var patience: Patience = .{ .until_ns = @max(slice_end_ns, 1), .expiry = error.Pending };
+    var result = slice(participant, blocking, size, slice_end_ns, deadline_ns, &patience);
+    if (result == error.Pending) {
+        if (system.clock.monotonicNs() < deadline_ns) return result;
+        result = error.Timeout;
+    }
     if (blocking.*) {
         blocking.* = false;
         waiting.end(participant, &patience);
+        // A wake that came too late for this one is the next one's.
+        if (result == error.Timeout) waiting.passOn(participant);
     }
     if (result == error.Timeout) participant.count("timeouts");
     return result;
@@ -238,6 +254,7 @@ fn slice(
     participant: *Participant,
     blocking: *bool,
     size: u32,
+    slice_end_ns: u64,
     deadline_ns: u64,
     patience: *Patience,
 ) Error!u64 {
@@ -253,7 +270,6 @@ fn slice(
         try waiting.begin(participant, patience);
         blocking.* = true;
     }
-    const slice_end_ns = @min(system.clock.monotonicNs() + waiting.slice_ns, deadline_ns);
     while (true) {
         // Read before the try: a release after the try changes it, and the sleep does not begin.
         var seen = atomic.load(u32, wake_seq, .seq_cst);
@@ -270,10 +286,11 @@ fn slice(
 }
 
 fn tryUnlessFull(participant: *Participant, size: u32, patience: *Patience) Error!?u64 {
-    return tryWithin(participant, size, patience) catch |err| {
-        if (err == error.PoolFull) return null;
-        return err;
-    };
+    var result = tryWithin(participant, size, patience);
+    if (result != error.PoolFull and mayRecover(participant, result)) {
+        result = tryWithin(participant, size, patience);
+    }
+    return result catch |err| if (err == error.PoolFull) null else err;
 }
 
 /// A release by a running peer comes sooner than a sleep would begin.

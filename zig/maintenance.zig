@@ -34,11 +34,13 @@ pub fn preallocate(participant: *Participant, size: u32, count: u32) Error!u64 {
     var failure: ?Error = null;
     const need = participant.view.geometry.committedFor(size);
     var index = taken.top;
-    while (index != words.index_nil) : (index = chained(participant, index)) {
+    for (0..taken.count) |_| {
+        if (index == words.index_nil) break;
         added += grow(participant, index, need, &patience) catch |err| {
             failure = err;
             break;
         };
+        index = chained(participant, index);
     }
     putBack(participant, &taken, &patience);
     if (failure) |err| if (added == 0) return err;
@@ -51,8 +53,10 @@ pub fn trim(participant: *Participant) Error!u64 {
     var taken = try take(participant, participant.view.geometry.capacity, &patience);
     var freed: u64 = 0;
     var index = taken.top;
-    while (index != words.index_nil) : (index = chained(participant, index)) {
-        freed += shrink(participant, index, &patience) catch break;
+    for (0..taken.count) |_| {
+        if (index == words.index_nil) break;
+        freed += shrink(participant, index, &patience);
+        index = chained(participant, index);
     }
     putBack(participant, &taken, &patience);
     return freed;
@@ -66,6 +70,7 @@ pub fn flush(participant: *Participant, on: bool) Error!void {
 }
 
 fn chained(participant: *const Participant, index: u32) u32 {
+    if (index >= participant.view.geometry.capacity) return words.index_nil;
     const next = atomic.load(u32, &participant.view.slots[index].next_free, .monotonic);
     return if (next < participant.view.geometry.capacity) next else words.index_nil;
 }
@@ -132,21 +137,30 @@ fn grow(participant: *Participant, index: u32, need: u64, patience: *Patience) E
     const offset = view.geometry.dataOffset(index);
     system.memory.commit(view.fd, view.base, offset, need) catch {
         _ = system.memory.punch(view.fd, offset + before, need - before);
-        setCommitted(participant, index, before, patience) catch {};
+        claimLess(participant, index, before, patience);
         return error.OutOfMemory;
     };
     view.populated[index] = @intCast(@min(need, std.math.maxInt(u32)));
     return need - before;
 }
 
-fn shrink(participant: *Participant, index: u32, patience: *Patience) Error!u64 {
+fn shrink(participant: *Participant, index: u32, patience: *Patience) u64 {
     const view = &participant.view;
-    const before = atomic.load(u64, &view.slots[index].committed, .monotonic);
+    const claimed = atomic.load(u64, &view.slots[index].committed, .monotonic);
+    const before = @min(claimed, view.geometry.stride);
     if (before == 0) return 0;
-    if (!system.memory.punch(view.fd, view.geometry.dataOffset(index), view.geometry.stride)) return 0;
+    // The claim goes first: memory that nobody counts is harmless, a count without memory is not.
+    claimLess(participant, index, 0, patience);
+    const offset = view.geometry.dataOffset(index);
+    if (!system.memory.punch(view.fd, offset, view.geometry.stride)) return 0;
     view.populated[index] = 0;
-    try setCommitted(participant, index, 0, patience);
     return before;
+}
+
+/// Never fails: where a stopped recoverer has the pool, the next recovery adds the sum up again.
+fn claimLess(participant: *Participant, index: u32, bytes: u64, patience: *Patience) void {
+    setCommitted(participant, index, bytes, patience) catch
+        atomic.store(u64, &participant.view.slots[index].committed, bytes, .monotonic);
 }
 
 /// The slot's bytes and the pool's sum change in one bracket, so that nobody dies between them
@@ -183,6 +197,6 @@ pub fn giveBackPrivate(
     committed: u64,
     patience: *Patience,
 ) void {
-    setCommitted(participant, index, committed, patience) catch {};
+    claimLess(participant, index, committed, patience);
     references.finishPrivate(participant, index, patience) catch references.owe(participant, index);
 }
