@@ -1,6 +1,6 @@
 // Another process of a test: does what its arguments say and reports by lines on standard output.
 
-import { BufferPool } from "../../src/index.ts";
+import { type BufferGuard, BufferPool } from "../../src/index.ts";
 
 const [name = "", command = "", argument = "0"] = process.argv.slice(2);
 using pool = BufferPool.open(name, { participantName: `child ${command}` });
@@ -13,7 +13,7 @@ const commands: Record<string, () => unknown> = {
   },
   /** Holds everything that is free until it is killed, or for the milliseconds given. */
   hoard: async () => {
-    const held = [];
+    const held: BufferGuard[] = [];
     for (let guard = pool.tryAcquire(1); guard !== null; guard = pool.tryAcquire(1))
       held.push(guard);
     console.log(`held ${held.length}`);
@@ -32,9 +32,9 @@ const commands: Record<string, () => unknown> = {
   },
   /** Random operations; leaves nothing behind. */
   churn: () => {
-    const held = [];
+    const held: BufferGuard[] = [];
     let random = Number(argument) | 1;
-    for (let i = 0; i < 200_000; i++) {
+    for (let i = 0; i < 1_000_000; i++) {
       random = (Math.imul(random, 1_103_515_245) + 12_345) >>> 0;
       const choice = (random >>> 16) % 5;
       const last = held.at(-1);

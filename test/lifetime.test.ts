@@ -1,0 +1,132 @@
+// What long runs, forks and reloads leave behind: nothing.
+
+import { expect, test } from "bun:test";
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { ERROR_POOL_CLOSED } from "../src/constants.gen.ts";
+import { BufferPool } from "../src/index.ts";
+import { libraryPath } from "../src/library.ts";
+import { withPool } from "./processes.ts";
+
+test("ten million acquires and releases leave memory flat", () =>
+  withPool({ capacity: 8, bufferSize: 65_536 }, (pool) => {
+    const loop = (count: number): void => {
+      for (let i = 0; i < count; i++) {
+        using guard = pool.acquire(4096);
+        if (guard.size !== 4096) throw new Error("wrong size");
+      }
+    };
+    loop(1_000_000);
+    Bun.gc(true);
+    const before = process.memoryUsage().rss;
+    loop(10_000_000);
+    Bun.gc(true);
+    const grown = process.memoryUsage().rss - before;
+    expect(grown).toBeLessThan(16 * 1024 * 1024);
+  }));
+
+test("no mapping of a pool stays after its close", () =>
+  withPool({ capacity: 8, bufferSize: 65_536 }, (pool, name) => {
+    // By inode: a file that was nameless when it was mapped is not shown by its later name.
+    const { path } = BufferPool.list().find((info) => info.name === name) ?? { path: "" };
+    const inode = new RegExp(` ${statSync(path).ino} `);
+    const mapped = (): boolean => inode.test(readFileSync("/proc/self/maps", "utf8"));
+    const view = pool.acquire(100).bytes;
+    using other = BufferPool.open(name);
+    expect(mapped()).toBe(true);
+    pool.close();
+    expect(view.length).toBe(0);
+    expect(mapped()).toBe(true);
+    other.close();
+    expect(mapped()).toBe(false);
+  }));
+
+test("two opens of one thread share a participant, and closing one leaves the other's guards", () =>
+  withPool({ capacity: 4, bufferSize: 64 }, (pool, name) => {
+    const other = BufferPool.open(name);
+    expect(pool.stats().participants.length).toBe(1);
+    const own = pool.acquire(8);
+    other.acquire(8);
+    own.bytes[0] = 5;
+    expect(pool.stats().used).toBe(2);
+    other.close();
+    expect(pool.stats().used).toBe(1);
+    expect(own.bytes[0]).toBe(5);
+  }));
+
+test("a child of fork finds its opens closed, opens again, and the parent goes on", () =>
+  withPool({ capacity: 4, bufferSize: 64 }, (pool, name) => {
+    const dir = process.env["XMEM_DIR"] ?? "/dev/shm";
+    const program = join(import.meta.dir, "programs", "fork.py");
+    const child = Bun.spawnSync(["python3", program, libraryPath(), dir, name]);
+    expect(child.stdout.toString().trim().split("\n")).toEqual([
+      "parent acquired True",
+      `child acquire ${-ERROR_POOL_CLOSED}`,
+      "child reopened True",
+      "parent acquires again True",
+    ]);
+    expect(pool.stats()).toMatchObject({ used: 0 });
+    expect(pool.stats().participants.length).toBe(1);
+  }));
+
+test("a pool that became unreachable gives its holds back", () =>
+  withPool({ capacity: 4, bufferSize: 64 }, async (pool, name) => {
+    (() => {
+      const forgotten = BufferPool.open(name);
+      forgotten.acquire(8);
+    })();
+    expect(pool.stats().used).toBe(1);
+    for (let i = 0; i < 100 && pool.stats().used > 0; i++) {
+      await Bun.sleep(10);
+      Bun.gc(true);
+    }
+    expect(pool.stats().used).toBe(0);
+  }));
+
+test("XMEM_TRACE=1 gives a lost guard back and names where it was acquired", () =>
+  withPool({ capacity: 4, bufferSize: 64 }, async (_pool, name) => {
+    const folder = mkdtempSync(join(tmpdir(), "xmem-trace-"));
+    const file = join(folder, "loses.ts");
+    writeFileSync(
+      file,
+      `import { BufferPool } from ${JSON.stringify(join(import.meta.dir, "../src/index.ts"))};
+      const pool = BufferPool.open(${JSON.stringify(name)});
+      (() => { pool.acquire(8); })();
+      for (let i = 0; i < 100 && pool.stats().used > 0; i++) { await Bun.sleep(10); Bun.gc(true); }
+      console.log(pool.stats().used);`,
+    );
+    const env = { ...process.env, XMEM_TRACE: "1" };
+    const child = Bun.spawnSync([process.execPath, file], { env });
+    rmSync(folder, { recursive: true });
+    expect(child.stdout.toString().trim()).toBe("0");
+    expect(child.stderr.toString()).toContain("loses.ts:3");
+  }));
+
+test("a hot reload leaves no hold of the module that it replaced", () =>
+  withPool({ capacity: 4, bufferSize: 64 }, async (pool, name) => {
+    const folder = mkdtempSync(join(tmpdir(), "xmem-hot-"));
+    const file = join(folder, "hot.ts");
+    const source = (version: number): string =>
+      `import { BufferPool } from ${JSON.stringify(join(import.meta.dir, "../src/index.ts"))};
+      const pool = BufferPool.open(${JSON.stringify(name)});
+      const held = pool.acquire(8);
+      console.log("version ${version}");
+      setInterval(() => Bun.gc(true), 20);`;
+    writeFileSync(file, source(1));
+    const child = Bun.spawn([process.execPath, "--hot", file], { stdout: "pipe" });
+    const reader = child.stdout.getReader();
+    const said = async (): Promise<string> =>
+      new TextDecoder().decode((await reader.read()).value).trim();
+    expect(await said()).toBe("version 1");
+    for (let version = 2; version < 6; version++) {
+      writeFileSync(file, source(version));
+      expect(await said()).toBe(`version ${version}`);
+    }
+    for (let i = 0; i < 300 && pool.stats().used > 2; i++) await Bun.sleep(10);
+    // The last module's own, and at most one that the collector has not seen yet.
+    expect(pool.stats().used).toBeLessThanOrEqual(2);
+    child.kill("SIGKILL");
+    await child.exited;
+    rmSync(folder, { recursive: true });
+  }));
