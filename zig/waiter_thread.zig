@@ -66,8 +66,9 @@ pub fn stop(waiter: *Waiter) void {
 fn end(waiter: *Waiter) void {
     @atomicStore(u32, &waiter.command, stopping, .seq_cst);
     _ = futex.wake(&waiter.command, 1);
-    // It may sleep on the pool's word; a wake too many harms nobody else there.
-    _ = futex.wake(&waiter.view.header.hot.wake_seq, std.math.maxInt(i32));
+    // It may be about to sleep on the pool's word: only a change of that keeps it awake. Others who
+    // wait there look once more than they had to.
+    waiting.wakeAll(&waiter.view);
     waiter.native.join();
     thread.closeSocket(waiter.socket);
     std.heap.c_allocator.destroy(waiter);
