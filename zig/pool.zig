@@ -75,6 +75,9 @@ pub const Mapping = struct {
     references: u32 = 1,
     views: u32 = 0,
     shared: bool,
+    /// Where the name was when it was mapped, for an ephemeral pool's last participant.
+    dir: [:0]const u8,
+    name: [:0]const u8,
     next: ?*Mapping = null,
 };
 
@@ -88,8 +91,6 @@ pub const Pool = struct {
     waiter: ?*waiter_thread.Waiter = null,
     async_armed: bool = false,
     is_observer: bool = false,
-    name: [:0]const u8,
-    dir: [:0]const u8,
 };
 
 /// A thread's participant, with the thread's own list around it.
@@ -181,10 +182,10 @@ fn createNew(
         .size = geometry.total_size,
         .mode = mode,
         .owner = std.c.geteuid(),
-    });
+    }, dir, name);
     // The creator has its row before anybody can see the pool. From here on the mapping owns the
     // descriptor and the memory.
-    const pool = makePool(mapping, dir, name, participant_name) catch |err| {
+    const pool = makePool(mapping, participant_name) catch |err| {
         draft.fd = std.c.dup(draft.fd);
         releaseMapping(mapping);
         draft.discard();
@@ -283,7 +284,7 @@ fn openExisting(
 ) Error!*Pool {
     const allow_owner: ?u32 = if (option(options, .ALLOW_OWNER)) |uid| @intFromFloat(uid) else null;
     const found = try object.open(dir, name, .read_write, allow_owner);
-    const mapping = try mappingOf(found);
+    const mapping = try mappingOf(found, dir, name);
     errdefer releaseMapping(mapping);
     if (how == .open_or_create) {
         if (option(options, .REPLACE_ABANDONED) orelse 0 != 0) {
@@ -296,7 +297,7 @@ fn openExisting(
     if (mapping.identity.ephemeral != 0 and try removeIfAbandoned(mapping, dir, name)) {
         return errors.fail(error.PoolNotFound, 0, "its last participant is gone", .{});
     }
-    return makePool(mapping, dir, name, participant_name) catch |err| {
+    return makePool(mapping, participant_name) catch |err| {
         // It was taken away meanwhile by who found it abandoned; help, in case that one died.
         if (err == error.PoolNotFound) {
             _ = object.unlinkIfSame(dir, name, mapping.object.identity) catch false;
@@ -363,7 +364,7 @@ fn lockRepair(view: *const View) Error!bool {
     }
 }
 
-fn mappingOf(found: object.Object) Error!*Mapping {
+fn mappingOf(found: object.Object, dir: [:0]const u8, name: []const u8) Error!*Mapping {
     {
         mappings_lock.lock();
         defer mappings_lock.unlock();
@@ -380,7 +381,7 @@ fn mappingOf(found: object.Object) Error!*Mapping {
     const geometry = try checkIdentity(identity, found);
     const base = try system.memory.map(found.fd, geometry.total_size, true);
     errdefer system.memory.unmap(base, geometry.total_size);
-    return makeMapping(base, geometry, identity, found);
+    return makeMapping(base, geometry, identity, found, dir, name);
 }
 
 fn checkIdentity(identity: layout.Identity, found: object.Object) Error!geometry_file.Geometry {
@@ -409,6 +410,8 @@ fn makeMapping(
     geometry: geometry_file.Geometry,
     identity: layout.Identity,
     found: object.Object,
+    dir: [:0]const u8,
+    name: []const u8,
 ) Error!*Mapping {
     const populated = system.memory.reserveLocal(@as(u64, geometry.capacity) * 4) orelse
         return error.OutOfMemory;
@@ -418,6 +421,8 @@ fn makeMapping(
         .identity = identity,
         .object = found,
         .shared = true,
+        .dir = allocator.dupeZ(u8, dir) catch return error.OutOfMemory,
+        .name = allocator.dupeZ(u8, name) catch return error.OutOfMemory,
     };
     mappings_lock.lock();
     defer mappings_lock.unlock();
@@ -454,6 +459,8 @@ fn destroyMapping(mapping: *Mapping) void {
         system.memory.releaseLocal(@ptrCast(@alignCast(mapping.view.populated)), @as(u64, capacity) * 4);
     }
     object.close(mapping.object.fd);
+    allocator.free(mapping.dir);
+    allocator.free(mapping.name);
     allocator.destroy(mapping);
 }
 
@@ -481,25 +488,19 @@ pub fn viewCount(mapping: *Mapping) u32 {
 
 fn makePool(
     mapping: *Mapping,
-    dir: [:0]const u8,
-    name: []const u8,
     participant_name: []const u8,
 ) Error!*Pool {
     const member = try memberOf(mapping, participant_name);
-    errdefer releaseMember(member, null);
+    errdefer releaseMember(member);
     const capacity_bytes = @as(u64, mapping.view.geometry.capacity) * 2;
     const counts = system.memory.reserveLocal(capacity_bytes) orelse return error.OutOfMemory;
     errdefer system.memory.releaseLocal(counts, capacity_bytes);
     const pool = allocator.create(Pool) catch return error.OutOfMemory;
     errdefer allocator.destroy(pool);
-    const own_name = allocator.dupeZ(u8, name) catch return error.OutOfMemory;
-    errdefer allocator.free(own_name);
     pool.* = .{
         .participant = &member.participant,
         .mapping = mapping,
         .counts = @ptrCast(@alignCast(counts)),
-        .name = own_name,
-        .dir = allocator.dupeZ(u8, dir) catch return error.OutOfMemory,
     };
     return pool;
 }
@@ -609,20 +610,18 @@ pub fn close(pool: *Pool) void {
         }
     }
     system.memory.releaseLocal(@ptrCast(@alignCast(pool.counts)), @as(u64, capacity) * 2);
-    releaseMember(@fieldParentPtr("participant", pool.participant), pool);
-    allocator.free(pool.name);
-    allocator.free(pool.dir);
+    releaseMember(@fieldParentPtr("participant", pool.participant));
     allocator.destroy(pool);
     releaseMapping(mapping);
 }
 
-fn releaseMember(member: *Member, pool: ?*Pool) void {
+fn releaseMember(member: *Member) void {
     member.opens -= 1;
     if (member.opens > 0) return;
     const forked = member.participant.attention & participant_file.attention_forked != 0;
     if (!forked) {
         if (member.participant.attention != 0) references.settle(&member.participant);
-        leave(&member.participant, pool);
+        leave(member);
         rows_taken -= 1;
     }
     var link = &members;
@@ -636,7 +635,8 @@ fn releaseMember(member: *Member, pool: ?*Pool) void {
     allocator.destroy(member);
 }
 
-fn leave(participant: *Participant, pool: ?*Pool) void {
+fn leave(member: *Member) void {
+    const participant = &member.participant;
     const view = &participant.view;
     if (atomic.load(u32, &view.header.hot.flushing, .acquire) == participant.index + 1) {
         atomic.store(u32, &view.header.hot.flushing, 0, .seq_cst);
@@ -647,18 +647,23 @@ fn leave(participant: *Participant, pool: ?*Pool) void {
         atomic.store(u32, &participant.row.abandoned, 1, .release);
     }
     if (participant_file.anybodyDead(view)) _ = recovery.run(view, .{});
-    const ephemeral = pool != null and pool.?.mapping.identity.ephemeral != 0;
-    if (!ephemeral) return participant.row.mutex.unlock();
-    const inherited = lockRepair(view) catch return participant.row.mutex.unlock();
+    unlockRow(member.mapping, participant.row);
+}
+
+/// Gives the row back; the last one of an ephemeral pool takes the name with it.
+fn unlockRow(mapping: *Mapping, row: *layout.ParticipantRow) void {
+    const view = &mapping.view;
+    if (mapping.identity.ephemeral == 0) return row.mutex.unlock();
+    const inherited = lockRepair(view) catch return row.mutex.unlock();
     if (inherited) _ = recovery.runLocked(view, .{ .forced = true }, true);
-    participant.row.mutex.unlock();
-    const last = for (view.rows[0..view.rowsUsed()]) |*row| {
-        if (participant_file.isLive(row)) break false;
+    row.mutex.unlock();
+    const last = for (view.rows[0..view.rowsUsed()]) |*other| {
+        if (participant_file.isLive(other)) break false;
     } else true;
     if (last) {
         atomic.store(u32, &view.header.identity.state, layout.state_removed, .release);
-        const identity = pool.?.mapping.object.identity;
-        _ = object.unlinkIfSame(pool.?.dir, pool.?.name, identity) catch false;
+        const identity = mapping.object.identity;
+        _ = object.unlinkIfSame(mapping.dir, mapping.name, identity) catch false;
     }
     view.header.repair.mutex.unlock();
 }
@@ -673,7 +678,7 @@ fn abandonThread() void {
         each = member.next;
         if (member.participant.attention & participant_file.attention_forked != 0) continue;
         atomic.store(u32, &member.participant.row.abandoned, 1, .release);
-        member.participant.row.mutex.unlock();
+        unlockRow(member.mapping, member.participant.row);
         for (0..member.opens) |_| releaseMapping(member.mapping);
         rows_taken -= 1;
     }
@@ -693,7 +698,7 @@ fn forgetAfterFork() void {
 /// A look from outside: no row, no recovery, nothing written.
 pub fn observe(dir: [:0]const u8, name: []const u8) Error!*Pool {
     errors.clear();
-    const found = try object.open(dir, name, .read_only, std.math.maxInt(u32) - 1);
+    const found = try object.open(dir, name, .read_only, null);
     errdefer object.close(found.fd);
     const identity = try readIdentity(found);
     const geometry = try checkIdentity(identity, found);
@@ -706,6 +711,8 @@ pub fn observe(dir: [:0]const u8, name: []const u8) Error!*Pool {
         .identity = identity,
         .object = found,
         .shared = false,
+        .dir = allocator.dupeZ(u8, dir) catch return error.OutOfMemory,
+        .name = allocator.dupeZ(u8, name) catch return error.OutOfMemory,
     };
     const pool = allocator.create(Pool) catch return error.OutOfMemory;
     pool.* = .{
@@ -713,21 +720,17 @@ pub fn observe(dir: [:0]const u8, name: []const u8) Error!*Pool {
         .mapping = mapping,
         .counts = undefined,
         .is_observer = true,
-        .name = allocator.dupeZ(u8, name) catch return error.OutOfMemory,
-        .dir = allocator.dupeZ(u8, dir) catch return error.OutOfMemory,
     };
     return pool;
 }
 
 pub fn unobserve(pool: *Pool) void {
     destroyMapping(pool.mapping);
-    allocator.free(pool.name);
-    allocator.free(pool.dir);
     allocator.destroy(pool);
 }
 
 pub fn linked(pool: *const Pool) bool {
-    return object.linked(pool.dir, pool.name, pool.mapping.object.identity);
+    return object.linked(pool.mapping.dir, pool.mapping.name, pool.mapping.object.identity);
 }
 
 /// `device` below 0: whatever the name leads to.
