@@ -60,8 +60,13 @@ export interface ReclaimReport {
   deferred: boolean;
 }
 
-const enum32 = { create: 0, open: 1, openOrCreate: 2 } as const;
-type How = keyof typeof enum32;
+/** The cheapest form of the check; a BigInt would throw on the shift alone. */
+function isUint32(value: number): boolean {
+  return typeof value === "number" && value >>> 0 === value;
+}
+
+const howNumbers = { create: 0, open: 1, openOrCreate: 2 } as const;
+type How = keyof typeof howNumbers;
 
 export class BufferPool implements Disposable {
   readonly name: string;
@@ -141,7 +146,7 @@ export class BufferPool implements Disposable {
     set(constants.OPTION_ALLOW_OWNER, options.allowOwner);
     const dir = inspection.poolDirectory();
     const address = native.xmem_open(
-      enum32[how],
+      howNumbers[how],
       cString(dir),
       cString(checkedName),
       cString(options.participantName),
@@ -159,7 +164,7 @@ export class BufferPool implements Disposable {
    */
   acquire(size: number = this.#session.bufferSize): BufferGuard {
     const session = this.#session;
-    if (size >>> 0 !== size || session.address === closed) this.#refuse("acquire()", size);
+    if (!isUint32(size) || session.address === closed) this.#refuse("acquire()", size);
     const handle = native.xmem_acquire(session.address, size);
     if (handle < 0) throw session.failure(handle, "acquire()");
     return new BufferGuard(session, handle, size, true);
@@ -168,7 +173,7 @@ export class BufferPool implements Disposable {
   /** As acquire, but null when the pool is full. */
   tryAcquire(size: number = this.#session.bufferSize): BufferGuard | null {
     const session = this.#session;
-    if (size >>> 0 !== size || session.address === closed) this.#refuse("tryAcquire()", size);
+    if (!isUint32(size) || session.address === closed) this.#refuse("tryAcquire()", size);
     const handle = native.xmem_acquire(session.address, size);
     if (handle >= 0) return new BufferGuard(session, handle, size, true);
     if (handle === -constants.ERROR_POOL_FULL) return null;
