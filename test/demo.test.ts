@@ -1,55 +1,83 @@
-// The demo, end to end: a file that is larger than its pool, and an interrupt in the middle.
+// The demo, as people run it: on a real file, with real worker processes, and interrupted.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { BufferPool } from "../src/index.ts";
 
 const demo = join(import.meta.dir, "..", "examples", "compress", "demo.ts");
+const shared = process.env["XMEM_DIR"] || "/dev/shm";
 let folder = "";
+let file = "";
 
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), "xmem-demo-test-"));
+  file = join(folder, "input");
+  const bytes = new Uint8Array(3_000_001);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = (i * i) >>> (i & 15);
+  writeFileSync(file, bytes);
 });
+afterAll(() => rmSync(folder, { recursive: true }));
 
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
-function file(bytes: number): string {
-  const path = join(folder, `${bytes}`);
-  writeFileSync(
-    path,
-    Uint8Array.from({ length: bytes }, (_, place) => (place * place) >> 7),
-  );
-  return path;
+function start(...args: string[]) {
+  // Its temporary files go where they can be counted.
+  return Bun.spawn([process.execPath, demo, ...args], {
+    env: { ...process.env, TMPDIR: folder },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
 }
 
-const left = (): string[] =>
-  BufferPool.list()
-    .map(({ name }) => name)
-    .filter((name) => name.startsWith("demo."));
+function leftBehind(pid: number): string[] {
+  const pools = readdirSync(shared).filter((name) => name.startsWith(`xmem.demo-${pid}-`));
+  return [...pools, ...readdirSync(folder).filter((name) => name.startsWith("xmem-demo-"))];
+}
 
-test("it compresses a file that its pool could not hold, and proves it", () => {
-  const argv = [process.execPath, demo, file(3_000_000), "--workers", "2", "--chunk", "262144"];
-  const child = Bun.spawnSync(argv);
-  expect(child.stderr.toString()).toBe("");
-  expect(child.exitCode).toBe(0);
-  expect(child.stdout.toString()).toMatch(/SHA-256 [0-9a-f]{64} .*: ok/);
-  expect(left()).toEqual([]);
-});
+test("the demo compresses a file through the pool, verifies it and leaves nothing behind", async () => {
+  const child = start(file, "--workers", "2", "--chunk", "262144");
+  const [output, errors] = await Promise.all([child.stdout.text(), child.stderr.text()]);
+  expect(errors).toBe("");
+  expect(output).toContain("SHA-256 ok");
+  expect(output).toContain("throughput");
+  expect(await child.exited).toBe(0);
+  expect(leftBehind(child.pid)).toEqual([]);
+}, 60_000);
 
-test("an interrupt leaves nothing behind", async () => {
-  const argv = [process.execPath, demo, file(30_000_000), "--chunk", "65536"];
-  const child = Bun.spawn(argv, { stdout: "ignore", stderr: "ignore" });
-  while (left().length === 0 && child.exitCode === null) await Bun.sleep(1);
-  await Bun.sleep(100);
-  child.kill("SIGINT");
-  expect(await child.exited).toBe(130);
-  expect(left()).toEqual([]);
-});
+test("an empty file is a file", async () => {
+  const empty = join(folder, "empty");
+  writeFileSync(empty, "");
+  const child = start(empty, "--workers", "1");
+  expect(await child.stdout.text()).toContain("SHA-256 ok");
+  expect(await child.exited).toBe(0);
+}, 60_000);
 
-test("a missing file is a clear error", () => {
-  const child = Bun.spawnSync([process.execPath, demo, "/nowhere"]);
-  expect(child.exitCode).toBe(2);
-  expect(child.stderr.toString()).toContain("/nowhere is not a file");
+test.each(["SIGINT", "SIGTERM"] as const)(
+  "%s in the middle leaves nothing behind",
+  async (signal) => {
+    // Chunks so small that the job is far from done when the signal comes.
+    const child = start(file, "--workers", "2", "--chunk", "16");
+    const reader = child.stdout.getReader();
+    await reader.read();
+    await Bun.sleep(300);
+    expect(child.exitCode).toBeNull();
+    child.kill(signal);
+    expect(await child.exited).toBe(signal === "SIGINT" ? 130 : 143);
+    expect(leftBehind(child.pid)).toEqual([]);
+  },
+  60_000,
+);
+
+test.each([
+  [["/nonexistent/file"], "/nonexistent/file"],
+  [["/"], "not a regular file"],
+  [["--workers", "0"], "--workers"],
+  [["--workers", "two"], "--workers"],
+  [["--chunk", "0"], "--chunk"],
+  [["--chunk", "1.5"], "--chunk"],
+  [["--nonsense"], "--nonsense"],
+])("%p is refused with a message and without a stack", async (args, words) => {
+  const child = start(...args);
+  const errors = await child.stderr.text();
+  expect(errors).toContain(words);
+  expect(errors).not.toContain("    at ");
+  expect(await child.exited).toBe(2);
 });

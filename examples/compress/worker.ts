@@ -1,48 +1,43 @@
-// One worker process of the demo: compresses and hashes each chunk where it lies.
+// A worker process: takes chunks out of the pool, compresses and hashes them where they lie, and
+// leaves the results in the pool. Started by workers.ts with the names of the two pools.
 
 import { BufferPool } from "../../src/index.ts";
+import { digestLength, type FromWorker, type Job } from "./messages.ts";
 
-/** A chunk to compress: by handle, or as a copy. */
-export interface Job {
-  chunk: number;
-  length: number;
-  handle?: number;
-  bytes?: Uint8Array;
+const [inputName = "", resultName = ""] = process.argv.slice(2);
+const inputs = BufferPool.open(inputName, { participantName: "compress" });
+const results = BufferPool.open(resultName, { participantName: "compress" });
+
+function send(message: FromWorker): void {
+  process.send?.(message);
 }
 
-export interface Result {
-  chunk: number;
-  /** Bytes of input. */
-  read: number;
-  /** Bytes of output. */
-  length: number;
-  /** SHA-256 of the chunk, as the worker saw it. */
-  digest: string;
-  handle?: number;
-  bytes?: Uint8Array;
+/** Bun's compressor returns an array of its own; this is the one copy that is made of a result. */
+function compressInto(chunk: Uint8Array, result: Uint8Array): number {
+  result.set(new Bun.CryptoHasher("sha256").update(chunk).digest());
+  const compressed = Bun.zstdCompressSync(chunk);
+  result.set(compressed, digestLength);
+  return digestLength + compressed.length;
 }
 
-const name = process.argv[2] ?? "";
-const pool = name === "" ? null : BufferPool.open(name, { participantName: "compressor" });
+function compressCopy(chunk: Uint8Array): Uint8Array {
+  const digest = new Bun.CryptoHasher("sha256").update(chunk).digest();
+  return Buffer.concat([digest, Bun.zstdCompressSync(chunk)]);
+}
 
-async function work(job: Job): Promise<Result> {
-  const { chunk, length } = job;
-  if (pool === null || job.handle === undefined) {
-    const bytes = new Uint8Array(job.bytes ?? []);
-    const digest = Bun.CryptoHasher.hash("sha256", bytes, "hex");
-    const compressed = Bun.zstdCompressSync(bytes);
-    return { chunk, read: length, length: compressed.length, digest, bytes: compressed };
+process.on("message", (job: Job) => {
+  const { sequence } = job;
+  if (job.kind === "copy") {
+    send({ kind: "copy", sequence, bytes: compressCopy(job.bytes) });
+    return;
   }
-  using source = pool.take(job.handle);
-  const bytes = source.bytes.subarray(0, length);
-  const digest = Bun.CryptoHasher.hash("sha256", bytes, "hex");
-  const compressed = Bun.zstdCompressSync(bytes);
-  const target = await pool.acquireAsync(compressed.length);
-  target.bytes.set(compressed);
-  return { chunk, read: length, length: compressed.length, digest, handle: target.handOff() };
-}
-
-process.on("message", async (job: Job) => {
-  process.send?.(await work(job));
+  using result = results.take(job.result);
+  let length: number;
+  {
+    using input = inputs.take(job.input);
+    length = compressInto(input.bytes, result.bytes);
+  }
+  send({ kind: "pool", sequence, result: result.handOff(), length });
 });
-process.send?.("ready");
+process.on("disconnect", () => process.exit());
+send({ kind: "ready" });

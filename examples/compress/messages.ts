@@ -1,0 +1,38 @@
+// What travels between the demo and its workers. Through the pool only small numbers do; in the
+// comparison the chunks do as well.
+
+/** SHA-256 of the chunk; a result is this and then the compressed chunk. */
+export const digestLength = 32;
+
+/** The most that a result can take: zstd's own bound, and the digest. */
+export function resultBound(chunk: number): number {
+  return digestLength + chunk + (chunk >>> 8) + 128;
+}
+
+/** Both buffers are handed over; the worker gives the result's back. */
+export interface PoolJob {
+  kind: "pool";
+  sequence: number;
+  input: number;
+  result: number;
+}
+export interface CopyJob {
+  kind: "copy";
+  sequence: number;
+  bytes: Uint8Array;
+}
+export type Job = PoolJob | CopyJob;
+
+export interface PoolReply {
+  kind: "pool";
+  sequence: number;
+  result: number;
+  length: number;
+}
+export interface CopyReply {
+  kind: "copy";
+  sequence: number;
+  bytes: Uint8Array;
+}
+export type Reply = PoolReply | CopyReply;
+export type FromWorker = Reply | { kind: "ready" };
