@@ -1,0 +1,77 @@
+// A blocking wake between two processes: a buffer goes back and forth through two pools of one slot,
+// beside Bun's own IPC with an 8-byte message in the same run.
+
+import { BufferPool } from "../src/index.ts";
+
+const rounds = 20_000;
+const [role, pingName = "", pongName = ""] = process.argv.slice(2);
+const options = { capacity: 1, bufferSize: 64 };
+const wait = { timeout: 30_000 };
+
+type Guard = ReturnType<BufferPool["acquire"]>;
+
+/** Lets its buffer go, then waits for the other pool's, which `answer` lets go in turn. */
+function ask(pools: readonly [BufferPool, BufferPool], held: Guard): void {
+  let own = held;
+  for (let i = 0; i < rounds; i++) {
+    own.release();
+    own = pools[i % 2 === 0 ? 1 : 0].acquireBlocking(8, wait);
+  }
+  own.release();
+}
+
+function answerAll(pools: readonly [BufferPool, BufferPool], held: Guard): void {
+  let own = held;
+  for (let i = 0; i < rounds; i++) {
+    const next = pools[i % 2 === 0 ? 0 : 1].acquireBlocking(8, wait);
+    own.release();
+    own = next;
+  }
+  own.release();
+}
+
+if (role === "child") {
+  using ping = BufferPool.open(pingName);
+  using pong = BufferPool.open(pongName);
+  const held = pong.acquire(8);
+  process.on("message", (message) => process.send?.(message));
+  process.send?.("ready");
+  await Bun.sleep(200);
+  answerAll([ping, pong], held);
+} else {
+  const names = [`bench.ping.${process.pid}`, `bench.pong.${process.pid}`] as const;
+  const ping = BufferPool.create(names[0], options);
+  const pong = BufferPool.create(names[1], options);
+  const held = ping.acquire(8);
+  let answer: (value: unknown) => void = () => {};
+  const next = (): Promise<unknown> =>
+    new Promise((resolve) => {
+      answer = resolve;
+    });
+  const ready = next();
+  const child = Bun.spawn([process.execPath, import.meta.path, "child", ...names], {
+    stdio: ["ignore", "inherit", "inherit"],
+    ipc: (message) => answer(message),
+  });
+  await ready;
+  let count = 0;
+  const startIpc = Bun.nanoseconds();
+  while (Bun.nanoseconds() - startIpc < 100e6) {
+    const reply = next();
+    child.send("12345678");
+    await reply;
+    count++;
+  }
+  const ipc = (Bun.nanoseconds() - startIpc) / count / 1000;
+  await Bun.sleep(300);
+  const start = Bun.nanoseconds();
+  ask([ping, pong], held);
+  const trip = (Bun.nanoseconds() - start) / rounds / 1000;
+  console.log(`round trip through two pools, blocking   ${trip.toFixed(2)} us`);
+  console.log(`round trip through Bun's IPC, 8 bytes    ${ipc.toFixed(2)} us`);
+  await child.exited;
+  for (const pool of [ping, pong]) {
+    pool.unlink();
+    pool.close();
+  }
+}
