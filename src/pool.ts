@@ -213,6 +213,7 @@ export class BufferPool implements Disposable {
     const { timeout, signal } = validate.waitOptions(tried, options);
     signal?.throwIfAborted();
     // Nobody who asked before is overtaken.
+    if (timeout === 0) this.#waits.signalled();
     if (this.#waits.isEmpty) {
       const handle = native.xmem_acquire(address, length);
       if (handle >= 0) return new BufferGuard(this.#session, handle, length, true);
@@ -237,7 +238,7 @@ export class BufferPool implements Disposable {
   /** A new hold to read through. STALE_HANDLE, BUFFER_NOT_FOUND, NO_REFERENCE. */
   get(ref: number): ReadGuard {
     const { address } = this.#session;
-    if (!(ref >= 0 && Number.isSafeInteger(ref)) || address === closed)
+    if (!(Number.isSafeInteger(ref) && ref >= 0) || address === closed)
       this.#refuseRef("get()", ref);
     const handle = native.xmem_get(address, ref);
     if (handle < 0) throw this.#session.failure(handle, "get()");
@@ -247,7 +248,7 @@ export class BufferPool implements Disposable {
   /** A new hold to write through; who writes when is the holders' to arrange. */
   getMut(ref: number): BufferGuard {
     const { address } = this.#session;
-    if (!(ref >= 0 && Number.isSafeInteger(ref)) || address === closed)
+    if (!(Number.isSafeInteger(ref) && ref >= 0) || address === closed)
       this.#refuseRef("getMut()", ref);
     const handle = native.xmem_get(address, ref);
     if (handle < 0) throw this.#session.failure(handle, "getMut()");
@@ -257,7 +258,7 @@ export class BufferPool implements Disposable {
   /** Adopts an in-flight reference. STALE_HANDLE when recycled, NO_REFERENCE when none is in flight. */
   take(ref: number): BufferGuard {
     const { address } = this.#session;
-    if (!(ref >= 0 && Number.isSafeInteger(ref)) || address === closed)
+    if (!(Number.isSafeInteger(ref) && ref >= 0) || address === closed)
       this.#refuseRef("take()", ref);
     const handle = native.xmem_take(address, ref);
     if (handle < 0) throw this.#session.failure(handle, "take()");

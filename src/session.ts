@@ -11,6 +11,12 @@ import { Views } from "./views.ts";
 
 export const closed = 0 as Address;
 
+/** What outlives a session that nobody closed, until its finalizer ran. Never refers to the session. */
+export interface Tether {
+  readonly address: Address;
+  socket: { terminate(): void } | undefined;
+}
+
 export class Session {
   /** 0 once closed. */
   address: Address;
@@ -21,6 +27,7 @@ export class Session {
   readonly device: number;
   readonly inode: number;
   readonly views: Views;
+  readonly tether: Tether;
 
   constructor(
     address: Address,
@@ -45,7 +52,8 @@ export class Session {
       options.viewCache,
       options.views === "detach",
     );
-    unclosed.register(this, address, this);
+    this.tether = { address, socket: undefined };
+    unclosed.register(this, this.tether, this);
   }
 
   close(): void {
@@ -78,6 +86,7 @@ export class Session {
 }
 
 /** Views that live on keep the mapping; holds and row go back. */
-const unclosed = new FinalizationRegistry<Address>((address) => {
+const unclosed = new FinalizationRegistry<Tether>(({ address, socket }) => {
   native.xmem_close(address);
+  socket?.terminate();
 });

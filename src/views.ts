@@ -115,10 +115,36 @@ export class Views {
     this.#order.clear();
     for (const ref of this.#live) {
       const buffer = ref.deref();
-      if (buffer !== undefined) detach(buffer);
+      if (buffer === undefined) continue;
+      detach(buffer);
+      if (!buffer.detached) pinned.add(ref);
     }
+    retryPinned();
     this.#live.clear();
   }
+}
+
+/** Views of closed sessions that the engine had pinned. Weak: one that died took its mapping along. */
+const pinned = new Set<WeakRef<ArrayBuffer>>();
+let retryDelay = 0;
+let retryTimer: ReturnType<typeof setTimeout> | undefined;
+
+/** Detaches what I/O has let go of since, so that no forgotten view keeps a closed pool mapped. */
+function retryPinned(): void {
+  for (const ref of pinned) {
+    const buffer = ref.deref();
+    if (buffer !== undefined) detach(buffer);
+    if (buffer === undefined || buffer.detached) pinned.delete(ref);
+  }
+  clearTimeout(retryTimer);
+  if (pinned.size === 0) {
+    retryDelay = 0;
+    return;
+  }
+  retryDelay = Math.min(Math.max(retryDelay * 2, 10), 1000);
+  retryTimer = setTimeout(retryPinned, retryDelay);
+  // The process may end meanwhile.
+  retryTimer.unref();
 }
 
 /** Old views of it read length 0 afterwards. Nothing is copied. */

@@ -15,6 +15,21 @@ interface Waiter {
   onAbort: (() => void) | undefined;
 }
 
+/**
+ * An open socket's handlers stay reachable, and with them all that was in scope where they were
+ * made: hence a function of its own, which sees no queue but through the weak reference.
+ */
+function watch(fd: number, queue: WeakRef<WaitQueue>): Promise<Socket> {
+  return Bun.connect({
+    fd,
+    socket: {
+      data() {
+        queue.deref()?.signalled();
+      },
+    },
+  } as unknown as Parameters<typeof Bun.connect>[0]) as Promise<Socket>;
+}
+
 /** Queues with somebody in them stay reachable; an idle one goes with its session. */
 const busy = new Set<WaitQueue>();
 
@@ -94,21 +109,13 @@ export class WaitQueue {
 
   #connect(fd: number): void {
     this.#connecting = true;
-    // The handlers must not keep an idle session alive.
-    const weak = new WeakRef(this);
-    const opened = Bun.connect({
-      fd,
-      socket: {
-        data() {
-          weak.deref()?.signalled();
-        },
-      },
-    } as unknown as Parameters<typeof Bun.connect>[0]) as Promise<Socket>;
+    const opened = watch(fd, new WeakRef(this));
     opened.then(
       (socket) => {
         this.#connecting = false;
         if (this.#session.address === closed) return socket.terminate();
         this.#socket = socket;
+        this.#session.tether.socket = socket;
         if (this.isEmpty) socket.unref();
         this.#serve();
       },

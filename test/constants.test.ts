@@ -1,0 +1,16 @@
+// The generated constants are those of the loaded library.
+
+import { expect, test } from "bun:test";
+import * as constants from "../src/constants.gen.ts";
+import { bytes, native } from "../src/native.ts";
+
+test("src/constants.gen.ts says what the library says", () => {
+  const scratch = bytes(64);
+  const loaded: Record<string, number> = {};
+  for (let i = 0; i < native.xmem_constant_count(); i++) {
+    const length = native.xmem_constant_name(i, scratch, scratch.length);
+    const name = new TextDecoder().decode(scratch.subarray(0, length));
+    loaded[name] = native.xmem_constant_value(i);
+  }
+  expect({ ...constants }).toEqual(loaded as unknown as typeof constants);
+});
