@@ -172,6 +172,7 @@ fn toNs(milliseconds: f64) u64 {
 
 export fn xmem_wait_cancel(pool: *Pool) void {
     if (!pool.blocking) return;
+    if (attend(pool) != null) return;
     pool.blocking = false;
     var patience: thaw.Patience = .untimed;
     waiting.end(pool.participant, &patience);
@@ -402,6 +403,7 @@ export fn xmem_async_arm(pool: *Pool) i32 {
 }
 
 export fn xmem_async_disarm(pool: *Pool, pass_on: u32) void {
+    if (attend(pool) != null) return;
     if (pool.waiter) |waiter| waiter_thread.disarm(waiter);
     if (!pool.async_armed) return;
     pool.async_armed = false;

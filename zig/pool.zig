@@ -593,11 +593,12 @@ fn takeRow(view: *const View, row: *layout.ParticipantRow, index: u32, name: []c
 pub fn close(pool: *Pool) void {
     const mapping = pool.mapping;
     const capacity = mapping.view.geometry.capacity;
+    const forked = pool.participant.attention & participant_file.attention_forked != 0;
     if (pool.waiter) |waiter| {
         pool.waiter = null;
-        waiter_thread.stop(waiter);
+        // In a child of fork there is no such thread that could be waited for.
+        if (!forked) waiter_thread.stop(waiter);
     }
-    const forked = pool.participant.attention & participant_file.attention_forked != 0;
     if (!forked) {
         var patience: @import("thaw.zig").Patience = .untimed;
         if (pool.async_armed) waiting.end(pool.participant, &patience);

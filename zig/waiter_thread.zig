@@ -112,14 +112,22 @@ fn main(waiter: *Waiter) void {
 fn watch(waiter: *Waiter) void {
     const wake_seq = &waiter.view.header.hot.wake_seq;
     var seen = @atomicLoad(u32, &waiter.seen, .seq_cst);
-    while (@atomicLoad(u32, &waiter.command, .seq_cst) == armed) {
+    while (true) {
+        // Before the look at the command: a stop after that look changes the word once more.
         const now = @atomicLoad(u32, wake_seq, .seq_cst);
+        if (@atomicLoad(u32, &waiter.command, .seq_cst) != armed) return;
         if (now != seen) {
             seen = now;
             _ = thread.signalSocket(waiter.socket);
         }
         const slice_end_ns = system.clock.monotonicNs() + waiting.slice_ns;
-        if (futex.wait(wake_seq, seen, slice_end_ns) != .timed_out) continue;
+        const ended = futex.wait(wake_seq, seen, slice_end_ns);
+        if (ended == .woken and @atomicLoad(u32, &waiter.command, .seq_cst) != armed) {
+            // A wake that reached a thread whose loop no longer waits is the next waiter's.
+            _ = futex.wake(wake_seq, 1);
+            return;
+        }
+        if (ended != .timed_out) continue;
         // Losses are looked for by whoever tries to acquire: an idle loop has to be told to try.
         const losses = waiter.view.lease_timeout_ns != 0 or
             participant_file.anybodyDead(&waiter.view);
