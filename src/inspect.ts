@@ -1,7 +1,7 @@
 // Looking at pools: the statistics of an open one, and of any one from outside, without a row,
 // without a recovery, without writing a byte.
 
-import { readdirSync, statSync } from "node:fs";
+import { lstatSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import * as constants from "./constants.gen.ts";
 import { codeOf, make, type XmemError } from "./errors.ts";
@@ -166,7 +166,8 @@ function infoOf(dir: string, name: string): PoolInfo | null {
   const address = native.xmem_observe(cString(dir), cString(name));
   if (!address) {
     const error = openFailure(native.xmem_error_code(), "list()", name, dir);
-    const status = statSync(path, { throwIfNoEntry: false });
+    // Of the entry itself: anybody can put a link to nowhere, or to itself, where pools are.
+    const status = lstatSync(path, { throwIfNoEntry: false });
     // It vanished between the two looks.
     if (status === undefined) return null;
     const { size, birthtime: createdAt } = status;

@@ -1,7 +1,14 @@
 // Pools by name: made, found, refused, replaced, removed; and a file system that is too small.
 
 import { expect, test } from "bun:test";
-import { chownSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  chownSync,
+  readFileSync,
+  symlinkSync,
+  truncateSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { BufferPool, XmemError, type XmemErrorCode } from "../src/index.ts";
 import { start } from "./processes.ts";
@@ -79,6 +86,17 @@ test("broken objects are refused with what was found, kept by openOrCreate, remo
     }
     expect(BufferPool.unlink(name)).toBe(true);
     expect(BufferPool.unlink(name)).toBe(false);
+  }));
+
+test("list says what is wrong with a link to itself or to nowhere", () =>
+  named((name, path) => {
+    for (const target of [path, "/nowhere"]) {
+      symlinkSync(target, path);
+      const info = BufferPool.list().find((each) => each.name === name);
+      expect(info?.problem).toContain("POOL_CORRUPT");
+      expect(codeOf(() => BufferPool.open(name))).toBe("POOL_CORRUPT");
+      unlinkSync(path);
+    }
   }));
 
 test("an object of another user is refused unless allowOwner names it", () =>
