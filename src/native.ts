@@ -26,7 +26,6 @@ export interface Native {
   xmem_acquire(a: Memory, b: number): number;
   xmem_release(a: Memory, b: number): void;
   xmem_acquire_blocking(a: Memory, b: number, c: number): number;
-  xmem_wait_cancel(a: Memory): void;
   xmem_now(): number;
   xmem_get(a: Memory, b: number): number;
   xmem_take(a: Memory, b: number): number;
@@ -78,7 +77,6 @@ const opened = dlopen(libraryPath(), {
   xmem_acquire: { args: ["ptr", "u32"], returns: "f64" },
   xmem_release: { args: ["ptr", "f64"], returns: "void" },
   xmem_acquire_blocking: { args: ["ptr", "u32", "f64"], returns: "f64" },
-  xmem_wait_cancel: { args: ["ptr"], returns: "void" },
   xmem_now: { args: [], returns: "f64" },
   xmem_get: { args: ["ptr", "f64"], returns: "f64" },
   xmem_take: { args: ["ptr", "f64"], returns: "f64" },

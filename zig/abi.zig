@@ -34,6 +34,18 @@ inline fn toRef(number: f64) ?u64 {
     return @bitCast(@as(i64, @intFromFloat(number)));
 }
 
+fn refOf(number: f64) Error!u64 {
+    return toRef(number) orelse error.InvalidArgument;
+}
+
+fn statusOf(result: Error!void) i32 {
+    return if (result) |_| 0 else |err| errors.negative(err);
+}
+
+fn countOr(result: Error!u32) i32 {
+    return if (result) |value| @intCast(value) else |err| errors.negative(err);
+}
+
 inline fn fromHandle(handle: u64) f64 {
     return @floatFromInt(@as(i64, @bitCast(handle)));
 }
@@ -83,10 +95,6 @@ export fn xmem_close(pool: *Pool) void {
     pool_file.close(pool);
 }
 
-export fn xmem_is_usable(pool: *const Pool) u32 {
-    return @intFromBool(pool.participant.attention & participant_file.attention_forked == 0);
-}
-
 export fn xmem_error_code() i32 {
     return errors.lastCode();
 }
@@ -100,9 +108,9 @@ export fn xmem_error_text(buffer: [*]u8, length: u32) u32 {
 }
 
 fn copyOut(text: []const u8, buffer: [*]u8, length: u32) u32 {
-    const count = @min(text.len, length);
-    @memcpy(buffer[0..count], text[0..count]);
-    return @intCast(count);
+    const copied = @min(text.len, length);
+    @memcpy(buffer[0..copied], text[0..copied]);
+    return @intCast(copied);
 }
 
 export fn xmem_info(pool: *const Pool, out: [*]f64) void {
@@ -110,7 +118,8 @@ export fn xmem_info(pool: *const Pool, out: [*]f64) void {
 }
 
 export fn xmem_unlink(dir: [*:0]const u8, name: [*:0]const u8, device: f64, inode: f64) i32 {
-    const removed = pool_file.unlink(std.mem.span(dir), std.mem.span(name), device, inode) catch |err| {
+    const folder = std.mem.span(dir);
+    const removed = pool_file.unlink(folder, std.mem.span(name), device, inode) catch |err| {
         errors.note(err);
         return errors.negative(err);
     };
@@ -148,8 +157,7 @@ export fn xmem_release(pool: *Pool, handle_number: f64) void {
     const handle = toRef(handle_number) orelse return;
     const index = indexOf(handle);
     if (index >= pool.participant.view.geometry.capacity or pool.counts[index] == 0) return;
-    pool.counts[index] -= 1;
-    references.giveBack(pool.participant, handle);
+    if (references.giveBack(pool.participant, handle)) pool.counts[index] -= 1;
 }
 
 export fn xmem_acquire_blocking(pool: *Pool, size: u32, deadline_ms: f64) f64 {
@@ -168,15 +176,6 @@ fn toNs(milliseconds: f64) u64 {
     const limit_ms = 1 << 44; // five hundred years
     if (!(milliseconds > 0)) return 0;
     return @intFromFloat(@min(milliseconds, limit_ms) * std.time.ns_per_ms);
-}
-
-export fn xmem_wait_cancel(pool: *Pool) void {
-    if (!pool.blocking) return;
-    if (attend(pool) != null) return;
-    pool.blocking = false;
-    var patience: thaw.Patience = .untimed;
-    waiting.end(pool.participant, &patience);
-    waiting.passOn(pool.participant);
 }
 
 export fn xmem_now() f64 {
@@ -212,8 +211,8 @@ export fn xmem_size(pool: *const Pool, index: u32) f64 {
 }
 
 export fn xmem_share(pool: *Pool, handle: f64) i32 {
-    const count = byHand(pool, .share, handle, 0);
-    return if (count < 0) @intFromFloat(count) else 0;
+    const counted = byHand(pool, .share, handle, 0);
+    return if (counted < 0) @intFromFloat(counted) else 0;
 }
 
 export fn xmem_hand_off(pool: *Pool, handle_number: f64) i32 {
@@ -221,8 +220,8 @@ export fn xmem_hand_off(pool: *Pool, handle_number: f64) i32 {
     const index = indexOf(handle);
     if (index >= pool.participant.view.geometry.capacity or pool.counts[index] == 0)
         return errors.negative(error.StaleHandle);
-    const count = byHand(pool, .hand_off, handle_number, 0);
-    if (count < 0) return @intFromFloat(count);
+    const counted = byHand(pool, .hand_off, handle_number, 0);
+    if (counted < 0) return @intFromFloat(counted);
     pool.counts[index] -= 1;
     return 0;
 }
@@ -259,8 +258,8 @@ export fn xmem_set_ref_count(pool: *Pool, ref: f64, count: u32) f64 {
 export fn xmem_ref_count(pool: *Pool, ref_number: f64) f64 {
     if (attend(pool)) |err| return failed(err);
     const ref = toRef(ref_number) orelse return failed(error.InvalidArgument);
-    const count = references.refCount(pool.participant, ref) catch |err| return failed(err);
-    return @floatFromInt(count);
+    const counted = references.refCount(pool.participant, ref) catch |err| return failed(err);
+    return @floatFromInt(counted);
 }
 
 /// 1: recycled by this call. 0: somebody still counts it, or the bare index is free already.
@@ -275,8 +274,8 @@ export fn xmem_try_release(pool: *Pool, ref: f64) i32 {
 }
 
 export fn xmem_release_buffer(pool: *Pool, ref: f64) i32 {
-    const count = byHand(pool, .try_release, ref, 0);
-    return if (count < 0) @intFromFloat(count) else 0;
+    const counted = byHand(pool, .try_release, ref, 0);
+    return if (counted < 0) @intFromFloat(counted) else 0;
 }
 
 export fn xmem_holds(pool: *const Pool) f64 {
@@ -318,7 +317,8 @@ export fn xmem_reclaim(pool: *Pool, out: *[constants.reclaim_count]f64) i32 {
 export fn xmem_stats(pool: *const Pool, out: [*]f64) i32 {
     const values = out[0..statistics.stat_count];
     statistics.collect(&pool.mapping.view, values);
-    values[@intFromEnum(statistics.Stat.LINKED)] = @floatFromInt(@intFromBool(pool_file.linked(pool)));
+    const linked = @intFromBool(pool_file.linked(pool));
+    values[@intFromEnum(statistics.Stat.LINKED)] = @floatFromInt(linked);
     return 0;
 }
 
@@ -338,44 +338,76 @@ export fn xmem_unobserve(pool: *Pool) void {
     pool_file.unobserve(pool);
 }
 
-export fn xmem_meta_number(pool: *Pool, handle: f64, field: u32) f64 {
-    const ref = toRef(handle) orelse return failed(error.InvalidArgument);
-    return description.number(pool.participant, ref, @enumFromInt(field)) catch |err| failed(err);
+/// A description's field by its number, for a pool that this process may use.
+inline fn field(comptime Field: type, pool: *Pool, number: u32) Error!Field {
+    if (attend(pool)) |err| return err;
+    return std.enums.fromInt(Field, number) orelse error.InvalidArgument;
 }
 
-export fn xmem_meta_set_number(pool: *Pool, handle: f64, field: u32, value: f64) i32 {
-    const ref = toRef(handle) orelse return errors.negative(error.InvalidArgument);
-    description.setNumber(pool.participant, ref, @enumFromInt(field), value) catch |err|
-        return errors.negative(err);
-    return 0;
+export fn xmem_meta_number(pool: *Pool, handle: f64, which: u32) f64 {
+    return metaNumber(pool, handle, which) catch |err| failed(err);
+}
+
+fn metaNumber(pool: *Pool, handle: f64, which: u32) Error!f64 {
+    const number = try field(description.Number, pool, which);
+    return description.number(pool.participant, try refOf(handle), number);
+}
+
+export fn xmem_meta_set_number(pool: *Pool, handle: f64, which: u32, value: f64) i32 {
+    return statusOf(metaSetNumber(pool, handle, which, value));
+}
+
+fn metaSetNumber(pool: *Pool, handle: f64, which: u32, value: f64) Error!void {
+    const number = try field(description.Number, pool, which);
+    return description.setNumber(pool.participant, try refOf(handle), number, value);
 }
 
 export fn xmem_meta_dims(pool: *Pool, handle: f64, which: u32, out: *[8]f64) i32 {
-    const ref = toRef(handle) orelse return errors.negative(error.InvalidArgument);
-    const count = description.dims(pool.participant, ref, @enumFromInt(which), out) catch |err|
-        return errors.negative(err);
-    return @intCast(count);
+    return countOr(metaDims(pool, handle, which, out));
 }
 
-export fn xmem_meta_set_dims(pool: *Pool, handle: f64, which: u32, in: [*]const f64, count: u32) i32 {
-    const ref = toRef(handle) orelse return errors.negative(error.InvalidArgument);
-    description.setDims(pool.participant, ref, @enumFromInt(which), in[0..count]) catch |err|
-        return errors.negative(err);
-    return 0;
+fn metaDims(pool: *Pool, handle: f64, which: u32, out: *[8]f64) Error!u32 {
+    const dims = try field(description.Dims, pool, which);
+    return description.dims(pool.participant, try refOf(handle), dims, out);
+}
+
+export fn xmem_meta_set_dims(
+    pool: *Pool,
+    handle: f64,
+    which: u32,
+    in: [*]const f64,
+    length: u32,
+) i32 {
+    return statusOf(metaSetDims(pool, handle, which, in[0..length]));
+}
+
+fn metaSetDims(pool: *Pool, handle: f64, which: u32, values: []const f64) Error!void {
+    const dims = try field(description.Dims, pool, which);
+    return description.setDims(pool.participant, try refOf(handle), dims, values);
 }
 
 export fn xmem_meta_text(pool: *Pool, handle: f64, which: u32, out: *[32]u8) i32 {
-    const ref = toRef(handle) orelse return errors.negative(error.InvalidArgument);
-    const length = description.text(pool.participant, ref, @enumFromInt(which), out) catch |err|
-        return errors.negative(err);
-    return @intCast(length);
+    return countOr(metaText(pool, handle, which, out));
 }
 
-export fn xmem_meta_set_text(pool: *Pool, handle: f64, which: u32, in: [*]const u8, length: u32) i32 {
-    const ref = toRef(handle) orelse return errors.negative(error.InvalidArgument);
-    description.setText(pool.participant, ref, @enumFromInt(which), in[0..length]) catch |err|
-        return errors.negative(err);
-    return 0;
+fn metaText(pool: *Pool, handle: f64, which: u32, out: *[32]u8) Error!u32 {
+    const text = try field(description.Text, pool, which);
+    return description.text(pool.participant, try refOf(handle), text, out);
+}
+
+export fn xmem_meta_set_text(
+    pool: *Pool,
+    handle: f64,
+    which: u32,
+    in: [*]const u8,
+    length: u32,
+) i32 {
+    return statusOf(metaSetText(pool, handle, which, in[0..length]));
+}
+
+fn metaSetText(pool: *Pool, handle: f64, which: u32, value: []const u8) Error!void {
+    const text = try field(description.Text, pool, which);
+    return description.setText(pool.participant, try refOf(handle), text, value);
 }
 
 /// The event loop's end of a socket that becomes readable when a try is worth it.

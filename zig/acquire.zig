@@ -142,8 +142,8 @@ fn populate(participant: *Participant, index: u32, need: u64) void {
     view.populated[index] = @intCast(@min(need, std.math.maxInt(u32)));
 }
 
-/// For a hold of a buffer that another process filled: maps what there is at once, instead of a page
-/// at each touch.
+/// For a hold of a buffer that another process filled: maps what there is at once, instead of a
+/// page at each touch.
 pub inline fn ensurePopulated(participant: *Participant, index: u32) void {
     const view = &participant.view;
     const committed = atomic.load(u64, &view.slots[index].committed, .monotonic);

@@ -43,8 +43,9 @@ const integer_max: f64 = 1 << 53;
 /// For the next acquirer: bytes, one dimension, nothing else. One cache line.
 pub inline fn reset(description: *Description, size: u32) void {
     const words_of: *[5]u64 = @ptrCast(description);
-    const first: extern union { bytes: [8]u8, word: u64 } = .{ .bytes = .{ 0, 1, 1, 0, 0, 0, 0, 0 } };
-    @atomicStore(u64, &words_of[0], first.word, .monotonic);
+    // dtype, shape count, stride count, then nothing.
+    const first: u64 = @bitCast([8]u8{ 0, 1, 1, 0, 0, 0, 0, 0 });
+    @atomicStore(u64, &words_of[0], first, .monotonic);
     @atomicStore(u64, &words_of[1], 0, .monotonic);
     @atomicStore(u64, &words_of[2], 0, .monotonic);
     @atomicStore(u64, &words_of[3], size, .monotonic);
@@ -94,7 +95,12 @@ pub fn setNumber(participant: *Participant, handle: u64, which: Number, value: f
     }
 }
 
-pub fn dims(participant: *Participant, handle: u64, which: Dims, out: *[layout.dimensions_max]f64) Error!u32 {
+pub fn dims(
+    participant: *Participant,
+    handle: u64,
+    which: Dims,
+    out: *[layout.dimensions_max]f64,
+) Error!u32 {
     const description = try of(participant, handle);
     const count = if (which == .SHAPE) description.shape_count else description.stride_count;
     if (count > layout.dimensions_max) return error.PoolCorrupt;
@@ -108,7 +114,12 @@ pub fn dims(participant: *Participant, handle: u64, which: Dims, out: *[layout.d
 }
 
 /// Strides follow shape and dtype for as long as they are the contiguous ones.
-pub fn setDims(participant: *Participant, handle: u64, which: Dims, values: []const f64) Error!void {
+pub fn setDims(
+    participant: *Participant,
+    handle: u64,
+    which: Dims,
+    values: []const f64,
+) Error!void {
     const description = try of(participant, handle);
     if (values.len > layout.dimensions_max) return error.InvalidArgument;
     const least: f64 = if (which == .SHAPE) 0 else -integer_max;
@@ -160,7 +171,12 @@ fn makeContiguous(description: *Description) void {
     description.stride_count = description.shape_count;
 }
 
-pub fn text(participant: *Participant, handle: u64, which: Text, out: *[layout.text_bytes_max + 1]u8) Error!u32 {
+pub fn text(
+    participant: *Participant,
+    handle: u64,
+    which: Text,
+    out: *[layout.text_bytes_max + 1]u8,
+) Error!u32 {
     const description = try of(participant, handle);
     const length, const bytes = switch (which) {
         .CONTENT_TYPE => .{ description.content_type_length, &description.content_type },

@@ -41,7 +41,10 @@ pub const View = struct {
             .rows = @ptrCast(@alignCast(base + geometry.participants_offset)),
             .slots = @ptrCast(@alignCast(base + geometry.slots_offset)),
             .lease_timeout_ns = @as(u64, identity.lease_timeout_ms) * std.time.ns_per_ms,
-            .max_committed = if (identity.max_committed == 0) data_bytes else identity.max_committed,
+            .max_committed = switch (identity.max_committed) {
+                0 => data_bytes,
+                else => |bound| bound,
+            },
             .zero_on_release = identity.zero_on_release != 0,
             .fd = fd,
             .populated = populated,

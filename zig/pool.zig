@@ -250,7 +250,8 @@ pub fn fill(
 ) void {
     const header: *layout.Header = @ptrCast(@alignCast(base));
     const slots: [*]layout.Slot = @ptrCast(@alignCast(base + geometry.slots_offset));
-    const rows: [*]layout.ParticipantRow = @ptrCast(@alignCast(base + geometry.participants_offset));
+    const first_row = base + geometry.participants_offset;
+    const rows: [*]layout.ParticipantRow = @ptrCast(@alignCast(first_row));
     header.repair.mutex.initialise();
     for (rows[0..geometry.participant_count]) |*row| row.mutex.initialise();
     for (slots[0..geometry.capacity], 0..) |*slot, index| {
@@ -413,21 +414,40 @@ fn makeMapping(
     dir: [:0]const u8,
     name: []const u8,
 ) Error!*Mapping {
-    const populated = system.memory.reserveLocal(@as(u64, geometry.capacity) * 4) orelse
-        return error.OutOfMemory;
-    const mapping = allocator.create(Mapping) catch return error.OutOfMemory;
-    mapping.* = .{
-        .view = .init(base, geometry, identity, found.fd, @ptrCast(@alignCast(populated))),
-        .identity = identity,
-        .object = found,
-        .shared = true,
-        .dir = allocator.dupeZ(u8, dir) catch return error.OutOfMemory,
-        .name = allocator.dupeZ(u8, name) catch return error.OutOfMemory,
-    };
+    const populated_bytes = @as(u64, geometry.capacity) * 4;
+    const populated = system.memory.reserveLocal(populated_bytes) orelse return error.OutOfMemory;
+    errdefer system.memory.releaseLocal(populated, populated_bytes);
+    const view: View = .init(base, geometry, identity, found.fd, @ptrCast(@alignCast(populated)));
+    const mapping = try allocateMapping(view, identity, found, dir, name);
+    mapping.shared = true;
     mappings_lock.lock();
     defer mappings_lock.unlock();
     mapping.next = mappings;
     mappings = mapping;
+    return mapping;
+}
+
+/// Process-local, and in no list yet.
+fn allocateMapping(
+    view: View,
+    identity: layout.Identity,
+    found: object.Object,
+    dir: [:0]const u8,
+    name: []const u8,
+) Error!*Mapping {
+    const own_dir = allocator.dupeZ(u8, dir) catch return error.OutOfMemory;
+    errdefer allocator.free(own_dir);
+    const own_name = allocator.dupeZ(u8, name) catch return error.OutOfMemory;
+    errdefer allocator.free(own_name);
+    const mapping = allocator.create(Mapping) catch return error.OutOfMemory;
+    mapping.* = .{
+        .view = view,
+        .identity = identity,
+        .object = found,
+        .shared = false,
+        .dir = own_dir,
+        .name = own_name,
+    };
     return mapping;
 }
 
@@ -456,7 +476,8 @@ fn destroyMapping(mapping: *Mapping) void {
     const capacity = mapping.view.geometry.capacity;
     system.memory.unmap(mapping.view.base, mapping.view.geometry.total_size);
     if (mapping.shared) {
-        system.memory.releaseLocal(@ptrCast(@alignCast(mapping.view.populated)), @as(u64, capacity) * 4);
+        const populated: [*]align(4096) u8 = @ptrCast(@alignCast(mapping.view.populated));
+        system.memory.releaseLocal(populated, @as(u64, capacity) * 4);
     }
     object.close(mapping.object.fd);
     allocator.free(mapping.dir);
@@ -563,7 +584,12 @@ fn join(view: *const View, name: []const u8) Error!u32 {
     );
 }
 
-fn takeRow(view: *const View, row: *layout.ParticipantRow, index: u32, name: []const u8) Error!void {
+fn takeRow(
+    view: *const View,
+    row: *layout.ParticipantRow,
+    index: u32,
+    name: []const u8,
+) Error!void {
     const offset = view.geometry.holdRowOffset(index);
     try system.memory.commit(view.fd, view.base, offset, view.geometry.row_stride);
     const counters: *[std.meta.fields(layout.Counters).len]u64 = @ptrCast(&row.counters);
@@ -577,7 +603,8 @@ fn takeRow(view: *const View, row: *layout.ParticipantRow, index: u32, name: []c
     row.tid = thread.threadId();
     row.start_time = thread.processStartTime();
     row.name = @splat(0);
-    @memcpy(row.name[0..@min(name.len, layout.name_bytes_max)], name[0..@min(name.len, layout.name_bytes_max)]);
+    const name_bytes = @min(name.len, layout.name_bytes_max);
+    @memcpy(row.name[0..name_bytes], name[0..name_bytes]);
     atomic.store(u64, &row.busy, 0, .monotonic);
     for (&row.waiting) |*bits| atomic.store(u64, bits, 0, .monotonic);
     atomic.store(u32, &row.joined, 1, .release);
@@ -606,7 +633,7 @@ pub fn close(pool: *Pool) void {
         for (pool.counts[0..capacity], 0..) |*count, index| {
             while (count.* > 0) : (count.* -= 1) {
                 const control = words.Control.load(&mapping.view.slots[index].control, .acquire);
-                references.giveBack(pool.participant, control.handle(@intCast(index)));
+                _ = references.giveBack(pool.participant, control.handle(@intCast(index)));
             }
         }
     }
@@ -632,7 +659,8 @@ fn releaseMember(member: *Member) void {
         break;
     }
     const capacity = member.mapping.view.geometry.capacity;
-    system.memory.releaseLocal(@ptrCast(@alignCast(member.participant.owed)), @as(u64, capacity) * 2);
+    const owed: [*]align(4096) u8 = @ptrCast(@alignCast(member.participant.owed));
+    system.memory.releaseLocal(owed, @as(u64, capacity) * 2);
     allocator.destroy(member);
 }
 
@@ -705,17 +733,10 @@ pub fn observe(dir: [:0]const u8, name: []const u8) Error!*Pool {
     const geometry = try checkIdentity(identity, found);
     const base = try system.memory.map(found.fd, geometry.total_size, false);
     errdefer system.memory.unmap(base, geometry.total_size);
-    const mapping = allocator.create(Mapping) catch return error.OutOfMemory;
-    errdefer allocator.destroy(mapping);
-    mapping.* = .{
-        .view = .init(base, geometry, identity, found.fd, undefined),
-        .identity = identity,
-        .object = found,
-        .shared = false,
-        .dir = allocator.dupeZ(u8, dir) catch return error.OutOfMemory,
-        .name = allocator.dupeZ(u8, name) catch return error.OutOfMemory,
-    };
+    const view: View = .init(base, geometry, identity, found.fd, undefined);
     const pool = allocator.create(Pool) catch return error.OutOfMemory;
+    errdefer allocator.destroy(pool);
+    const mapping = try allocateMapping(view, identity, found, dir, name);
     pool.* = .{
         .participant = undefined,
         .mapping = mapping,

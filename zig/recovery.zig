@@ -94,7 +94,7 @@ pub fn runLocked(view: *const View, request: Request, inherited: bool) Report {
     const report = rewrite(view);
     atomic.store(u64, &repair.retry_pause_ns, 0, .monotonic);
     atomic.store(u64, &repair.retry_at_ns, 0, .monotonic);
-    atomic.store(u64, &repair.recoveries, atomic.load(u64, &repair.recoveries, .monotonic) +% 1, .monotonic);
+    raise(&repair.recoveries);
     atomic.store(u32, &repair.still, 0, .seq_cst);
     start(view);
     return report;
@@ -159,6 +159,11 @@ fn isLive(row: *const layout.ParticipantRow) bool {
     return participant_file.isLive(row);
 }
 
+/// A counter that only the recovery mutex's holder changes.
+fn raise(counter: *u64) void {
+    atomic.store(u64, counter, atomic.load(u64, counter, .monotonic) +% 1, .monotonic);
+}
+
 /// The time of the next try stands in the header, for everybody.
 fn postpone(view: *const View) void {
     const repair = &view.header.repair;
@@ -166,7 +171,7 @@ fn postpone(view: *const View) void {
     const next_ns = std.math.clamp(pause_ns *| 2, retry_pause_first_ns, retry_pause_last_ns);
     atomic.store(u64, &repair.retry_pause_ns, next_ns, .monotonic);
     atomic.store(u64, &repair.retry_at_ns, system.clock.monotonicNs() + next_ns, .monotonic);
-    atomic.store(u64, &repair.deferrals, atomic.load(u64, &repair.deferrals, .monotonic) +% 1, .monotonic);
+    raise(&repair.deferrals);
 }
 
 /// Step 5: words first, the head last, then everybody who waits for either looks again.

@@ -193,7 +193,8 @@ inline fn attempt(
         // SYNC: release hands the content to the next holder, acquire takes it from the last; the
         // recoverer's freeze of this word pairs with it (`recovery.stop`).
         if (!Control.cas(&slot.control, from, to)) {
-            if (atomic.canary == .hold_before_cas and operation == .get) participant.dropHold(index);
+            if (atomic.canary == .hold_before_cas and operation == .get)
+                participant.dropHold(index);
             continue;
         }
         if (atomic.canary == .row_after_bracket) participant.leave();
@@ -308,18 +309,19 @@ inline fn releaseSole(participant: *Participant, handle: Handle) bool {
 }
 
 /// Gives one hold back, whatever stands in the way: where the pool stays frozen for longer than
-/// patience lasts, the hold is owed, and paid at this thread's next operation.
-pub inline fn giveBack(participant: *Participant, handle: u64) void {
-    if (releaseSole(participant, @bitCast(handle))) return;
-    giveBackSlowly(participant, handle);
+/// patience lasts, the hold is owed, and paid at this thread's next operation. False: the handle
+/// names no buffer in use, or a damaged one, which recovery sorts out; nothing was given back.
+pub inline fn giveBack(participant: *Participant, handle: u64) bool {
+    if (releaseSole(participant, @bitCast(handle))) return true;
+    return giveBackSlowly(participant, handle);
 }
 
-noinline fn giveBackSlowly(participant: *Participant, handle: u64) void {
+noinline fn giveBackSlowly(participant: *Participant, handle: u64) bool {
     _ = operate(participant, .release, handle, 0) catch |err| switch (err) {
         error.PoolBusy, error.Timeout => owe(participant, @as(Handle, @bitCast(handle)).index),
-        // A damaged word has no reference that could be given back; recovery sorts it out.
-        else => {},
+        else => return false,
     };
+    return true;
 }
 
 pub fn owe(participant: *Participant, index: u32) void {
@@ -338,7 +340,8 @@ pub fn settle(participant: *Participant) void {
         if (participant.owes_unwait) return;
     }
     var index: u32 = 0;
-    while (participant.owed_count > 0 and index < participant.view.geometry.capacity) : (index += 1) {
+    const capacity = participant.view.geometry.capacity;
+    while (participant.owed_count > 0 and index < capacity) : (index += 1) {
         while (participant.owed[index] > 0) {
             payOne(participant, index) catch return;
             participant.owed[index] -= 1;
@@ -353,11 +356,15 @@ fn payOne(participant: *Participant, index: u32) Error!void {
     var impatient: Patience = .{ .until_ns = 1, .expiry = error.PoolBusy };
     const control = Control.load(&participant.view.slots[index].control, .acquire);
     const paid = switch (control.state) {
-        .used => if (operateWithin(participant, .release, index, 0, &impatient)) |_| {} else |err| err,
+        .used => releaseOwed(participant, index, &impatient),
         .private => finishPrivate(participant, index, &impatient),
         else => {},
     };
     paid catch |err| if (err == error.PoolBusy) return err;
+}
+
+fn releaseOwed(participant: *Participant, index: u32, patience: *Patience) Error!void {
+    _ = try operateWithin(participant, .release, index, 0, patience);
 }
 
 /// A fetch-max before the CAS that makes the reference: a recovery that sees the reference sees a
