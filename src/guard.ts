@@ -207,7 +207,9 @@ export class BufferGuard implements Disposable {
   }
 
   #bytesOf(tried: string): Uint8Array<ArrayBuffer> {
-    return this.#live && this.#bytes !== null ? this.bytes : this.#makeBytes(tried);
+    // Bytes that the user transferred away are the receiver's; this guard gets a view of its own.
+    const whole = this.#live && this.#bytes !== null && this.#bytes.length === this.size;
+    return whole ? this.bytes : this.#makeBytes(tried);
   }
 
   #tried(what: string): string {

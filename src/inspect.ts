@@ -2,7 +2,7 @@
 // without a recovery, without writing a byte.
 
 import { lstatSync, readdirSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import * as constants from "./constants.gen.ts";
 import { codeOf, make, type XmemError } from "./errors.ts";
 import { type Address, bytes, cString, failureText, float64s, native } from "./native.ts";
@@ -67,9 +67,9 @@ export interface PoolInfo {
   problem?: string;
 }
 
-/** /dev/shm, or the folder that XMEM_DIR names at the time of the call. */
+/** /dev/shm, or the folder that XMEM_DIR names at the time of the call; a later chdir changes nothing. */
 export function poolDirectory(): string {
-  return process.env["XMEM_DIR"] || "/dev/shm";
+  return resolve(process.env["XMEM_DIR"] || "/dev/shm");
 }
 
 const nameBytes = constants.LIMIT_TEXT_BYTES + 1;

@@ -60,7 +60,7 @@ export interface ReclaimReport {
   deferred: boolean;
 }
 
-/** The cheapest form of the check; a BigInt would throw on the shift alone. */
+/** The cheapest form of the check; a BigInt would throw on the shift alone. -0 passes. */
 function isUint32(value: number): boolean {
   return typeof value === "number" && value >>> 0 === value;
 }
@@ -167,7 +167,7 @@ export class BufferPool implements Disposable {
     if (!isUint32(size) || session.address === closed) this.#refuse("acquire()", size);
     const handle = native.xmem_acquire(session.address, size);
     if (handle < 0) throw session.failure(handle, "acquire()");
-    return new BufferGuard(session, handle, size, true);
+    return new BufferGuard(session, handle, size + 0, true);
   }
 
   /** As acquire, but null when the pool is full. */
@@ -175,7 +175,7 @@ export class BufferPool implements Disposable {
     const session = this.#session;
     if (!isUint32(size) || session.address === closed) this.#refuse("tryAcquire()", size);
     const handle = native.xmem_acquire(session.address, size);
-    if (handle >= 0) return new BufferGuard(session, handle, size, true);
+    if (handle >= 0) return new BufferGuard(session, handle, size + 0, true);
     if (handle === -constants.ERROR_POOL_FULL) return null;
     throw session.failure(handle, "tryAcquire()");
   }

@@ -78,8 +78,8 @@ export class Session {
         `all ${this.capacity} buffers are in use, ${own} held by this thread`,
       );
     }
-    if (code === "OUT_OF_MEMORY") {
-      return make(code, what, failureText() || "the memory could not be committed", systemCause());
+    if (code === "OUT_OF_MEMORY" || code === "SYSTEM") {
+      return make(code, what, failureText(), systemCause());
     }
     return make(code, what);
   }

@@ -10,6 +10,8 @@ interface Waiter {
   size: number;
   resolve: (handle: number) => void;
   reject: (reason: unknown) => void;
+  /** When it ends without a buffer; performance.now(). */
+  deadline: number;
   timer: ReturnType<typeof setTimeout> | undefined;
   signal: AbortSignal | undefined;
   onAbort: (() => void) | undefined;
@@ -59,15 +61,14 @@ export class WaitQueue {
         size,
         resolve,
         reject,
+        deadline: timeout === undefined ? Number.POSITIVE_INFINITY : performance.now() + timeout,
         timer: undefined,
         signal,
         onAbort: undefined,
       };
       this.#waiting.add(waiter);
       busy.add(this);
-      if (timeout !== undefined) {
-        waiter.timer = setTimeout(() => this.#expire(waiter), Math.min(timeout, 2 ** 31 - 1));
-      }
+      if (timeout !== undefined) this.#setTimer(waiter);
       if (signal !== undefined) {
         waiter.onAbort = () => this.#giveUp(waiter, signal.reason);
         signal.addEventListener("abort", waiter.onAbort);
@@ -150,8 +151,18 @@ export class WaitQueue {
     if (this.isEmpty) this.#rest(true);
   }
 
+  /** A timer holds 2^31 - 1 ms at most, and may end a little early. */
+  #setTimer(waiter: Waiter): void {
+    const left = Math.ceil(waiter.deadline - performance.now());
+    waiter.timer = setTimeout(() => this.#expire(waiter), Math.min(Math.max(left, 0), 2 ** 31 - 1));
+  }
+
   #expire(waiter: Waiter): void {
     if (!this.#waiting.has(waiter)) return;
+    if (performance.now() < waiter.deadline) {
+      this.#setTimer(waiter);
+      return;
+    }
     // A last try, for whoever is first in the queue only: nobody overtakes.
     this.#serve();
     const what = `acquireAsync() on pool "${this.#session.name}"`;

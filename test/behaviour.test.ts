@@ -187,6 +187,15 @@ test("view() gives the typed array of a dtype or class, over the same bytes", ()
     }
   }));
 
+test("bytes that were transferred away leave the guard a view of its own", () =>
+  withPool({ capacity: 1, bufferSize: 64 }, (pool) => {
+    using guard = pool.acquire(8);
+    guard.bytes[3] = 7;
+    const gone = structuredClone(guard.bytes.buffer, { transfer: [guard.bytes.buffer] });
+    expect(guard.view("uint8")[3]).toBe(7);
+    expect(new Uint8Array(gone)[3]).toBe(7);
+  }));
+
 test("size 0 is an empty buffer", () =>
   withPool({ capacity: 1, bufferSize: 64 }, (pool) => {
     using guard = pool.acquire(0);

@@ -140,7 +140,7 @@ test("replaceAbandoned replaces a pool of the dead, and no other", async () => {
   }
 });
 
-test("the 65th participant is TOO_MANY_PARTICIPANTS, and a place that became free is taken", () =>
+test("one participant too many is TOO_MANY_PARTICIPANTS, and a place that became free is taken", () =>
   named((name) => {
     using pool = BufferPool.create(name, { ...small, maxParticipants: 1 });
     const source = `

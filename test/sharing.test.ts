@@ -78,6 +78,17 @@ test("flush wakes a waiter of another process, and acquires fail until unflush",
     pool.acquire(1).release();
   }));
 
+test("a flush ends with its flusher's death", () =>
+  withPool({ capacity: 1, bufferSize: 64 }, async (pool, name) => {
+    const child = start(name, "flush");
+    expect(await child.line()).toBe("flushing");
+    expect(() => pool.acquire(1)).toThrow(XmemError);
+    child.kill("SIGKILL");
+    await child.exited;
+    pool.acquire(1).release();
+    expect(pool.stats().flushing).toBe(false);
+  }));
+
 test("a lease that nobody took expires, and the buffer is free again", () =>
   withPool({ capacity: 1, bufferSize: 64, leaseTimeout: 30 }, async (pool) => {
     const handle = pool.acquire(1).handOff();

@@ -21,6 +21,12 @@ const commands: Record<string, () => unknown> = {
     for (const guard of held) guard.release();
     console.log("released");
   },
+  /** Flushes the pool and waits to be killed. */
+  flush: async () => {
+    pool.flush();
+    console.log("flushing");
+    await Bun.sleep(60_000);
+  },
   wait: () => {
     console.log("waiting");
     try {
