@@ -2,7 +2,7 @@
 
 import { raise } from "./errors.ts";
 import { BufferMeta, type DType, type MetaAccess } from "./meta.ts";
-import { type Address, native } from "./native.ts";
+import { type Descriptor, native } from "./native.ts";
 import { closed, type Session } from "./session.ts";
 import { trace, tracing, untrace } from "./trace.ts";
 import { describe, indexOf } from "./validate.ts";
@@ -112,7 +112,8 @@ export class BufferGuard implements Disposable {
    * guard until I/O on its bytes has settled. Throws RELEASED, POOL_CLOSED.
    */
   get bytes(): Uint8Array<ArrayBuffer> {
-    if (this.#live && this.#bytes !== null && this.#session.address !== closed) return this.#bytes;
+    if (this.#live && this.#bytes !== null && this.#session.descriptor !== closed)
+      return this.#bytes;
     return this.#makeBytes("bytes");
   }
 
@@ -152,8 +153,8 @@ export class BufferGuard implements Disposable {
 
   /** One more hold of this thread, as writable as this one. TOO_MANY_REFERENCES, RELEASED. */
   clone(): BufferGuard {
-    const address = this.#readable("clone()");
-    const handle = native.xmem_get(address, this.handle);
+    const descriptor = this.#readable("clone()");
+    const handle = native.xmem_get(descriptor, this.handle);
     if (handle < 0) throw this.#session.failure(handle, "clone()");
     return new BufferGuard(this.#session, handle, this.size, this.writable);
   }
@@ -182,9 +183,10 @@ export class BufferGuard implements Disposable {
   /** Gives the hold back; the last one recycles the buffer. A second call does nothing. */
   release(): void {
     if (!this.#live) return;
-    const address = this.#session.address;
+    const { descriptor } = this.#session;
     this.#end();
-    if (address !== closed) native.xmem_release(address, this.handle);
+    // Of a closed pool, whose holds went with it, nothing is done.
+    native.xmem_release(descriptor, this.handle);
   }
 
   [Symbol.dispose](): void {
@@ -216,17 +218,17 @@ export class BufferGuard implements Disposable {
     return `${what} of buffer ${this.index} of pool "${this.#session.name}"`;
   }
 
-  #readable(tried: string): Address {
+  #readable(tried: string): Descriptor {
     if (!this.#live) raise("RELEASED", this.#tried(tried));
-    const { address } = this.#session;
-    if (address === closed) raise("POOL_CLOSED", this.#tried(tried));
-    return address;
+    const { descriptor } = this.#session;
+    if (descriptor === closed) raise("POOL_CLOSED", this.#tried(tried));
+    return descriptor;
   }
 
-  #writableFor(tried: string): Address {
-    const address = this.#readable(tried);
+  #writableFor(tried: string): Descriptor {
+    const descriptor = this.#readable(tried);
     if (!this.writable) raise("READ_ONLY", this.#tried(tried));
-    return address;
+    return descriptor;
   }
 
   #access(): MetaAccess {

@@ -5,7 +5,7 @@ import { lstatSync, readdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import * as constants from "./constants.gen.ts";
 import { codeOf, make, type XmemError } from "./errors.ts";
-import { type Address, bytes, cString, failureText, float64s, native } from "./native.ts";
+import { bytes, cString, type Descriptor, failureText, float64s, native } from "./native.ts";
 import { systemCause } from "./system_error.ts";
 
 /** A participant: one thread that has, or died having, the pool open. */
@@ -74,9 +74,9 @@ export function poolDirectory(): string {
 
 const nameBytes = constants.LIMIT_TEXT_BYTES + 1;
 
-export function statsOf(address: Address): PoolStats {
+export function statsOf(descriptor: Descriptor): PoolStats {
   const values = float64s(constants.STAT_COUNT);
-  native.xmem_stats(address, values);
+  native.xmem_stats(descriptor, values);
   const value = (index: number): number => values[index] ?? 0;
   return {
     capacity: value(constants.STAT_CAPACITY),
@@ -90,7 +90,7 @@ export function statsOf(address: Address): PoolStats {
     linked: value(constants.STAT_LINKED) !== 0,
     oldestLeaseMs: value(constants.STAT_OLDEST_LEASE_MS),
     longestHoldMs: value(constants.STAT_LONGEST_HOLD_MS),
-    participants: participantsOf(address),
+    participants: participantsOf(descriptor),
     counters: {
       acquired: value(constants.STAT_ACQUIRED),
       released: value(constants.STAT_RELEASED),
@@ -103,13 +103,13 @@ export function statsOf(address: Address): PoolStats {
   };
 }
 
-function participantsOf(address: Address): ParticipantStats[] {
+function participantsOf(descriptor: Descriptor): ParticipantStats[] {
   const info = float64s(constants.INFO_COUNT);
-  native.xmem_info(address, info);
+  native.xmem_info(descriptor, info);
   const rowsMax = info[constants.INFO_MAX_PARTICIPANTS] ?? 0;
   const values = float64s(rowsMax * constants.PARTICIPANT_COUNT);
   const names = bytes(rowsMax * nameBytes);
-  const rows = native.xmem_participants(address, values, names, rowsMax);
+  const rows = native.xmem_participants(descriptor, values, names, rowsMax);
   return Array.from({ length: rows }, (_, row) => {
     const field = (index: number): number => values[row * constants.PARTICIPANT_COUNT + index] ?? 0;
     const name = names.subarray(row * nameBytes, (row + 1) * nameBytes);
@@ -135,12 +135,12 @@ export function openFailure(code: number, tried: string, name: string, dir: stri
 }
 
 export function inspect(dir: string, name: string): PoolStats {
-  const address = native.xmem_observe(cString(dir), cString(name));
-  if (!address) throw openFailure(native.xmem_error_code(), "inspect()", name, dir);
+  const descriptor = native.xmem_observe(cString(dir), cString(name));
+  if (descriptor < 0) throw openFailure(descriptor, "inspect()", name, dir);
   try {
-    return statsOf(address);
+    return statsOf(descriptor);
   } finally {
-    native.xmem_unobserve(address);
+    native.xmem_unobserve(descriptor);
   }
 }
 
@@ -163,9 +163,9 @@ export function list(dir: string): PoolInfo[] {
 function infoOf(dir: string, name: string): PoolInfo | null {
   const path = join(dir, prefix + name);
   const broken = { capacity: 0, bufferSize: 0, committedBytes: 0, participants: 0 };
-  const address = native.xmem_observe(cString(dir), cString(name));
-  if (!address) {
-    const error = openFailure(native.xmem_error_code(), "list()", name, dir);
+  const descriptor = native.xmem_observe(cString(dir), cString(name));
+  if (descriptor < 0) {
+    const error = openFailure(descriptor, "list()", name, dir);
     // Of the entry itself: anybody can put a link to nowhere, or to itself, where pools are.
     const status = lstatSync(path, { throwIfNoEntry: false });
     // It vanished between the two looks.
@@ -175,8 +175,8 @@ function infoOf(dir: string, name: string): PoolInfo | null {
   }
   try {
     const info = float64s(constants.INFO_COUNT);
-    native.xmem_info(address, info);
-    const { committedBytes, participants } = statsOf(address);
+    native.xmem_info(descriptor, info);
+    const { committedBytes, participants } = statsOf(descriptor);
     return {
       name,
       path,
@@ -188,6 +188,6 @@ function infoOf(dir: string, name: string): PoolInfo | null {
       createdAt: new Date(info[constants.INFO_CREATED_AT] ?? 0),
     };
   } finally {
-    native.xmem_unobserve(address);
+    native.xmem_unobserve(descriptor);
   }
 }

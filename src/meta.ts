@@ -3,7 +3,7 @@
 
 import * as constants from "./constants.gen.ts";
 import { raise } from "./errors.ts";
-import { type Address, bytes, float64s, native } from "./native.ts";
+import { bytes, type Descriptor, float64s, native } from "./native.ts";
 import { describe, integer, text } from "./validate.ts";
 
 export type DType =
@@ -35,10 +35,10 @@ export const dtypes: readonly DType[] = [
 
 /** What a guard lets its description do. */
 export interface MetaAccess {
-  /** The pool's address; throws RELEASED once the guard is done. */
-  readable(tried: string): Address;
+  /** The pool's descriptor; throws RELEASED once the guard is done. */
+  readable(tried: string): Descriptor;
   /** The same, and READ_ONLY on a read-only guard. */
-  writableFor(tried: string): Address;
+  writableFor(tried: string): Descriptor;
   failed(result: number, tried: string): never;
   readonly handle: number;
 }
@@ -138,8 +138,8 @@ export class BufferMeta {
   }
 
   #number(field: number, tried: string): number {
-    const address = this.#guard.readable(tried);
-    return this.#checked(native.xmem_meta_number(address, this.#guard.handle, field), tried);
+    const descriptor = this.#guard.readable(tried);
+    return this.#checked(native.xmem_meta_number(descriptor, this.#guard.handle, field), tried);
   }
 
   #setWhole(field: number, value: number, tried: string): void {
@@ -147,18 +147,18 @@ export class BufferMeta {
   }
 
   #setNumber(field: number, value: number, tried: string): void {
-    const address = this.#guard.writableFor(tried);
-    this.#checked(native.xmem_meta_set_number(address, this.#guard.handle, field, value), tried);
+    const descriptor = this.#guard.writableFor(tried);
+    this.#checked(native.xmem_meta_set_number(descriptor, this.#guard.handle, field, value), tried);
   }
 
   #dims(which: number, tried: string): number[] {
-    const address = this.#guard.readable(tried);
-    const result = native.xmem_meta_dims(address, this.#guard.handle, which, dims);
+    const descriptor = this.#guard.readable(tried);
+    const result = native.xmem_meta_dims(descriptor, this.#guard.handle, which, dims);
     return Array.from(dims.subarray(0, this.#checked(result, tried)));
   }
 
   #setDims(which: number, value: readonly number[], least: number, tried: string): void {
-    const address = this.#guard.writableFor(tried);
+    const descriptor = this.#guard.writableFor(tried);
     const legal = Array.isArray(value) && value.length <= constants.LIMIT_DIMENSIONS;
     if (!legal) {
       const found = `it is ${describe(value)}, expected an array of at most ${constants.LIMIT_DIMENSIONS}`;
@@ -170,22 +170,25 @@ export class BufferMeta {
     );
     dims.set(checked);
     const { handle } = this.#guard;
-    this.#checked(native.xmem_meta_set_dims(address, handle, which, dims, checked.length), tried);
+    this.#checked(
+      native.xmem_meta_set_dims(descriptor, handle, which, dims, checked.length),
+      tried,
+    );
   }
 
   #text(which: number, tried: string): string {
-    const address = this.#guard.readable(tried);
-    const result = native.xmem_meta_text(address, this.#guard.handle, which, textScratch);
+    const descriptor = this.#guard.readable(tried);
+    const result = native.xmem_meta_text(descriptor, this.#guard.handle, which, textScratch);
     return decoder.decode(textScratch.subarray(0, this.#checked(result, tried)));
   }
 
   #setText(which: number, value: string, tried: string): void {
-    const address = this.#guard.writableFor(tried);
+    const descriptor = this.#guard.writableFor(tried);
     const encoded = encoder.encode(text(`setting ${tried}`, "it", value));
     textScratch.set(encoded);
     const { handle } = this.#guard;
     this.#checked(
-      native.xmem_meta_set_text(address, handle, which, textScratch, encoded.length),
+      native.xmem_meta_set_text(descriptor, handle, which, textScratch, encoded.length),
       tried,
     );
   }

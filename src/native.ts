@@ -4,110 +4,108 @@
 import { dlopen, type Pointer, toArrayBuffer } from "bun:ffi";
 import { libraryPath } from "./library.ts";
 
-/** An open pool's address in this process; 0 is none. */
-export type Address = Pointer;
+/** What the native side calls an open pool in this process; see zig/descriptor.zig. */
+export type Descriptor = number;
 
-/** What a pointer argument may be: an address, or an array that the call reads or fills. */
-type Memory = Address | Uint8Array | Float64Array;
+/** What a pointer argument may be: an array that the call reads or fills. */
+type Memory = Uint8Array | Float64Array;
 
 /** zig/abi.zig, as TypeScript calls it. */
 export interface Native {
-  xmem_open(a: number, b: Memory, c: Memory, d: Memory, e: Memory): Address | null;
-  xmem_close(a: Memory): void;
-  xmem_error_code(): number;
+  xmem_open(a: number, b: Memory, c: Memory, d: Memory, e: Memory): Descriptor;
+  xmem_close(a: Descriptor): void;
   xmem_error_errno(): number;
   xmem_error_text(a: Memory, b: number): number;
-  xmem_info(a: Memory, b: Memory): void;
+  xmem_info(a: Descriptor, b: Memory): void;
   xmem_unlink(a: Memory, b: Memory, c: number, d: number): number;
-  xmem_mapping(a: Memory): Address | null;
-  xmem_view_add(a: Memory): void;
-  xmem_view_done(a: Memory, b: Memory): void;
-  xmem_view_count(a: Memory): number;
-  xmem_acquire(a: Memory, b: number): number;
-  xmem_release(a: Memory, b: number): void;
-  xmem_acquire_blocking(a: Memory, b: number, c: number): number;
+  xmem_mapping(a: Descriptor): Pointer | null;
+  xmem_view_add(a: Pointer): void;
+  xmem_view_done(a: Memory, b: Pointer): void;
+  xmem_view_count(a: Pointer): number;
+  xmem_acquire(a: Descriptor, b: number): number;
+  xmem_release(a: Descriptor, b: number): void;
+  xmem_acquire_blocking(a: Descriptor, b: number, c: number): number;
   xmem_now(): number;
-  xmem_get(a: Memory, b: number): number;
-  xmem_take(a: Memory, b: number): number;
-  xmem_size(a: Memory, b: number): number;
-  xmem_share(a: Memory, b: number): number;
-  xmem_hand_off(a: Memory, b: number): number;
-  xmem_add_ref(a: Memory, b: number): number;
-  xmem_unref(a: Memory, b: number): number;
-  xmem_release_by_hand(a: Memory, b: number): number;
-  xmem_ref_count(a: Memory, b: number): number;
-  xmem_set_ref_count(a: Memory, b: number, c: number): number;
-  xmem_try_release(a: Memory, b: number): number;
-  xmem_release_buffer(a: Memory, b: number): number;
-  xmem_holds(a: Memory): number;
-  xmem_preallocate(a: Memory, b: number, c: number): number;
-  xmem_trim(a: Memory): number;
-  xmem_flush(a: Memory, b: number): number;
-  xmem_reclaim(a: Memory, b: Memory): number;
-  xmem_stats(a: Memory, b: Memory): number;
-  xmem_participants(a: Memory, b: Memory, c: Memory, d: number): number;
-  xmem_observe(a: Memory, b: Memory): Address | null;
-  xmem_unobserve(a: Memory): void;
-  xmem_meta_number(a: Memory, b: number, c: number): number;
-  xmem_meta_set_number(a: Memory, b: number, c: number, d: number): number;
-  xmem_meta_dims(a: Memory, b: number, c: number, d: Memory): number;
-  xmem_meta_set_dims(a: Memory, b: number, c: number, d: Memory, e: number): number;
-  xmem_meta_text(a: Memory, b: number, c: number, d: Memory): number;
-  xmem_meta_set_text(a: Memory, b: number, c: number, d: Memory, e: number): number;
-  xmem_async_open(a: Memory): number;
-  xmem_async_arm(a: Memory): number;
-  xmem_async_disarm(a: Memory, b: number): void;
+  xmem_get(a: Descriptor, b: number): number;
+  xmem_take(a: Descriptor, b: number): number;
+  xmem_size(a: Descriptor, b: number): number;
+  xmem_share(a: Descriptor, b: number): number;
+  xmem_hand_off(a: Descriptor, b: number): number;
+  xmem_add_ref(a: Descriptor, b: number): number;
+  xmem_unref(a: Descriptor, b: number): number;
+  xmem_release_by_hand(a: Descriptor, b: number): number;
+  xmem_ref_count(a: Descriptor, b: number): number;
+  xmem_set_ref_count(a: Descriptor, b: number, c: number): number;
+  xmem_try_release(a: Descriptor, b: number): number;
+  xmem_release_buffer(a: Descriptor, b: number): number;
+  xmem_holds(a: Descriptor): number;
+  xmem_preallocate(a: Descriptor, b: number, c: number): number;
+  xmem_trim(a: Descriptor): number;
+  xmem_flush(a: Descriptor, b: number): number;
+  xmem_reclaim(a: Descriptor, b: Memory): number;
+  xmem_stats(a: Descriptor, b: Memory): number;
+  xmem_participants(a: Descriptor, b: Memory, c: Memory, d: number): number;
+  xmem_observe(a: Memory, b: Memory): Descriptor;
+  xmem_unobserve(a: Descriptor): void;
+  xmem_meta_number(a: Descriptor, b: number, c: number): number;
+  xmem_meta_set_number(a: Descriptor, b: number, c: number, d: number): number;
+  xmem_meta_dims(a: Descriptor, b: number, c: number, d: Memory): number;
+  xmem_meta_set_dims(a: Descriptor, b: number, c: number, d: Memory, e: number): number;
+  xmem_meta_text(a: Descriptor, b: number, c: number, d: Memory): number;
+  xmem_meta_set_text(a: Descriptor, b: number, c: number, d: Memory, e: number): number;
+  xmem_async_open(a: Descriptor): number;
+  xmem_async_arm(a: Descriptor): number;
+  xmem_async_disarm(a: Descriptor, b: number): void;
   xmem_constant_count(): number;
   xmem_constant_name(a: number, b: Memory, c: number): number;
   xmem_constant_value(a: number): number;
 }
 
 const opened = dlopen(libraryPath(), {
-  xmem_open: { args: ["u32", "ptr", "ptr", "ptr", "ptr"], returns: "ptr" },
-  xmem_close: { args: ["ptr"], returns: "void" },
-  xmem_error_code: { args: [], returns: "i32" },
+  xmem_open: { args: ["u32", "ptr", "ptr", "ptr", "ptr"], returns: "i32" },
+  xmem_close: { args: ["u32"], returns: "void" },
   xmem_error_errno: { args: [], returns: "i32" },
   xmem_error_text: { args: ["ptr", "u32"], returns: "u32" },
-  xmem_info: { args: ["ptr", "ptr"], returns: "void" },
+  xmem_info: { args: ["u32", "ptr"], returns: "void" },
   xmem_unlink: { args: ["ptr", "ptr", "f64", "f64"], returns: "i32" },
-  xmem_mapping: { args: ["ptr"], returns: "ptr" },
+  xmem_mapping: { args: ["u32"], returns: "ptr" },
   xmem_view_add: { args: ["ptr"], returns: "void" },
   xmem_view_done: { args: ["ptr", "ptr"], returns: "void" },
   xmem_view_count: { args: ["ptr"], returns: "u32" },
-  xmem_acquire: { args: ["ptr", "u32"], returns: "f64" },
-  xmem_release: { args: ["ptr", "f64"], returns: "void" },
-  xmem_acquire_blocking: { args: ["ptr", "u32", "f64"], returns: "f64" },
+  xmem_acquire: { args: ["u32", "f64"], returns: "f64" },
+  xmem_release: { args: ["u32", "f64"], returns: "void" },
+  xmem_acquire_blocking: { args: ["u32", "u32", "f64"], returns: "f64" },
   xmem_now: { args: [], returns: "f64" },
-  xmem_get: { args: ["ptr", "f64"], returns: "f64" },
-  xmem_take: { args: ["ptr", "f64"], returns: "f64" },
-  xmem_size: { args: ["ptr", "u32"], returns: "f64" },
-  xmem_share: { args: ["ptr", "f64"], returns: "i32" },
-  xmem_hand_off: { args: ["ptr", "f64"], returns: "i32" },
-  xmem_add_ref: { args: ["ptr", "f64"], returns: "f64" },
-  xmem_unref: { args: ["ptr", "f64"], returns: "f64" },
-  xmem_release_by_hand: { args: ["ptr", "f64"], returns: "f64" },
-  xmem_ref_count: { args: ["ptr", "f64"], returns: "f64" },
-  xmem_set_ref_count: { args: ["ptr", "f64", "u32"], returns: "f64" },
-  xmem_try_release: { args: ["ptr", "f64"], returns: "i32" },
-  xmem_release_buffer: { args: ["ptr", "f64"], returns: "i32" },
-  xmem_holds: { args: ["ptr"], returns: "f64" },
-  xmem_preallocate: { args: ["ptr", "u32", "u32"], returns: "f64" },
-  xmem_trim: { args: ["ptr"], returns: "f64" },
-  xmem_flush: { args: ["ptr", "u32"], returns: "i32" },
-  xmem_reclaim: { args: ["ptr", "ptr"], returns: "i32" },
-  xmem_stats: { args: ["ptr", "ptr"], returns: "i32" },
-  xmem_participants: { args: ["ptr", "ptr", "ptr", "u32"], returns: "u32" },
-  xmem_observe: { args: ["ptr", "ptr"], returns: "ptr" },
-  xmem_unobserve: { args: ["ptr"], returns: "void" },
-  xmem_meta_number: { args: ["ptr", "f64", "u32"], returns: "f64" },
-  xmem_meta_set_number: { args: ["ptr", "f64", "u32", "f64"], returns: "i32" },
-  xmem_meta_dims: { args: ["ptr", "f64", "u32", "ptr"], returns: "i32" },
-  xmem_meta_set_dims: { args: ["ptr", "f64", "u32", "ptr", "u32"], returns: "i32" },
-  xmem_meta_text: { args: ["ptr", "f64", "u32", "ptr"], returns: "i32" },
-  xmem_meta_set_text: { args: ["ptr", "f64", "u32", "ptr", "u32"], returns: "i32" },
-  xmem_async_open: { args: ["ptr"], returns: "i32" },
-  xmem_async_arm: { args: ["ptr"], returns: "i32" },
-  xmem_async_disarm: { args: ["ptr", "u32"], returns: "void" },
+  xmem_get: { args: ["u32", "f64"], returns: "f64" },
+  xmem_take: { args: ["u32", "f64"], returns: "f64" },
+  xmem_size: { args: ["u32", "u32"], returns: "f64" },
+  xmem_share: { args: ["u32", "f64"], returns: "i32" },
+  xmem_hand_off: { args: ["u32", "f64"], returns: "i32" },
+  xmem_add_ref: { args: ["u32", "f64"], returns: "f64" },
+  xmem_unref: { args: ["u32", "f64"], returns: "f64" },
+  xmem_release_by_hand: { args: ["u32", "f64"], returns: "f64" },
+  xmem_ref_count: { args: ["u32", "f64"], returns: "f64" },
+  xmem_set_ref_count: { args: ["u32", "f64", "u32"], returns: "f64" },
+  xmem_try_release: { args: ["u32", "f64"], returns: "i32" },
+  xmem_release_buffer: { args: ["u32", "f64"], returns: "i32" },
+  xmem_holds: { args: ["u32"], returns: "f64" },
+  xmem_preallocate: { args: ["u32", "u32", "u32"], returns: "f64" },
+  xmem_trim: { args: ["u32"], returns: "f64" },
+  xmem_flush: { args: ["u32", "u32"], returns: "i32" },
+  xmem_reclaim: { args: ["u32", "ptr"], returns: "i32" },
+  xmem_stats: { args: ["u32", "ptr"], returns: "i32" },
+  xmem_participants: { args: ["u32", "ptr", "ptr", "u32"], returns: "u32" },
+  xmem_observe: { args: ["ptr", "ptr"], returns: "i32" },
+  xmem_unobserve: { args: ["u32"], returns: "void" },
+  xmem_meta_number: { args: ["u32", "f64", "u32"], returns: "f64" },
+  xmem_meta_set_number: { args: ["u32", "f64", "u32", "f64"], returns: "i32" },
+  xmem_meta_dims: { args: ["u32", "f64", "u32", "ptr"], returns: "i32" },
+  xmem_meta_set_dims: { args: ["u32", "f64", "u32", "ptr", "u32"], returns: "i32" },
+  xmem_meta_text: { args: ["u32", "f64", "u32", "ptr"], returns: "i32" },
+  xmem_meta_set_text: { args: ["u32", "f64", "u32", "ptr", "u32"], returns: "i32" },
+  xmem_async_open: { args: ["u32"], returns: "i32" },
+  xmem_async_arm: { args: ["u32"], returns: "i32" },
+  xmem_async_disarm: { args: ["u32", "u32"], returns: "void" },
   xmem_constant_count: { args: [], returns: "u32" },
   xmem_constant_name: { args: ["u32", "ptr", "u32"], returns: "u32" },
   xmem_constant_value: { args: ["u32"], returns: "f64" },

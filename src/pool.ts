@@ -5,7 +5,7 @@ import * as constants from "./constants.gen.ts";
 import { make, raise } from "./errors.ts";
 import { BufferGuard, type ReadGuard } from "./guard.ts";
 import * as inspection from "./inspect.ts";
-import { type Address, cString, float64s, native } from "./native.ts";
+import { cString, type Descriptor, float64s, native } from "./native.ts";
 import { closed, Session } from "./session.ts";
 import * as validate from "./validate.ts";
 import { WaitQueue } from "./wait_async.ts";
@@ -58,11 +58,6 @@ export interface ReclaimReport {
   buffers: number;
   /** A live participant stands still inside an operation; the next recovery finishes the job. */
   deferred: boolean;
-}
-
-/** The cheapest form of the check; a BigInt would throw on the shift alone. -0 passes. */
-function isUint32(value: number): boolean {
-  return typeof value === "number" && value >>> 0 === value;
 }
 
 const howNumbers = { create: 0, open: 1, openOrCreate: 2 } as const;
@@ -145,17 +140,15 @@ export class BufferPool implements Disposable {
     set(constants.OPTION_REPLACE_ABANDONED, options.replaceAbandoned);
     set(constants.OPTION_ALLOW_OWNER, options.allowOwner);
     const dir = inspection.poolDirectory();
-    const address = native.xmem_open(
+    const descriptor = native.xmem_open(
       howNumbers[how],
       cString(dir),
       cString(checkedName),
       cString(options.participantName),
       numbers,
     );
-    if (!address) {
-      throw inspection.openFailure(native.xmem_error_code(), `${how}()`, checkedName, dir);
-    }
-    return new BufferPool(new Session(address, dir, checkedName, options));
+    if (descriptor < 0) throw inspection.openFailure(descriptor, `${how}()`, checkedName, dir);
+    return new BufferPool(new Session(descriptor, dir, checkedName, options));
   }
 
   /**
@@ -164,20 +157,20 @@ export class BufferPool implements Disposable {
    */
   acquire(size: number = this.#session.bufferSize): BufferGuard {
     const session = this.#session;
-    if (!isUint32(size) || session.address === closed) this.#refuse("acquire()", size);
-    const handle = native.xmem_acquire(session.address, size);
-    if (handle < 0) throw session.failure(handle, "acquire()");
+    if (typeof size !== "number") this.#refuse("acquire()", size);
+    const handle = native.xmem_acquire(session.descriptor, size);
+    if (handle < 0) this.#failed(handle, "acquire()", size);
     return new BufferGuard(session, handle, size + 0, true);
   }
 
   /** As acquire, but null when the pool is full. */
   tryAcquire(size: number = this.#session.bufferSize): BufferGuard | null {
     const session = this.#session;
-    if (!isUint32(size) || session.address === closed) this.#refuse("tryAcquire()", size);
-    const handle = native.xmem_acquire(session.address, size);
+    if (typeof size !== "number") this.#refuse("tryAcquire()", size);
+    const handle = native.xmem_acquire(session.descriptor, size);
     if (handle >= 0) return new BufferGuard(session, handle, size + 0, true);
     if (handle === -constants.ERROR_POOL_FULL) return null;
-    throw session.failure(handle, "tryAcquire()");
+    this.#failed(handle, "tryAcquire()", size);
   }
 
   /**
@@ -186,14 +179,14 @@ export class BufferPool implements Disposable {
    */
   acquireBlocking(size: number, options: { timeout: number }): BufferGuard {
     const tried = "acquireBlocking()";
-    const address = this.#open(tried);
+    const descriptor = this.#open(tried);
     const length = validate.uint32(tried, "size", size);
     const given = validate.object(tried, "options", options);
     const timeout = validate.uint32(tried, "timeout", given["timeout"]);
     const deadline = native.xmem_now() + timeout;
     while (true) {
       // A slice at a time, so that a Worker that waits can be terminated.
-      const handle = native.xmem_acquire_blocking(address, length, deadline);
+      const handle = native.xmem_acquire_blocking(descriptor, length, deadline);
       if (handle >= 0) return new BufferGuard(this.#session, handle, length, true);
       if (handle !== -constants.ERROR_PENDING) throw this.#session.failure(handle, tried);
     }
@@ -208,14 +201,14 @@ export class BufferPool implements Disposable {
     options?: WaitOptions,
   ): Promise<BufferGuard> {
     const tried = "acquireAsync()";
-    const address = this.#open(tried);
+    const descriptor = this.#open(tried);
     const length = validate.uint32(tried, "size", size);
     const { timeout, signal } = validate.waitOptions(tried, options);
     signal?.throwIfAborted();
     // Nobody who asked before is overtaken.
     if (timeout === 0) this.#waits.signalled();
     if (this.#waits.isEmpty) {
-      const handle = native.xmem_acquire(address, length);
+      const handle = native.xmem_acquire(descriptor, length);
       if (handle >= 0) return new BufferGuard(this.#session, handle, length, true);
       if (handle !== -constants.ERROR_POOL_FULL) throw this.#session.failure(handle, tried);
     } else if (length > this.bufferSize) {
@@ -229,97 +222,91 @@ export class BufferPool implements Disposable {
   /** Commits memory for the next `count` buffers of `size` bytes; returns the bytes newly committed. */
   preallocate(size: number, count: number): number {
     const tried = "preallocate()";
-    const address = this.#open(tried);
+    const descriptor = this.#open(tried);
     const length = validate.uint32(tried, "size", size);
     const checkedCount = validate.uint32(tried, "count", count);
-    return this.#result(native.xmem_preallocate(address, length, checkedCount), tried);
+    return this.#result(native.xmem_preallocate(descriptor, length, checkedCount), tried);
   }
 
   /** A new hold to read through. STALE_HANDLE, BUFFER_NOT_FOUND, NO_REFERENCE. */
   get(ref: number): ReadGuard {
-    const { address } = this.#session;
-    if (!(Number.isSafeInteger(ref) && ref >= 0) || address === closed)
-      this.#refuseRef("get()", ref);
-    const handle = native.xmem_get(address, ref);
-    if (handle < 0) throw this.#session.failure(handle, "get()");
+    if (typeof ref !== "number") this.#refuseRef("get()", ref);
+    const handle = native.xmem_get(this.#session.descriptor, ref);
+    if (handle < 0) this.#failedRef(handle, "get()", ref);
     return new BufferGuard(this.#session, handle, this.#sizeOf(handle), false);
   }
 
   /** A new hold to write through; who writes when is the holders' to arrange. */
   getMut(ref: number): BufferGuard {
-    const { address } = this.#session;
-    if (!(Number.isSafeInteger(ref) && ref >= 0) || address === closed)
-      this.#refuseRef("getMut()", ref);
-    const handle = native.xmem_get(address, ref);
-    if (handle < 0) throw this.#session.failure(handle, "getMut()");
+    if (typeof ref !== "number") this.#refuseRef("getMut()", ref);
+    const handle = native.xmem_get(this.#session.descriptor, ref);
+    if (handle < 0) this.#failedRef(handle, "getMut()", ref);
     return new BufferGuard(this.#session, handle, this.#sizeOf(handle), true);
   }
 
   /** Adopts an in-flight reference. STALE_HANDLE when recycled, NO_REFERENCE when none is in flight. */
   take(ref: number): BufferGuard {
-    const { address } = this.#session;
-    if (!(Number.isSafeInteger(ref) && ref >= 0) || address === closed)
-      this.#refuseRef("take()", ref);
-    const handle = native.xmem_take(address, ref);
-    if (handle < 0) throw this.#session.failure(handle, "take()");
+    if (typeof ref !== "number") this.#refuseRef("take()", ref);
+    const handle = native.xmem_take(this.#session.descriptor, ref);
+    if (handle < 0) this.#failedRef(handle, "take()", ref);
     return new BufferGuard(this.#session, handle, this.#sizeOf(handle), true);
   }
 
   /** One more in-flight reference; the buffer's whole count after it. */
   addRef(ref: number): number {
-    const address = this.#open("addRef()");
-    return this.#result(native.xmem_add_ref(address, validate.ref("addRef()", ref)), "addRef()");
+    const descriptor = this.#open("addRef()");
+    return this.#result(native.xmem_add_ref(descriptor, validate.ref("addRef()", ref)), "addRef()");
   }
 
   /** Drops an in-flight reference and recycles at 0; the count after it. NO_REFERENCE. */
   unref(ref: number): number {
-    const address = this.#open("unref()");
-    return this.#result(native.xmem_unref(address, validate.ref("unref()", ref)), "unref()");
+    const descriptor = this.#open("unref()");
+    return this.#result(native.xmem_unref(descriptor, validate.ref("unref()", ref)), "unref()");
   }
 
   /** Drops an in-flight reference and never recycles: you almost certainly want unref. */
   release(ref: number): number {
-    const address = this.#open("release()");
-    const result = native.xmem_release_by_hand(address, validate.ref("release()", ref));
+    const descriptor = this.#open("release()");
+    const result = native.xmem_release_by_hand(descriptor, validate.ref("release()", ref));
     return this.#result(result, "release()");
   }
 
   /** Holds and in-flight references; 0 for the bare index of a free slot. */
   refCount(ref: number): number {
-    const address = this.#open("refCount()");
-    const result = native.xmem_ref_count(address, validate.ref("refCount()", ref));
+    const descriptor = this.#open("refCount()");
+    const result = native.xmem_ref_count(descriptor, validate.ref("refCount()", ref));
     return this.#result(result, "refCount()");
   }
 
   /** Sets the whole count; the holds stay, the rest is in flight. INVALID_ARGUMENT below the holds. */
   setRefCount(ref: number, count: number): number {
     const tried = "setRefCount()";
-    const address = this.#open(tried);
+    const descriptor = this.#open(tried);
     const checked = validate.ref(tried, ref);
     const most = constants.LIMIT_REFERENCES;
     const checkedCount = validate.integer(tried, "count", count, 0, most);
-    return this.#result(native.xmem_set_ref_count(address, checked, checkedCount), tried);
+    return this.#result(native.xmem_set_ref_count(descriptor, checked, checkedCount), tried);
   }
 
   /** Recycles a buffer whose count is 0; true for exactly one caller. */
   tryRelease(ref: number): boolean {
     const tried = "tryRelease()";
-    const address = this.#open(tried);
-    return this.#result(native.xmem_try_release(address, validate.ref(tried, ref)), tried) === 1;
+    const descriptor = this.#open(tried);
+    return this.#result(native.xmem_try_release(descriptor, validate.ref(tried, ref)), tried) === 1;
   }
 
   /** As tryRelease, but BUFFER_IN_USE when the count is not 0. */
   releaseBuffer(ref: number): void {
     const tried = "releaseBuffer()";
-    const address = this.#open(tried);
-    this.#result(native.xmem_release_buffer(address, validate.ref(tried, ref)), tried);
+    const descriptor = this.#open(tried);
+    this.#result(native.xmem_release_buffer(descriptor, validate.ref(tried, ref)), tried);
   }
 
   /** Gives back what dead participants and expired leases left. POOL_BUSY. */
   reclaim(): ReclaimReport {
-    const address = this.#open("reclaim()");
+    const descriptor = this.#open("reclaim()");
     const report = float64s(constants.RECLAIM_COUNT);
-    this.#result(native.xmem_reclaim(address, report), "reclaim()");
+    this.#result(native.xmem_reclaim(descriptor, report), "reclaim()");
     return {
       participants: report[constants.RECLAIM_PARTICIPANTS] ?? 0,
       references: report[constants.RECLAIM_REFERENCES] ?? 0,
@@ -348,7 +335,7 @@ export class BufferPool implements Disposable {
 
   /** Gives back this object's holds, detaches its views, unmaps. Twice does nothing. */
   close(): void {
-    if (this.#session.address === closed) return;
+    if (this.#session.descriptor === closed) return;
     this.#waits.close();
     this.#session.close();
   }
@@ -365,13 +352,19 @@ export class BufferPool implements Disposable {
     this.close();
   }
 
-  #open(tried: string): Address {
-    const { address } = this.#session;
-    if (address === closed) raise("POOL_CLOSED", `${tried} on pool "${this.name}"`);
-    return address;
+  #open(tried: string): Descriptor {
+    const { descriptor } = this.#session;
+    if (descriptor === closed) raise("POOL_CLOSED", `${tried} on pool "${this.name}"`);
+    return descriptor;
   }
 
-  #refuse(tried: string, size: number): never {
+  /** Numbers are checked by the native side; what it refused is named here. */
+  #failed(result: number, tried: string, size: number): never {
+    if (result === -constants.ERROR_INVALID_ARGUMENT) this.#refuse(tried, size);
+    throw this.#session.failure(result, tried);
+  }
+
+  #refuse(tried: string, size: unknown): never {
     this.#open(tried);
     validate.uint32(tried, "size", size);
     throw this.#session.failure(-constants.ERROR_INVALID_ARGUMENT, tried);
@@ -382,7 +375,12 @@ export class BufferPool implements Disposable {
     return result;
   }
 
-  #refuseRef(tried: string, ref: number): never {
+  #failedRef(result: number, tried: string, ref: number): never {
+    if (result === -constants.ERROR_INVALID_ARGUMENT) this.#refuseRef(tried, ref);
+    throw this.#session.failure(result, tried);
+  }
+
+  #refuseRef(tried: string, ref: unknown): never {
     this.#open(tried);
     validate.ref(tried, ref);
     throw this.#session.failure(-constants.ERROR_INVALID_ARGUMENT, tried);
@@ -390,10 +388,10 @@ export class BufferPool implements Disposable {
 
   /** Of a buffer that was just held; a damaged size gives the hold back. */
   #sizeOf(handle: number): number {
-    const { address } = this.#session;
-    const size = native.xmem_size(address, validate.indexOf(handle));
+    const { descriptor } = this.#session;
+    const size = native.xmem_size(descriptor, validate.indexOf(handle));
     if (size >= 0) return size;
-    native.xmem_release(address, handle);
+    native.xmem_release(descriptor, handle);
     throw this.#session.failure(size, "reading a buffer's size");
   }
 }

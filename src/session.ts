@@ -1,25 +1,27 @@
-// One open of one pool: what a BufferPool and its guards share. It is 0 at `address` once closed, and
+// One open of one pool: what a BufferPool and its guards share. `descriptor` is `closed` at its end; it
 // gives everything back when pool and guards became unreachable without a close, as under a hot
 // reload.
 
+import type { Pointer } from "bun:ffi";
 import * as constants from "./constants.gen.ts";
 import { INFO_COUNT } from "./constants.gen.ts";
 import { codeOf, make, type XmemError } from "./errors.ts";
-import { type Address, failureText, float64s, native } from "./native.ts";
+import { type Descriptor, failureText, float64s, native } from "./native.ts";
 import { systemCause } from "./system_error.ts";
 import { Views } from "./views.ts";
 
-export const closed = 0 as Address;
+/** The descriptor of no pool: the native side refuses it by itself. */
+export const closed: Descriptor = 0;
 
 /** What outlives a session that nobody closed, until its finalizer ran. Never refers to the session. */
 export interface Tether {
-  readonly address: Address;
+  readonly descriptor: Descriptor;
   socket: { terminate(): void } | undefined;
 }
 
 export class Session {
-  /** 0 once closed. */
-  address: Address;
+  /** `closed` once closed. */
+  descriptor: Descriptor;
   readonly name: string;
   readonly dir: string;
   readonly capacity: number;
@@ -30,15 +32,15 @@ export class Session {
   readonly tether: Tether;
 
   constructor(
-    address: Address,
+    descriptor: Descriptor,
     dir: string,
     name: string,
     options: { views: "shared" | "detach"; viewCache: number },
   ) {
     const info = float64s(INFO_COUNT);
-    native.xmem_info(address, info);
+    native.xmem_info(descriptor, info);
     const field = (index: number): number => info[index] ?? Number.NaN;
-    this.address = address;
+    this.descriptor = descriptor;
     this.name = name;
     this.dir = dir;
     this.capacity = field(constants.INFO_CAPACITY);
@@ -46,32 +48,32 @@ export class Session {
     this.device = field(constants.INFO_DEVICE);
     this.inode = field(constants.INFO_INODE);
     this.views = new Views(
-      native.xmem_mapping(address) as Address,
+      native.xmem_mapping(descriptor) as Pointer,
       field(constants.INFO_DATA_ADDRESS),
       field(constants.INFO_STRIDE),
       options.viewCache,
       options.views === "detach",
     );
-    this.tether = { address, socket: undefined };
+    this.tether = { descriptor, socket: undefined };
     unclosed.register(this, this.tether, this);
   }
 
   close(): void {
-    if (this.address === closed) return;
-    const address = this.address;
-    this.address = closed;
+    if (this.descriptor === closed) return;
+    const descriptor = this.descriptor;
+    this.descriptor = closed;
     unclosed.unregister(this);
     this.views.close();
-    native.xmem_close(address);
+    native.xmem_close(descriptor);
   }
 
   /** The error for a native failure of `tried`. */
   failure(result: number, tried: string): XmemError {
     const code = codeOf(result);
     const what = `${tried} on pool "${this.name}"`;
-    if (this.address === closed) return make("POOL_CLOSED", what);
+    if (this.descriptor === closed) return make("POOL_CLOSED", what);
     if (code === "POOL_FULL") {
-      const own = native.xmem_holds(this.address);
+      const own = native.xmem_holds(this.descriptor);
       return make(
         code,
         what,
@@ -86,7 +88,7 @@ export class Session {
 }
 
 /** Views that live on keep the mapping; holds and row go back. */
-const unclosed = new FinalizationRegistry<Tether>(({ address, socket }) => {
-  native.xmem_close(address);
+const unclosed = new FinalizationRegistry<Tether>(({ descriptor, socket }) => {
+  native.xmem_close(descriptor);
   socket?.terminate();
 });

@@ -13,9 +13,9 @@ interface Trace {
 }
 
 const lost = new FinalizationRegistry<Trace>(({ session, handle, acquiredAt }) => {
-  const address = session.deref()?.address ?? closed;
-  if (address === closed) return;
-  native.xmem_release(address, handle);
+  const descriptor = session.deref()?.descriptor ?? closed;
+  if (descriptor === closed) return;
+  native.xmem_release(descriptor, handle);
   process.emitWarning(`a buffer was never released; it was acquired${acquiredAt}`, "XmemLeak");
 });
 

@@ -94,9 +94,9 @@ export class WaitQueue {
   }
 
   #begin(): void {
-    const { address } = this.#session;
-    const fd = native.xmem_async_open(address);
-    const result = fd < 0 ? fd : native.xmem_async_arm(address);
+    const { descriptor } = this.#session;
+    const fd = native.xmem_async_open(descriptor);
+    const result = fd < 0 ? fd : native.xmem_async_arm(descriptor);
     if (result < 0) {
       this.#failAll(result);
       return;
@@ -114,7 +114,7 @@ export class WaitQueue {
     opened.then(
       (socket) => {
         this.#connecting = false;
-        if (this.#session.address === closed) return socket.terminate();
+        if (this.#session.descriptor === closed) return socket.terminate();
         this.#socket = socket;
         this.#session.tether.socket = socket;
         if (this.isEmpty) socket.unref();
@@ -134,10 +134,10 @@ export class WaitQueue {
 
   /** Serves in order until the pool is empty. */
   #serve(): void {
-    const { address } = this.#session;
-    if (address === closed) return;
+    const { descriptor } = this.#session;
+    if (descriptor === closed) return;
     for (const waiter of this.#waiting) {
-      const handle = native.xmem_acquire(address, waiter.size);
+      const handle = native.xmem_acquire(descriptor, waiter.size);
       if (handle < 0) {
         const error = this.#session.failure(handle, "acquireAsync()");
         if (error.code === "POOL_FULL" || error.code === "POOL_BUSY") break;
@@ -188,9 +188,9 @@ export class WaitQueue {
   #rest(passOn: boolean): void {
     busy.delete(this);
     this.#socket?.unref();
-    if (!this.#armed || this.#session.address === closed) return;
+    if (!this.#armed || this.#session.descriptor === closed) return;
     this.#armed = false;
-    native.xmem_async_disarm(this.#session.address, passOn ? 1 : 0);
+    native.xmem_async_disarm(this.#session.descriptor, passOn ? 1 : 0);
   }
 
   #remove(waiter: Waiter): void {

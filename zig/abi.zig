@@ -1,7 +1,7 @@
 //! The C interface: every exported symbol, and nothing else. Numbers are checked for range here and
 //! for meaning where they are used. A failed call returns the error's code negated; what more there
-//! is to say is in `xmem_error_text`. One thread, one participant: a pool pointer is used on the
-//! thread that opened it.
+//! is to say is in `xmem_error_text`. A pool is named by its number (descriptor.zig), and used on the
+//! thread that opened it: one thread, one participant.
 
 const std = @import("std");
 const build_options = @import("build_options");
@@ -9,6 +9,7 @@ const acquire_file = @import("acquire.zig");
 const constants = @import("constants.zig");
 const crash_point = @import("crash_point.zig");
 const description = @import("description.zig");
+const descriptor = @import("descriptor.zig");
 const errors = @import("errors.zig");
 const maintenance = @import("maintenance.zig");
 const participant_file = @import("participant.zig");
@@ -31,7 +32,14 @@ pub const panic = std.debug.no_panic;
 inline fn toRef(number: f64) ?u64 {
     if (!(number >= 0 and number < 1 << 53)) return null;
     // Through a signed integer, which is one instruction both ways.
-    return @bitCast(@as(i64, @intFromFloat(number)));
+    const whole: i64 = @intFromFloat(number);
+    if (@as(f64, @floatFromInt(whole)) != number) return null;
+    return @bitCast(whole);
+}
+
+inline fn toUint32(number: f64) ?u32 {
+    const whole = toRef(number) orelse return null;
+    return if (whole <= std.math.maxInt(u32)) @intCast(whole) else null;
 }
 
 fn refOf(number: f64) Error!u64 {
@@ -58,7 +66,13 @@ inline fn failed(err: Error) f64 {
     return @floatFromInt(errors.negative(err));
 }
 
-/// Before each operation: a forked child's opens are closed, and what is owed is paid.
+/// For calls whose errors may have more to say: what an earlier one left is cleared.
+fn refused(err: Error) i32 {
+    errors.note(err);
+    return errors.negative(err);
+}
+
+/// Before each operation: closed is closed, also by a fork, and what is owed is paid.
 inline fn attend(pool: *Pool) ?Error {
     if (pool.participant.attention == 0) return null;
     return attendSlowly(pool);
@@ -66,37 +80,33 @@ inline fn attend(pool: *Pool) ?Error {
 
 fn attendSlowly(pool: *Pool) ?Error {
     @branchHint(.cold);
-    if (pool.participant.attention & participant_file.attention_forked != 0)
+    if (pool.participant.attention & participant_file.attention_closed != 0)
         return error.PoolClosed;
     references.settle(pool.participant);
     return null;
 }
 
+/// The pool's descriptor, above 0.
 export fn xmem_open(
     how: u32,
     dir: [*:0]const u8,
     name: [*:0]const u8,
     participant_name: [*:0]const u8,
     options: *const pool_file.Options,
-) ?*Pool {
-    return pool_file.open(
+) i32 {
+    const pool = pool_file.open(
         @enumFromInt(how),
         std.mem.span(dir),
         std.mem.span(name),
         std.mem.span(participant_name),
         options,
-    ) catch |err| {
-        errors.note(err);
-        return null;
-    };
+    ) catch |err| return refused(err);
+    return @intCast(descriptor.numberOf(pool));
 }
 
-export fn xmem_close(pool: *Pool) void {
+export fn xmem_close(number: u32) void {
+    const pool = descriptor.poolOf(number);
     pool_file.close(pool);
-}
-
-export fn xmem_error_code() i32 {
-    return errors.lastCode();
 }
 
 export fn xmem_error_errno() i32 {
@@ -113,21 +123,21 @@ fn copyOut(text: []const u8, buffer: [*]u8, length: u32) u32 {
     return @intCast(copied);
 }
 
-export fn xmem_info(pool: *const Pool, out: [*]f64) void {
+export fn xmem_info(number: u32, out: [*]f64) void {
+    const pool = descriptor.poolOf(number);
     pool_file.info(pool, out[0..std.meta.fields(pool_file.Info).len]);
 }
 
 export fn xmem_unlink(dir: [*:0]const u8, name: [*:0]const u8, device: f64, inode: f64) i32 {
     const folder = std.mem.span(dir);
-    const removed = pool_file.unlink(folder, std.mem.span(name), device, inode) catch |err| {
-        errors.note(err);
-        return errors.negative(err);
-    };
+    const removed = pool_file.unlink(folder, std.mem.span(name), device, inode) catch |err|
+        return refused(err);
     return @intFromBool(removed);
 }
 
 /// What a live view of the pool's memory holds on to, so that no mapping goes under a view.
-export fn xmem_mapping(pool: *Pool) *pool_file.Mapping {
+export fn xmem_mapping(number: u32) ?*pool_file.Mapping {
+    const pool = descriptor.poolOf(number);
     return pool.mapping;
 }
 
@@ -145,14 +155,17 @@ export fn xmem_view_count(mapping: *pool_file.Mapping) u32 {
     return pool_file.viewCount(mapping);
 }
 
-export fn xmem_acquire(pool: *Pool, size: u32) f64 {
+export fn xmem_acquire(number: u32, size_number: f64) f64 {
+    const pool = descriptor.poolOf(number);
     if (attend(pool)) |err| return failed(err);
+    const size = toUint32(size_number) orelse return failed(error.InvalidArgument);
     const handle = acquire_file.acquire(pool.participant, size) catch |err| return failed(err);
     pool.counts[indexOf(handle)] +|= 1;
     return fromHandle(handle);
 }
 
-export fn xmem_release(pool: *Pool, handle_number: f64) void {
+export fn xmem_release(number: u32, handle_number: f64) void {
+    const pool = descriptor.poolOf(number);
     if (attend(pool) != null) return;
     const handle = toRef(handle_number) orelse return;
     const index = indexOf(handle);
@@ -160,7 +173,8 @@ export fn xmem_release(pool: *Pool, handle_number: f64) void {
     if (references.giveBack(pool.participant, handle)) pool.counts[index] -= 1;
 }
 
-export fn xmem_acquire_blocking(pool: *Pool, size: u32, deadline_ms: f64) f64 {
+export fn xmem_acquire_blocking(number: u32, size: u32, deadline_ms: f64) f64 {
+    const pool = descriptor.poolOf(number);
     if (attend(pool)) |err| return failed(err);
     const handle = acquire_file.acquireSlice(
         pool.participant,
@@ -194,15 +208,19 @@ inline fn hold(pool: *Pool, comptime operation: references.Operation, ref_number
     return fromHandle(done.handle);
 }
 
-export fn xmem_get(pool: *Pool, ref: f64) f64 {
+export fn xmem_get(number: u32, ref: f64) f64 {
+    const pool = descriptor.poolOf(number);
     return hold(pool, .get, ref);
 }
 
-export fn xmem_take(pool: *Pool, ref: f64) f64 {
+export fn xmem_take(number: u32, ref: f64) f64 {
+    const pool = descriptor.poolOf(number);
     return hold(pool, .take, ref);
 }
 
-export fn xmem_size(pool: *const Pool, index: u32) f64 {
+export fn xmem_size(number: u32, index: u32) f64 {
+    const pool = descriptor.poolOf(number);
+    if (attend(pool)) |err| return failed(err);
     const view = &pool.participant.view;
     if (index >= view.geometry.capacity) return failed(error.BufferNotFound);
     const size = @atomicLoad(u32, &view.slots[index].size, .monotonic);
@@ -210,12 +228,14 @@ export fn xmem_size(pool: *const Pool, index: u32) f64 {
     return @floatFromInt(size);
 }
 
-export fn xmem_share(pool: *Pool, handle: f64) i32 {
+export fn xmem_share(number: u32, handle: f64) i32 {
+    const pool = descriptor.poolOf(number);
     const counted = byHand(pool, .share, handle, 0);
     return if (counted < 0) @intFromFloat(counted) else 0;
 }
 
-export fn xmem_hand_off(pool: *Pool, handle_number: f64) i32 {
+export fn xmem_hand_off(number: u32, handle_number: f64) i32 {
+    const pool = descriptor.poolOf(number);
     const handle = toRef(handle_number) orelse return errors.negative(error.InvalidArgument);
     const index = indexOf(handle);
     if (index >= pool.participant.view.geometry.capacity or pool.counts[index] == 0)
@@ -239,23 +259,28 @@ inline fn byHand(
     return @floatFromInt(done.count);
 }
 
-export fn xmem_add_ref(pool: *Pool, ref: f64) f64 {
+export fn xmem_add_ref(number: u32, ref: f64) f64 {
+    const pool = descriptor.poolOf(number);
     return byHand(pool, .add_ref, ref, 0);
 }
 
-export fn xmem_unref(pool: *Pool, ref: f64) f64 {
+export fn xmem_unref(number: u32, ref: f64) f64 {
+    const pool = descriptor.poolOf(number);
     return byHand(pool, .unref, ref, 0);
 }
 
-export fn xmem_release_by_hand(pool: *Pool, ref: f64) f64 {
+export fn xmem_release_by_hand(number: u32, ref: f64) f64 {
+    const pool = descriptor.poolOf(number);
     return byHand(pool, .release_by_hand, ref, 0);
 }
 
-export fn xmem_set_ref_count(pool: *Pool, ref: f64, count: u32) f64 {
+export fn xmem_set_ref_count(number: u32, ref: f64, count: u32) f64 {
+    const pool = descriptor.poolOf(number);
     return byHand(pool, .set_ref_count, ref, count);
 }
 
-export fn xmem_ref_count(pool: *Pool, ref_number: f64) f64 {
+export fn xmem_ref_count(number: u32, ref_number: f64) f64 {
+    const pool = descriptor.poolOf(number);
     if (attend(pool)) |err| return failed(err);
     const ref = toRef(ref_number) orelse return failed(error.InvalidArgument);
     const counted = references.refCount(pool.participant, ref) catch |err| return failed(err);
@@ -263,8 +288,9 @@ export fn xmem_ref_count(pool: *Pool, ref_number: f64) f64 {
 }
 
 /// 1: recycled by this call. 0: somebody still counts it, or the bare index is free already.
-export fn xmem_try_release(pool: *Pool, ref: f64) i32 {
-    const code = xmem_release_buffer(pool, ref);
+export fn xmem_try_release(number: u32, ref: f64) i32 {
+    const pool = descriptor.poolOf(number);
+    const code = xmem_release_buffer(number, ref);
     if (code == 0) return 1;
     if (code == errors.negative(error.BufferInUse)) return 0;
     const bare = ref < 1 << 24;
@@ -273,35 +299,42 @@ export fn xmem_try_release(pool: *Pool, ref: f64) i32 {
     return code;
 }
 
-export fn xmem_release_buffer(pool: *Pool, ref: f64) i32 {
+export fn xmem_release_buffer(number: u32, ref: f64) i32 {
+    const pool = descriptor.poolOf(number);
     const counted = byHand(pool, .try_release, ref, 0);
     return if (counted < 0) @intFromFloat(counted) else 0;
 }
 
-export fn xmem_holds(pool: *const Pool) f64 {
+export fn xmem_holds(number: u32) f64 {
+    const pool = descriptor.poolOf(number);
+    if (attend(pool)) |err| return failed(err);
     return @floatFromInt(pool.participant.holdsTotal());
 }
 
-export fn xmem_preallocate(pool: *Pool, size: u32, count: u32) f64 {
+export fn xmem_preallocate(number: u32, size: u32, count: u32) f64 {
+    const pool = descriptor.poolOf(number);
     if (attend(pool)) |err| return failed(err);
     const bytes = maintenance.preallocate(pool.participant, size, count) catch |err|
         return failed(err);
     return @floatFromInt(bytes);
 }
 
-export fn xmem_trim(pool: *Pool) f64 {
+export fn xmem_trim(number: u32) f64 {
+    const pool = descriptor.poolOf(number);
     if (attend(pool)) |err| return failed(err);
     const bytes = maintenance.trim(pool.participant) catch |err| return failed(err);
     return @floatFromInt(bytes);
 }
 
-export fn xmem_flush(pool: *Pool, on: u32) i32 {
+export fn xmem_flush(number: u32, on: u32) i32 {
+    const pool = descriptor.poolOf(number);
     if (attend(pool)) |err| return errors.negative(err);
     maintenance.flush(pool.participant, on != 0) catch |err| return errors.negative(err);
     return 0;
 }
 
-export fn xmem_reclaim(pool: *Pool, out: *[constants.reclaim_count]f64) i32 {
+export fn xmem_reclaim(number: u32, out: *[constants.reclaim_count]f64) i32 {
+    const pool = descriptor.poolOf(number);
     if (attend(pool)) |err| return errors.negative(err);
     const report = recovery.runPatiently(&pool.participant.view) catch |err|
         return errors.negative(err);
@@ -314,27 +347,31 @@ export fn xmem_reclaim(pool: *Pool, out: *[constants.reclaim_count]f64) i32 {
     return 0;
 }
 
-export fn xmem_stats(pool: *const Pool, out: [*]f64) i32 {
+export fn xmem_stats(number: u32, out: [*]f64) i32 {
+    const pool = descriptor.poolOf(number);
+    const mapping = pool.mapping orelse return errors.negative(error.PoolClosed);
     const values = out[0..statistics.stat_count];
-    statistics.collect(&pool.mapping.view, values);
+    statistics.collect(&mapping.view, values);
     const linked = @intFromBool(pool_file.linked(pool));
     values[@intFromEnum(statistics.Stat.LINKED)] = @floatFromInt(linked);
     return 0;
 }
 
-export fn xmem_participants(pool: *const Pool, out: [*]f64, names: [*]u8, rows_max: u32) u32 {
+export fn xmem_participants(number: u32, out: [*]f64, names: [*]u8, rows_max: u32) u32 {
+    const pool = descriptor.poolOf(number);
+    const mapping = pool.mapping orelse return 0;
     const values = out[0 .. rows_max * statistics.participant_field_count];
-    return statistics.participants(&pool.mapping.view, values, names[0 .. rows_max * 32], rows_max);
+    return statistics.participants(&mapping.view, values, names[0 .. rows_max * 32], rows_max);
 }
 
-export fn xmem_observe(dir: [*:0]const u8, name: [*:0]const u8) ?*Pool {
-    return pool_file.observe(std.mem.span(dir), std.mem.span(name)) catch |err| {
-        errors.note(err);
-        return null;
-    };
+export fn xmem_observe(dir: [*:0]const u8, name: [*:0]const u8) i32 {
+    const pool = pool_file.observe(std.mem.span(dir), std.mem.span(name)) catch |err|
+        return refused(err);
+    return @intCast(descriptor.numberOf(pool));
 }
 
-export fn xmem_unobserve(pool: *Pool) void {
+export fn xmem_unobserve(number: u32) void {
+    const pool = descriptor.poolOf(number);
     pool_file.unobserve(pool);
 }
 
@@ -344,7 +381,8 @@ inline fn field(comptime Field: type, pool: *Pool, number: u32) Error!Field {
     return std.enums.fromInt(Field, number) orelse error.InvalidArgument;
 }
 
-export fn xmem_meta_number(pool: *Pool, handle: f64, which: u32) f64 {
+export fn xmem_meta_number(number: u32, handle: f64, which: u32) f64 {
+    const pool = descriptor.poolOf(number);
     return metaNumber(pool, handle, which) catch |err| failed(err);
 }
 
@@ -353,7 +391,8 @@ fn metaNumber(pool: *Pool, handle: f64, which: u32) Error!f64 {
     return description.number(pool.participant, try refOf(handle), number);
 }
 
-export fn xmem_meta_set_number(pool: *Pool, handle: f64, which: u32, value: f64) i32 {
+export fn xmem_meta_set_number(number: u32, handle: f64, which: u32, value: f64) i32 {
+    const pool = descriptor.poolOf(number);
     return statusOf(metaSetNumber(pool, handle, which, value));
 }
 
@@ -362,7 +401,8 @@ fn metaSetNumber(pool: *Pool, handle: f64, which: u32, value: f64) Error!void {
     return description.setNumber(pool.participant, try refOf(handle), number, value);
 }
 
-export fn xmem_meta_dims(pool: *Pool, handle: f64, which: u32, out: *[8]f64) i32 {
+export fn xmem_meta_dims(number: u32, handle: f64, which: u32, out: *[8]f64) i32 {
+    const pool = descriptor.poolOf(number);
     return countOr(metaDims(pool, handle, which, out));
 }
 
@@ -372,12 +412,13 @@ fn metaDims(pool: *Pool, handle: f64, which: u32, out: *[8]f64) Error!u32 {
 }
 
 export fn xmem_meta_set_dims(
-    pool: *Pool,
+    number: u32,
     handle: f64,
     which: u32,
     in: [*]const f64,
     length: u32,
 ) i32 {
+    const pool = descriptor.poolOf(number);
     return statusOf(metaSetDims(pool, handle, which, in[0..length]));
 }
 
@@ -386,7 +427,8 @@ fn metaSetDims(pool: *Pool, handle: f64, which: u32, values: []const f64) Error!
     return description.setDims(pool.participant, try refOf(handle), dims, values);
 }
 
-export fn xmem_meta_text(pool: *Pool, handle: f64, which: u32, out: *[32]u8) i32 {
+export fn xmem_meta_text(number: u32, handle: f64, which: u32, out: *[32]u8) i32 {
+    const pool = descriptor.poolOf(number);
     return countOr(metaText(pool, handle, which, out));
 }
 
@@ -396,12 +438,13 @@ fn metaText(pool: *Pool, handle: f64, which: u32, out: *[32]u8) Error!u32 {
 }
 
 export fn xmem_meta_set_text(
-    pool: *Pool,
+    number: u32,
     handle: f64,
     which: u32,
     in: [*]const u8,
     length: u32,
 ) i32 {
+    const pool = descriptor.poolOf(number);
     return statusOf(metaSetText(pool, handle, which, in[0..length]));
 }
 
@@ -411,18 +454,18 @@ fn metaSetText(pool: *Pool, handle: f64, which: u32, value: []const u8) Error!vo
 }
 
 /// The event loop's end of a socket that becomes readable when a try is worth it.
-export fn xmem_async_open(pool: *Pool) i32 {
+export fn xmem_async_open(number: u32) i32 {
+    const pool = descriptor.poolOf(number);
     if (attend(pool)) |err| return errors.negative(err);
     if (pool.waiter == null) {
-        pool.waiter = waiter_thread.start(pool.mapping.view) catch |err| {
-            errors.note(err);
-            return errors.negative(err);
-        };
+        pool.waiter = waiter_thread.start(pool.participant.view) catch |err|
+            return refused(err);
     }
     return pool.waiter.?.loop_socket;
 }
 
-export fn xmem_async_arm(pool: *Pool) i32 {
+export fn xmem_async_arm(number: u32) i32 {
+    const pool = descriptor.poolOf(number);
     if (attend(pool)) |err| return errors.negative(err);
     const waiter = pool.waiter orelse return errors.negative(error.InvalidArgument);
     if (!pool.async_armed) {
@@ -434,7 +477,8 @@ export fn xmem_async_arm(pool: *Pool) i32 {
     return 0;
 }
 
-export fn xmem_async_disarm(pool: *Pool, pass_on: u32) void {
+export fn xmem_async_disarm(number: u32, pass_on: u32) void {
+    const pool = descriptor.poolOf(number);
     if (attend(pool) != null) return;
     if (pool.waiter) |waiter| waiter_thread.disarm(waiter);
     if (!pool.async_armed) return;

@@ -20,29 +20,39 @@ const words = @import("words.zig");
 const Control = words.Control;
 const Error = errors.Error;
 const Participant = participant_file.Participant;
+const View = participant_file.View;
 const Patience = thaw.Patience;
 
 /// About as long as a sleep and a wake cost.
 const spins_max = 2000;
 
-const Attempt = union(enum) {
-    handle: u64,
-    /// Off the list, and PRIVATE: its memory has to be committed.
-    uncommitted: struct { index: u32, before: u64 },
-    empty,
-    frozen,
-    refused: Error,
+/// One word, so that it stays in a register.
+const Attempt = packed struct(u64) {
+    /// Of the buffer that was acquired; only the index, where it is uncommitted.
+    handle: u53 = 0,
+    outcome: Outcome,
+
+    const Outcome = enum(u11) {
+        acquired,
+        /// Off the list, and PRIVATE: its memory has to be committed.
+        uncommitted,
+        empty,
+        frozen,
+        corrupt,
+        flushing,
+        too_large,
+        out_of_memory,
+    };
 };
 
 /// A hold of a free buffer of `size` bytes; its handle.
 pub inline fn acquire(participant: *Participant, size: u32) Error!u64 {
-    switch (attempt(participant, size)) {
-        .handle => |handle| return handle,
-        else => |other| return acquireSlowly(participant, size, other),
-    }
+    const first = attempt(participant, size);
+    if (first.outcome == .acquired) return first.handle;
+    return acquireSlowly(participant, size, first);
 }
 
-fn acquireSlowly(participant: *Participant, size: u32, first: Attempt) Error!u64 {
+noinline fn acquireSlowly(participant: *Participant, size: u32, first: Attempt) Error!u64 {
     @branchHint(.cold);
     var patience: Patience = .untimed;
     var result = carryOn(participant, size, first, &patience);
@@ -68,18 +78,21 @@ fn tryWithin(participant: *Participant, size: u32, patience: *Patience) Error!u6
 }
 
 fn carryOn(participant: *Participant, size: u32, first: Attempt, patience: *Patience) Error!u64 {
-    var outcome = first;
+    var tried = first;
     var trimmed = false;
-    while (true) : (outcome = attempt(participant, size)) {
-        const result: Error!u64 = switch (outcome) {
-            .handle => |handle| handle,
-            .uncommitted => |slot| commit(participant, slot.index, size, slot.before, patience),
+    while (true) : (tried = attempt(participant, size)) {
+        const result: Error!u64 = switch (tried.outcome) {
+            .acquired => tried.handle,
+            .uncommitted => commit(participant, @intCast(tried.handle), size, patience),
             .empty => error.PoolFull,
             .frozen => {
                 try thaw.wait(participant, patience);
                 continue;
             },
-            .refused => |err| err,
+            .corrupt => error.PoolCorrupt,
+            .flushing => error.PoolFlushing,
+            .too_large => error.TooLarge,
+            .out_of_memory => error.OutOfMemory,
         };
         if (result != error.OutOfMemory or trimmed) return result;
         // Memory that lies in free slots may be what is missing.
@@ -89,48 +102,52 @@ fn carryOn(participant: *Participant, size: u32, first: Attempt, patience: *Pati
 }
 
 inline fn attempt(participant: *Participant, size: u32) Attempt {
-    const view = &participant.view;
-    if (size > view.geometry.buffer_size) return .{ .refused = error.TooLarge };
-    if (atomic.load(u32, &view.header.hot.flushing, .acquire) != 0)
-        return .{ .refused = error.PoolFlushing };
-    const now_ns = system.clock.coarseNs();
-    participant.enter();
-    const index = switch (free_list.pop(view)) {
-        .slot => |slot| slot,
-        .empty => return leaveWith(participant, .empty),
-        .frozen => return leaveWith(participant, .frozen),
-        .corrupt => return leaveWith(participant, .{ .refused = error.PoolCorrupt }),
+    // A copy, which stays in registers: what is read through a pointer must be read again after
+    // each atomic operation.
+    const own = participant.*;
+    const view = &own.view;
+    if (size > view.geometry.buffer_size) return .{ .outcome = .too_large };
+    const flushing = atomic.load(u32, &view.header.hot.flushing, .acquire);
+    if (flushing != 0) return .{ .outcome = .flushing };
+    const now_ns = system.ticker.recentNs();
+    own.enter();
+    const index: u32 = switch (free_list.pop(view)) {
+        .empty => return leaveWith(&own, .empty),
+        .frozen => return leaveWith(&own, .frozen),
+        .corrupt => return leaveWith(&own, .corrupt),
+        _ => |slot| @intFromEnum(slot),
     };
     const slot = &view.slots[index];
     // Plain: the slot is off the list, and words are frozen only when nobody is here.
     const from = Control.load(&slot.control, .monotonic);
     if (from.state != .free or from.references != 0 or from.frozen)
-        return leaveWith(participant, .{ .refused = error.PoolCorrupt });
+        return leaveWith(&own, .corrupt);
     const generation = words.generationAfter(from.generation);
     const need = view.geometry.committedFor(size);
     const committed = atomic.load(u64, &slot.committed, .monotonic);
     if (committed < need) return reserve(participant, index, from, need, committed);
-    describe(participant, slot, size, now_ns);
+    describe(view, slot, size, now_ns);
     const to = from.held(.used, generation);
     // SYNC: release, so that whoever reads the word finds the size and the description.
     Control.store(&slot.control, to, .release);
-    participant.addHold(index);
-    participant.count("acquired");
-    participant.leave();
+    own.addHold(index);
+    own.count("acquired");
+    own.leave();
     if (view.populated[index] < need) populate(participant, index, need);
-    return .{ .handle = to.handle(index) };
+    return .{ .handle = @intCast(to.handle(index)), .outcome = .acquired };
 }
 
-fn leaveWith(participant: *Participant, outcome: Attempt) Attempt {
+inline fn leaveWith(participant: *const Participant, outcome: Attempt.Outcome) Attempt {
+    @branchHint(.unlikely);
     participant.leave();
-    return outcome;
+    return .{ .outcome = outcome };
 }
 
-inline fn describe(participant: *Participant, slot: *layout.Slot, size: u32, now_ns: u64) void {
+inline fn describe(view: *const View, slot: *layout.Slot, size: u32, now_ns: u64) void {
     atomic.store(u32, &slot.size, size, .monotonic);
     atomic.store(u64, &slot.lease_deadline_ns, 0, .monotonic);
     atomic.store(u64, &slot.acquired_at_ns, now_ns, .monotonic);
-    if (participant.view.zero_on_release) atomic.store(u32, &slot.dirty, 1, .monotonic);
+    if (view.zero_on_release) atomic.store(u32, &slot.dirty, 1, .monotonic);
     description.reset(&slot.description, size);
 }
 
@@ -171,7 +188,7 @@ fn reserve(
         _ = free_list.push(view, index);
         participant.leave();
         waiting.wakeOne(participant);
-        return .{ .refused = error.OutOfMemory };
+        return .{ .outcome = .out_of_memory };
     }
     const generation = words.generationAfter(from.generation);
     Control.store(&slot.control, from.held(.private, generation), .release);
@@ -179,7 +196,8 @@ fn reserve(
     // Only now: dead before the word said PRIVATE, the claim would be of memory that is not there.
     atomic.store(u64, &slot.committed, need, .monotonic);
     participant.leave();
-    return .{ .uncommitted = .{ .index = index, .before = committed } };
+    participant.committed_before = committed;
+    return .{ .handle = index, .outcome = .uncommitted };
 }
 
 /// Outside the bracket: commits the memory of a PRIVATE slot, then makes it USED.
@@ -187,10 +205,10 @@ fn commit(
     participant: *Participant,
     index: u32,
     size: u32,
-    committed_before: u64,
     patience: *Patience,
 ) Error!u64 {
     const view = &participant.view;
+    const committed_before = participant.committed_before;
     const need = view.geometry.committedFor(size);
     const offset = view.geometry.dataOffset(index);
     system.memory.commit(view.fd, view.base, offset, need) catch {
@@ -217,7 +235,7 @@ fn commit(
         }
         defer participant.leave();
         if (from.state != .private) return error.PoolCorrupt;
-        describe(participant, slot, size, now_ns);
+        describe(view, slot, size, now_ns);
         const to = from.held(.used, from.generation);
         if (!Control.cas(&slot.control, from, to)) continue;
         participant.count("acquired");

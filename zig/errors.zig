@@ -129,10 +129,6 @@ pub fn note(err: Error) void {
     }
 }
 
-pub fn lastCode() i32 {
-    return last.code;
-}
-
 pub fn lastErrno() i32 {
     return last.errno;
 }

@@ -8,15 +8,16 @@ const words = @import("words.zig");
 const Head = words.Head;
 const View = participant_file.View;
 
-pub const Pop = union(enum) {
-    slot: u32,
-    empty,
+/// The slot that was popped, or why none was: one number, so that it stays in a register.
+pub const Popped = enum(u32) {
+    empty = words.index_nil,
     /// A recovery is under way.
     frozen,
     corrupt,
+    _,
 };
 
-pub inline fn pop(view: *const View) Pop {
+pub inline fn pop(view: *const View) Popped {
     const head_ptr = &view.header.hot.free_head;
     while (true) {
         // SYNC: acquire, pairs with the push that published this slot's `next_free`.
@@ -33,7 +34,7 @@ pub inline fn pop(view: *const View) Pop {
         }
         // SYNC: orders `busy` before it (`Participant.enter`), the slot's word after it.
         if (Head.cas(head_ptr, head, head.successor(@intCast(next)), .acq_rel)) {
-            return .{ .slot = head.index };
+            return @enumFromInt(head.index);
         }
     }
 }

@@ -80,8 +80,8 @@ fn take(participant: *Participant, count: u32, patience: *Patience) Error!Taken 
     var taken: Taken = .{};
     while (taken.count < count) {
         participant.enter();
-        const index = switch (free_list.pop(view)) {
-            .slot => |slot| slot,
+        const index: u32 = switch (free_list.pop(view)) {
+            _ => |slot| @intFromEnum(slot),
             .empty => {
                 participant.leave();
                 break;

@@ -67,7 +67,7 @@ pub const View = struct {
 };
 
 /// Attention: reasons to leave the fast path before an operation begins.
-pub const attention_forked: u32 = 1;
+pub const attention_closed: u32 = 1;
 pub const attention_owed: u32 = 2;
 
 pub const Participant = struct {
@@ -82,20 +82,22 @@ pub const Participant = struct {
     owed: [*]u16,
     owed_count: u32 = 0,
     owes_unwait: bool = false,
+    /// What the slot that this thread is about to commit had before, for when that fails.
+    committed_before: u64 = 0,
     /// Wakes in a row that woke nobody: a killed waiter left the count too high.
     barren_wakes: u32 = 0,
 
     /// Between `enter` and `leave` there is no system call, no wait and no call back into
     /// JavaScript. SYNC: the next CAS on a freezable word orders the store; pairs with the loads in
     /// `recovery.waitUntilQuiet`.
-    pub inline fn enter(participant: *Participant) void {
+    pub inline fn enter(participant: *const Participant) void {
         const busy = atomic.load(u64, &participant.row.busy, .monotonic);
         atomic.store(u64, &participant.row.busy, (busy +% 1) | 1, .monotonic);
     }
 
     /// A bracket in which no CAS on a freezable word follows: the store itself is ordered before
     /// the load of the head. SYNC: pairs with the freeze of the head in `recovery.stop`.
-    pub fn enterSequential(participant: *Participant) void {
+    pub fn enterSequential(participant: *const Participant) void {
         const busy = atomic.load(u64, &participant.row.busy, .monotonic);
         if (atomic.canary == .bracket_not_sequential) {
             atomic.store(u64, &participant.row.busy, (busy +% 1) | 1, .monotonic);
@@ -106,22 +108,22 @@ pub const Participant = struct {
 
     /// SYNC: the release makes the row's change visible to whoever reads the even value in
     /// `recovery.waitUntilQuiet`.
-    pub inline fn leave(participant: *Participant) void {
+    pub inline fn leave(participant: *const Participant) void {
         const busy = atomic.load(u64, &participant.row.busy, .monotonic);
         atomic.store(u64, &participant.row.busy, (busy +% 1) & ~@as(u64, 1), .release);
     }
 
-    pub inline fn addHold(participant: *Participant, index: u32) void {
+    pub inline fn addHold(participant: *const Participant, index: u32) void {
         const held = atomic.load(u16, &participant.holds[index], .monotonic);
         atomic.store(u16, &participant.holds[index], held +| 1, .monotonic);
     }
 
-    pub inline fn dropHold(participant: *Participant, index: u32) void {
+    pub inline fn dropHold(participant: *const Participant, index: u32) void {
         const held = atomic.load(u16, &participant.holds[index], .monotonic);
         atomic.store(u16, &participant.holds[index], held -| 1, .monotonic);
     }
 
-    pub inline fn count(participant: *Participant, comptime counter: []const u8) void {
+    pub inline fn count(participant: *const Participant, comptime counter: []const u8) void {
         const ptr = &@field(participant.row.counters, counter);
         @atomicStore(u64, ptr, @atomicLoad(u64, ptr, .monotonic) +% 1, .monotonic);
     }

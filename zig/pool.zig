@@ -5,6 +5,7 @@
 const std = @import("std");
 const atomic = @import("atomic.zig");
 const errors = @import("errors.zig");
+const descriptor = @import("descriptor.zig");
 const geometry_file = @import("geometry.zig");
 const layout = @import("layout.zig");
 const object = @import("system/object.zig");
@@ -84,7 +85,8 @@ pub const Mapping = struct {
 /// One `xmem_open`.
 pub const Pool = struct {
     participant: *Participant,
-    mapping: *Mapping,
+    /// Null once closed.
+    mapping: ?*Mapping,
     /// This open's own part of its thread's holds, per slot.
     counts: [*]u16,
     blocking: bool = false,
@@ -123,6 +125,8 @@ pub fn open(
     );
     try thread.onThreadExit(abandonThread);
     try thread.onFork(forgetAfterFork);
+    system.clock.prepare();
+    descriptor.prepare();
     // A name can vanish and appear between two looks; each round is one look.
     for (0..100) |_| {
         if (how != .create) {
@@ -516,8 +520,8 @@ fn makePool(
     const capacity_bytes = @as(u64, mapping.view.geometry.capacity) * 2;
     const counts = system.memory.reserveLocal(capacity_bytes) orelse return error.OutOfMemory;
     errdefer system.memory.releaseLocal(counts, capacity_bytes);
-    const pool = allocator.create(Pool) catch return error.OutOfMemory;
-    errdefer allocator.destroy(pool);
+    const pool = try descriptor.take();
+    errdefer descriptor.giveBack(pool);
     pool.* = .{
         .participant = &member.participant,
         .mapping = mapping,
@@ -531,7 +535,7 @@ fn memberOf(mapping: *Mapping, name: []const u8) Error!*Member {
     var each = members;
     while (each) |member| : (each = member.next) {
         if (member.mapping != mapping) continue;
-        if (member.participant.attention & participant_file.attention_forked != 0) continue;
+        if (member.participant.attention & participant_file.attention_closed != 0) continue;
         member.opens += 1;
         return member;
     }
@@ -618,9 +622,9 @@ fn takeRow(
 }
 
 pub fn close(pool: *Pool) void {
-    const mapping = pool.mapping;
+    const mapping = pool.mapping orelse return;
     const capacity = mapping.view.geometry.capacity;
-    const forked = pool.participant.attention & participant_file.attention_forked != 0;
+    const forked = pool.participant.attention & participant_file.attention_closed != 0;
     if (pool.waiter) |waiter| {
         pool.waiter = null;
         // In a child of fork there is no such thread that could be waited for.
@@ -639,14 +643,14 @@ pub fn close(pool: *Pool) void {
     }
     system.memory.releaseLocal(@ptrCast(@alignCast(pool.counts)), @as(u64, capacity) * 2);
     releaseMember(@fieldParentPtr("participant", pool.participant));
-    allocator.destroy(pool);
+    descriptor.giveBack(pool);
     releaseMapping(mapping);
 }
 
 fn releaseMember(member: *Member) void {
     member.opens -= 1;
     if (member.opens > 0) return;
-    const forked = member.participant.attention & participant_file.attention_forked != 0;
+    const forked = member.participant.attention & participant_file.attention_closed != 0;
     if (!forked) {
         if (member.participant.attention != 0) references.settle(&member.participant);
         leave(member);
@@ -705,8 +709,9 @@ fn abandonThread() void {
     members = null;
     while (each) |member| {
         each = member.next;
-        if (member.participant.attention & participant_file.attention_forked != 0) continue;
+        if (member.participant.attention & participant_file.attention_closed != 0) continue;
         atomic.store(u32, &member.participant.row.abandoned, 1, .release);
+        descriptor.giveBackAllOf(&member.participant);
         unlockRow(member.mapping, member.participant.row);
         for (0..member.opens) |_| releaseMapping(member.mapping);
         rows_taken -= 1;
@@ -716,10 +721,12 @@ fn abandonThread() void {
 /// In a child of fork: the rows are the parent's. What is open here says POOL_CLOSED from now on.
 fn forgetAfterFork() void {
     mappings_lock.reset();
+    descriptor.forgetAfterFork();
+    system.ticker.forgetAfterFork();
     waiter_thread.forgetAfterFork();
     var each = members;
     while (each) |member| : (each = member.next) {
-        member.participant.attention |= participant_file.attention_forked;
+        member.participant.attention |= participant_file.attention_closed;
     }
     rows_taken = 0;
 }
@@ -734,25 +741,24 @@ pub fn observe(dir: [:0]const u8, name: []const u8) Error!*Pool {
     const base = try system.memory.map(found.fd, geometry.total_size, false);
     errdefer system.memory.unmap(base, geometry.total_size);
     const view: View = .init(base, geometry, identity, found.fd, undefined);
-    const pool = allocator.create(Pool) catch return error.OutOfMemory;
-    errdefer allocator.destroy(pool);
+    const pool = try descriptor.take();
+    errdefer descriptor.giveBack(pool);
     const mapping = try allocateMapping(view, identity, found, dir, name);
-    pool.* = .{
-        .participant = undefined,
-        .mapping = mapping,
-        .counts = undefined,
-        .is_observer = true,
-    };
+    // Its participant stays nobody, so that every other operation finds it closed.
+    pool.mapping = mapping;
+    pool.is_observer = true;
     return pool;
 }
 
 pub fn unobserve(pool: *Pool) void {
-    destroyMapping(pool.mapping);
-    allocator.destroy(pool);
+    const mapping = pool.mapping orelse return;
+    descriptor.giveBack(pool);
+    destroyMapping(mapping);
 }
 
 pub fn linked(pool: *const Pool) bool {
-    return object.linked(pool.mapping.dir, pool.mapping.name, pool.mapping.object.identity);
+    const mapping = pool.mapping orelse return false;
+    return object.linked(mapping.dir, mapping.name, mapping.object.identity);
 }
 
 /// `device` below 0: whatever the name leads to.
@@ -766,10 +772,11 @@ pub fn unlink(dir: [:0]const u8, name: []const u8, device: f64, inode: f64) Erro
 }
 
 pub fn info(pool: *const Pool, out: []f64) void {
-    const geometry = pool.mapping.view.geometry;
-    const identity = pool.mapping.identity;
-    const found = object.stat(pool.mapping.object.fd) catch pool.mapping.object;
-    const data_address = @intFromPtr(pool.mapping.view.base) + geometry.data_offset;
+    const mapping = pool.mapping orelse return;
+    const geometry = mapping.view.geometry;
+    const identity = mapping.identity;
+    const found = object.stat(mapping.object.fd) catch mapping.object;
+    const data_address = @intFromPtr(mapping.view.base) + geometry.data_offset;
     for (std.enums.values(Info)) |field| {
         out[@intFromEnum(field)] = switch (field) {
             .CAPACITY => number(geometry.capacity),
@@ -780,7 +787,7 @@ pub fn info(pool: *const Pool, out: []f64) void {
             .INODE => number(found.identity.inode),
             .MAX_PARTICIPANTS => number(geometry.participant_count),
             .LEASE_TIMEOUT => number(identity.lease_timeout_ms),
-            .MAX_COMMITTED => number(pool.mapping.view.max_committed),
+            .MAX_COMMITTED => number(mapping.view.max_committed),
             .CHANNELS => number(geometry.channel_count),
             .ZERO_ON_RELEASE => number(@intFromBool(identity.zero_on_release != 0)),
             .EPHEMERAL => number(@intFromBool(identity.ephemeral != 0)),

@@ -285,7 +285,9 @@ pub fn finishPrivate(participant: *Participant, index: u32, patience: *Patience)
 /// The common release, of the only reference: what the word must be follows from the handle alone,
 /// so that one CAS both checks and changes it. False: nothing was done, and `operate` sorts it out.
 inline fn releaseSole(participant: *Participant, handle: Handle) bool {
-    const view = &participant.view;
+    // A copy, which stays in registers across the atomic operations.
+    const own = participant.*;
+    const view = &own.view;
     if (view.zero_on_release) return false;
     const index: u32 = handle.index;
     const sole: Control = .{
@@ -295,15 +297,15 @@ inline fn releaseSole(participant: *Participant, handle: Handle) bool {
         .state = .used,
         .frozen = false,
     };
-    participant.enter();
+    own.enter();
     if (!Control.cas(&view.slots[index].control, sole, sole.freed())) {
-        participant.leave();
+        own.leave();
         return false;
     }
-    participant.dropHold(index);
-    participant.count("released");
+    own.dropHold(index);
+    own.count("released");
     _ = free_list.push(view, index);
-    participant.leave();
+    own.leave();
     waiting.wakeOne(participant);
     return true;
 }

@@ -3,5 +3,6 @@
 
 pub const futex = @import("system/futex.zig");
 pub const clock = @import("system/clock.zig");
+pub const ticker = @import("system/ticker.zig");
 pub const memory = @import("system/memory.zig");
 pub const RobustMutex = @import("system/robust_mutex.zig").RobustMutex;

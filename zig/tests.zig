@@ -5,6 +5,7 @@ test {
     _ = @import("acquire.zig");
     _ = @import("constants.zig");
     _ = @import("description.zig");
+    _ = @import("descriptor.zig");
     _ = @import("errors.zig");
     _ = @import("free_list.zig");
     _ = @import("geometry.zig");
@@ -25,4 +26,5 @@ test {
     _ = @import("system/object.zig");
     _ = @import("system/robust_mutex.zig");
     _ = @import("system/thread.zig");
+    _ = @import("system/ticker.zig");
 }

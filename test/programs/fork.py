@@ -5,15 +5,14 @@ import sys
 
 library, directory, name = sys.argv[1:4]
 xmem = ctypes.CDLL(library)
-xmem.xmem_open.restype = ctypes.c_void_p
 xmem.xmem_acquire.restype = ctypes.c_double
 number = ctypes.c_double
+xmem.xmem_acquire.argtypes = [ctypes.c_uint32, number]
 
 
 def open_pool():
     options = (number * 11)(*([-1] * 11))
-    pool = xmem.xmem_open(1, directory.encode(), name.encode(), b"python", options)
-    return ctypes.c_void_p(pool)
+    return xmem.xmem_open(1, directory.encode(), name.encode(), b"python", options)
 
 
 pool = open_pool()

@@ -26,13 +26,46 @@ pub fn realtimeMs() u64 {
     return read(.REALTIME) / std.time.ns_per_ms;
 }
 
-fn read(clock: std.c.clockid_t) u64 {
+const GetTime = *const fn (std.c.clockid_t, *std.c.timespec) callconv(.c) c_int;
+
+fn libcGetTime(clock: std.c.clockid_t, time: *std.c.timespec) callconv(.c) c_int {
+    return std.c.clock_gettime(clock, time);
+}
+
+/// What reads a clock: libc's function until `prepare` found the one that libc itself would call.
+var get_time: GetTime = &libcGetTime;
+
+/// Looks the kernel's own function up. Going through libc costs as much again as the clock itself,
+/// and acquire reads it each time.
+pub fn prepare() void {
+    if (builtin.os.tag != .linux or !builtin.abi.isGnu()) return;
+    if (@atomicLoad(GetTime, &get_time, .monotonic) != &libcGetTime) return;
+    const name = switch (builtin.cpu.arch) {
+        .x86_64 => "__vdso_clock_gettime",
+        .aarch64 => "__kernel_clock_gettime",
+        else => return,
+    };
+    const vdso = std.c.dlopen("linux-vdso.so.1", .{ .LAZY = true, .NOLOAD = true }) orelse return;
+    const found = std.c.dlsym(vdso, name) orelse return;
+    @atomicStore(GetTime, &get_time, @ptrCast(@alignCast(found)), .monotonic);
+}
+
+inline fn read(clock: std.c.clockid_t) u64 {
     var time: std.c.timespec = undefined;
     // It fails for a clock that the system has not, and each of these is older than what we run on.
-    if (std.c.clock_gettime(clock, &time) != 0) return 0;
+    if (@atomicLoad(GetTime, &get_time, .monotonic)(clock, &time) != 0) return 0;
     // Before 1970 only by a broken wall clock: then 0 rather than a wrapped number.
     const seconds = std.math.cast(u64, time.sec) orelse return 0;
     return seconds * std.time.ns_per_s + @as(u64, @intCast(time.nsec));
+}
+
+pub fn sleep(nanoseconds: u64) void {
+    var time: std.c.timespec = .{
+        .sec = @intCast(nanoseconds / std.time.ns_per_s),
+        .nsec = @intCast(nanoseconds % std.time.ns_per_s),
+    };
+    // A signal ends it early, which callers allow for.
+    _ = std.c.nanosleep(&time, null);
 }
 
 /// Lets whoever this thread waits for run.

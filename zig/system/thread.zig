@@ -114,7 +114,7 @@ pub fn onFork(comptime child: fn () void) error{OutOfMemory}!void {
 pub const Thread = struct {
     handle: std.c.pthread_t,
 
-    /// `context` must live until `join`.
+    /// `context` must live until `join`, or for ever.
     pub fn spawn(
         comptime Context: type,
         context: *Context,
@@ -145,6 +145,11 @@ pub const Thread = struct {
     /// Waits until its main function has returned. Exactly once.
     pub fn join(thread: Thread) void {
         _ = std.c.pthread_join(thread.handle, null);
+    }
+
+    /// Instead of joining: it ends by itself, and what it touches lives as long as the process.
+    pub fn detach(thread: Thread) void {
+        _ = std.c.pthread_detach(thread.handle);
     }
 };
 

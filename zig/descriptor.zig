@@ -1,0 +1,105 @@
+//! The numbers by which the outside names open pools: places in a table of this process, like file
+//! descriptors. A number costs the engine less to pass than an address, a stale one is harmless,
+//! and 0 is a pool that is closed, so that the fast path needs no check of its own for that.
+
+const std = @import("std");
+const errors = @import("errors.zig");
+const participant_file = @import("participant.zig");
+const pool_file = @import("pool.zig");
+const thread = @import("system/thread.zig");
+
+const Pool = pool_file.Pool;
+
+/// Opens that one process can have at a time, and one more that is never opened.
+pub const descriptors_max = 1 << 16;
+
+/// In the zeroed part of the library's memory: what is not used costs nothing.
+var table: [descriptors_max]Pool = undefined;
+var used: [descriptors_max]bool = @splat(false);
+/// Descriptors below it were once in use, and are fit to be looked at.
+var end: u32 = 0;
+var lock: thread.Lock = .{};
+
+/// Whom a closed pool belongs to: every operation looks at its attention first, and ends there.
+var nobody: participant_file.Participant = .{
+    .view = undefined,
+    .index = 0,
+    .row = undefined,
+    .holds = undefined,
+    .owed = undefined,
+    .attention = participant_file.attention_closed,
+};
+
+pub fn prepare() void {
+    lock.lock();
+    defer lock.unlock();
+    if (end > 0) return;
+    // No index is in bounds.
+    nobody.view.geometry.capacity = 0;
+    table[0] = closed;
+    used[0] = true;
+    end = 1;
+}
+
+const closed: Pool = .{ .participant = &nobody, .mapping = null, .counts = undefined };
+
+/// Never fails: a number of no open pool names a closed one.
+pub inline fn poolOf(descriptor: u32) *Pool {
+    return &table[if (descriptor < end) descriptor else 0];
+}
+
+pub fn numberOf(pool: *const Pool) u32 {
+    return @intCast(pool - &table[0]);
+}
+
+/// A place for a pool, closed until the caller fills it.
+pub fn take() errors.Error!*Pool {
+    lock.lock();
+    defer lock.unlock();
+    const place = for (1..descriptors_max) |place| {
+        if (!used[place]) break place;
+    } else return errors.fail(
+        error.OutOfMemory,
+        0,
+        "this process has {d} pools open",
+        .{descriptors_max - 1},
+    );
+    used[place] = true;
+    table[place] = closed;
+    end = @max(end, @as(u32, @intCast(place)) + 1);
+    return &table[place];
+}
+
+pub fn giveBack(pool: *Pool) void {
+    lock.lock();
+    defer lock.unlock();
+    pool.* = closed;
+    used[numberOf(pool)] = false;
+}
+
+/// The thread of `participant` ended without closing: its descriptors go with it.
+pub fn giveBackAllOf(participant: *const participant_file.Participant) void {
+    lock.lock();
+    defer lock.unlock();
+    for (table[1..@max(end, 1)], used[1..@max(end, 1)]) |*pool, *taken| {
+        if (!taken.* or pool.participant != participant) continue;
+        pool.* = closed;
+        taken.* = false;
+    }
+}
+
+/// In a child of fork: the lock may have been somebody's who is not here.
+pub fn forgetAfterFork() void {
+    lock.reset();
+}
+
+test "a number that was given back names a closed pool" {
+    prepare();
+    const pool = try take();
+    const descriptor = numberOf(pool);
+    try std.testing.expect(descriptor > 0 and poolOf(descriptor) == pool);
+    giveBack(pool);
+    const attention = poolOf(descriptor).participant.attention;
+    try std.testing.expectEqual(participant_file.attention_closed, attention);
+    try std.testing.expectEqual(&table[0], poolOf(descriptors_max));
+}
