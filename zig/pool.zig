@@ -8,6 +8,7 @@ const errors = @import("errors.zig");
 const descriptor = @import("descriptor.zig");
 const geometry_file = @import("geometry.zig");
 const layout = @import("layout.zig");
+const membership = @import("membership.zig");
 const object = @import("system/object.zig");
 const participant_file = @import("participant.zig");
 const recovery = @import("recovery.zig");
@@ -64,8 +65,6 @@ pub const Info = enum {
 
 /// At most this many robust mutexes of one thread are marked at its death; one is for recovery.
 const thread_rows_max = 2047;
-const join_patience_ns: u64 = 2 * std.time.ns_per_s;
-const join_slice_ns: u64 = 2 * std.time.ns_per_ms;
 
 /// One process's mapping of one object, shared by its threads. It goes with the last open and the
 /// last view of it.
@@ -333,40 +332,16 @@ fn checkAsked(mapping: *Mapping, options: *const Options) Error!void {
 /// else had.
 fn removeIfAbandoned(mapping: *Mapping, dir: [:0]const u8, name: []const u8) Error!bool {
     const view = &mapping.view;
-    const inherited = try lockRepair(view);
+    const inherited = try membership.lockRepair(view);
     defer view.header.repair.mutex.unlock();
     if (inherited) _ = recovery.runLocked(view, .{ .forced = true }, true);
     const state = &view.header.identity.state;
     if (atomic.load(u32, state, .acquire) != layout.state_removed) {
-        for (view.rows[0..view.rowsUsed()]) |*row| {
-            if (participant_file.isLive(row)) return false;
-        }
+        if (membership.anybodyLive(view)) return false;
         atomic.store(u32, state, layout.state_removed, .release);
     }
     _ = try object.unlinkIfSame(dir, name, mapping.object.identity);
     return true;
-}
-
-/// True when the mutex's last owner died with it: a recovery is due.
-fn lockRepair(view: *const View) Error!bool {
-    var deadline_ns: u64 = 0;
-    while (true) {
-        switch (view.header.repair.mutex.tryLock()) {
-            .acquired => return false,
-            .acquired_from_dead => return true,
-            .busy => {},
-        }
-        const now_ns = system.clock.monotonicNs();
-        if (deadline_ns == 0) deadline_ns = now_ns + join_patience_ns;
-        if (now_ns >= deadline_ns) return errors.fail(
-            error.PoolBusy,
-            0,
-            "another participant has been in a recovery for 2 s; it may be stopped",
-            .{},
-        );
-        const epoch = atomic.load(u32, &view.header.repair.epoch, .acquire);
-        _ = system.futex.wait(&view.header.repair.epoch, epoch, now_ns + join_slice_ns);
-    }
 }
 
 fn mappingOf(found: object.Object, dir: [:0]const u8, name: []const u8) Error!*Mapping {
@@ -561,7 +536,7 @@ fn memberOf(mapping: *Mapping, name: []const u8) Error!*Member {
     return member;
 }
 
-/// Takes a row, after a recovery where one is due.
+/// Takes a row for this thread.
 fn join(view: *const View, name: []const u8) Error!u32 {
     if (rows_taken >= thread_rows_max) return errors.fail(
         error.TooManyParticipants,
@@ -569,56 +544,12 @@ fn join(view: *const View, name: []const u8) Error!u32 {
         "this thread has {d} pools open, and the kernel watches over no more",
         .{rows_taken},
     );
-    const inherited = try lockRepair(view);
-    defer view.header.repair.mutex.unlock();
-    _ = recovery.runLocked(view, .{}, inherited);
-    if (atomic.load(u32, &view.header.identity.state, .acquire) == layout.state_removed) {
-        return errors.fail(error.PoolNotFound, 0, "its last participant just took it away", .{});
-    }
-    for (view.rows[0..view.geometry.participant_count], 0..) |*row, index| {
-        if (row.mutex.isLocked() or participant_file.isDead(row)) continue;
-        try takeRow(view, row, @intCast(index), name);
-        return @intCast(index);
-    }
-    return errors.fail(
-        error.TooManyParticipants,
-        0,
-        "all {d} rows are taken",
-        .{view.geometry.participant_count},
-    );
-}
-
-fn takeRow(
-    view: *const View,
-    row: *layout.ParticipantRow,
-    index: u32,
-    name: []const u8,
-) Error!void {
-    const offset = view.geometry.holdRowOffset(index);
-    try system.memory.commit(view.fd, view.base, offset, view.geometry.row_stride);
-    const counters: *[std.meta.fields(layout.Counters).len]u64 = @ptrCast(&row.counters);
-    const retired: *[std.meta.fields(layout.Counters).len]u64 = @ptrCast(&view.header.retired);
-    for (counters, retired) |*own, *sum| {
-        sum.* +%= own.*;
-        own.* = 0;
-    }
-    @memset(view.holdRow(index)[0..view.geometry.capacity], 0);
-    row.pid = thread.processId();
-    row.tid = thread.threadId();
-    row.start_time = thread.processStartTime();
-    row.name = @splat(0);
-    const name_bytes = @min(name.len, layout.name_bytes_max);
-    @memcpy(row.name[0..name_bytes], name[0..name_bytes]);
-    atomic.store(u64, &row.busy, 0, .monotonic);
-    for (&row.waiting) |*bits| atomic.store(u64, bits, 0, .monotonic);
-    atomic.store(u32, &row.joined, 1, .release);
-    if (atomic.load(u32, &view.header.hot.rows_used, .monotonic) <= index) {
-        atomic.store(u32, &view.header.hot.rows_used, index + 1, .seq_cst);
-    }
-    row.mutex.initialise();
-    if (row.mutex.tryLock() != .acquired) {
-        return errors.fail(error.PoolCorrupt, 0, "row {d} cannot be locked", .{index});
-    }
+    return membership.join(view, .{
+        .pid = thread.processId(),
+        .tid = thread.threadId(),
+        .start_time = thread.processStartTime(),
+        .name = name,
+    });
 }
 
 pub fn close(pool: *Pool) void {
@@ -653,7 +584,8 @@ fn releaseMember(member: *Member) void {
     const forked = member.participant.attention & participant_file.attention_closed != 0;
     if (!forked) {
         if (member.participant.attention != 0) references.settle(&member.participant);
-        leave(member);
+        membership.prepareToLeave(&member.participant);
+        unlockRow(member.mapping, member.participant.row);
         rows_taken -= 1;
     }
     var link = &members;
@@ -668,37 +600,12 @@ fn releaseMember(member: *Member) void {
     allocator.destroy(member);
 }
 
-fn leave(member: *Member) void {
-    const participant = &member.participant;
-    const view = &participant.view;
-    if (atomic.load(u32, &view.header.hot.flushing, .acquire) == participant.index + 1) {
-        atomic.store(u32, &view.header.hot.flushing, 0, .seq_cst);
-    }
-    // What could not be given back, because a stopped recoverer has the pool, is left to the next
-    // recovery as a dead participant's would be.
-    if (participant.attention & participant_file.attention_owed != 0) {
-        atomic.store(u32, &participant.row.abandoned, 1, .release);
-    }
-    if (participant_file.anybodyDead(view)) _ = recovery.run(view, .{});
-    unlockRow(member.mapping, participant.row);
-}
-
 /// Gives the row back; the last one of an ephemeral pool takes the name with it.
 fn unlockRow(mapping: *Mapping, row: *layout.ParticipantRow) void {
-    const view = &mapping.view;
     if (mapping.identity.ephemeral == 0) return row.mutex.unlock();
-    const inherited = lockRepair(view) catch return row.mutex.unlock();
-    if (inherited) _ = recovery.runLocked(view, .{ .forced = true }, true);
-    row.mutex.unlock();
-    const last = for (view.rows[0..view.rowsUsed()]) |*other| {
-        if (participant_file.isLive(other)) break false;
-    } else true;
-    if (last) {
-        atomic.store(u32, &view.header.identity.state, layout.state_removed, .release);
-        const identity = mapping.object.identity;
-        _ = object.unlinkIfSame(mapping.dir, mapping.name, identity) catch false;
-    }
-    view.header.repair.mutex.unlock();
+    if (!membership.unlockEphemeralRow(&mapping.view, row)) return;
+    const identity = mapping.object.identity;
+    _ = object.unlinkIfSame(mapping.dir, mapping.name, identity) catch false;
 }
 
 /// The thread ends without having closed, as a terminated Worker's does: its rows are dead by

@@ -11,6 +11,7 @@ test {
     _ = @import("geometry.zig");
     _ = @import("layout.zig");
     _ = @import("maintenance.zig");
+    _ = @import("membership.zig");
     _ = @import("participant.zig");
     _ = @import("pool.zig");
     _ = @import("recovery.zig");

@@ -1,0 +1,133 @@
+//! Joining and leaving: how a thread comes to have a row in a pool that it has mapped, and gives it
+//! back. Both stand under the recovery mutex where rows of others are looked at. What a process
+//! keeps beside its rows (mappings, opens, names of objects) is in `pool.zig`.
+
+const std = @import("std");
+const atomic = @import("atomic.zig");
+const errors = @import("errors.zig");
+const layout = @import("layout.zig");
+const participant_file = @import("participant.zig");
+const recovery = @import("recovery.zig");
+const system = @import("system.zig");
+
+const Error = errors.Error;
+const Participant = participant_file.Participant;
+const View = participant_file.View;
+
+const lock_patience_ns: u64 = 2 * std.time.ns_per_s;
+const lock_slice_ns: u64 = 2 * std.time.ns_per_ms;
+
+/// Who takes a row, for people to read: nothing is decided by it.
+pub const Who = struct {
+    pid: u32,
+    tid: u32,
+    start_time: u64,
+    name: []const u8,
+};
+
+/// Takes a row, after a recovery where one is due; its index.
+pub fn join(view: *const View, who: Who) Error!u32 {
+    const inherited = try lockRepair(view);
+    defer view.header.repair.mutex.unlock();
+    _ = recovery.runLocked(view, .{}, inherited);
+    if (atomic.load(u32, &view.header.identity.state, .acquire) == layout.state_removed) {
+        return errors.fail(error.PoolNotFound, 0, "its last participant just took it away", .{});
+    }
+    for (view.rows[0..view.geometry.participant_count], 0..) |*row, index| {
+        if (row.mutex.isLocked() or participant_file.isDead(row)) continue;
+        try takeRow(view, row, @intCast(index), who);
+        return @intCast(index);
+    }
+    return errors.fail(
+        error.TooManyParticipants,
+        0,
+        "all {d} rows are taken",
+        .{view.geometry.participant_count},
+    );
+}
+
+fn takeRow(view: *const View, row: *layout.ParticipantRow, index: u32, who: Who) Error!void {
+    const offset = view.geometry.holdRowOffset(index);
+    try system.memory.commit(view.fd, view.base, offset, view.geometry.row_stride);
+    const counters: *[std.meta.fields(layout.Counters).len]u64 = @ptrCast(&row.counters);
+    const retired: *[std.meta.fields(layout.Counters).len]u64 = @ptrCast(&view.header.retired);
+    for (counters, retired) |*own, *sum| {
+        sum.* +%= own.*;
+        own.* = 0;
+    }
+    @memset(view.holdRow(index)[0..view.geometry.capacity], 0);
+    row.pid = who.pid;
+    row.tid = who.tid;
+    row.start_time = who.start_time;
+    row.name = @splat(0);
+    const name_bytes = @min(who.name.len, layout.name_bytes_max);
+    @memcpy(row.name[0..name_bytes], who.name[0..name_bytes]);
+    atomic.store(u64, &row.busy, 0, .monotonic);
+    for (&row.waiting) |*bits| atomic.store(u64, bits, 0, .monotonic);
+    atomic.store(u32, &row.joined, 1, .release);
+    if (atomic.load(u32, &view.header.hot.rows_used, .monotonic) <= index) {
+        atomic.store(u32, &view.header.hot.rows_used, index + 1, .seq_cst);
+    }
+    row.mutex.initialise();
+    if (row.mutex.tryLock() != .acquired) {
+        return errors.fail(error.PoolCorrupt, 0, "row {d} cannot be locked", .{index});
+    }
+}
+
+/// What a thread that gives its row back does first, its holds being given back already.
+pub fn prepareToLeave(participant: *Participant) void {
+    const view = &participant.view;
+    if (atomic.load(u32, &view.header.hot.flushing, .acquire) == participant.index + 1) {
+        atomic.store(u32, &view.header.hot.flushing, 0, .seq_cst);
+    }
+    // What could not be given back, because a stopped recoverer has the pool, is left to the next
+    // recovery as a dead participant's would be.
+    if (participant.attention & participant_file.attention_owed != 0) {
+        atomic.store(u32, &participant.row.abandoned, 1, .release);
+    }
+    if (participant_file.anybodyDead(view)) _ = recovery.run(view, .{});
+}
+
+/// Gives the row of an ephemeral pool back. True when it was the last one: nobody can join any
+/// more, and the caller takes the object's name away.
+pub fn unlockEphemeralRow(view: *const View, row: *layout.ParticipantRow) bool {
+    const inherited = lockRepair(view) catch {
+        row.mutex.unlock();
+        return false;
+    };
+    defer view.header.repair.mutex.unlock();
+    if (inherited) _ = recovery.runLocked(view, .{ .forced = true }, true);
+    row.mutex.unlock();
+    if (anybodyLive(view)) return false;
+    atomic.store(u32, &view.header.identity.state, layout.state_removed, .release);
+    return true;
+}
+
+pub fn anybodyLive(view: *const View) bool {
+    for (view.rows[0..view.rowsUsed()]) |*row| {
+        if (participant_file.isLive(row)) return true;
+    }
+    return false;
+}
+
+/// Takes the recovery mutex. True when its last owner died with it: a recovery is due.
+pub fn lockRepair(view: *const View) Error!bool {
+    var deadline_ns: u64 = 0;
+    while (true) {
+        switch (view.header.repair.mutex.tryLock()) {
+            .acquired => return false,
+            .acquired_from_dead => return true,
+            .busy => {},
+        }
+        const now_ns = system.clock.monotonicNs();
+        if (deadline_ns == 0) deadline_ns = now_ns + lock_patience_ns;
+        if (now_ns >= deadline_ns) return errors.fail(
+            error.PoolBusy,
+            0,
+            "another participant has been in a recovery for 2 s; it may be stopped",
+            .{},
+        );
+        const epoch = atomic.load(u32, &view.header.repair.epoch, .acquire);
+        _ = system.futex.wait(&view.header.repair.epoch, epoch, now_ns + lock_slice_ns);
+    }
+}
