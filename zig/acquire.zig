@@ -97,7 +97,8 @@ fn carryOn(participant: *Participant, size: u32, first: Attempt, patience: *Pati
         if (result != error.OutOfMemory or trimmed) return result;
         // Memory that lies in free slots may be what is missing.
         trimmed = true;
-        if ((maintenance.trim(participant) catch 0) == 0) return result;
+        const given_back = maintenance.trim(participant, patience.until_ns) catch 0;
+        if (given_back == 0) return result;
     }
 }
 

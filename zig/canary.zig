@@ -22,6 +22,7 @@ pub const Canary = enum {
     successor_may_defer,
     waiting_outside_bracket,
     dead_read_twice,
+    run_keeps_tag,
     private_without_row,
     row_after_bracket,
     bracket_not_sequential,

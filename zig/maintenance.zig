@@ -1,11 +1,11 @@
 //! Work on free slots and on the pool as a whole: committing memory ahead, giving it back, and
-//! flushing. Slots that are worked on are PRIVATE to the caller's row, and go back in the order in
-//! which they were found.
+//! flushing. Slots that are worked on are PRIVATE to the caller's row, an eighth of the free ones at a
+//! time, and go back to where they were.
 
 const std = @import("std");
 const atomic = @import("atomic.zig");
 const errors = @import("errors.zig");
-const free_list = @import("free_list.zig");
+const free_run = @import("free_run.zig");
 const participant_file = @import("participant.zig");
 const references = @import("references.zig");
 const system = @import("system.zig");
@@ -17,49 +17,59 @@ const Control = words.Control;
 const Error = errors.Error;
 const Participant = participant_file.Participant;
 const Patience = thaw.Patience;
-
-/// Slots that were taken off the list, chained through `next_free`: the last one taken first.
-const Taken = struct {
-    top: u32 = words.index_nil,
-    count: u32 = 0,
-};
+const Run = free_run.Run;
+const Wanted = free_run.Wanted;
 
 /// Commits `size` bytes for each of the next `count` buffers that acquires will get, clamped to
 /// what is free. Holds nothing afterwards. Returns the bytes newly committed.
 pub fn preallocate(participant: *Participant, size: u32, count: u32) Error!u64 {
-    if (size > participant.view.geometry.buffer_size) return error.TooLarge;
+    const view = &participant.view;
+    if (size > view.geometry.buffer_size) return error.TooLarge;
+    const need = view.geometry.committedFor(size);
     var patience: Patience = .untimed;
-    var taken = try take(participant, count, &patience);
     var added: u64 = 0;
-    var failure: ?Error = null;
-    const need = participant.view.geometry.committedFor(size);
-    var index = taken.top;
-    for (0..taken.count) |_| {
-        if (index == words.index_nil) break;
-        added += grow(participant, index, need, &patience) catch |err| {
-            failure = err;
-            break;
-        };
-        index = chained(participant, index);
+    var left = @min(count, view.geometry.capacity);
+    while (left > 0) {
+        const run = takeRun(participant, .{ .less_than = need, .depth = count }, 0) catch |err|
+            return if (added == 0) err else added;
+        const slots = run orelse break;
+        defer free_run.putBack(participant, slots, 0);
+        left -|= slots.count;
+        var chain = slots.indexes(view);
+        while (chain.next()) |index| {
+            added += grow(participant, index, need, &patience) catch |err|
+                return if (added == 0) err else added;
+        }
     }
-    putBack(participant, &taken, &patience);
-    if (failure) |err| if (added == 0) return err;
     return added;
 }
 
-/// Gives the memory of all free slots back to the system. Returns the bytes.
-pub fn trim(participant: *Participant) Error!u64 {
-    var patience: Patience = .untimed;
-    var taken = try take(participant, participant.view.geometry.capacity, &patience);
+/// Gives the memory of all free slots back to the system. Returns the bytes. `until_ns` bounds the
+/// wait for somebody else's recovery, 0: two seconds.
+pub fn trim(participant: *Participant, until_ns: u64) Error!u64 {
+    const view = &participant.view;
+    var patience: Patience = .{ .until_ns = until_ns };
     var freed: u64 = 0;
-    var index = taken.top;
-    for (0..taken.count) |_| {
-        if (index == words.index_nil) break;
-        freed += shrink(participant, index, &patience);
-        index = chained(participant, index);
+    var left = view.geometry.capacity;
+    while (left > 0) {
+        const all: free_run.Wanted = .{ .less_than = null, .depth = view.geometry.capacity };
+        const run = takeRun(participant, all, until_ns) catch |err|
+            return if (freed == 0) err else freed;
+        const slots = run orelse break;
+        defer free_run.putBack(participant, slots, until_ns);
+        left -|= slots.count;
+        var chain = slots.indexes(view);
+        while (chain.next()) |index| freed += shrink(participant, index, &patience);
     }
-    putBack(participant, &taken, &patience);
     return freed;
+}
+
+/// A damaged list is found out by whoever walks it, and rebuilt: the next try is worth it.
+fn takeRun(participant: *Participant, wanted: Wanted, until_ns: u64) Error!?Run {
+    return free_run.take(participant, wanted, until_ns) catch |err| {
+        if (err != error.PoolCorrupt) return err;
+        return free_run.take(participant, wanted, until_ns);
+    };
 }
 
 /// While it lasts every acquire fails with POOL_FLUSHING, and everybody who waits is told so.
@@ -67,65 +77,6 @@ pub fn flush(participant: *Participant, on: bool) Error!void {
     const value: u32 = if (on) participant.index + 1 else 0;
     atomic.store(u32, &participant.view.header.hot.flushing, value, .seq_cst);
     waiting.wakeAll(&participant.view);
-}
-
-fn chained(participant: *const Participant, index: u32) u32 {
-    if (index >= participant.view.geometry.capacity) return words.index_nil;
-    const next = atomic.load(u32, &participant.view.slots[index].next_free, .monotonic);
-    return if (next < participant.view.geometry.capacity) next else words.index_nil;
-}
-
-fn take(participant: *Participant, count: u32, patience: *Patience) Error!Taken {
-    const view = &participant.view;
-    var taken: Taken = .{};
-    while (taken.count < count) {
-        participant.enter();
-        const index: u32 = switch (free_list.pop(view)) {
-            _ => |slot| @intFromEnum(slot),
-            .empty => {
-                participant.leave();
-                break;
-            },
-            .frozen => {
-                participant.leave();
-                thaw.wait(participant, patience) catch |err| {
-                    putBack(participant, &taken, patience);
-                    return err;
-                };
-                continue;
-            },
-            .corrupt => {
-                participant.leave();
-                putBack(participant, &taken, patience);
-                return error.PoolCorrupt;
-            },
-        };
-        const slot = &view.slots[index];
-        const from = Control.load(&slot.control, .monotonic);
-        if (from.state != .free) {
-            participant.leave();
-            putBack(participant, &taken, patience);
-            return error.PoolCorrupt;
-        }
-        const generation = words.generationAfter(from.generation);
-        Control.store(&slot.control, from.held(.private, generation), .release);
-        participant.addHold(index);
-        atomic.store(u32, &slot.next_free, taken.top, .monotonic);
-        participant.leave();
-        taken.top = index;
-        taken.count += 1;
-    }
-    return taken;
-}
-
-/// The last one taken goes back first, so that the first is on top again.
-fn putBack(participant: *Participant, taken: *Taken, patience: *Patience) void {
-    while (taken.top != words.index_nil and taken.count > 0) : (taken.count -= 1) {
-        const index = taken.top;
-        taken.top = chained(participant, index);
-        references.finishPrivate(participant, index, patience) catch
-            references.owe(participant, index);
-    }
 }
 
 fn grow(participant: *Participant, index: u32, need: u64, patience: *Patience) Error!u64 {

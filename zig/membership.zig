@@ -27,7 +27,7 @@ pub const Who = struct {
 
 /// Takes a row, after a recovery where one is due; its index.
 pub fn join(view: *const View, who: Who) Error!u32 {
-    const inherited = try lockRepair(view);
+    const inherited = try lockRepair(view, 0);
     defer view.header.repair.mutex.unlock();
     _ = recovery.runLocked(view, .{}, inherited);
     if (atomic.load(u32, &view.header.identity.state, .acquire) == layout.state_removed) {
@@ -91,7 +91,7 @@ pub fn prepareToLeave(participant: *Participant) void {
 /// Gives the row of an ephemeral pool back. True when it was the last one: nobody can join any
 /// more, and the caller takes the object's name away.
 pub fn unlockEphemeralRow(view: *const View, row: *layout.ParticipantRow) bool {
-    const inherited = lockRepair(view) catch {
+    const inherited = lockRepair(view, 0) catch {
         row.mutex.unlock();
         return false;
     };
@@ -110,9 +110,10 @@ pub fn anybodyLive(view: *const View) bool {
     return false;
 }
 
-/// Takes the recovery mutex. True when its last owner died with it: a recovery is due.
-pub fn lockRepair(view: *const View) Error!bool {
-    var deadline_ns: u64 = 0;
+/// Takes the recovery mutex, waiting for it until `until_ns`, 0: for two seconds. True when its last
+/// owner died with it: a recovery is due.
+pub fn lockRepair(view: *const View, until_ns: u64) Error!bool {
+    var deadline_ns = until_ns;
     while (true) {
         switch (view.header.repair.mutex.tryLock()) {
             .acquired => return false,
@@ -124,7 +125,7 @@ pub fn lockRepair(view: *const View) Error!bool {
         if (now_ns >= deadline_ns) return errors.fail(
             error.PoolBusy,
             0,
-            "another participant has been in a recovery for 2 s; it may be stopped",
+            "another participant has been in a recovery for too long; it may be stopped",
             .{},
         );
         const epoch = atomic.load(u32, &view.header.repair.epoch, .acquire);

@@ -332,7 +332,7 @@ fn checkAsked(mapping: *Mapping, options: *const Options) Error!void {
 /// else had.
 fn removeIfAbandoned(mapping: *Mapping, dir: [:0]const u8, name: []const u8) Error!bool {
     const view = &mapping.view;
-    const inherited = try membership.lockRepair(view);
+    const inherited = try membership.lockRepair(view, 0);
     defer view.header.repair.mutex.unlock();
     if (inherited) _ = recovery.runLocked(view, .{ .forced = true }, true);
     const state = &view.header.identity.state;

@@ -8,6 +8,7 @@ test {
     _ = @import("descriptor.zig");
     _ = @import("errors.zig");
     _ = @import("free_list.zig");
+    _ = @import("free_run.zig");
     _ = @import("geometry.zig");
     _ = @import("layout.zig");
     _ = @import("maintenance.zig");

@@ -36,6 +36,14 @@ const commands: Record<string, () => unknown> = {
       console.log((error as { code?: string }).code);
     }
   },
+  /** Commits and gives back memory until it is killed. */
+  maintain: () => {
+    console.log("maintaining");
+    while (true) {
+      pool.trim();
+      pool.preallocate(4096, 16);
+    }
+  },
   /** Random operations; leaves nothing behind. */
   churn: () => {
     const held: BufferGuard[] = [];
