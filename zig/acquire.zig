@@ -24,7 +24,7 @@ const View = participant_file.View;
 const Patience = thaw.Patience;
 
 /// About as long as a sleep and a wake cost.
-const spins_max = 2000;
+const spins_max = if (atomic.explored) 1 else 2000;
 
 /// One word, so that it stays in a register.
 const Attempt = packed struct(u64) {
@@ -193,7 +193,7 @@ fn reserve(
     }
     const generation = words.generationAfter(from.generation);
     Control.store(&slot.control, from.held(.private, generation), .release);
-    if (atomic.canary != .private_without_row) participant.addHold(index);
+    if (!atomic.broken(.private_without_row)) participant.addHold(index);
     // Only now: dead before the word said PRIVATE, the claim would be of memory that is not there.
     atomic.store(u64, &slot.committed, need, .monotonic);
     participant.leave();
@@ -293,7 +293,7 @@ fn slice(
         // Read before the try: a release after the try changes it, and the sleep does not begin.
         var seen = atomic.load(u32, wake_seq, .seq_cst);
         if (try tryUnlessFull(participant, size, patience)) |handle| return handle;
-        if (atomic.canary == .wake_seq_after_try) seen = atomic.load(u32, wake_seq, .seq_cst);
+        if (atomic.broken(.wake_seq_after_try)) seen = atomic.load(u32, wake_seq, .seq_cst);
         const now_ns = system.clock.monotonicNs();
         if (now_ns >= deadline_ns) return error.Timeout;
         if (now_ns >= slice_end_ns) {

@@ -2,7 +2,8 @@
 //! checker can stand between any two of them. What must not live here: the meaning of any word.
 //!
 //! Built for use (`hook = none`) each function is the bare instruction. Built for crash points each
-//! access counts, and the process kills itself at the one that was asked for.
+//! access counts, and the process kills itself at the one that was asked for. Built for the explorer
+//! each access is a step that the explorer schedules, in the memory that it models.
 
 const std = @import("std");
 const build_options = @import("build_options");
@@ -11,20 +12,33 @@ pub const Order = std.builtin.AtomicOrder;
 pub const Canary = @import("canary.zig").Canary;
 
 /// The broken variant of this build, `none` in every build that is shipped.
-pub const canary: Canary = std.meta.stringToEnum(Canary, @tagName(build_options.canary)).?;
+const canary: Canary = std.meta.stringToEnum(Canary, @tagName(build_options.canary)).?;
+
+/// For loops whose length is a matter of speed alone.
+pub const explored = build_options.hook == .explore;
 
 const crash_point = @import("crash_point.zig");
+const explorer = @import("explorer/access.zig");
+
+/// Whether this build breaks the rule named. Known at compile time, but in the explorer, which
+/// breaks one rule after another.
+pub inline fn broken(comptime rule: Canary) bool {
+    if (build_options.hook == .explore) return explorer.broken == rule;
+    return canary == rule;
+}
 
 inline fn step() void {
     if (build_options.hook == .crash) crash_point.step();
 }
 
 pub inline fn load(comptime T: type, ptr: *const T, comptime order: Order) T {
+    if (build_options.hook == .explore) return explorer.load(T, ptr);
     step();
     return @atomicLoad(T, ptr, order);
 }
 
 pub inline fn store(comptime T: type, ptr: *T, value: T, comptime order: Order) void {
+    if (build_options.hook == .explore) return explorer.store(T, ptr, value, order);
     step();
     @atomicStore(T, ptr, value, order);
 }
@@ -37,6 +51,7 @@ pub inline fn cas(
     desired: T,
     comptime success: Order,
 ) bool {
+    if (build_options.hook == .explore) return explorer.cas(T, ptr, expected, desired, success);
     step();
     const failure: Order = if (success == .monotonic) .monotonic else .acquire;
     return @cmpxchgStrong(T, ptr, expected, desired, success, failure) == null;
@@ -44,16 +59,19 @@ pub inline fn cas(
 
 /// Returns what was there before. Sequentially consistent.
 pub inline fn fetchAdd(comptime T: type, ptr: *T, amount: T) T {
+    if (build_options.hook == .explore) return explorer.change(T, ptr, amount, .add);
     step();
     return @atomicRmw(T, ptr, .Add, amount, .seq_cst);
 }
 
 pub inline fn fetchSub(comptime T: type, ptr: *T, amount: T) T {
+    if (build_options.hook == .explore) return explorer.change(T, ptr, amount, .sub);
     step();
     return @atomicRmw(T, ptr, .Sub, amount, .seq_cst);
 }
 
 pub inline fn fetchMax(comptime T: type, ptr: *T, value: T) T {
+    if (build_options.hook == .explore) return explorer.change(T, ptr, value, .max);
     step();
     return @atomicRmw(T, ptr, .Max, value, .seq_cst);
 }

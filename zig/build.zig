@@ -13,7 +13,7 @@ comptime {
     );
 }
 
-const Hook = enum { none, crash };
+const Hook = enum { none, crash, explore };
 
 const Target = struct { name: []const u8, triple: []const u8, file: []const u8 };
 
@@ -42,6 +42,7 @@ pub fn build(b: *std.Build) void {
     options.addOption(Canary, "canary", canary);
 
     const host = b.standardTargetOptions(.{ .default_target = hostQuery() });
+    if (hook == .explore) return addExplorer(b, host, options);
     const library = addLibrary(b, host, optimize, options, tsan);
     b.getInstallStep().dependOn(&b.addInstallFile(
         library.getEmittedBin(),
@@ -69,6 +70,23 @@ pub fn build(b: *std.Build) void {
     const run_tests = b.addRunArtifact(tests);
     run_tests.has_side_effects = true;
     b.step("test", "Run the unit tests").dependOn(&run_tests.step);
+}
+
+/// Instead of the library: a program that runs the core's code on stacks of its own, where nothing
+/// may stand below the top of a stack.
+fn addExplorer(
+    b: *std.Build,
+    host: std.Build.ResolvedTarget,
+    options: *std.Build.Step.Options,
+) void {
+    const root = module(b, "explore.zig", host, .ReleaseSafe, options);
+    root.red_zone = false;
+    root.strip = true;
+    b.installArtifact(b.addExecutable(.{
+        .name = "explore",
+        .root_module = root,
+        .use_llvm = true,
+    }));
 }
 
 /// The running machine, but any processor of its kind, and glibc as old as can be. Where Bun runs

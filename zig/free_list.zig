@@ -45,12 +45,16 @@ pub inline fn push(view: *const View, index: u32) bool {
     const head_ptr = &view.header.hot.free_head;
     while (true) {
         const head = Head.load(head_ptr, .monotonic);
-        if (atomic.canary == .push_gives_up_when_frozen and head.frozen) return false;
+        if (atomic.broken(.push_gives_up_when_frozen) and head.frozen) return false;
         atomic.store(u32, &view.slots[index].next_free, head.index, .monotonic);
+        const pushed = head.successor(@intCast(index));
+        if (atomic.broken(.push_relaxed)) {
+            if (Head.cas(head_ptr, head, pushed, .monotonic)) return true;
+            continue;
+        }
         // SYNC: release for `next_free` (pairs with the load in `pop`), sequential before the load
         // of `waiters` in `waiting.wakeOne` (pairs with `waiting.begin`).
-        const order: atomic.Order = if (atomic.canary == .push_relaxed) .monotonic else .seq_cst;
-        if (Head.cas(head_ptr, head, head.successor(@intCast(index)), order)) return true;
+        if (Head.cas(head_ptr, head, pushed, .seq_cst)) return true;
     }
 }
 

@@ -99,7 +99,7 @@ pub const Participant = struct {
     /// the load of the head. SYNC: pairs with the freeze of the head in `recovery.stop`.
     pub fn enterSequential(participant: *const Participant) void {
         const busy = atomic.load(u64, &participant.row.busy, .monotonic);
-        if (atomic.canary == .bracket_not_sequential) {
+        if (atomic.broken(.bracket_not_sequential)) {
             atomic.store(u64, &participant.row.busy, (busy +% 1) | 1, .monotonic);
         } else {
             atomic.store(u64, &participant.row.busy, (busy +% 1) | 1, .seq_cst);

@@ -77,7 +77,7 @@ pub fn runLocked(view: *const View, request: Request, inherited: bool) Report {
         (!request.successor and participant_file.anybodyDead(view)) or
         (request.leases and anyLeaseExpired(view));
     if (!needed) return .{};
-    const may_defer = !still or atomic.canary == .successor_may_defer;
+    const may_defer = !still or atomic.broken(.successor_may_defer);
     if (may_defer) {
         const retry_at_ns = atomic.load(u64, &repair.retry_at_ns, .monotonic);
         const now_ns = system.clock.monotonicNs();
@@ -103,12 +103,12 @@ pub fn runLocked(view: *const View, request: Request, inherited: bool) Report {
 /// Steps 1 and 2: nobody is past a CAS afterwards. False: a live participant did not come to rest.
 pub fn stop(view: *const View) bool {
     freezeHead(view);
-    if (atomic.canary != .recovery_without_waiting and atomic.canary != .recovery_one_wait) {
+    if (!atomic.broken(.recovery_without_waiting) and !atomic.broken(.recovery_one_wait)) {
         // After this wait nobody is past a pop: no word can become USED.
         if (!waitUntilQuiet(view)) return false;
     }
     for (view.slots[0..view.geometry.capacity]) |*slot| freezeWord(slot);
-    if (atomic.canary == .recovery_without_waiting) return true;
+    if (atomic.broken(.recovery_without_waiting)) return true;
     return waitUntilQuiet(view);
 }
 
@@ -212,7 +212,7 @@ fn rewrite(view: *const View) Report {
     rewriteWords(view, &report);
     rebuildList(view);
     recountWaiters(view);
-    if (atomic.canary == .dead_read_twice) {
+    if (atomic.broken(.dead_read_twice)) {
         for (view.rows[0..view.rowsUsed()], 0..) |*row, index| {
             if (participant_file.isDead(row)) dead.set(index);
         }
@@ -228,7 +228,7 @@ fn rewrite(view: *const View) Report {
 fn emptyRows(view: *const View, dead: Dead, report: *Report) void {
     const hot = &view.header.hot;
     for (view.rows[0..view.rowsUsed()], 0..) |*row, index| {
-        if (!dead.isSet(index) or atomic.canary == .dead_rows_kept) continue;
+        if (!dead.isSet(index) or atomic.broken(.dead_rows_kept)) continue;
         if (atomic.load(u32, &row.joined, .acquire) != 0) {
             for (view.holdRow(@intCast(index))[0..view.geometry.capacity]) |*held| {
                 const count = atomic.load(u16, held, .monotonic);
@@ -272,7 +272,7 @@ fn rewriteWord(
     var to = from;
     if (to.generation == 0) to.generation = 1;
     to.in_flight = switch (from.state) {
-        .used => if (expired or atomic.canary == .rebuild_ignores_in_flight) 0 else from.in_flight,
+        .used => if (expired or atomic.broken(.rebuild_ignores_in_flight)) 0 else from.in_flight,
         else => 0,
     };
     to.in_flight = @min(to.in_flight, words.references_max - held);
@@ -280,7 +280,7 @@ fn rewriteWord(
     to.references = held + to.in_flight;
     to.state = switch (from.state) {
         .used => if (to.references > 0 or staysParked(from, expired)) .used else .free,
-        .private => if (held > 0 and atomic.canary != .rebuild_frees_private) .private else .free,
+        .private => if (held > 0 and !atomic.broken(.rebuild_frees_private)) .private else .free,
         // A hold of a word that says FREE is damage; nobody may get what somebody holds.
         else => if (held > 0) .used else .free,
     };
@@ -294,7 +294,7 @@ fn rewriteWord(
 
 /// Counted to 0 by hand and not recycled yet: it stays until its lease has passed.
 fn staysParked(control: Control, expired: bool) bool {
-    if (atomic.canary == .rebuild_recycles_parked) return false;
+    if (atomic.broken(.rebuild_recycles_parked)) return false;
     return control.references == 0 and !expired;
 }
 

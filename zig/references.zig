@@ -189,23 +189,23 @@ inline fn attempt(
         };
         var to = step.to;
         if (step.freed and view.zero_on_release) to = from.held(.private, from.generation);
-        if (atomic.canary == .hold_before_cas and operation == .get) participant.addHold(index);
+        if (atomic.broken(.hold_before_cas) and operation == .get) participant.addHold(index);
         // SYNC: release hands the content to the next holder, acquire takes it from the last; the
         // recoverer's freeze of this word pairs with it (`recovery.stop`).
         if (!Control.cas(&slot.control, from, to)) {
-            if (atomic.canary == .hold_before_cas and operation == .get)
+            if (atomic.broken(.hold_before_cas) and operation == .get)
                 participant.dropHold(index);
             continue;
         }
-        if (atomic.canary == .row_after_bracket) participant.leave();
+        if (atomic.broken(.row_after_bracket)) participant.leave();
         if (step.freed and view.zero_on_release) {
             // The row keeps or gets the one reference that the PRIVATE word has.
-            if (step.row == .unchanged and atomic.canary != .private_without_row) {
+            if (step.row == .unchanged and !atomic.broken(.private_without_row)) {
                 participant.addHold(index);
             }
         } else switch (step.row) {
             .unchanged => {},
-            .plus_one => if (atomic.canary != .hold_before_cas or operation != .get)
+            .plus_one => if (!atomic.broken(.hold_before_cas) or operation != .get)
                 participant.addHold(index),
             .minus_one => participant.dropHold(index),
         }
@@ -213,7 +213,7 @@ inline fn attempt(
             if (operation == .release) participant.count("released");
             if (!view.zero_on_release) _ = free_list.push(view, index);
         }
-        if (atomic.canary != .row_after_bracket) participant.leave();
+        if (!atomic.broken(.row_after_bracket)) participant.leave();
         return .{ .done = .{ .control = to, .freed = step.freed } };
     }
 }

@@ -52,11 +52,11 @@ fn mark(participant: *Participant, change: enum { wait, stop }, patience: *Patie
     const hot = &participant.view.header.hot;
     const bits = &participant.row.waiting[0];
     while (true) {
-        if (atomic.canary != .waiting_outside_bracket) participant.enterSequential();
+        if (!atomic.broken(.waiting_outside_bracket)) participant.enterSequential();
         // SYNC: this load and the store of `busy` before it are sequential; pairs with the freeze
         // of the head and the loads of `busy` in `recovery.stop`.
         const frozen = Head.load(&hot.free_head, .seq_cst).frozen;
-        if (frozen and atomic.canary != .waiting_outside_bracket) {
+        if (frozen and !atomic.broken(.waiting_outside_bracket)) {
             participant.leave();
             try thaw.wait(participant, patience);
             continue;
@@ -71,7 +71,7 @@ fn mark(participant: *Participant, change: enum { wait, stop }, patience: *Patie
             _ = atomic.fetchSub(u32, &hot.waiters, 1);
             atomic.store(u64, bits, now & ~pool_bit, .monotonic);
         }
-        if (atomic.canary != .waiting_outside_bracket) participant.leave();
+        if (!atomic.broken(.waiting_outside_bracket)) participant.leave();
         return;
     }
 }

@@ -26,7 +26,7 @@ pub const Head = packed struct(u64) {
     }
 
     pub inline fn successor(head: Head, index: u24) Head {
-        const tag = if (atomic.canary == .untagged_head) head.tag else head.tag +% 1;
+        const tag = if (atomic.broken(.untagged_head)) head.tag else head.tag +% 1;
         return .{ .index = index, .tag = tag, .frozen = head.frozen };
     }
 };

@@ -1,0 +1,111 @@
+//! The order in which others see a fiber's stores. Sequential: at once. With store buffers (TSO, what
+//! x86 does): a store waits in its fiber's buffer, in order, and leaves it at any later time; what
+//! the fiber itself loads it finds there. With PSO, stores to different words also leave out of
+//! order, unless the later one is a release: that is the part of a weaker machine (arm64) which
+//! concerns stores. Loads are never reordered with each other, here.
+//!
+//! A sequentially consistent store, an exchange (CAS, add, ...), a system call, a fiber's death and
+//! its stop empty the buffer first. In PSO, an exchange that is not a release empties only what
+//! its own word has there.
+
+const std = @import("std");
+const fiber = @import("fiber.zig");
+const independence = @import("independence.zig");
+const oracle = @import("oracle.zig");
+const state = @import("state.zig");
+
+const Order = std.builtin.AtomicOrder;
+
+pub const Model = enum { sequential, tso, pso };
+pub var model: Model = .sequential;
+
+fn buffers() bool {
+    return model != .sequential and !fiber.direct;
+}
+
+pub fn load(comptime T: type, ptr: *const T) T {
+    if (buffers()) {
+        const buffer = &state.buffers[fiber.current];
+        var place = buffer.count;
+        while (place > 0) {
+            place -= 1;
+            const stored = buffer.stores[place];
+            if (stored.address == @intFromPtr(ptr)) return @truncate(stored.value);
+        }
+    }
+    return ptr.*;
+}
+
+pub fn store(comptime T: type, ptr: *T, value: T, comptime order: Order) void {
+    if (!buffers()) return write(@intFromPtr(ptr), @sizeOf(T), value);
+    if (order == .seq_cst) {
+        drain(fiber.current);
+        return write(@intFromPtr(ptr), @sizeOf(T), value);
+    }
+    const buffer = &state.buffers[fiber.current];
+    // A real buffer is longer; where it matters a program is short enough.
+    if (buffer.count == state.buffer_max) leave(fiber.current, 0);
+    buffer.stores[buffer.count] = .{
+        .address = @intFromPtr(ptr),
+        .value = value,
+        .bytes = @sizeOf(T),
+        .release = order == .release,
+    };
+    buffer.count += 1;
+}
+
+pub fn beforeExchange(address: usize, order: Order) void {
+    if (!buffers()) return;
+    if (model == .tso or order != .monotonic) return drain(fiber.current);
+    const buffer = &state.buffers[fiber.current];
+    var place: u8 = 0;
+    while (place < buffer.count) {
+        if (buffer.stores[place].address == address) leave(fiber.current, place) else place += 1;
+    }
+}
+
+pub fn beforeSystemCall() void {
+    if (buffers()) drain(fiber.current);
+}
+
+/// Whether the store at `place` may become visible next.
+pub fn mayLeave(index: u8, place: u8) bool {
+    if (place == 0) return true;
+    if (model == .tso) return false;
+    const buffer = &state.buffers[index];
+    if (buffer.stores[place].release) return false;
+    for (buffer.stores[0..place]) |older| {
+        if (older.address == buffer.stores[place].address) return false;
+    }
+    return true;
+}
+
+/// The store at `place` becomes visible.
+pub fn leave(index: u8, place: u8) void {
+    const buffer = &state.buffers[index];
+    const stored = buffer.stores[place];
+    buffer.count -= 1;
+    for (place..buffer.count) |each| buffer.stores[each] = buffer.stores[each + 1];
+    buffer.stores[buffer.count] = std.mem.zeroes(state.BufferedStore);
+    const before = fiber.current;
+    fiber.current = index;
+    write(stored.address, stored.bytes, stored.value);
+    fiber.current = before;
+}
+
+pub fn drain(index: u8) void {
+    while (state.buffers[index].count > 0) leave(index, 0);
+}
+
+fn write(address: usize, bytes: u8, value: u64) void {
+    switch (bytes) {
+        inline 2, 4, 8 => |size| {
+            const T = std.meta.Int(.unsigned, size * 8);
+            const ptr: *T = @ptrFromInt(address);
+            const to: T = @truncate(value);
+            oracle.beforeChange(address, ptr.* != to);
+            ptr.* = to;
+        },
+        else => unreachable,
+    }
+}
