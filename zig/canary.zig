@@ -5,28 +5,28 @@
 pub const Canary = enum {
     none,
 
-    /// Caught by the crash points: recovery leaves the holds of the dead.
-    dead_rows_kept,
-
-    // For a checker of interleavings, which the project does not have yet: switched by hand until
-    // then, and none of them counts as checked.
+    // Caught by the explorer (`explorer/programs.zig` says by which program).
     untagged_head,
-    hold_before_cas,
+    push_gives_up_when_frozen,
+    /// Also caught by the crash points: recovery leaves the holds of the dead.
+    dead_rows_kept,
+    dead_read_twice,
     recovery_without_waiting,
     recovery_one_wait,
+    successor_may_defer,
     rebuild_ignores_in_flight,
     rebuild_recycles_parked,
     rebuild_frees_private,
-    wake_seq_after_try,
-    push_gives_up_when_frozen,
-    successor_may_defer,
-    waiting_outside_bracket,
-    dead_read_twice,
-    run_keeps_tag,
     private_without_row,
     row_after_bracket,
-    bracket_not_sequential,
+    wake_seq_after_try,
+    waiting_outside_bracket,
+    run_keeps_tag,
 
-    /// For ThreadSanitizer, likewise.
+    // Caught by the explorer with store buffers: harmless where memory is sequentially consistent.
+    hold_before_cas,
+    bracket_not_sequential,
+    waiters_not_sequential,
+    leave_relaxed,
     push_relaxed,
 };

@@ -137,7 +137,7 @@ fn holdUpPops(view: *const View) void {
     const head_ptr = &view.header.hot.free_head;
     while (true) {
         const head = Head.load(head_ptr, .acquire);
-        var held_up = if (atomic.canary == .run_keeps_tag) head else head.successor(head.index);
+        var held_up = if (atomic.broken(.run_keeps_tag)) head else head.successor(head.index);
         held_up.frozen = true;
         if (Head.cas(head_ptr, head, held_up, .seq_cst)) return;
     }

@@ -110,7 +110,10 @@ pub const Participant = struct {
     /// `recovery.waitUntilQuiet`.
     pub inline fn leave(participant: *const Participant) void {
         const busy = atomic.load(u64, &participant.row.busy, .monotonic);
-        atomic.store(u64, &participant.row.busy, (busy +% 1) & ~@as(u64, 1), .release);
+        const even = (busy +% 1) & ~@as(u64, 1);
+        if (atomic.broken(.leave_relaxed))
+            return atomic.store(u64, &participant.row.busy, even, .monotonic);
+        atomic.store(u64, &participant.row.busy, even, .release);
     }
 
     pub inline fn addHold(participant: *const Participant, index: u32) void {

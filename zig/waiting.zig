@@ -66,7 +66,10 @@ fn mark(participant: *Participant, change: enum { wait, stop }, patience: *Patie
             atomic.store(u64, bits, now | pool_bit, .monotonic);
             // SYNC: sequential before the waiter's next try; pairs with the push in `free_list`
             // and the load of `waiters` in `wakeOne`.
-            _ = atomic.fetchAdd(u32, &hot.waiters, 1);
+            if (atomic.broken(.waiters_not_sequential)) {
+                const waiters = atomic.load(u32, &hot.waiters, .monotonic);
+                atomic.store(u32, &hot.waiters, waiters + 1, .monotonic);
+            } else _ = atomic.fetchAdd(u32, &hot.waiters, 1);
         } else {
             _ = atomic.fetchSub(u32, &hot.waiters, 1);
             atomic.store(u64, bits, now & ~pool_bit, .monotonic);

@@ -125,7 +125,7 @@ fn mayEndSleep(each: *const state.Fiber, index: u8) bool {
     if (isTimed(index, each) and state.now.budget.timeouts > 0) return true;
     if (state.view.header.repair.mutex.owner() != null) return false;
     if (system.futex.sleepsOn(each, &state.view.header.repair.epoch)) return true;
-    return oracle.isLossPending();
+    return oracle.isAnythingToFind();
 }
 
 fn isTimed(index: u8, each: *const state.Fiber) bool {
@@ -167,7 +167,8 @@ pub fn carryOut(choice: Choice) void {
     const each = &state.now.fibers[choice.who];
     switch (choice.kind) {
         .step => {
-            each.answer = choice.what;
+            // How a sleep ended is known already.
+            if (each.pending != .in_futex) each.answer = choice.what;
             fiber.step(choice.who);
         },
         .store_leaves => memory_model.leave(choice.who, choice.what),

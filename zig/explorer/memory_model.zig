@@ -36,6 +36,20 @@ pub fn load(comptime T: type, ptr: *const T) T {
     return ptr.*;
 }
 
+/// What the word will be when every buffer is empty: for who judges what calls have returned, which
+/// their callers rely on before others see it.
+pub fn settled(ptr: *const u64) u64 {
+    if (model == .sequential) return ptr.*;
+    for (&state.buffers) |*buffer| {
+        var place = buffer.count;
+        while (place > 0) {
+            place -= 1;
+            if (buffer.stores[place].address == @intFromPtr(ptr)) return buffer.stores[place].value;
+        }
+    }
+    return ptr.*;
+}
+
 pub fn store(comptime T: type, ptr: *T, value: T, comptime order: Order) void {
     if (!buffers()) return write(@intFromPtr(ptr), @sizeOf(T), value);
     if (order == .seq_cst) {

@@ -179,15 +179,18 @@ fn release(me: u8, slot: usize) void {
 
 fn share(me: u8) void {
     const handle = ownHandle(me);
-    const claim = oracle.beginShare(indexOf(handle));
+    const slot = indexOf(handle);
+    const until_ns = oracle.beginShare(slot);
     const result = references.operate(&state.participants[me], .share, handle, 0);
-    if (result) |_| {
-        oracle.endShare(claim);
-        state.now.mail = handle;
-    } else |err| {
-        oracle.failShare(claim);
-        mayBeBusy(err);
-    }
+    shared(handle, until_ns, result) catch |err| mayBeBusy(err);
+}
+
+fn shared(handle: u64, until_ns: u64, result: Error!references.Result) Error!void {
+    const slot = indexOf(handle);
+    errdefer oracle.failShare(slot);
+    _ = try result;
+    oracle.endShare(slot, until_ns);
+    state.now.mail = handle;
 }
 
 fn handOff(me: u8) void {
@@ -197,73 +200,63 @@ fn handOff(me: u8) void {
     const contents = ledger.contents[slot];
     ledger.holds[slot] -= 1;
     if (ledger.holds[slot] == 0) ledger.contents[slot] = 0;
-    const claim = oracle.beginShare(slot);
+    const until_ns = oracle.beginShare(slot);
     const result = references.operate(&state.participants[me], .hand_off, handle, 0);
-    if (result) |_| {
-        oracle.endShare(claim);
-        state.now.mail = handle;
-    } else |err| {
-        oracle.failShare(claim);
+    shared(handle, until_ns, result) catch |err| {
         ledger.holds[slot] += 1;
         ledger.contents[slot] = contents;
         mayBeBusy(err);
-    }
-}
-
-fn take(me: u8) void {
-    const handle = state.now.mail;
-    const certain = oracle.beginTake(handle);
-    if (references.operate(&state.participants[me], .take, handle, 0)) |done| {
-        oracle.endTake(handle);
-        oracle.holds(me, done.handle);
-    } else |err| notTaken(handle, certain, err);
-}
-
-fn notTaken(handle: u64, certain: bool, err: Error) void {
-    switch (err) {
-        error.StaleHandle, error.NoReference => if (certain and oracle.isLeased(indexOf(handle)))
-            oracle.unexpected(err),
-        else => {
-            if (certain) oracle.failTake(handle);
-            mayBeBusy(err);
-        },
-    }
+    };
 }
 
 fn addRef(me: u8) void {
     const handle = state.now.mail;
-    const claim = oracle.beginShare(indexOf(handle));
+    const until_ns = oracle.beginShare(indexOf(handle));
     const result = references.operate(&state.participants[me], .add_ref, handle, 0);
-    if (result) |_| oracle.endShare(claim) else |err| {
-        oracle.failShare(claim);
+    shared(handle, until_ns, result) catch |err| {
         if (err != error.StaleHandle) mayBeBusy(err);
+    };
+}
+
+fn take(me: u8) void {
+    const handle = state.now.mail;
+    oracle.beginTake(indexOf(handle));
+    if (references.operate(&state.participants[me], .take, handle, 0)) |done| {
+        oracle.endTake(indexOf(handle));
+        oracle.holds(me, done.handle);
+    } else |err| notTaken(handle, err);
+}
+
+fn notTaken(handle: u64, err: Error) void {
+    const certain = oracle.failTake(indexOf(handle));
+    switch (err) {
+        error.StaleHandle, error.NoReference => if (certain) oracle.unexpected(err),
+        else => mayBeBusy(err),
     }
 }
 
 fn countDown(me: u8, comptime operation: references.Operation) void {
     const handle = state.now.mail;
     const slot = indexOf(handle);
-    const certain = oracle.beginTake(handle);
-    if (operation != .release_by_hand) state.now.slots[slot].parked = 0;
+    if (operation == .unref) oracle.beginRecycling(slot);
+    defer if (operation == .unref) oracle.endRecycling(slot);
+    const park = oracle.beginPark(slot);
+    oracle.beginTake(slot);
     const until_ns = oracle.beginLease();
     if (references.operate(&state.participants[me], operation, handle, 0)) |done| {
-        oracle.endTake(handle);
-        if (operation == .release_by_hand and done.count == 0) {
-            oracle.endLease(slot, until_ns);
-            state.now.slots[slot].parked = handle;
-        }
-    } else |err| notTaken(handle, certain, err);
+        oracle.endTake(slot);
+        if (operation == .release_by_hand and done.count == 0)
+            oracle.endPark(slot, handle, until_ns, park);
+    } else |err| notTaken(handle, err);
 }
 
 fn tryRelease(me: u8) void {
     const handle = state.now.mail;
-    const slot = indexOf(handle);
-    const certain = state.now.slots[slot].parked == handle and oracle.isLeased(slot);
-    state.now.slots[slot].parked = 0;
+    oracle.beginRecycling(indexOf(handle));
+    defer oracle.endRecycling(indexOf(handle));
     _ = references.operate(&state.participants[me], .try_release, handle, 0) catch |err| {
         switch (err) {
-            error.StaleHandle => if (certain and oracle.isLeased(slot)) oracle.unexpected(err),
-            error.BufferInUse => {},
+            error.StaleHandle, error.BufferInUse => {},
             else => mayBeBusy(err),
         }
     };
@@ -272,7 +265,9 @@ fn tryRelease(me: u8) void {
 /// Whatever the count was, it is this, or the holds where they are more.
 fn setRefCount(me: u8) void {
     const handle = state.now.mail;
-    oracle.beginSetCount(handle, 1);
+    oracle.beginRecycling(indexOf(handle));
+    defer oracle.endRecycling(indexOf(handle));
+    oracle.beginSetCount(indexOf(handle), 1);
     _ = references.operate(&state.participants[me], .set_ref_count, handle, 1) catch |err| {
         switch (err) {
             error.StaleHandle, error.InvalidArgument => {},

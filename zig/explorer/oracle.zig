@@ -6,6 +6,7 @@ const std = @import("std");
 const errors = @import("../errors.zig");
 const fiber = @import("fiber.zig");
 const independence = @import("independence.zig");
+const memory_model = @import("memory_model.zig");
 const programs = @import("programs.zig");
 const recovery = @import("../recovery.zig");
 const state = @import("state.zig");
@@ -41,8 +42,8 @@ pub fn acquired(me: u8, number: u64) void {
     const facts = &state.now.slots[slot];
     require(handle.generation > facts.last_generation, "a buffer is acquired twice as one");
     facts.last_generation = handle.generation;
-    facts.in_flight_min = 0;
-    facts.in_flight_max = 0;
+    promiseNothing(facts);
+    facts.in_flight_max = facts.shares;
     facts.parked = 0;
     const program = &programs.current;
     require(facts.backed >= program.size, "an acquired buffer lacks memory");
@@ -69,22 +70,27 @@ pub fn joined(me: u8) void {
         require(held == 0, "a row is taken with somebody's holds in it");
 }
 
-const Claim = struct { slot: usize, until_ns: u64 };
-
-pub fn beginShare(slot: usize) Claim {
-    state.now.slots[slot].in_flight_max += 1;
-    return .{ .slot = slot, .until_ns = beginLease() };
+/// References in flight are promised by calls that returned, and no longer promised when a call
+/// that takes one began. A call that makes one counts at most from its begin.
+pub fn beginShare(slot: usize) u64 {
+    const facts = &state.now.slots[slot];
+    facts.shares += 1;
+    facts.in_flight_max += 1;
+    return beginLease();
 }
 
-pub fn endShare(claim: Claim) void {
-    const facts = &state.now.slots[claim.slot];
-    if (claim.until_ns <= state.now.clock_ns) return;
+pub fn endShare(slot: usize, until_ns: u64) void {
+    const facts = &state.now.slots[slot];
+    facts.shares -= 1;
+    if (until_ns <= state.now.clock_ns) return;
     facts.in_flight_min += 1;
-    endLease(claim.slot, claim.until_ns);
+    endLease(slot, until_ns);
 }
 
-pub fn failShare(claim: Claim) void {
-    state.now.slots[claim.slot].in_flight_max -|= 1;
+pub fn failShare(slot: usize) void {
+    const facts = &state.now.slots[slot];
+    facts.shares -= 1;
+    facts.in_flight_max -|= 1;
 }
 
 pub fn beginLease() u64 {
@@ -96,39 +102,73 @@ pub fn endLease(slot: usize, until_ns: u64) void {
     facts.leased_until_ns = @max(facts.leased_until_ns, until_ns);
 }
 
-pub fn isLeased(slot: usize) bool {
+fn isLeased(slot: usize) bool {
     return state.now.clock_ns < state.now.slots[slot].leased_until_ns;
 }
 
-/// Whether there certainly is a reference to be had; it is promised to nobody else from now on.
-pub fn beginTake(number: u64) bool {
-    const facts = &state.now.slots[@as(Handle, @bitCast(number)).index];
-    if (facts.in_flight_min == 0) return false;
+pub fn beginTake(slot: usize) void {
+    const facts = &state.now.slots[slot];
+    if (facts.takes == 0) facts.contested = false;
+    facts.takes += 1;
     facts.in_flight_min -= 1;
-    return true;
+    if (facts.in_flight_min < 0) facts.contested = true;
 }
 
-pub fn endTake(number: u64) void {
-    state.now.slots[@as(Handle, @bitCast(number)).index].in_flight_max -|= 1;
+pub fn endTake(slot: usize) void {
+    const facts = &state.now.slots[slot];
+    facts.takes -= 1;
+    facts.in_flight_max -|= 1;
 }
 
-pub fn failTake(number: u64) void {
-    const slot = @as(Handle, @bitCast(number)).index;
-    if (isLeased(slot)) state.now.slots[slot].in_flight_min += 1;
+/// True: there was one all the time, and it should have been had.
+pub fn failTake(slot: usize) bool {
+    const facts = &state.now.slots[slot];
+    facts.takes -= 1;
+    facts.in_flight_min += 1;
+    return !facts.contested;
 }
 
-pub fn beginSetCount(number: u64, count: u8) void {
-    const facts = &state.now.slots[@as(Handle, @bitCast(number)).index];
-    facts.in_flight_min = 0;
+pub fn beginSetCount(slot: usize, count: u8) void {
+    const facts = &state.now.slots[slot];
+    promiseNothing(facts);
     facts.in_flight_max += count;
+}
+
+fn promiseNothing(facts: *state.SlotFacts) void {
+    facts.in_flight_min = -@as(i8, @intCast(facts.takes));
+    facts.contested = true;
+}
+
+/// From now on a buffer that was counted to 0 may go.
+pub fn beginRecycling(slot: usize) void {
+    const facts = &state.now.slots[slot];
     facts.parked = 0;
+    facts.recycles += 1;
+    facts.recycling += 1;
+}
+
+pub fn endRecycling(slot: usize) void {
+    state.now.slots[slot].recycling -= 1;
+}
+
+/// Null: somebody may recycle the slot already.
+pub fn beginPark(slot: usize) ?u8 {
+    const facts = &state.now.slots[slot];
+    return if (facts.recycling > 0) null else facts.recycles;
+}
+
+/// A call that began when `recycles` was what is given counted the buffer to 0, and it stays.
+pub fn endPark(slot: usize, handle: u64, until_ns: u64, recycles: ?u8) void {
+    if (until_ns <= state.now.clock_ns or recycles != state.now.slots[slot].recycles) return;
+    endLease(slot, until_ns);
+    state.now.slots[slot].parked = handle;
 }
 
 /// After the clock was moved: no promise outlives its lease.
 pub fn clockMoved() void {
     for (&state.now.slots, 0..) |*facts, slot| {
         if (isLeased(slot)) continue;
-        facts.in_flight_min = 0;
+        promiseNothing(facts);
         facts.parked = 0;
     }
 }
@@ -171,8 +211,10 @@ pub fn wakeSpinners() void {
 
 pub fn checkState() void {
     if (isFrozen()) require(programs.current.mayRecover(), "a recovery runs without a cause");
+    const head: Head = @bitCast(state.view.header.hot.free_head);
+    require(head.frozen or state.view.header.repair.still == 0, "a pool that stands still moves");
     for (0..state.view.geometry.capacity) |slot| {
-        const control: Control = @bitCast(state.view.slots[slot].control);
+        const control: Control = @bitCast(memory_model.settled(&state.view.slots[slot].control));
         require(control.references >= control.in_flight, "more references in flight than there are");
         checkPromises(slot, control);
         if (control.state == .private) checkPrivate(slot, control);
@@ -196,7 +238,7 @@ fn checkPromises(slot: usize, control: Control) void {
     }
     require(held <= control.references - control.in_flight, "a live hold is not counted");
     if (control.state != .used) {
-        require(facts.in_flight_min == 0, "a reference in flight was dropped before its lease");
+        require(facts.in_flight_min <= 0, "a reference in flight was dropped before its lease");
         require(facts.parked == 0, "a buffer counted to 0 by hand was recycled before its lease");
         return;
     }
@@ -262,13 +304,25 @@ fn isFrozen() bool {
     return false;
 }
 
+/// What somebody who wakes up and looks around will find.
+pub fn isAnythingToFind() bool {
+    return isFrozen() or isRowDead() or isLeaseOver();
+}
+
 /// Something that only a recovery puts right: a death, or a lease that has run out.
-pub fn isLossPending() bool {
-    if (state.view.header.repair.mutex.isMarked()) return true;
+fn isLossPending() bool {
+    return state.view.header.repair.mutex.isMarked() or isRowDead() or isLeaseOver();
+}
+
+fn isRowDead() bool {
     for (state.view.rows[0..state.view.geometry.participant_count]) |*row| {
         if (row.mutex.isMarked()) return true;
         if (row.abandoned != 0 and row.mutex.owner() == null) return true;
     }
+    return false;
+}
+
+fn isLeaseOver() bool {
     for (state.view.slots[0..state.view.geometry.capacity]) |*slot| {
         const control: Control = @bitCast(slot.control);
         if (control.state != .used) continue;

@@ -12,6 +12,7 @@ const independence = @import("independence.zig");
 const memory_model = @import("memory_model.zig");
 const operations = @import("operations.zig");
 const state = @import("state.zig");
+const words = @import("../words.zig");
 const Canary = @import("../canary.zig").Canary;
 const Operation = operations.Operation;
 
@@ -48,7 +49,6 @@ pub const Program = struct {
 
     pub fn does(program: *const Program, wanted: Operation) bool {
         for (program.threads) |thread| {
-            for (thread.first) |operation| if (operation == wanted) return true;
             for (thread.steps) |set| {
                 for (set) |operation| if (operation == wanted) return true;
             }
@@ -72,7 +72,14 @@ pub const Program = struct {
     pub fn mayRecover(program: *const Program) bool {
         const budget = program.budget;
         return budget.deaths + budget.stops + budget.leases > 0 or
-            program.does(.reclaim) or program.does(.abandon);
+            program.does(.reclaim) or program.does(.abandon) or program.begins(.abandon);
+    }
+
+    fn begins(program: *const Program, with: Operation) bool {
+        for (program.threads) |thread| {
+            for (thread.first) |operation| if (operation == with) return true;
+        }
+        return false;
     }
 
     fn changesRows(program: *const Program) bool {
@@ -91,7 +98,7 @@ pub fn begin() void {
     memory_model.model = current.memory;
     independence.rows_are_constant = false;
     independence.nobody_flushes = !current.flushes();
-    independence.nobody_abandons = !current.changesRows();
+    independence.nobody_abandons = false;
     state.now.clock_ns = clock_start_ns;
     makePool();
     for (current.threads, 0..) |thread, index| {
@@ -102,6 +109,7 @@ pub fn begin() void {
     fiber.current = state.outside;
     state.now.budget = current.budget;
     independence.rows_are_constant = !current.changesRows();
+    independence.nobody_abandons = !current.changesRows() and !current.begins(.abandon);
     for (0..current.threads.len) |index| fiber.prepare(@intCast(index), operations.body);
     state.track();
 }
@@ -124,6 +132,7 @@ fn makePool() void {
     state.view = .init(&state.object, geometry, identity, -1, &state.now.populated[0]);
     pool_file.fill(&state.object, geometry, identity);
     for (state.view.slots[0..current.slots], state.now.slots[0..current.slots]) |*slot, *facts| {
+        slot.control = @bitCast(words.Control.freed(@bitCast(@as(u64, 1))));
         slot.committed = current.committed;
         facts.backed = current.committed;
         state.view.header.repair.committed_bytes += current.committed;
@@ -142,7 +151,7 @@ pub const all = [_]Program{
         .catches = &.{.untagged_head},
     },
     .{
-        .name = "two that acquire and release",
+        .name = "acquire and release",
         .threads = &.{
             .{ .steps = &.{ &.{.acquire}, &.{.release} } },
             .{ .steps = &.{ &.{.acquire}, &.{.release} } },
@@ -158,4 +167,229 @@ pub const all = [_]Program{
         .budget = .{ .deaths = 1, .deferrals = 1 },
         .catches = &.{.dead_rows_kept},
     },
+    .{
+        .name = "operations beside a recovery of a third",
+        .threads = &.{
+            .{ .first = &.{.acquire}, .steps = &.{ &.{ .release, .clone, .share }, &.{.acquire} } },
+            .{ .steps = &.{&.{.reclaim}} },
+            .{ .first = &.{.acquire}, .steps = &.{} },
+        },
+        .slots = 3,
+        .budget = .{ .deaths = 1, .deferrals = 1 },
+        .catches = &.{ .recovery_without_waiting, .recovery_one_wait, .push_gives_up_when_frozen, .row_after_bracket },
+    },
+    .{
+        .name = "references in flight",
+        .threads = &.{
+            .{ .first = &.{.acquire}, .steps = &.{&.{ .share, .hand_off }} },
+            .{ .steps = &.{ &.{ .take, .unref, .get, .add_ref }, &.{.release} } },
+            .{ .steps = &.{&.{.reclaim}} },
+        },
+        .budget = .{ .deaths = 1, .leases = 1 },
+        .catches = &.{.rebuild_ignores_in_flight},
+    },
+    .{
+        .name = "references by hand",
+        .threads = &.{
+            .{ .first = &.{ .acquire, .hand_off }, .steps = &.{ &.{ .release_by_hand, .set_ref_count }, &.{.try_release} } },
+            .{ .steps = &.{&.{ .add_ref, .unref, .release_by_hand }} },
+            .{ .steps = &.{&.{.reclaim}} },
+        },
+        .budget = .{ .deaths = 1 },
+        .catches = &.{.rebuild_recycles_parked},
+    },
+    .{
+        .name = "memory to commit",
+        .threads = &.{
+            .{ .steps = &.{ &.{.acquire}, &.{.release} } },
+            .{ .steps = &.{&.{ .acquire, .reclaim }} },
+            .{ .steps = &.{} },
+        },
+        .committed = 0,
+        .budget = .{ .deaths = 1, .commit_failures = 1 },
+        .catches = &.{ .rebuild_frees_private, .private_without_row },
+    },
+    .{
+        .name = "a pool that zeroes",
+        .threads = &.{
+            .{ .first = &.{.acquire}, .steps = &.{ &.{ .release, .hand_off }, &.{.acquire} } },
+            .{ .steps = &.{&.{ .acquire, .unref, .reclaim }} },
+            .{ .steps = &.{} },
+        },
+        .zero_on_release = true,
+        .budget = .{ .deaths = 1, .deferrals = 1 },
+    },
+    .{
+        .name = "a waiter and a release",
+        .slots = 1,
+        .threads = &.{
+            .{ .first = &.{.acquire}, .steps = &.{&.{.release}} },
+            .{ .steps = &.{&.{.acquire_blocking}} },
+        },
+        .budget = .{ .deaths = 1 },
+        .catches = &.{.wake_seq_after_try},
+    },
+    .{
+        .name = "two waiters, one gives up",
+        .slots = 1,
+        .threads = &.{
+            .{ .first = &.{.acquire}, .steps = &.{&.{.release}} },
+            .{ .steps = &.{&.{.acquire_timed}} },
+            .{ .steps = &.{&.{.acquire_blocking}} },
+        },
+        .budget = .{ .timeouts = 1 },
+    },
+    .{
+        .name = "a waiter beside a recovery",
+        .slots = 1,
+        .threads = &.{
+            .{ .first = &.{.acquire}, .steps = &.{&.{.release}} },
+            .{ .steps = &.{&.{.acquire_blocking}} },
+            .{ .steps = &.{&.{.reclaim}} },
+        },
+        .budget = .{ .deaths = 1, .deferrals = 1 },
+        .catches = &.{.waiting_outside_bracket},
+    },
+    .{
+        .name = "recoverers that die",
+        .threads = &.{
+            .{ .steps = &.{&.{.reclaim}} },
+            .{ .steps = &.{&.{.reclaim}} },
+            .{ .first = &.{.acquire}, .steps = &.{&.{.release}} },
+        },
+        .budget = .{ .deaths = 2, .deferrals = 1 },
+        .catches = &.{.dead_read_twice},
+    },
+    .{
+        .name = "a recoverer's successor",
+        .threads = &.{
+            .{ .steps = &.{&.{.reclaim}} },
+            .{ .steps = &.{&.{.reclaim}} },
+            .{ .first = &.{ .acquire, .share }, .steps = &.{&.{.release}} },
+        },
+        .budget = .{ .deaths = 1, .deferrals = 1, .leases = 1 },
+        .catches = &.{.successor_may_defer},
+    },
+    .{
+        .name = "join and leave",
+        .rows = 2,
+        .threads = &.{
+            .{ .first = &.{.acquire}, .steps = &.{&.{ .leave, .abandon }} },
+            .{ .steps = &.{&.{ .acquire, .reclaim }} },
+            .{ .joined = false, .steps = &.{ &.{.join}, &.{.acquire} } },
+        },
+        .budget = .{ .deaths = 1 },
+    },
+    .{
+        .name = "the last of an ephemeral pool",
+        .rows = 2,
+        .ephemeral = true,
+        .threads = &.{
+            .{ .steps = &.{&.{.leave}} },
+            .{ .joined = false, .steps = &.{ &.{.join}, &.{.leave} } },
+        },
+        .budget = .{ .deaths = 1 },
+    },
+    .{
+        .name = "preallocate and trim",
+        .committed = 8,
+        .threads = &.{
+            .{ .steps = &.{&.{ .preallocate, .trim }} },
+            .{ .steps = &.{ &.{ .acquire, .reclaim }, &.{.release} } },
+            .{ .steps = &.{} },
+        },
+        .budget = .{ .deaths = 1, .commit_failures = 1 },
+    },
+    .{
+        .name = "flush beside a waiter",
+        .slots = 1,
+        .threads = &.{
+            .{ .first = &.{.acquire}, .steps = &.{ &.{.flush}, &.{.release}, &.{.unflush} } },
+            .{ .steps = &.{&.{.acquire_blocking}} },
+        },
+        .budget = .{ .deaths = 1 },
+    },
+    .{
+        .name = "somebody stops",
+        .threads = &.{
+            .{ .first = &.{.acquire}, .steps = &.{&.{.release}} },
+            .{ .steps = &.{&.{ .acquire, .reclaim }} },
+            .{ .steps = &.{&.{.reclaim}} },
+        },
+        .budget = .{ .stops = 1 },
+    },
+    .{
+        .name = "store buffers: a waiter's bracket beside the freeze",
+        .memory = .tso,
+        .slots = 1,
+        .threads = &.{
+            .{ .first = &.{.acquire}, .steps = &.{ &.{.reclaim}, &.{.release} } },
+            .{ .steps = &.{&.{.acquire_blocking}} },
+            .{ .first = &.{.abandon}, .steps = &.{} },
+        },
+        .catches = &.{.bracket_not_sequential},
+    },
+    .{
+        .name = "store buffers: a push beside a waiter",
+        .memory = .tso,
+        .slots = 1,
+        .threads = &.{
+            .{ .first = &.{.acquire}, .steps = &.{&.{.release}} },
+            .{ .steps = &.{&.{.acquire_blocking}} },
+        },
+        .catches = &.{.waiters_not_sequential},
+    },
+    .{
+        .name = "store buffers: an operation beside the freeze",
+        .memory = .tso,
+        .threads = &.{
+            .{ .first = &.{.acquire}, .steps = &.{&.{.clone}} },
+            .{ .steps = &.{&.{.reclaim}} },
+            .{ .first = &.{.abandon}, .steps = &.{} },
+        },
+        .catches = &.{.hold_before_cas},
+    },
+    .{
+        .name = "stores out of order: a hold beside leaving the bracket",
+        .memory = .pso,
+        .threads = &.{
+            .{ .first = &.{.acquire}, .steps = &.{&.{ .clone, .share, .release }} },
+            .{ .steps = &.{&.{.reclaim}} },
+            .{ .first = &.{.abandon}, .steps = &.{} },
+        },
+        .catches = &.{.leave_relaxed},
+    },
+    .{
+        .name = "stores out of order: a push and a pop",
+        .memory = .pso,
+        .threads = &.{
+            .{ .first = &.{ .acquire, .acquire }, .steps = &.{&.{.release}} },
+            .{ .steps = &.{ &.{.acquire}, &.{.acquire} } },
+        },
+        .catches = &.{.push_relaxed},
+    },
+    .{
+        .name = "two of all operations",
+        .set = .large,
+        .threads = &.{
+            .{ .first = &.{.acquire}, .steps = &.{ &everything, &everything } },
+            .{ .steps = &.{ &everything, &everything } },
+        },
+        .budget = .{ .deaths = 1, .deferrals = 1, .leases = 1 },
+    },
+    .{
+        .name = "one of all operations by three",
+        .set = .large,
+        .threads = &.{
+            .{ .first = &.{.acquire}, .steps = &.{&everything} },
+            .{ .steps = &.{&everything} },
+            .{ .steps = &.{&everything} },
+        },
+        .budget = .{ .deaths = 1, .deferrals = 1, .leases = 1 },
+    },
+};
+
+const everything = [_]Operation{
+    .acquire, .acquire_blocking, .release, .clone,       .share,         .hand_off, .get,
+    .take,    .add_ref,          .unref,   .try_release, .set_ref_count, .reclaim,  .release_by_hand,
 };

@@ -22,6 +22,9 @@ pub const Result = struct {
     seconds: f64 = 0,
 };
 
+/// No program comes near to it by what its operations do.
+const depth_max = 5000;
+
 const Frame = struct {
     image: usize,
     list: choices.List,
@@ -97,6 +100,7 @@ fn arrive(result: *Result, seen: *Seen) bool {
     images.appendSlice(allocator, scratch[0..length]) catch @panic("out of memory");
     frames.append(allocator, frame) catch @panic("out of memory");
     result.depth_max = @max(result.depth_max, frames.items.len);
+    if (frames.items.len == depth_max) oracle.report("a run goes on for ever");
     return true;
 }
 

@@ -103,10 +103,20 @@ pub const SlotFacts = extern struct {
     /// Counted to 0 by hand and kept for that: the handle, or 0.
     parked: u64,
     last_generation: u32,
-    /// References in flight by the results of calls: at least, at most.
-    in_flight_min: u8,
+    /// By the results of calls: references in flight that nobody is about to take. Below 0: more
+    /// calls are about to take one than there are for certain.
+    in_flight_min: i8,
+    /// At most so many.
     in_flight_max: u8,
-    padding: [2]u8,
+    /// Calls under way that take one, and that make one.
+    takes: u8,
+    shares: u8,
+    /// Since the first of the takes that are under way, one of them may have got another's.
+    contested: bool,
+    /// Calls that may recycle what is counted to 0: how many have begun, and are under way.
+    recycles: u8,
+    recycling: u8,
+    padding: [5]u8,
 };
 
 /// How often in one run each of these may still happen.
