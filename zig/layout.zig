@@ -99,6 +99,8 @@ pub const Counters = extern struct {
     recoveries: u64,
 };
 
+pub const NameWords = [(name_bytes_max + 1) / 8]u64;
+
 /// A participant: alone on its cache lines, written by its own thread and by recovery.
 pub const ParticipantRow = extern struct {
     mutex: RobustMutex align(section_alignment),
@@ -120,6 +122,11 @@ pub const ParticipantRow = extern struct {
     /// One bit per place to wait; bit 0 is the pool.
     waiting: [waiting_words]u64 align(section_alignment),
     waiting_padding: [384 - waiting_words * 8]u8,
+
+    /// The name as words, which can be read and written whole.
+    pub fn nameWords(row: *const ParticipantRow) *const NameWords {
+        return @ptrCast(@alignCast(&row.name));
+    }
 };
 
 pub const Dimension = extern struct {
@@ -207,6 +214,7 @@ comptime {
     std.debug.assert(@offsetOf(Header, "repair") == 384);
     std.debug.assert(@sizeOf(ParticipantRow) == 640);
     std.debug.assert(@offsetOf(ParticipantRow, "mutex") == 0);
+    std.debug.assert(@offsetOf(ParticipantRow, "name") % @alignOf(NameWords) == 0);
     std.debug.assert(@offsetOf(ParticipantRow, "busy") == 128);
     std.debug.assert(@offsetOf(ParticipantRow, "waiting") == 256);
     std.debug.assert(@sizeOf(Description) == 320);

@@ -49,19 +49,11 @@ pub fn join(view: *const View, who: Who) Error!u32 {
 fn takeRow(view: *const View, row: *layout.ParticipantRow, index: u32, who: Who) Error!void {
     const offset = view.geometry.holdRowOffset(index);
     try system.memory.commit(view.fd, view.base, offset, view.geometry.row_stride);
-    const counters: *[std.meta.fields(layout.Counters).len]u64 = @ptrCast(&row.counters);
-    const retired: *[std.meta.fields(layout.Counters).len]u64 = @ptrCast(&view.header.retired);
-    for (counters, retired) |*own, *sum| {
-        sum.* +%= own.*;
-        own.* = 0;
+    retireCounters(view, row);
+    for (view.holdRow(index)[0..view.geometry.capacity]) |*held| {
+        @atomicStore(u16, held, 0, .monotonic);
     }
-    @memset(view.holdRow(index)[0..view.geometry.capacity], 0);
-    row.pid = who.pid;
-    row.tid = who.tid;
-    row.start_time = who.start_time;
-    row.name = @splat(0);
-    const name_bytes = @min(who.name.len, layout.name_bytes_max);
-    @memcpy(row.name[0..name_bytes], who.name[0..name_bytes]);
+    introduce(row, who);
     atomic.store(u64, &row.busy, 0, .monotonic);
     for (&row.waiting) |*bits| atomic.store(u64, bits, 0, .monotonic);
     atomic.store(u32, &row.joined, 1, .release);
@@ -71,6 +63,32 @@ fn takeRow(view: *const View, row: *layout.ParticipantRow, index: u32, who: Who)
     row.mutex.initialise();
     if (row.mutex.tryLock() != .acquired) {
         return errors.fail(error.PoolCorrupt, 0, "row {d} cannot be locked", .{index});
+    }
+}
+
+/// The counters of the row's last owner go into the pool's own. Atomic, since statistics read both
+/// at any time; a sum that is read in between has some of them twice.
+fn retireCounters(view: *const View, row: *layout.ParticipantRow) void {
+    const counters: *[std.meta.fields(layout.Counters).len]u64 = @ptrCast(&row.counters);
+    const retired: *[std.meta.fields(layout.Counters).len]u64 = @ptrCast(&view.header.retired);
+    for (counters, retired) |*own, *sum| {
+        const before = @atomicLoad(u64, sum, .monotonic);
+        const more = @atomicLoad(u64, own, .monotonic);
+        @atomicStore(u64, sum, before +% more, .monotonic);
+        @atomicStore(u64, own, 0, .monotonic);
+    }
+}
+
+/// Atomic for the same reason: a mixture of two owners may be read in passing, nothing worse.
+fn introduce(row: *layout.ParticipantRow, who: Who) void {
+    @atomicStore(u32, &row.pid, who.pid, .monotonic);
+    @atomicStore(u32, &row.tid, who.tid, .monotonic);
+    @atomicStore(u64, &row.start_time, who.start_time, .monotonic);
+    var padded: layout.NameWords = @splat(0);
+    const name_bytes = @min(who.name.len, layout.name_bytes_max);
+    @memcpy(std.mem.asBytes(&padded)[0..name_bytes], who.name[0..name_bytes]);
+    for (@constCast(row.nameWords()), padded) |*word, value| {
+        @atomicStore(u64, word, value, .monotonic);
     }
 }
 

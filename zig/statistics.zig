@@ -126,15 +126,15 @@ pub fn participants(view: *const View, values: []f64, names: []u8, rows_max: u32
         for (std.enums.values(ParticipantField)) |field| {
             const value: u64 = switch (field) {
                 .ROW => index,
-                .PID => row.pid,
-                .TID => row.tid,
+                .PID => @atomicLoad(u32, &row.pid, .monotonic),
+                .TID => @atomicLoad(u32, &row.tid, .monotonic),
                 .ALIVE => @intFromBool(alive),
                 .HOLDS => if (@atomicLoad(u32, &row.joined, .acquire) == 0)
                     0
                 else
                     participant_file.sumHolds(view, @intCast(index)),
                 .WAITING => @intFromBool(@atomicLoad(u64, &row.waiting[0], .monotonic) & 1 != 0),
-                .STARTED => row.start_time,
+                .STARTED => @atomicLoad(u64, &row.start_time, .monotonic),
                 .ACQUIRED => @atomicLoad(u64, &row.counters.acquired, .monotonic),
                 .RELEASED => @atomicLoad(u64, &row.counters.released, .monotonic),
                 .WAITS => @atomicLoad(u64, &row.counters.waits, .monotonic),
@@ -143,7 +143,9 @@ pub fn participants(view: *const View, values: []f64, names: []u8, rows_max: u32
             out[@intFromEnum(field)] = @floatFromInt(value);
         }
         const name_bytes = layout.name_bytes_max + 1;
-        @memcpy(names[written * name_bytes ..][0..name_bytes], &row.name);
+        var name: layout.NameWords = undefined;
+        for (row.nameWords(), &name) |*word, *value| value.* = @atomicLoad(u64, word, .monotonic);
+        @memcpy(names[written * name_bytes ..][0..name_bytes], std.mem.asBytes(&name));
         written += 1;
     }
     return written;
