@@ -134,7 +134,7 @@ inline fn attempt(participant: *Participant, size: u32) Attempt {
     own.addHold(index);
     own.count("acquired");
     own.leave();
-    if (view.populated[index] < need) populate(participant, index, need);
+    if (view.populatedBytes(index) < need) populate(participant, index, need);
     return .{ .handle = @intCast(to.handle(index)), .outcome = .acquired };
 }
 
@@ -157,7 +157,7 @@ fn populate(participant: *Participant, index: u32, need: u64) void {
     @branchHint(.cold);
     const view = &participant.view;
     system.memory.populate(view.base, view.geometry.dataOffset(index), need) catch return;
-    view.populated[index] = @intCast(@min(need, std.math.maxInt(u32)));
+    view.setPopulated(index, need);
 }
 
 /// For a hold of a buffer that another process filled: maps what there is at once, instead of a
@@ -168,7 +168,7 @@ pub inline fn ensurePopulated(participant: *Participant, index: u32) void {
     const size = atomic.load(u32, &view.slots[index].size, .monotonic);
     const need = view.geometry.committedFor(size);
     if (need > committed or need > view.geometry.stride) return;
-    if (view.populated[index] < need) populate(participant, index, need);
+    if (view.populatedBytes(index) < need) populate(participant, index, need);
 }
 
 /// Still in the bracket of the pop: counts the bytes before they are committed, so that the bound
@@ -220,7 +220,7 @@ fn commit(
         maintenance.giveBackPrivate(participant, index, committed_before, patience);
         return error.OutOfMemory;
     };
-    view.populated[index] = @intCast(@min(need, std.math.maxInt(u32)));
+    view.setPopulated(index, need);
     const now_ns = system.clock.coarseNs();
     const slot = &view.slots[index];
     while (true) {

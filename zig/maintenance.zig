@@ -91,7 +91,7 @@ fn grow(participant: *Participant, index: u32, need: u64, patience: *Patience) E
         claimLess(participant, index, before, patience);
         return error.OutOfMemory;
     };
-    view.populated[index] = @intCast(@min(need, std.math.maxInt(u32)));
+    view.setPopulated(index, need);
     return need - before;
 }
 
@@ -104,7 +104,7 @@ fn shrink(participant: *Participant, index: u32, patience: *Patience) u64 {
     claimLess(participant, index, 0, patience);
     const offset = view.geometry.dataOffset(index);
     if (!system.memory.punch(view.fd, offset, view.geometry.stride)) return 0;
-    view.populated[index] = 0;
+    view.setPopulated(index, 0);
     return before;
 }
 

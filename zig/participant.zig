@@ -59,6 +59,17 @@ pub const View = struct {
         return (view.base + view.geometry.dataOffset(index))[0..size];
     }
 
+    /// How much of a slot this process has mapped: a hint. Atomic, since two threads of the process
+    /// may hold the slot, and both find it unmapped.
+    pub inline fn populatedBytes(view: *const View, index: u32) u32 {
+        return @atomicLoad(u32, &view.populated[index], .monotonic);
+    }
+
+    pub inline fn setPopulated(view: *const View, index: u32, bytes: u64) void {
+        const clamped: u32 = @intCast(@min(bytes, std.math.maxInt(u32)));
+        @atomicStore(u32, &view.populated[index], clamped, .monotonic);
+    }
+
     /// How many rows may ever have been joined. A value out of bounds is damage, and means all.
     pub fn rowsUsed(view: *const View) u32 {
         const used = atomic.load(u32, &view.header.hot.rows_used, .acquire);
