@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { root, runRecorded, setup, tool, zig, zigBuild } from "./setup.ts";
 import { type Count, test } from "./test.ts";
+import { sanitized } from "./tsan.ts";
 
 const generated = join(root, "src", "constants.gen.ts");
 
@@ -29,6 +30,7 @@ const checks: Record<string, () => Promise<boolean>> = {
   types: () => succeeds(tool("typescript/bin/tsc", "--noEmit")),
   "generated constants": generatedIsCurrent,
   "libraries of all targets": () => succeeds(zigBuild("build/cross", "cross")),
+  ThreadSanitizer: () => sanitized(Date.now() % 1_000_000),
 };
 
 setup();

@@ -66,10 +66,24 @@ pub fn build(b: *std.Build) void {
     generate.has_side_effects = true;
     b.step("generate", "Write src/constants.gen.ts").dependOn(&generate.step);
 
-    const tests = b.addTest(.{ .root_module = module(b, "tests.zig", host, .Debug, options) });
+    const tests_module = module(b, "tests.zig", host, .Debug, options);
+    if (tsan) tests_module.sanitize_thread = true;
+    const tests = b.addTest(.{ .root_module = tests_module, .use_llvm = if (tsan) true else null });
     const run_tests = b.addRunArtifact(tests);
     run_tests.has_side_effects = true;
     b.step("test", "Run the unit tests").dependOn(&run_tests.step);
+
+    const stress_module = module(b, "stress.zig", host, .ReleaseSafe, options);
+    stress_module.sanitize_thread = true;
+    const stress = b.addExecutable(.{
+        .name = "stress",
+        .root_module = stress_module,
+        // ThreadSanitizer reports nothing with Zig's own backend.
+        .use_llvm = true,
+    });
+    b.step("stress", "Build the threaded stress with ThreadSanitizer").dependOn(
+        &b.addInstallFile(stress.getEmittedBin(), "stress").step,
+    );
 }
 
 /// Instead of the library: a program that runs the core's code on stacks of its own, where nothing

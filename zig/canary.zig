@@ -28,5 +28,11 @@ pub const Canary = enum {
     bracket_not_sequential,
     waiters_not_sequential,
     leave_relaxed,
+
+    /// Caught by the explorer and by ThreadSanitizer: the push of a free slot releases nothing, so
+    /// that who pops it may still see the last holder at work.
     push_relaxed,
+    /// Caught by ThreadSanitizer: a change of a slot's word neither releases nor acquires, so that
+    /// references pass from holder to holder without the content.
+    word_relaxed,
 };

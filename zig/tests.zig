@@ -1,5 +1,17 @@
 //! The root of the unit tests: every file of the core, so that a test runs where it stands.
 
+const builtin = @import("builtin");
+
+comptime {
+    if (builtin.sanitize_thread) @export(&sanitizerOptions, .{ .name = "__tsan_default_options" });
+}
+
+/// Tests misuse mutexes on purpose, and dead threads leave them locked: ThreadSanitizer reports
+/// data races here, and keeps its opinion of mutexes to itself.
+fn sanitizerOptions() callconv(.c) [*:0]const u8 {
+    return "report_mutex_bugs=0:atexit_sleep_ms=0";
+}
+
 test {
     _ = @import("abi.zig");
     _ = @import("acquire.zig");

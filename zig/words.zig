@@ -59,6 +59,8 @@ pub const Control = packed struct(u64) {
     }
 
     pub inline fn cas(ptr: *u64, from: Control, to: Control) bool {
+        if (atomic.broken(.word_relaxed))
+            return atomic.cas(u64, ptr, @bitCast(from), @bitCast(to), .monotonic);
         return atomic.cas(u64, ptr, @bitCast(from), @bitCast(to), .acq_rel);
     }
 

@@ -1,0 +1,71 @@
+// ThreadSanitizer over the core: the unit tests, the threaded stress, and the stress once more on
+// libraries that are broken on purpose, which must not pass. `bun scripts/tsan.ts SEED` repeats a
+// run with the seed that it printed, as far as the scheduler lets it be repeated.
+
+import { join } from "node:path";
+import { root, runRecorded, setup, zigBuild } from "./setup.ts";
+
+/** What each broken variant must end in: a report of ThreadSanitizer, or a failed check. */
+const canaries: Record<string, RegExp> = {
+  push_relaxed: /^SUMMARY: ThreadSanitizer: data race/m,
+  word_relaxed: /^SUMMARY: ThreadSanitizer: data race/m,
+  dead_rows_kept: /^stress: \d+ buffers are free in the end/m,
+};
+
+const threads = 4;
+
+/** Null when the program could not be built. */
+async function build(canary: string): Promise<string | null> {
+  const prefix = `build/stress-${canary}`;
+  const { ok } = await runRecorded(zigBuild(prefix, "stress", `-Dcanary=${canary}`));
+  return ok ? join(root, prefix, "stress") : null;
+}
+
+async function stress(program: string, seed: number, lives: number, zero: string) {
+  const counts = [seed, threads, lives, 4000].map(String);
+  const child = Bun.spawn([program, ...counts, zero], { stderr: "pipe", timeout: 120_000 });
+  const output = await child.stderr.text();
+  return { ok: (await child.exited) === 0, output };
+}
+
+/** Reports nothing on the core as it is. */
+async function passes(seed: number): Promise<boolean> {
+  const program = await build("none");
+  if (program === null) return false;
+  let passed = true;
+  for (const zero of ["keep", "zero"]) {
+    const { ok, output } = await stress(program, seed, 20, zero);
+    console.log(output.trimEnd());
+    passed &&= ok;
+  }
+  return passed;
+}
+
+async function catches(canary: string, expected: RegExp, seed: number): Promise<boolean> {
+  const program = await build(canary);
+  if (program === null) return false;
+  const { ok, output } = await stress(program, seed, 3, "keep");
+  const caught = !ok && expected.test(output);
+  console.log(`canary ${canary}: ${caught ? `caught: ${expected.exec(output)?.[0]}` : output}`);
+  return caught;
+}
+
+export async function sanitized(seed: number): Promise<boolean> {
+  const report = process.report.getReport() as { header?: { glibcVersionRuntime?: string } };
+  if (process.platform !== "linux" || report.header?.glibcVersionRuntime === undefined) {
+    console.log("ThreadSanitizer is skipped: its run-time library wants Linux and glibc");
+    return true;
+  }
+  const tests = await runRecorded(zigBuild("build", "test", "-Dtsan", "--summary", "all"));
+  let passed = tests.ok && (await passes(seed));
+  for (const [canary, expected] of Object.entries(canaries)) {
+    passed = (await catches(canary, expected, seed)) && passed;
+  }
+  return passed;
+}
+
+if (import.meta.main) {
+  setup();
+  const seed = Number(process.argv[2] ?? Date.now() % 1_000_000);
+  process.exit((await sanitized(seed)) ? 0 : 1);
+}
