@@ -20,8 +20,9 @@ pub const Popped = enum(u32) {
 pub inline fn pop(view: *const View) Popped {
     const head_ptr = &view.header.hot.free_head;
     while (true) {
-        // SYNC: acquire, pairs with the push that published this slot's `next_free`.
-        const head = Head.load(head_ptr, .acquire);
+        // SYNC: acquire, so that `next_free` is what was stored before the head; sequential, so that
+        // a waiter's try comes after its count. Pairs with `push` and `recovery.rebuildList`.
+        const head = Head.load(head_ptr, .seq_cst);
         if (head.frozen) return .frozen;
         if (head.index == words.index_nil) return .empty;
         if (head.index >= view.geometry.capacity) return .corrupt;
@@ -32,7 +33,8 @@ pub inline fn pop(view: *const View) Popped {
             if (@as(u64, @bitCast(again)) == @as(u64, @bitCast(head))) return .corrupt;
             continue;
         }
-        // SYNC: orders `busy` before it (`Participant.enter`), the slot's word after it.
+        // SYNC: release for `busy`, which was raised before: a freeze that comes later in the head's
+        // order sees it raised. Pairs with `recovery.freezeHead`.
         if (Head.cas(head_ptr, head, head.successor(@intCast(next)), .acq_rel)) {
             return @enumFromInt(head.index);
         }
@@ -52,8 +54,8 @@ pub inline fn push(view: *const View, index: u32) bool {
             if (Head.cas(head_ptr, head, pushed, .monotonic)) return true;
             continue;
         }
-        // SYNC: release for `next_free` (pairs with the load in `pop`), sequential before the load
-        // of `waiters` in `waiting.wakeOne` (pairs with `waiting.begin`).
+        // SYNC: release for the content and `next_free`, sequential before the load of `waiters` in
+        // `waiting.wakeOne`. Pairs with `pop` and `waiting.mark`.
         if (Head.cas(head_ptr, head, pushed, .seq_cst)) return true;
     }
 }
