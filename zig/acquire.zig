@@ -108,6 +108,8 @@ inline fn attempt(participant: *Participant, size: u32) Attempt {
     const own = participant.*;
     const view = &own.view;
     if (size > view.geometry.buffer_size) return .{ .outcome = .too_large };
+    // SYNC: a waiter that read the `wake_seq` after a flush sees the flush, or its end. Pairs with
+    // `maintenance.flush`, `membership.prepareToLeave` and `recovery.emptyRows`.
     const flushing = atomic.load(u32, &view.header.hot.flushing, .acquire);
     if (flushing != 0) return .{ .outcome = .flushing };
     const now_ns = system.ticker.recentNs();
@@ -129,7 +131,8 @@ inline fn attempt(participant: *Participant, size: u32) Attempt {
     if (committed < need) return reserve(participant, index, from, need, committed);
     describe(view, slot, size, now_ns);
     const to = from.held(.used, generation);
-    // SYNC: release, so that whoever reads the word finds the size and the description.
+    // SYNC: release, so that whoever reads the word finds the size and the description. Pairs with
+    // `references.attempt` and `description.of`.
     Control.store(&slot.control, to, .release);
     own.addHold(index);
     own.count("acquired");
@@ -238,6 +241,7 @@ fn commit(
         if (from.state != .private) return error.PoolCorrupt;
         describe(view, slot, size, now_ns);
         const to = from.held(.used, from.generation);
+        // SYNC: as the store in `attempt`. Pairs with `references.attempt`.
         if (!Control.cas(&slot.control, from, to)) continue;
         participant.count("acquired");
         return to.handle(index);
@@ -291,6 +295,7 @@ fn slice(
     }
     while (true) {
         // Read before the try: a release after the try changes it, and the sleep does not begin.
+        // SYNC: pairs with `waiting.wakeWaiter`, `waiting.wakeAll` and `recovery.start`.
         var seen = atomic.load(u32, wake_seq, .seq_cst);
         if (try tryUnlessFull(participant, size, patience)) |handle| return handle;
         if (atomic.broken(.wake_seq_after_try)) seen = atomic.load(u32, wake_seq, .seq_cst);

@@ -56,6 +56,7 @@ fn of(participant: *Participant, handle_number: u64) Error!*Description {
     const handle: words.Handle = @bitCast(handle_number);
     if (handle.index >= participant.view.geometry.capacity) return error.BufferNotFound;
     const slot = &participant.view.slots[handle.index];
+    // SYNC: pairs with `acquire.attempt`, which resets the description before it stores the word.
     const control = words.Control.load(&slot.control, .acquire);
     if (control.state != .used or control.generation != handle.generation) return error.StaleHandle;
     return &slot.description;

@@ -75,6 +75,7 @@ fn takeRun(participant: *Participant, wanted: Wanted, until_ns: u64) Error!?Run 
 /// While it lasts every acquire fails with POOL_FLUSHING, and everybody who waits is told so.
 pub fn flush(participant: *Participant, on: bool) Error!void {
     const value: u32 = if (on) participant.index + 1 else 0;
+    // SYNC: before `wake_seq` changes. Pairs with `acquire.attempt`.
     atomic.store(u32, &participant.view.header.hot.flushing, value, .seq_cst);
     waiting.wakeAll(&participant.view);
 }
@@ -122,6 +123,7 @@ fn setCommitted(participant: *Participant, index: u32, bytes: u64, patience: *Pa
     const total = &view.header.repair.committed_bytes;
     while (true) {
         participant.enterSequential();
+        // SYNC: as in `waiting.mark`. Pairs with `recovery.freezeHead`.
         if (words.Head.load(&view.header.hot.free_head, .seq_cst).frozen) {
             participant.leave();
             try thaw.wait(participant, patience);

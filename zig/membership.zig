@@ -30,6 +30,7 @@ pub fn join(view: *const View, who: Who) Error!u32 {
     const inherited = try lockRepair(view, 0);
     defer view.header.repair.mutex.unlock();
     _ = recovery.runLocked(view, .{}, inherited);
+    // SYNC: pairs with `pool.removeIfAbandoned` and `unlockEphemeralRow`.
     if (atomic.load(u32, &view.header.identity.state, .acquire) == layout.state_removed) {
         return errors.fail(error.PoolNotFound, 0, "its last participant just took it away", .{});
     }
@@ -56,6 +57,8 @@ fn takeRow(view: *const View, row: *layout.ParticipantRow, index: u32, who: Who)
     introduce(row, who);
     atomic.store(u64, &row.busy, 0, .monotonic);
     for (&row.waiting) |*bits| atomic.store(u64, bits, 0, .monotonic);
+    // SYNC: the row is whole before it is joined, and joined before it counts. Pairs with
+    // `recovery.holdsOf`, `statistics.participants`, `statistics.rowsUsed` and `View.rowsUsed`.
     atomic.store(u32, &row.joined, 1, .release);
     if (atomic.load(u32, &view.header.hot.rows_used, .monotonic) <= index) {
         atomic.store(u32, &view.header.hot.rows_used, index + 1, .seq_cst);
@@ -96,11 +99,13 @@ fn introduce(row: *layout.ParticipantRow, who: Who) void {
 pub fn prepareToLeave(participant: *Participant) void {
     const view = &participant.view;
     if (atomic.load(u32, &view.header.hot.flushing, .acquire) == participant.index + 1) {
+        // SYNC: pairs with `acquire.attempt`.
         atomic.store(u32, &view.header.hot.flushing, 0, .seq_cst);
     }
     // What could not be given back, because a stopped recoverer has the pool, is left to the next
     // recovery as a dead participant's would be.
     if (participant.attention & participant_file.attention_owed != 0) {
+        // SYNC: after the last access to the row. Pairs with `participant.isDead`.
         atomic.store(u32, &participant.row.abandoned, 1, .release);
     }
     if (participant_file.anybodyDead(view)) _ = recovery.run(view, .{});
@@ -117,6 +122,7 @@ pub fn unlockEphemeralRow(view: *const View, row: *layout.ParticipantRow) bool {
     if (inherited) _ = recovery.runLocked(view, .{ .forced = true }, true);
     row.mutex.unlock();
     if (anybodyLive(view)) return false;
+    // SYNC: under the recovery mutex, as the load. Pairs with `join`.
     atomic.store(u32, &view.header.identity.state, layout.state_removed, .release);
     return true;
 }
@@ -146,6 +152,7 @@ pub fn lockRepair(view: *const View, until_ns: u64) Error!bool {
             "another participant has been in a recovery for too long; it may be stopped",
             .{},
         );
+        // SYNC: as in `thaw.wait`. Pairs with `recovery.start`.
         const epoch = atomic.load(u32, &view.header.repair.epoch, .acquire);
         _ = system.futex.wait(&view.header.repair.epoch, epoch, now_ns + lock_slice_ns);
     }

@@ -72,6 +72,7 @@ pub const View = struct {
 
     /// How many rows may ever have been joined. A value out of bounds is damage, and means all.
     pub fn rowsUsed(view: *const View) u32 {
+        // SYNC: pairs with `membership.takeRow`, which initialises a row before it counts it.
         const used = atomic.load(u32, &view.header.hot.rows_used, .acquire);
         return @min(used, view.geometry.participant_count);
     }
@@ -99,15 +100,16 @@ pub const Participant = struct {
     barren_wakes: u32 = 0,
 
     /// Between `enter` and `leave` there is no system call, no wait and no call back into
-    /// JavaScript. SYNC: the next CAS on a freezable word orders the store; pairs with the loads in
-    /// `recovery.waitUntilQuiet`.
+    /// JavaScript. SYNC: the next CAS on a freezable word releases the store; pairs with the loads
+    /// in `recovery.waitUntilQuiet`.
     pub inline fn enter(participant: *const Participant) void {
         const busy = atomic.load(u64, &participant.row.busy, .monotonic);
         atomic.store(u64, &participant.row.busy, (busy +% 1) | 1, .monotonic);
     }
 
     /// A bracket in which no CAS on a freezable word follows: the store itself is ordered before
-    /// the load of the head. SYNC: pairs with the freeze of the head in `recovery.stop`.
+    /// the load of the head. SYNC: sequential; pairs with `recovery.freezeHead` and
+    /// `recovery.waitUntilQuiet`.
     pub fn enterSequential(participant: *const Participant) void {
         const busy = atomic.load(u64, &participant.row.busy, .monotonic);
         if (atomic.broken(.bracket_not_sequential)) {
@@ -117,7 +119,7 @@ pub const Participant = struct {
         }
     }
 
-    /// SYNC: the release makes the row's change visible to whoever reads the even value in
+    /// SYNC: the release makes the row's change visible to whoever reads the even value. Pairs with
     /// `recovery.waitUntilQuiet`.
     pub inline fn leave(participant: *const Participant) void {
         const busy = atomic.load(u64, &participant.row.busy, .monotonic);
@@ -159,6 +161,8 @@ pub fn sumHolds(view: *const View, participant: u32) u64 {
 /// One load: the kernel marked the row's mutex when its owner died, or its owner said so itself.
 pub inline fn isDead(row: *const layout.ParticipantRow) bool {
     if (row.mutex.ownerDied()) return true;
+    // SYNC: what the owner wrote before it gave up is seen. Pairs with `pool.abandonThread` and
+    // `membership.prepareToLeave`.
     return atomic.load(u32, &row.abandoned, .acquire) != 0 and !row.mutex.isLocked();
 }
 

@@ -196,6 +196,8 @@ fn createNew(
         return err;
     };
     owned = false;
+    // SYNC: everything was written before; the kernel's lock on the folder, under which the name
+    // appears and is looked up, orders it. Pairs with `readIdentity`.
     draft.publish(name) catch |err| {
         draft.fd = std.c.dup(draft.fd);
         close(pool);
@@ -338,6 +340,7 @@ fn removeIfAbandoned(mapping: *Mapping, dir: [:0]const u8, name: []const u8) Err
     const state = &view.header.identity.state;
     if (atomic.load(u32, state, .acquire) != layout.state_removed) {
         if (membership.anybodyLive(view)) return false;
+        // SYNC: under the recovery mutex, as the load. Pairs with `membership.join`.
         atomic.store(u32, state, layout.state_removed, .release);
     }
     _ = try object.unlinkIfSame(dir, name, mapping.object.identity);
@@ -372,6 +375,7 @@ fn checkIdentity(identity: layout.Identity, found: object.Object) Error!geometry
 fn readIdentity(found: object.Object) Error!layout.Identity {
     var identity: layout.Identity = undefined;
     const bytes = std.mem.asBytes(&identity);
+    // SYNC: pairs with `createNew`, whose name led here.
     const length = if (found.size < @sizeOf(layout.Header))
         -1
     else
@@ -617,6 +621,7 @@ fn abandonThread() void {
     while (each) |member| {
         each = member.next;
         if (member.participant.attention & participant_file.attention_closed != 0) continue;
+        // SYNC: after the last access to the row. Pairs with `participant.isDead`.
         atomic.store(u32, &member.participant.row.abandoned, 1, .release);
         descriptor.giveBackAllOf(&member.participant);
         unlockRow(member.mapping, member.participant.row);

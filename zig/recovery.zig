@@ -89,12 +89,16 @@ pub fn runLocked(view: *const View, request: Request, inherited: bool) Report {
             start(view);
             return .{ .deferred = true };
         }
+        // SYNC: before the first word is rewritten. Pairs with the load in `runLocked` of whoever
+        // carries on.
         atomic.store(u32, &repair.still, 1, .seq_cst);
     }
     const report = rewrite(view);
     atomic.store(u64, &repair.retry_pause_ns, 0, .monotonic);
     atomic.store(u64, &repair.retry_at_ns, 0, .monotonic);
     raise(&repair.recoveries);
+    // SYNC: after the last word was rewritten, before the first is thawed. Pairs likewise with
+    // `runLocked`.
     atomic.store(u32, &repair.still, 0, .seq_cst);
     start(view);
     return report;
@@ -112,8 +116,8 @@ pub fn stop(view: *const View) bool {
     return waitUntilQuiet(view);
 }
 
-/// SYNC: sequential before the loads of `busy`; pairs with `Participant.enterSequential` and with
-/// the CAS of every operation.
+/// SYNC: sequential before the loads of `busy`. Pairs with `Participant.enterSequential`,
+/// `waiting.mark`, `maintenance.setCommitted` and `free_list.pop`.
 fn freezeHead(view: *const View) void {
     const head_ptr = &view.header.hot.free_head;
     while (true) {
@@ -125,6 +129,8 @@ fn freezeHead(view: *const View) void {
     }
 }
 
+/// SYNC: acquires every change of the word, and with it the `busy` of who made it. Pairs with
+/// `references.attempt`, `references.releaseSole` and `references.finishPrivate`.
 fn freezeWord(slot: *layout.Slot) void {
     while (true) {
         const control = Control.load(&slot.control, .acquire);
@@ -136,7 +142,9 @@ fn freezeWord(slot: *layout.Slot) void {
 }
 
 /// Waits until every live participant was seen outside an operation, or in another one than when
-/// the wait began: whatever it began since then met the freeze.
+/// the wait began: whatever it began since then met the freeze. SYNC: the loads are sequential
+/// after the freeze, and acquire what a bracket changed. Pairs with `Participant.enter`,
+/// `Participant.enterSequential` and `Participant.leave`.
 fn waitUntilQuiet(view: *const View) bool {
     var deadline_ns: u64 = 0;
     for (view.rows[0..view.rowsUsed()]) |*row| {
@@ -174,7 +182,10 @@ fn postpone(view: *const View) void {
     raise(&repair.deferrals);
 }
 
-/// Step 5: words first, the head last, then everybody who waits for either looks again.
+/// Step 5: words first, the head last, then everybody who waits for either looks again. SYNC: each
+/// thaw releases what was rewritten, `epoch` and `wake_seq` change after the last thaw. Pairs with
+/// `references.attempt`, `thaw.wait`, `membership.lockRepair`, `acquire.slice` and
+/// `waiter_thread.watch`.
 pub fn start(view: *const View) void {
     for (view.slots[0..view.geometry.capacity]) |*slot| {
         while (true) {
@@ -243,6 +254,7 @@ fn emptyRows(view: *const View, dead: Dead, report: *Report) void {
         atomic.store(u64, &row.busy, 0, .monotonic);
         // Who flushed and died must not keep the pool closed.
         if (atomic.load(u32, &hot.flushing, .monotonic) == index + 1) {
+            // SYNC: before `wake_seq` changes in `start`. Pairs with `acquire.attempt`.
             atomic.store(u32, &hot.flushing, 0, .seq_cst);
         }
     }
@@ -315,6 +327,7 @@ fn makeClean(view: *const View, slot: *layout.Slot, index: u32, unfinished: bool
 fn holdsOf(view: *const View, index: u32) u16 {
     var sum: u16 = 0;
     for (view.rows[0..view.rowsUsed()], 0..) |*row, row_index| {
+        // SYNC: the hold row is committed and zero. Pairs with `membership.takeRow`.
         if (atomic.load(u32, &row.joined, .acquire) == 0) continue;
         sum +|= atomic.load(u16, &view.holdRow(@intCast(row_index))[index], .monotonic);
     }
@@ -335,6 +348,8 @@ fn rebuildList(view: *const View) void {
     const head = Head.load(&view.header.hot.free_head, .acquire);
     var rebuilt = head.successor(top);
     rebuilt.frozen = true;
+    // SYNC: a store loses no push, since nobody is in a bracket; it comes after the links. Pairs
+    // with `free_list.pop`.
     atomic.store(u64, &view.header.hot.free_head, @bitCast(rebuilt), .seq_cst);
 }
 
@@ -343,9 +358,13 @@ fn recountWaiters(view: *const View) void {
     for (view.rows[0..view.rowsUsed()]) |*row| {
         if (atomic.load(u64, &row.waiting[0], .acquire) & 1 != 0) waiters += 1;
     }
+    // SYNC: releasers outside their brackets read it at any time, and find every live waiter
+    // counted before and after. Pairs with `waiting.wakeOne`.
     atomic.store(u32, &view.header.hot.waiters, waiters, .seq_cst);
 }
 
+/// SYNC: read after the word: whoever sees a reference sees the lease that was raised before it.
+/// Pairs with `references.raiseLease`.
 fn leaseExpired(slot: *const layout.Slot, now_ns: u64) bool {
     return atomic.load(u64, &slot.lease_deadline_ns, .acquire) <= now_ns;
 }

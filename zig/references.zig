@@ -190,8 +190,10 @@ inline fn attempt(
         var to = step.to;
         if (step.freed and view.zero_on_release) to = from.held(.private, from.generation);
         if (atomic.broken(.hold_before_cas) and operation == .get) participant.addHold(index);
-        // SYNC: release hands the content to the next holder, acquire takes it from the last; the
-        // recoverer's freeze of this word pairs with it (`recovery.stop`).
+        // SYNC: release hands the content to the next holder and shows `busy` to who freezes the
+        // word, acquire takes the content from the last holder. Pairs with `attempt` of others,
+        // `releaseSole`, `acquire.attempt`, `acquire.commit`, `recovery.freezeWord` and
+        // `recovery.start`.
         if (!Control.cas(&slot.control, from, to)) {
             if (atomic.broken(.hold_before_cas) and operation == .get)
                 participant.dropHold(index);
@@ -270,6 +272,7 @@ pub fn finishPrivate(participant: *Participant, index: u32, patience: *Patience)
             participant.leave();
             return error.PoolCorrupt;
         }
+        // SYNC: as in `attempt`. Pairs with `recovery.freezeWord`.
         if (!Control.cas(&slot.control, from, from.freed())) {
             participant.leave();
             continue;
@@ -298,6 +301,8 @@ inline fn releaseSole(participant: *Participant, handle: Handle) bool {
         .frozen = false,
     };
     own.enter();
+    // SYNC: as in `attempt`, of earlier holders; the next one is reached through the push. Pairs
+    // with `attempt` and `recovery.freezeWord`.
     if (!Control.cas(&view.slots[index].control, sole, sole.freed())) {
         own.leave();
         return false;
@@ -370,7 +375,7 @@ fn releaseOwed(participant: *Participant, index: u32, patience: *Patience) Error
 }
 
 /// A fetch-max before the CAS that makes the reference: a recovery that sees the reference sees a
-/// lease that lasts.
+/// lease that lasts. SYNC: before the CAS; pairs with `recovery.leaseExpired`.
 fn raiseLease(participant: *Participant, index: u32) void {
     const deadline_ns = if (participant.view.lease_timeout_ns == 0)
         std.math.maxInt(u64)

@@ -111,6 +111,7 @@ fn addCounters(out: Out, counters: *const layout.Counters) void {
 }
 
 fn rowsUsed(view: *const View) u32 {
+    // SYNC: pairs with `membership.takeRow`.
     const used = @atomicLoad(u32, &view.header.hot.rows_used, .acquire);
     return @min(used, view.geometry.participant_count);
 }
@@ -123,6 +124,8 @@ pub fn participants(view: *const View, values: []f64, names: []u8, rows_max: u32
         const alive = participant_file.isLive(row);
         if (!alive and !participant_file.isDead(row)) continue;
         const out = values[written * participant_field_count ..][0..participant_field_count];
+        // SYNC: a hold row is read only where `joined` says that it is committed. Pairs with
+        // `membership.takeRow`.
         for (std.enums.values(ParticipantField)) |field| {
             const value: u64 = switch (field) {
                 .ROW => index,

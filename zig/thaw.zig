@@ -32,6 +32,8 @@ pub const Patience = struct {
 pub fn wait(participant: *Participant, patience: *Patience) Error!void {
     @branchHint(.cold);
     const repair = &participant.view.header.repair;
+    // SYNC: before the head: if that is still frozen here, `epoch` changes after the load, and the
+    // sleep ends. Pairs with `recovery.start`.
     const epoch = atomic.load(u32, &repair.epoch, .acquire);
     if (!Head.load(&participant.view.header.hot.free_head, .seq_cst).frozen) {
         patience.passings += 1;

@@ -64,6 +64,7 @@ pub fn stop(waiter: *Waiter) void {
 }
 
 fn end(waiter: *Waiter) void {
+    // SYNC: before `wake_seq` changes in `wakeAll`. Pairs with `main` and `watch`.
     @atomicStore(u32, &waiter.command, stopping, .seq_cst);
     _ = futex.wake(&waiter.command, 1);
     // It may be about to sleep on the pool's word: only a change of that keeps it awake. Others who
@@ -89,18 +90,22 @@ pub fn forgetAfterFork() void {
 /// The caller tries to acquire after this: a release before the load is found by the try, one after
 /// it changes the word that the thread compares.
 pub fn arm(waiter: *Waiter) void {
+    // SYNC: before the caller's try, as in `acquire.slice`. Pairs with `waiting.wakeWaiter`.
     const seen = atomic.load(u32, &waiter.view.header.hot.wake_seq, .seq_cst);
+    // SYNC: `seen` before the command that has it read. Pairs with `main` and `watch`.
     @atomicStore(u32, &waiter.seen, seen, .seq_cst);
     @atomicStore(u32, &waiter.command, armed, .seq_cst);
     _ = futex.wake(&waiter.command, 1);
 }
 
 pub fn disarm(waiter: *Waiter) void {
+    // SYNC: pairs with `main` and `watch`, which may see it late: one signal too many.
     @atomicStore(u32, &waiter.command, parked, .seq_cst);
 }
 
 fn main(waiter: *Waiter) void {
     while (true) {
+        // SYNC: pairs with `arm`, `disarm` and `end`.
         switch (@atomicLoad(u32, &waiter.command, .seq_cst)) {
             parked => _ = futex.wait(&waiter.command, parked, futex.never_ns),
             armed => watch(waiter),
@@ -111,9 +116,12 @@ fn main(waiter: *Waiter) void {
 
 fn watch(waiter: *Waiter) void {
     const wake_seq = &waiter.view.header.hot.wake_seq;
+    // SYNC: pairs with `arm`.
     var seen = @atomicLoad(u32, &waiter.seen, .seq_cst);
     while (true) {
         // Before the look at the command: a stop after that look changes the word once more.
+        // SYNC: pairs with `end`, `disarm`, `waiting.wakeWaiter`, `waiting.wakeAll` and
+        // `recovery.start`.
         const now = @atomicLoad(u32, wake_seq, .seq_cst);
         if (@atomicLoad(u32, &waiter.command, .seq_cst) != armed) return;
         if (now != seen) {

@@ -53,8 +53,8 @@ fn mark(participant: *Participant, change: enum { wait, stop }, patience: *Patie
     const bits = &participant.row.waiting[0];
     while (true) {
         if (!atomic.broken(.waiting_outside_bracket)) participant.enterSequential();
-        // SYNC: this load and the store of `busy` before it are sequential; pairs with the freeze
-        // of the head and the loads of `busy` in `recovery.stop`.
+        // SYNC: this load and the store of `busy` before it are sequential: either it sees the
+        // freeze, or the freezer sees `busy`. Pairs with `recovery.freezeHead`.
         const frozen = Head.load(&hot.free_head, .seq_cst).frozen;
         if (frozen and !atomic.broken(.waiting_outside_bracket)) {
             participant.leave();
@@ -64,8 +64,8 @@ fn mark(participant: *Participant, change: enum { wait, stop }, patience: *Patie
         const now = atomic.load(u64, bits, .monotonic);
         if (change == .wait) {
             atomic.store(u64, bits, now | pool_bit, .monotonic);
-            // SYNC: sequential before the waiter's next try; pairs with the push in `free_list`
-            // and the load of `waiters` in `wakeOne`.
+            // SYNC: sequential before the waiter's next try: either that finds what was pushed, or
+            // the releaser finds the count. Pairs with `free_list.push` and `wakeOne`.
             if (atomic.broken(.waiters_not_sequential)) {
                 const waiters = atomic.load(u32, &hot.waiters, .monotonic);
                 atomic.store(u32, &hot.waiters, waiters + 1, .monotonic);
@@ -79,8 +79,9 @@ fn mark(participant: *Participant, change: enum { wait, stop }, patience: *Patie
     }
 }
 
-/// After a push and outside the bracket. SYNC: the load is sequential after the push's CAS; pairs
-/// with `mark`, where the count is raised before the waiter tries again.
+/// After a push and outside the bracket. SYNC: the load is sequential after the push's CAS, and a
+/// recovery that counts again leaves no live waiter out. Pairs with `mark` and
+/// `recovery.recountWaiters`.
 pub inline fn wakeOne(participant: *Participant) void {
     if (atomic.load(u32, &participant.view.header.hot.waiters, .seq_cst) == 0) return;
     wakeWaiter(participant);
@@ -89,6 +90,8 @@ pub inline fn wakeOne(participant: *Participant) void {
 fn wakeWaiter(participant: *Participant) void {
     @branchHint(.cold);
     const hot = &participant.view.header.hot;
+    // SYNC: after the push: who reads the new value finds the slot, who read the old one does not
+    // fall asleep. Pairs with `acquire.slice`, `waiter_thread.arm` and `waiter_thread.watch`.
     _ = atomic.fetchAdd(u32, &hot.wake_seq, 1);
     if (system.futex.wake(&hot.wake_seq, 1) > 0) {
         participant.barren_wakes = 0;
@@ -105,6 +108,7 @@ fn wakeWaiter(participant: *Participant) void {
 /// Everybody who waits looks again: after a flush, and at a recovery's end.
 pub fn wakeAll(view: *const participant_file.View) void {
     const hot = &view.header.hot;
+    // SYNC: after what everybody shall see. Pairs with `acquire.slice` and `waiter_thread.watch`.
     _ = atomic.fetchAdd(u32, &hot.wake_seq, 1);
     _ = system.futex.wake(&hot.wake_seq, std.math.maxInt(i32));
 }

@@ -108,6 +108,7 @@ const darwin = struct {
         if (now_ns >= deadline_ns) {
             // A timeout of 0 is an error to the one call and for ever to the other.
             // SYNC: the same comparison as the kernel's; the caller's own load orders the rest.
+            // Pairs with `darwin.wake`.
             return if (@atomicLoad(u32, word, .seq_cst) == expected) .timed_out else .changed;
         }
         // Far below what any unit that the kernel turns it into can hold.
@@ -135,6 +136,8 @@ const darwin = struct {
         };
     }
 
+    /// SYNC: the kernel compares and wakes under one lock of its own, after the caller's change of
+    /// the word. Pairs with `darwin.wait`.
     fn wake(word: *const u32, count: u32) u32 {
         if (count >= std.math.maxInt(i32)) return @intFromBool(wakeOnce(word, true));
         var woken: u32 = 0;

@@ -62,6 +62,7 @@ pub const RobustMutex = extern struct {
         var template: [8]u64 = @splat(0);
         if (!is_darwin) initialiseInLibc(@ptrCast(&template));
         const words: *[8]u64 = @ptrCast(&mutex.storage);
+        // SYNC: pairs with `load`.
         for (words, template) |*word, value| @atomicStore(u64, word, value, .release);
     }
 
@@ -70,6 +71,7 @@ pub const RobustMutex = extern struct {
     /// have it mark a live owner with the same id in another PID namespace.
     pub fn tryLock(mutex: *RobustMutex) TryLock {
         if (is_darwin) return mutex.darwinTryLock();
+        // SYNC: libc's lock acquires, from a dead owner too. Pairs with `unlock`.
         switch (pthread_mutex_trylock(mutex)) {
             0 => return .acquired,
             owner_dead => {
@@ -84,6 +86,7 @@ pub const RobustMutex = extern struct {
     /// Gives it back. Of one that this thread does not have, nothing happens.
     pub fn unlock(mutex: *RobustMutex) void {
         if (is_darwin) return mutex.darwinUnlock();
+        // SYNC: libc's unlock releases. Pairs with `tryLock` and `load`.
         _ = pthread_mutex_unlock(mutex);
     }
 
@@ -102,8 +105,8 @@ pub const RobustMutex = extern struct {
     }
 
     fn load(mutex: *const RobustMutex) u32 {
-        // SYNC: pairs with the kernel's mark at the owner's death, and with libc's unlock: what the
-        // owner wrote before is seen by whoever sees the word.
+        // SYNC: what an owner wrote before it died, by the kernel's mark, or before it unlocked is
+        // seen by whoever sees the word. Pairs with `initialise` and `unlock`.
         return @atomicLoad(u32, mutex.futexWord(), .acquire);
     }
 
@@ -115,11 +118,11 @@ pub const RobustMutex = extern struct {
     fn darwinTryLock(mutex: *RobustMutex) TryLock {
         const word: *u32 = @constCast(mutex.futexWord());
         const self: u32 = @intCast(std.c.getpid());
-        // SYNC: pairs with the release in `darwinUnlock`.
+        // SYNC: as libc's lock; pairs with `darwinUnlock`.
         const found = @cmpxchgStrong(u32, word, 0, self, .acquire, .acquire) orelse
             return .acquired;
         if (darwinIsAlive(found)) return .busy;
-        // SYNC: of two that saw the same dead owner, one gets it.
+        // SYNC: of two that saw the same dead owner, one gets it: pairs with `darwinTryLock` itself.
         return if (@cmpxchgStrong(u32, word, found, self, .acquire, .monotonic) == null)
             .acquired_from_dead
         else
@@ -129,7 +132,7 @@ pub const RobustMutex = extern struct {
     fn darwinUnlock(mutex: *RobustMutex) void {
         const word: *u32 = @constCast(mutex.futexWord());
         const self: u32 = @intCast(std.c.getpid());
-        // SYNC: pairs with the acquire in `darwinTryLock`.
+        // SYNC: as libc's unlock; pairs with `darwinTryLock`.
         _ = @cmpxchgStrong(u32, word, self, 0, .release, .monotonic);
     }
 };
@@ -190,7 +193,7 @@ test "a mutex is taken once, also by the same thread, and given back" {
 }
 
 test "another thread cannot unlock it" {
-    // ThreadSanitizer reports just that, as the mistake that it is.
+    // ThreadSanitizer would report just that, as the mistake that it is: see `sanitizerOptions`.
     if (is_darwin) return error.SkipZigTest;
     var mutex: RobustMutex = undefined;
     mutex.initialise();
@@ -225,8 +228,7 @@ test "a thread that ends with it marks it, and the next owner makes it ordinary"
 }
 
 test "initialising takes the mark away" {
-    // ThreadSanitizer goes on taking the dead thread for the owner. The core initialises only what
-    // was unlocked, so that it never sees this.
+    // ThreadSanitizer goes on taking the dead thread for the owner: see `sanitizerOptions`.
     if (is_darwin) return error.SkipZigTest;
     var mutex: RobustMutex = undefined;
     mutex.initialise();

@@ -69,13 +69,14 @@ fn ThreadExit(comptime callback: fn () void) type {
 
         /// No lock: a process that forks while another thread holds it would have it for ever.
         fn key() ?std.c.pthread_key_t {
-            // SYNC: pairs with the release of the cmpxchg below: who sees the key may use it.
+            // SYNC: who sees the key may use it. Pairs with the exchange below, in `key`.
             const found = @atomicLoad(u64, &state, .acquire);
             if (found != 0) return @intCast(found - 1);
             var made: std.c.pthread_key_t = undefined;
             if (std.c.pthread_key_create(&made, destroy) != .SUCCESS) return null;
             const value = @as(u64, made) + 1;
-            // SYNC: of two threads that each made a key, the first one's is everybody's.
+            // SYNC: of two threads that each made a key, the first one's is everybody's. Pairs with
+            // the load above and with itself, in `key`.
             const winner = @cmpxchgStrong(u64, &state, 0, value, .acq_rel, .acquire) orelse
                 return made;
             _ = std.c.pthread_key_delete(made);
@@ -99,8 +100,8 @@ pub fn onFork(comptime child: fn () void) error{OutOfMemory}!void {
             child();
         }
     };
-    // SYNC: pairs with the release below. Two threads that both find it unset both register: twice
-    // is harmless, and a handler cannot be taken back.
+    // Two threads that both find it unset both register: twice is harmless, and a handler cannot
+    // be taken back. SYNC: pairs with the release below, in `onFork`.
     if (@atomicLoad(bool, &Fork.registered, .acquire)) return;
     const errno = std.c.pthread_atfork(null, null, Fork.inChild);
     if (errno != 0) {
@@ -266,19 +267,19 @@ pub const Lock = struct {
         if (self.tryLock()) return;
         // From here on it is taken as `contended` even when nobody else waits any more, which costs
         // one wake too many and never one too few.
-        // SYNC: pairs with the release in `unlock`.
+        // SYNC: acquires what the last owner did; pairs with `Lock.unlock`.
         while (@atomicRmw(u32, &self.word, .Xchg, contended, .acquire) != free) {
             _ = futex.wait(&self.word, contended, futex.never_ns);
         }
     }
 
     pub fn tryLock(self: *Lock) bool {
-        // SYNC: pairs with the release in `unlock`.
+        // SYNC: as in `lock`; pairs with `Lock.unlock`.
         return @cmpxchgStrong(u32, &self.word, free, held, .acquire, .monotonic) == null;
     }
 
     pub fn unlock(self: *Lock) void {
-        // SYNC: pairs with the acquires in `lock` and `tryLock`.
+        // SYNC: releases what was done under it; pairs with `Lock.lock` and `Lock.tryLock`.
         const found = @atomicRmw(u32, &self.word, .Xchg, free, .release);
         std.debug.assert(found != free);
         if (found == contended) _ = futex.wake(&self.word, 1);
