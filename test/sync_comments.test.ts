@@ -1,6 +1,6 @@
 // Memory orders are right in pairs or not at all. Each line whose order matters has a comment
-// `SYNC:` that ends in "Pairs with `place` ...", where a place is a function: `function` of the same
-// file, `file.function`, or `Type.function`. Here both ends of each pair have to exist and to name
+// `SYNC:` that ends in "Pairs with `place` ...", where a place is a function: `function` of the
+// same file, `file.function`, or `Type.function`. Here both ends of each pair have to exist and to name
 // each other, and no sequentially consistent access goes without such a comment.
 
 import { describe, expect, test } from "bun:test";
@@ -172,7 +172,8 @@ describe("SYNC comments", () => {
   const load = "    return @atomicLoad(u32, &word, .acquire);";
 
   test("a good pair passes, by file and by type, in comments of one line and of two", () => {
-    const put = `        // SYNC: the content is written\n        // before. Pairs with \`b.get\`.\n${store}`;
+    const comment = "        // SYNC: the content\n        // comes first. Pairs with `b.get`.";
+    const put = `${comment}\n${store}`;
     const get = `    // SYNC: pairs with \`Box.put\`.\n${load}`;
     expect(faults({ "a.zig": one(put), "b.zig": other(get) })).toEqual([]);
   });

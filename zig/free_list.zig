@@ -20,8 +20,8 @@ pub const Popped = enum(u32) {
 pub inline fn pop(view: *const View) Popped {
     const head_ptr = &view.header.hot.free_head;
     while (true) {
-        // SYNC: acquire, so that `next_free` is what was stored before the head; sequential, so that
-        // a waiter's try comes after its count. Pairs with `push` and `recovery.rebuildList`.
+        // SYNC: acquire, so that `next_free` is what was stored before the head; sequential, so
+        // that a waiter's try comes after its count. Pairs with `push` and `recovery.rebuildList`.
         const head = Head.load(head_ptr, .seq_cst);
         if (head.frozen) return .frozen;
         if (head.index == words.index_nil) return .empty;
@@ -33,8 +33,8 @@ pub inline fn pop(view: *const View) Popped {
             if (@as(u64, @bitCast(again)) == @as(u64, @bitCast(head))) return .corrupt;
             continue;
         }
-        // SYNC: release for `busy`, which was raised before: a freeze that comes later in the head's
-        // order sees it raised. Pairs with `recovery.freezeHead`.
+        // SYNC: release for `busy`, which was raised before: a freeze that comes later in the
+        // head's order sees it raised. Pairs with `recovery.freezeHead`.
         if (Head.cas(head_ptr, head, head.successor(@intCast(next)), .acq_rel)) {
             return @enumFromInt(head.index);
         }

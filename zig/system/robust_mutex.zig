@@ -122,7 +122,7 @@ pub const RobustMutex = extern struct {
         const found = @cmpxchgStrong(u32, word, 0, self, .acquire, .acquire) orelse
             return .acquired;
         if (darwinIsAlive(found)) return .busy;
-        // SYNC: of two that saw the same dead owner, one gets it: pairs with `darwinTryLock` itself.
+        // SYNC: of two that saw the same dead owner, one gets it. Pairs with `darwinTryLock`.
         return if (@cmpxchgStrong(u32, word, found, self, .acquire, .monotonic) == null)
             .acquired_from_dead
         else
