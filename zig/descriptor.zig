@@ -38,14 +38,15 @@ pub fn prepare() void {
     nobody.view.geometry.capacity = 0;
     table[0] = closed;
     used[0] = true;
-    end = 1;
+    @atomicStore(u32, &end, 1, .monotonic);
 }
 
 const closed: Pool = .{ .participant = &nobody, .mapping = null, .counts = undefined };
 
 /// Never fails: a number of no open pool names a closed one.
 pub inline fn poolOf(descriptor: u32) *Pool {
-    return &table[if (descriptor < end) descriptor else 0];
+    // Another thread may open a pool just now. The place of one's own was there before.
+    return &table[if (descriptor < @atomicLoad(u32, &end, .monotonic)) descriptor else 0];
 }
 
 pub fn numberOf(pool: *const Pool) u32 {
@@ -66,7 +67,7 @@ pub fn take() errors.Error!*Pool {
     );
     used[place] = true;
     table[place] = closed;
-    end = @max(end, @as(u32, @intCast(place)) + 1);
+    @atomicStore(u32, &end, @max(end, @as(u32, @intCast(place)) + 1), .monotonic);
     return &table[place];
 }
 
