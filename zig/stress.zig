@@ -11,13 +11,13 @@
 const std = @import("std");
 const errors = @import("errors.zig");
 const participant_file = @import("participant.zig");
+const descriptor = @import("descriptor.zig");
 const pool_file = @import("pool.zig");
 const statistics = @import("statistics.zig");
 const system = @import("system.zig");
 const testing_os = @import("system/testing_os.zig");
 const words = @import("words.zig");
 
-const Pool = pool_file.Pool;
 const Code = errors.Code;
 const ms = std.time.ns_per_ms;
 
@@ -25,42 +25,44 @@ comptime {
     _ = @import("abi.zig");
 }
 
+/// What names an open pool, see descriptor.zig.
+const Descriptor = u32;
+
 extern fn xmem_open(
     how: u32,
     dir: [*:0]const u8,
     name: [*:0]const u8,
     participant_name: [*:0]const u8,
     options: *const pool_file.Options,
-) ?*Pool;
-extern fn xmem_close(pool: *Pool) void;
+) i32;
+extern fn xmem_close(pool: Descriptor) void;
 extern fn xmem_unlink(dir: [*:0]const u8, name: [*:0]const u8, device: f64, inode: f64) i32;
-extern fn xmem_error_code() i32;
-extern fn xmem_acquire(pool: *Pool, size: u32) f64;
-extern fn xmem_acquire_blocking(pool: *Pool, size: u32, deadline_ms: f64) f64;
-extern fn xmem_release(pool: *Pool, handle: f64) void;
+extern fn xmem_acquire(pool: Descriptor, size: f64) f64;
+extern fn xmem_acquire_blocking(pool: Descriptor, size: u32, deadline_ms: f64) f64;
+extern fn xmem_release(pool: Descriptor, handle: f64) void;
 extern fn xmem_now() f64;
-extern fn xmem_get(pool: *Pool, ref: f64) f64;
-extern fn xmem_take(pool: *Pool, ref: f64) f64;
-extern fn xmem_size(pool: *const Pool, index: u32) f64;
-extern fn xmem_share(pool: *Pool, handle: f64) i32;
-extern fn xmem_hand_off(pool: *Pool, handle: f64) i32;
-extern fn xmem_add_ref(pool: *Pool, ref: f64) f64;
-extern fn xmem_unref(pool: *Pool, ref: f64) f64;
-extern fn xmem_release_by_hand(pool: *Pool, ref: f64) f64;
-extern fn xmem_set_ref_count(pool: *Pool, ref: f64, count: u32) f64;
-extern fn xmem_ref_count(pool: *Pool, ref: f64) f64;
-extern fn xmem_try_release(pool: *Pool, ref: f64) i32;
-extern fn xmem_preallocate(pool: *Pool, size: u32, count: u32) f64;
-extern fn xmem_trim(pool: *Pool) f64;
-extern fn xmem_flush(pool: *Pool, on: u32) i32;
-extern fn xmem_reclaim(pool: *Pool, out: *[4]f64) i32;
-extern fn xmem_stats(pool: *const Pool, out: [*]f64) i32;
-extern fn xmem_participants(pool: *const Pool, out: [*]f64, names: [*]u8, rows_max: u32) u32;
-extern fn xmem_meta_number(pool: *Pool, handle: f64, which: u32) f64;
-extern fn xmem_meta_set_number(pool: *Pool, handle: f64, which: u32, value: f64) i32;
-extern fn xmem_async_open(pool: *Pool) i32;
-extern fn xmem_async_arm(pool: *Pool) i32;
-extern fn xmem_async_disarm(pool: *Pool, pass_on: u32) void;
+extern fn xmem_get(pool: Descriptor, ref: f64) f64;
+extern fn xmem_take(pool: Descriptor, ref: f64) f64;
+extern fn xmem_size(pool: Descriptor, index: u32) f64;
+extern fn xmem_share(pool: Descriptor, handle: f64) i32;
+extern fn xmem_hand_off(pool: Descriptor, handle: f64) i32;
+extern fn xmem_add_ref(pool: Descriptor, ref: f64) f64;
+extern fn xmem_unref(pool: Descriptor, ref: f64) f64;
+extern fn xmem_release_by_hand(pool: Descriptor, ref: f64) f64;
+extern fn xmem_set_ref_count(pool: Descriptor, ref: f64, count: u32) f64;
+extern fn xmem_ref_count(pool: Descriptor, ref: f64) f64;
+extern fn xmem_try_release(pool: Descriptor, ref: f64) i32;
+extern fn xmem_preallocate(pool: Descriptor, size: u32, count: u32) f64;
+extern fn xmem_trim(pool: Descriptor) f64;
+extern fn xmem_flush(pool: Descriptor, on: u32) i32;
+extern fn xmem_reclaim(pool: Descriptor, out: *[4]f64) i32;
+extern fn xmem_stats(pool: Descriptor, out: [*]f64) i32;
+extern fn xmem_participants(pool: Descriptor, out: [*]f64, names: [*]u8, rows_max: u32) u32;
+extern fn xmem_meta_number(pool: Descriptor, handle: f64, which: u32) f64;
+extern fn xmem_meta_set_number(pool: Descriptor, handle: f64, which: u32, value: f64) i32;
+extern fn xmem_async_open(pool: Descriptor) i32;
+extern fn xmem_async_arm(pool: Descriptor) i32;
+extern fn xmem_async_disarm(pool: Descriptor, pass_on: u32) void;
 
 extern fn __tsan_release(address: *const anyopaque) void;
 
@@ -140,6 +142,15 @@ fn allowed(comptime what: []const u8, value: f64, comptime codes: []const Code) 
     fail("{s} failed with {d}", .{ what, code });
 }
 
+fn opened(result: i32) Descriptor {
+    if (result < 0) fail("open failed with {d}", .{result});
+    return @intCast(result);
+}
+
+fn participantOf(pool: Descriptor) *participant_file.Participant {
+    return descriptor.poolOf(pool).participant;
+}
+
 fn poolOptions(plan: *const Plan, ephemeral: bool) pool_file.Options {
     var options: pool_file.Options = @splat(-1);
     options[@intFromEnum(pool_file.Option.CAPACITY)] = capacity;
@@ -157,7 +168,7 @@ const Life = struct {
     plan: *const Plan,
     random: std.Random.DefaultPrng,
     ending: Ending,
-    pool: *Pool = undefined,
+    pool: Descriptor = 0,
     held: [4]Hold = undefined,
     held_count: usize = 0,
     /// Of the asynchronous waits, once there was one.
@@ -170,8 +181,7 @@ const Life = struct {
     fn run(life: *Life) void {
         const plan = life.plan;
         const options = poolOptions(plan, false);
-        life.pool = xmem_open(1, dir, name, "stress", &options) orelse
-            fail("open failed with {d}", .{xmem_error_code()});
+        life.pool = opened(xmem_open(1, dir, name, "stress", &options));
         for (0..plan.operations) |_| {
             life.operate();
             _ = @atomicRmw(u64, &operations_done, .Add, 1, .monotonic);
@@ -218,9 +228,9 @@ const Life = struct {
 
     fn acquire(life: *Life) void {
         if (life.held_count == life.held.len) return life.release(0);
-        const size = ([_]u32{ 64, 4096, 8192 })[life.below(3)];
+        const size: u32 = ([_]u32{ 64, 4096, 8192 })[life.below(3)];
         const codes = &.{ .POOL_FULL, .POOL_FLUSHING };
-        life.add(allowed("acquire", xmem_acquire(life.pool, size), codes), size);
+        life.add(allowed("acquire", xmem_acquire(life.pool, @floatFromInt(size)), codes), size);
     }
 
     fn acquireBlocking(life: *Life) void {
@@ -276,7 +286,7 @@ const Life = struct {
     fn content(life: *Life, hold: Hold) []u64 {
         const index = indexOf(hold.word());
         const size: u32 = @intFromFloat(xmem_size(life.pool, index));
-        const bytes = life.pool.participant.view.data(index, size);
+        const bytes = participantOf(life.pool).view.data(index, size);
         return @as([*]u64, @ptrCast(@alignCast(bytes.ptr)))[0 .. size / 8];
     }
 
@@ -428,9 +438,9 @@ const Life = struct {
     fn openTwice(life: *Life) void {
         const plan = life.plan;
         const options = poolOptions(plan, false);
-        const second = xmem_open(1, dir, name, "again", &options) orelse
-            fail("a second open failed with {d}", .{xmem_error_code()});
-        if (second.participant != life.pool.participant) fail("two rows for one thread", .{});
+        const second = opened(xmem_open(1, dir, name, "again", &options));
+        if (participantOf(second) != participantOf(life.pool))
+            fail("two rows for one thread", .{});
         const codes = &.{ .POOL_FULL, .POOL_FLUSHING };
         _ = allowed("acquire", xmem_acquire(second, 64), codes);
         xmem_close(second);
@@ -440,8 +450,7 @@ const Life = struct {
     fn openOther(life: *Life) void {
         const plan = life.plan;
         const options = poolOptions(plan, true);
-        const pool = xmem_open(2, dir, other_name, "other", &options) orelse
-            fail("an ephemeral open failed with {d}", .{xmem_error_code()});
+        const pool = opened(xmem_open(2, dir, other_name, "other", &options));
         const codes = &.{ .POOL_FULL, .POOL_FLUSHING };
         _ = allowed("acquire", xmem_acquire(pool, 64), codes);
         if (life.below(2) == 0) look(pool);
@@ -453,7 +462,7 @@ fn indexOf(handle: u64) u32 {
     return @as(words.Handle, @bitCast(handle)).index;
 }
 
-fn look(pool: *Pool) void {
+fn look(pool: Descriptor) void {
     var values: [statistics.stat_count]f64 = undefined;
     _ = xmem_stats(pool, &values);
     var fields: [rows * statistics.participant_field_count]f64 = undefined;
@@ -464,8 +473,8 @@ fn look(pool: *Pool) void {
 /// Ends the calling thread as SIGKILL would: nothing of libc's or of the core's runs, and the
 /// kernel marks the thread's robust mutexes. It does so by a fully ordered read-modify-write of
 /// each mutex's word, which ThreadSanitizer cannot see: the release stands for it.
-fn die(pool: *Pool) void {
-    __tsan_release(&pool.participant.row.mutex.storage);
+fn die(pool: Descriptor) void {
+    __tsan_release(&participantOf(pool).row.mutex.storage);
     _ = std.os.linux.syscall1(.exit, 0);
 }
 
@@ -483,7 +492,7 @@ fn spawn(plan: *const Plan, number: u32) void {
 }
 
 /// Keeps `plan.threads` lives running until all were lived.
-fn liveAll(plan: *const Plan, keeper: *Pool) void {
+fn liveAll(plan: *const Plan, keeper: Descriptor) void {
     const total = plan.threads * plan.lives;
     var started: u32 = 0;
     while (true) {
@@ -497,15 +506,15 @@ fn liveAll(plan: *const Plan, keeper: *Pool) void {
     }
 }
 
-fn stat(pool: *Pool, which: statistics.Stat) f64 {
+fn stat(pool: Descriptor, which: statistics.Stat) f64 {
     var values: [statistics.stat_count]f64 = undefined;
     _ = xmem_stats(pool, &values);
     return values[@intFromEnum(which)];
 }
 
 /// After the last life: everything that was left is given back, and each buffer is there once.
-fn settle(keeper: *Pool) void {
-    const view = &keeper.participant.view;
+fn settle(keeper: Descriptor) void {
+    const view = &participantOf(keeper).view;
     // A thread counts as ended a little before the kernel, or its last destructor, says so.
     while (stat(keeper, .ALIVE) != 1) testing_os.sleepMs(1);
     const end_ns = system.clock.monotonicNs() + 5 * std.time.ns_per_s;
@@ -549,8 +558,7 @@ pub fn main(init: std.process.Init.Minimal) void {
     other_name = std.fmt.bufPrintSentinel(&other_name_buffer, "stress.{d}.other", .{id}, 0) catch
         unreachable;
     const options = poolOptions(&plan, false);
-    const keeper = xmem_open(0, dir, name, "keeper", &options) orelse
-        fail("create failed with {d}", .{xmem_error_code()});
+    const keeper = opened(xmem_open(0, dir, name, "keeper", &options));
     liveAll(&plan, keeper);
     settle(keeper);
     removeNames();
