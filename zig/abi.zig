@@ -504,11 +504,16 @@ comptime {
     if (build_options.hook == .crash) {
         @export(&crashArm, .{ .name = "xmem_crash_arm" });
         @export(&crashSteps, .{ .name = "xmem_crash_steps" });
+        @export(&stopArm, .{ .name = "xmem_stop_arm" });
     }
 }
 
 fn crashArm(steps: f64) callconv(.c) void {
-    crash_point.arm(@intFromFloat(steps));
+    crash_point.arm(@intFromFloat(steps), .KILL);
+}
+
+fn stopArm(steps: f64) callconv(.c) void {
+    crash_point.arm(@intFromFloat(steps), .STOP);
 }
 
 fn crashSteps() callconv(.c) f64 {

@@ -1,16 +1,19 @@
-//! Crash points: in a library built with `-Dhook=crash`, the process kills itself with SIGKILL at
-//! the k-th access to shared memory after `arm(k)`. A test arms every k in turn and recovers.
+//! Crash points: in a library built with `-Dhook=crash`, the process signals itself at the k-th
+//! access to shared memory, or system call that makes a pool, after `arm(k)`: SIGKILL ends it there,
+//! SIGSTOP has it stand there. A test arms every k in turn and recovers.
 
 const std = @import("std");
-const builtin = @import("builtin");
+const build_options = @import("build_options");
 
 /// Steps left until the process dies; 0 means disarmed. One thread arms and walks at a time.
 threadlocal var left: u64 = 0;
 threadlocal var taken: u64 = 0;
+threadlocal var signal: std.c.SIG = .KILL;
 
-pub fn arm(steps: u64) void {
+pub fn arm(steps: u64, with: std.c.SIG) void {
     left = steps;
     taken = 0;
+    signal = with;
 }
 
 /// How many steps the armed operation took: the sweep ends when it ran to its end.
@@ -22,8 +25,13 @@ pub fn step() void {
     taken += 1;
     if (left == 0) return;
     left -= 1;
-    if (left == 0) {
-        _ = std.c.kill(std.c.getpid(), .KILL);
-        while (true) std.atomic.spinLoopHint();
-    }
+    if (left > 0) return;
+    // To this very thread, so that it takes no other step while a sibling gets the signal.
+    _ = std.c.raise(signal);
+    if (signal == .KILL) while (true) std.atomic.spinLoopHint();
+}
+
+/// Before a system call that a pool's creation consists of.
+pub inline fn systemCall() void {
+    if (build_options.hook == .crash) step();
 }
