@@ -215,13 +215,15 @@ pub fn close(fd: i32) void {
     _ = c.close(fd);
 }
 
-/// Whether the name leads to this object, and to no later one, now.
+/// Whether the name leads to this object, and to no later one, now. By its path, so that a process
+/// without a descriptor left is told the truth, too.
 pub fn linked(dir: [:0]const u8, name: []const u8, identity: Identity) bool {
-    var buffer: EntryBuffer = undefined;
-    const entry = entryOf(name, &buffer) catch return false;
-    const directory = openDirectory(dir) catch return false;
-    defer close(directory);
-    const status = switch (statusAt(directory, entry)) {
+    var entry_buffer: EntryBuffer = undefined;
+    const entry = entryOf(name, &entry_buffer) catch return false;
+    var path_buffer: [std.posix.PATH_MAX:0]u8 = undefined;
+    const path = std.fmt.bufPrintSentinel(&path_buffer, "{s}/{s}", .{ dir, entry }, 0) catch
+        return false;
+    const status = switch (statusAt(c.AT.FDCWD, path)) {
         .status => |status| status,
         .errno => return false,
     };
