@@ -150,9 +150,12 @@ export function list(dir: string): PoolInfo[] {
   let entries: string[];
   try {
     entries = readdirSync(dir);
-  } catch {
-    // Without the folder there are no pools.
-    return [];
+  } catch (cause) {
+    // Without the folder there are no pools; one that cannot be read may have many.
+    const { code } = cause as { code?: string };
+    if (code === "ENOENT") return [];
+    const kind = code === "EACCES" ? "PERMISSION_DENIED" : "SYSTEM";
+    throw make(kind, `list() of ${dir}`, `the folder cannot be read: ${code}`, { cause });
   }
   return entries
     .filter((entry) => entry.startsWith(prefix))

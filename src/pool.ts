@@ -109,7 +109,7 @@ export class BufferPool implements Disposable {
     return result === 1;
   }
 
-  /** Every pool that this user can see, the broken ones with their problem. */
+  /** Every pool that this user can see, the broken ones with their problem. PERMISSION_DENIED, SYSTEM. */
   static list(): inspection.PoolInfo[] {
     return inspection.list(inspection.poolDirectory());
   }
