@@ -1,0 +1,133 @@
+// What the pieces of source that tests run in processes of their own have in common: how they talk
+// to the test, judge what is thrown, stop or kill themselves at a step, and fill a file system.
+
+import { dlopen } from "bun:ffi";
+import {
+  closeSync,
+  openSync,
+  readdirSync,
+  rmSync,
+  statfsSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
+import { join } from "node:path";
+import { BufferPool, XmemError } from "../../src/index.ts";
+import { libraryPath } from "../../src/library.ts";
+
+export { BufferPool };
+export const page = 4096;
+export const folder: string = process.env["XMEM_DIR"] ?? "/dev/shm";
+
+/** One line to the test. */
+export function say(value: unknown): void {
+  writeSync(1, `${typeof value === "string" ? value : JSON.stringify(value)}\n`);
+}
+
+let lines: AsyncIterator<string> | undefined;
+
+async function* readLines(): AsyncGenerator<string, string> {
+  const decoder = new TextDecoder();
+  let text = "";
+  for await (const piece of Bun.stdin.stream()) {
+    text += decoder.decode(piece, { stream: true });
+    const whole = text.split("\n");
+    text = whole.pop() ?? "";
+    yield* whole;
+  }
+  return "";
+}
+
+/** The next line from the test; "" when it has ended. */
+export async function heard(): Promise<string> {
+  lines ??= readLines();
+  return (await lines.next()).value;
+}
+
+/** The code of what is thrown, "none" where nothing is; anything but an XmemError is not judged. */
+export function codeOf(body: () => unknown): string {
+  try {
+    body();
+    return "none";
+  } catch (error) {
+    if (error instanceof XmemError) return error.code;
+    throw error;
+  }
+}
+
+export async function codeOfLater(body: () => Promise<unknown>): Promise<string> {
+  try {
+    await body();
+    return "none";
+  } catch (error) {
+    if (error instanceof XmemError) return error.code;
+    throw error;
+  }
+}
+
+function hook(name: "xmem_crash_arm" | "xmem_stop_arm", step: number): void {
+  const { symbols } = dlopen(libraryPath(), { [name]: { args: ["f64"], returns: "void" } });
+  symbols[name]?.(step);
+}
+
+/** With the crash library: this process kills itself at the k-th step from here on; 0 disarms. */
+export function killAtStep(step: number): void {
+  hook("xmem_crash_arm", step);
+}
+
+/** The same, but it stops itself, and goes on when somebody sends SIGCONT. */
+export function stopAtStep(step: number): void {
+  hook("xmem_stop_arm", step);
+}
+
+/** Bytes that the folder's file system has left. */
+export function room(): number {
+  const { bavail, bsize } = statfsSync(folder);
+  return bavail * bsize;
+}
+
+const ballast = join(folder, "ballast");
+
+/** Another file takes all of the file system but `left` bytes. */
+export function fillAllBut(left: number): void {
+  rmSync(ballast, { force: true });
+  writeFileSync(ballast, new Uint8Array(room() - left));
+  if (room() !== left) throw new Error(`${room()} bytes are left, not ${left}`);
+}
+
+export function empty(): void {
+  rmSync(ballast, { force: true });
+}
+
+/** What is in the folder besides the ballast. */
+export function entries(): string[] {
+  return readdirSync(folder).filter((entry) => entry !== "ballast");
+}
+
+const descriptors: number[] = [];
+
+/** Leaves this process exactly `left` descriptors to open. */
+export function spareDescriptors(left: number): void {
+  for (;;) {
+    try {
+      descriptors.push(openSync("/dev/null", "r"));
+    } catch {
+      break;
+    }
+  }
+  for (let i = 0; i < left; i++) closeSync(descriptors.pop() ?? -1);
+}
+
+/** How many descriptors this process can still open. */
+export function descriptorsLeft(): number {
+  const before = descriptors.length;
+  spareDescriptors(0);
+  const left = descriptors.length - before;
+  for (let i = 0; i < left; i++) closeSync(descriptors.pop() ?? -1);
+  return left;
+}
+
+/** Gives all of them back. */
+export function freeDescriptors(): void {
+  for (const fd of descriptors.splice(0)) closeSync(fd);
+}

@@ -1,0 +1,103 @@
+// Child processes that run a piece of source: for tests of what a whole process meets, a limit, a
+// namespace or a signal, where a shared program would hide what is tested.
+
+import { join } from "node:path";
+import { run, zigBuild } from "../scripts/setup.ts";
+
+const programs = join(import.meta.dir, "programs");
+
+/** The library that stops or kills its process at a given step. */
+export const crashLibrary: string = join(import.meta.dir, "../build/crash-none/libxmem.so");
+
+export function buildCrashLibrary(): void {
+  run(zigBuild("build/crash-none", "-Dhook=crash", "-Dcanary=none"));
+}
+
+export interface ScriptOptions {
+  /** What runs the process: `unshare`, `prlimit`, a shell. */
+  under?: string[];
+  env?: Record<string, string>;
+}
+
+export interface Script {
+  readonly pid: number;
+  /** The next line that it prints; "" at its end. */
+  line(): Promise<string>;
+  /** All that it prints from now on, when it has ended. It is told nothing after this. */
+  rest(): Promise<string[]>;
+  /** What `heard()` returns there. */
+  tell(line: string): void;
+  kill(signal: NodeJS.Signals): void;
+  /** The exit code, or the signal's name. */
+  ended: Promise<number | NodeJS.Signals>;
+}
+
+/** Starts a process that runs `source`, in the scope of everything in programs/script.ts. */
+export function script(source: string, options: ScriptOptions = {}): Script {
+  const imports = `import * as scope from ${JSON.stringify(join(programs, "script.ts"))};
+    const { BufferPool, say, heard, codeOf, codeOfLater, killAtStep, stopAtStep, page, folder, room,
+      fillAllBut, empty, entries, spareDescriptors, descriptorsLeft, freeDescriptors } = scope;`;
+  const child = Bun.spawn(
+    [...(options.under ?? []), process.execPath, "-e", `${imports}\n${source}`],
+    { env: { ...process.env, ...options.env }, stdio: ["pipe", "pipe", "inherit"] },
+  );
+  const reader = child.stdout.getReader();
+  const decoder = new TextDecoder();
+  let text = "";
+  let over = false;
+  const line = async (): Promise<string> => {
+    while (!text.includes("\n") && !over) {
+      const { done, value } = await reader.read();
+      over = done;
+      if (value !== undefined) text += decoder.decode(value, { stream: true });
+    }
+    const end = text.indexOf("\n");
+    const first = end < 0 ? text : text.slice(0, end);
+    text = end < 0 ? "" : text.slice(end + 1);
+    return first;
+  };
+  const rest = async (): Promise<string[]> => {
+    // A process that listens does not end by itself.
+    child.stdin.end();
+    const all: string[] = [];
+    while (!over || text !== "") {
+      const next = await line();
+      if (next !== "") all.push(next);
+    }
+    return all;
+  };
+  const ended = child.exited.then((code) => child.signalCode ?? code);
+  return {
+    pid: child.pid,
+    line,
+    rest,
+    tell: (said) => {
+      child.stdin.write(`${said}\n`);
+      child.stdin.flush();
+    },
+    kill: (signal) => child.kill(signal),
+    ended,
+  };
+}
+
+/** A command that runs its arguments in namespaces of the kinds given; null where none may be made. */
+export function unshare(...kinds: string[]): string[] | null {
+  let reason = "";
+  for (const user of [[], ["--map-root-user"]]) {
+    const command = ["unshare", ...user, ...kinds];
+    try {
+      const probe = Bun.spawnSync([...command, "true"]);
+      if (probe.exitCode === 0) return command;
+      reason = probe.stderr.toString().trim();
+    } catch (error) {
+      reason = String(error);
+    }
+  }
+  console.log(`skipped, for want of namespaces: ${reason}`);
+  return null;
+}
+
+/** Waits until `condition` holds; a test's own timeout is the watchdog. */
+export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await condition())) await Bun.sleep(5);
+}
