@@ -324,7 +324,10 @@ pub inline fn giveBack(participant: *Participant, handle: u64) bool {
 }
 
 noinline fn giveBackSlowly(participant: *Participant, handle: u64) bool {
-    _ = operate(participant, .release, handle, 0) catch |err| switch (err) {
+    // Who owes has waited in vain already; once more for each hold of many would add up.
+    const owes = participant.attention & participant_file.attention_owed != 0;
+    var patience: Patience = if (owes) .none else .untimed;
+    _ = operateWithin(participant, .release, handle, 0, &patience) catch |err| switch (err) {
         error.PoolBusy, error.Timeout => owe(participant, @as(Handle, @bitCast(handle)).index),
         else => return false,
     };
@@ -342,7 +345,7 @@ pub fn owe(participant: *Participant, index: u32) void {
 pub fn settle(participant: *Participant) void {
     @branchHint(.cold);
     if (participant.owes_unwait) {
-        var impatient: Patience = .{ .until_ns = 1, .expiry = error.PoolBusy };
+        var impatient: Patience = .none;
         waiting.end(participant, &impatient);
         if (participant.owes_unwait) return;
     }
@@ -360,7 +363,7 @@ pub fn settle(participant: *Participant) void {
 }
 
 fn payOne(participant: *Participant, index: u32) Error!void {
-    var impatient: Patience = .{ .until_ns = 1, .expiry = error.PoolBusy };
+    var impatient: Patience = .none;
     const control = Control.load(&participant.view.slots[index].control, .acquire);
     const paid = switch (control.state) {
         .used => releaseOwed(participant, index, &impatient),

@@ -26,6 +26,8 @@ pub const Patience = struct {
     passings: u32 = 0,
 
     pub const untimed: Patience = .{};
+    /// For who must not be kept: it looks once.
+    pub const none: Patience = .{ .until_ns = 1 };
 };
 
 /// Returns when it is worth to start the operation again from its first step.
@@ -44,7 +46,11 @@ pub fn wait(participant: *Participant, patience: *Patience) Error!void {
     }
     const now_ns = system.clock.monotonicNs();
     if (patience.until_ns == 0) patience.until_ns = now_ns + patience_untimed_ns;
-    if (now_ns >= patience.until_ns) return patience.expiry;
+    if (now_ns >= patience.until_ns) {
+        // Also who never sleeps here must not depend on others to carry on.
+        if (recovery.run(&participant.view, .{ .successor = true }).ran) return;
+        return patience.expiry;
+    }
     const slice_end_ns = @min(now_ns + slice_ns, patience.until_ns);
     const ended = system.futex.wait(&repair.epoch, epoch, slice_end_ns);
     if (ended == .timed_out) _ = recovery.run(&participant.view, .{ .successor = true });
