@@ -61,10 +61,13 @@ pub fn run(view: *const View, request: Request) Report {
 pub fn runPatiently(view: *const View) errors.Error!Report {
     const deadline_ns = system.clock.monotonicNs() + 2 * std.time.ns_per_s;
     while (true) {
+        const epoch = atomic.load(u32, &view.header.repair.epoch, .acquire);
         const report = run(view, .{ .forced = true, .leases = true });
         if (!report.busy) return report;
-        if (system.clock.monotonicNs() >= deadline_ns) return error.PoolBusy;
-        system.clock.relax();
+        const now_ns = system.clock.monotonicNs();
+        if (now_ns >= deadline_ns) return error.PoolBusy;
+        const slice_end_ns = now_ns + 2 * std.time.ns_per_ms;
+        _ = system.futex.wait(&view.header.repair.epoch, epoch, slice_end_ns);
     }
 }
 
