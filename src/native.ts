@@ -24,6 +24,7 @@ export interface Native {
   xmem_view_count(a: Pointer): number;
   xmem_acquire(a: Descriptor, b: number): number;
   xmem_release(a: Descriptor, b: number): void;
+  xmem_acquire_at_once(a: Descriptor, b: number): number;
   xmem_acquire_blocking(a: Descriptor, b: number, c: number): number;
   xmem_now(): number;
   xmem_get(a: Descriptor, b: number): number;
@@ -74,6 +75,7 @@ const opened = dlopen(libraryPath(), {
   xmem_view_count: { args: ["ptr"], returns: "u32" },
   xmem_acquire: { args: ["u32", "f64"], returns: "f64" },
   xmem_release: { args: ["u32", "f64"], returns: "void" },
+  xmem_acquire_at_once: { args: ["u32", "u32"], returns: "f64" },
   xmem_acquire_blocking: { args: ["u32", "u32", "f64"], returns: "f64" },
   xmem_now: { args: [], returns: "f64" },
   xmem_get: { args: ["u32", "f64"], returns: "f64" },

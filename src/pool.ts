@@ -208,9 +208,10 @@ export class BufferPool implements Disposable {
     // Nobody who asked before is overtaken.
     if (timeout === 0) this.#waits.signalled();
     if (this.#waits.isEmpty) {
-      const handle = native.xmem_acquire(descriptor, length);
+      const handle = native.xmem_acquire_at_once(descriptor, length);
       if (handle >= 0) return new BufferGuard(this.#session, handle, length, true);
-      if (handle !== -constants.ERROR_POOL_FULL) throw this.#session.failure(handle, tried);
+      const mayPass = handle === -constants.ERROR_POOL_FULL || handle === -constants.ERROR_PENDING;
+      if (!mayPass) throw this.#session.failure(handle, tried);
     } else if (length > this.bufferSize) {
       throw this.#session.failure(-constants.ERROR_TOO_LARGE, tried);
     }

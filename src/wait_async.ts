@@ -2,9 +2,13 @@
 // served, woken by the native thread through a socket that becomes readable when a try is worth it.
 
 import type { Socket } from "bun";
+import { ERROR_PENDING, ERROR_POOL_BUSY, ERROR_POOL_FULL } from "./constants.gen.ts";
 import { make } from "./errors.ts";
-import { native } from "./native.ts";
+import { type Descriptor, native } from "./native.ts";
 import { closed, type Session } from "./session.ts";
+
+/** As long as a call that blocks waits for a recovery that does not end; POOL_BUSY then. */
+const busyPatience = 2000;
 
 interface Waiter {
   size: number;
@@ -40,7 +44,12 @@ export class WaitQueue {
   readonly #waiting = new Set<Waiter>();
   #socket: Socket | undefined;
   #connecting = false;
+  /** Whether the native thread watches in this loop's place. */
   #armed = false;
+  /** Whether those who release know that this participant waits. */
+  #counted = false;
+  /** Runs from when a recovery was found to have the pool until it is found to be over. */
+  #busyTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(session: Session) {
     this.#session = session;
@@ -89,6 +98,7 @@ export class WaitQueue {
       waiter.reject(make("POOL_CLOSED", `acquireAsync() on pool "${this.#session.name}"`));
     }
     busy.delete(this);
+    this.#notBusy();
     this.#socket?.terminate();
     this.#socket = undefined;
   }
@@ -96,15 +106,12 @@ export class WaitQueue {
   #begin(): void {
     const { descriptor } = this.#session;
     const fd = native.xmem_async_open(descriptor);
-    const result = fd < 0 ? fd : native.xmem_async_arm(descriptor);
-    if (result < 0) {
-      this.#failAll(result);
+    if (fd < 0) {
+      this.#failAll(fd);
       return;
     }
-    this.#armed = true;
     this.#socket?.ref();
     if (this.#socket === undefined && !this.#connecting) this.#connect(fd);
-    // The promise of arming: a try after it, or a release in between would be missed.
     this.#serve();
   }
 
@@ -132,23 +139,57 @@ export class WaitQueue {
     );
   }
 
-  /** Serves in order until the pool is empty. */
+  /** Arms, then tries: a release between the two is found, one after them makes a signal. */
   #serve(): void {
     const { descriptor } = this.#session;
     if (descriptor === closed) return;
-    for (const waiter of this.#waiting) {
-      const handle = native.xmem_acquire(descriptor, waiter.size);
-      if (handle < 0) {
-        const error = this.#session.failure(handle, "acquireAsync()");
-        if (error.code === "POOL_FULL" || error.code === "POOL_BUSY") break;
-        this.#remove(waiter);
-        waiter.reject(error);
-        continue;
+    while (!this.isEmpty) {
+      if (!this.#counted) {
+        const armed = native.xmem_async_arm(descriptor);
+        if (armed < 0 && armed !== -ERROR_PENDING) {
+          this.#failAll(armed);
+          return;
+        }
+        this.#armed = true;
+        this.#counted = armed === 0;
       }
-      this.#remove(waiter);
-      waiter.resolve(handle);
+      if (this.#serveInOrder(descriptor) === -ERROR_PENDING) {
+        this.#busyTimer ??= setTimeout(() => this.#tellBusy(), busyPatience);
+        return;
+      }
+      this.#notBusy();
+      // Else a recovery ended between the two, and nobody knows yet that this one waits.
+      if (this.#counted) break;
     }
     if (this.isEmpty) this.#rest(true);
+  }
+
+  /** Until the pool is empty or a recovery has it: what stood in the way, 0 when nothing did. */
+  #serveInOrder(descriptor: Descriptor): number {
+    for (const waiter of this.#waiting) {
+      const handle = native.xmem_acquire_at_once(descriptor, waiter.size);
+      if (handle === -ERROR_POOL_FULL || handle === -ERROR_PENDING) return handle;
+      this.#remove(waiter);
+      if (handle >= 0) waiter.resolve(handle);
+      else waiter.reject(this.#session.failure(handle, "acquireAsync()"));
+    }
+    return 0;
+  }
+
+  /** Whoever stopped in the middle of a recovery may stay so: who has no timeout is told. */
+  #tellBusy(): void {
+    this.#busyTimer = undefined;
+    for (const waiter of this.#waiting) {
+      if (waiter.deadline !== Number.POSITIVE_INFINITY) continue;
+      this.#remove(waiter);
+      waiter.reject(this.#session.failure(-ERROR_POOL_BUSY, "acquireAsync()"));
+    }
+    if (this.isEmpty) this.#rest(true);
+  }
+
+  #notBusy(): void {
+    clearTimeout(this.#busyTimer);
+    this.#busyTimer = undefined;
   }
 
   /** A timer holds 2^31 - 1 ms at most, and may end a little early. */
@@ -187,9 +228,11 @@ export class WaitQueue {
   /** Nobody waits: the process may end, and a wake that was ours goes to the next participant. */
   #rest(passOn: boolean): void {
     busy.delete(this);
+    this.#notBusy();
     this.#socket?.unref();
     if (!this.#armed || this.#session.descriptor === closed) return;
     this.#armed = false;
+    this.#counted = false;
     native.xmem_async_disarm(this.#session.descriptor, passOn ? 1 : 0);
   }
 

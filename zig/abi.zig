@@ -164,6 +164,16 @@ export fn xmem_acquire(number: u32, size_number: f64) f64 {
     return fromHandle(handle);
 }
 
+/// For an event loop: never waits, PENDING while a recovery has the pool.
+export fn xmem_acquire_at_once(number: u32, size: u32) f64 {
+    const pool = descriptor.poolOf(number);
+    if (attend(pool)) |err| return failed(err);
+    const handle = acquire_file.acquireAtOnce(pool.participant, size) catch |err|
+        return failed(err);
+    pool.counts[indexOf(handle)] +|= 1;
+    return fromHandle(handle);
+}
+
 export fn xmem_release(number: u32, handle_number: f64) void {
     const pool = descriptor.poolOf(number);
     if (attend(pool) != null) return;
@@ -464,17 +474,24 @@ export fn xmem_async_open(number: u32) i32 {
     return pool.waiter.?.loop_socket;
 }
 
+/// PENDING while a recovery has the pool: its end makes the socket readable, and is the time to arm
+/// again.
 export fn xmem_async_arm(number: u32) i32 {
     const pool = descriptor.poolOf(number);
     if (attend(pool)) |err| return errors.negative(err);
     const waiter = pool.waiter orelse return errors.negative(error.InvalidArgument);
+    var result: i32 = 0;
     if (!pool.async_armed) {
-        var patience: thaw.Patience = .untimed;
-        waiting.begin(pool.participant, &patience) catch |err| return errors.negative(err);
-        pool.async_armed = true;
+        var patience: thaw.Patience = .none;
+        patience.expiry = error.Pending;
+        if (waiting.begin(pool.participant, &patience)) {
+            pool.async_armed = true;
+        } else |err| {
+            result = errors.negative(err);
+        }
     }
     waiter_thread.arm(waiter);
-    return 0;
+    return result;
 }
 
 export fn xmem_async_disarm(number: u32, pass_on: u32) void {
@@ -483,7 +500,7 @@ export fn xmem_async_disarm(number: u32, pass_on: u32) void {
     if (pool.waiter) |waiter| waiter_thread.disarm(waiter);
     if (!pool.async_armed) return;
     pool.async_armed = false;
-    var patience: thaw.Patience = .untimed;
+    var patience: thaw.Patience = .none;
     waiting.end(pool.participant, &patience);
     if (pass_on != 0) waiting.passOn(pool.participant);
 }

@@ -52,11 +52,27 @@ pub inline fn acquire(participant: *Participant, size: u32) Error!u64 {
     return acquireSlowly(participant, size, first);
 }
 
+/// The same for an event loop, which must not be kept: PENDING while a recovery has the pool.
+pub fn acquireAtOnce(participant: *Participant, size: u32) Error!u64 {
+    var patience: Patience = .none;
+    patience.expiry = error.Pending;
+    return carryOnOrRecover(participant, size, attempt(participant, size), &patience);
+}
+
 noinline fn acquireSlowly(participant: *Participant, size: u32, first: Attempt) Error!u64 {
     @branchHint(.cold);
     var patience: Patience = .untimed;
-    var result = carryOn(participant, size, first, &patience);
-    if (mayRecover(participant, result)) result = tryWithin(participant, size, &patience);
+    return carryOnOrRecover(participant, size, first, &patience);
+}
+
+fn carryOnOrRecover(
+    participant: *Participant,
+    size: u32,
+    first: Attempt,
+    patience: *Patience,
+) Error!u64 {
+    var result = carryOn(participant, size, first, patience);
+    if (mayRecover(participant, result)) result = tryWithin(participant, size, patience);
     if (result == error.PoolFull) participant.count("full");
     return result;
 }
