@@ -1,6 +1,7 @@
 // Child processes that run a piece of source: for tests of what a whole process meets, a limit, a
 // namespace or a signal, where a shared program would hide what is tested.
 
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { run, zigBuild } from "../scripts/setup.ts";
 
@@ -35,7 +36,7 @@ export interface Script {
 /** Starts a process that runs `source`, in the scope of everything in programs/script.ts. */
 export function script(source: string, options: ScriptOptions = {}): Script {
   const imports = `import * as scope from ${JSON.stringify(join(programs, "script.ts"))};
-    const { BufferPool, say, heard, codeOf, codeOfLater, killAtStep, stopAtStep, page, folder, room,
+    const { BufferPool, say, heard, codeOf, codeOfLater, killAtStep, stopAtStep, stepsTaken, page, folder, room,
       fillAllBut, empty, entries, spareDescriptors, descriptorsLeft, freeDescriptors } = scope;`;
   const child = Bun.spawn(
     [...(options.under ?? []), process.execPath, "-e", `${imports}\n${source}`],
@@ -95,6 +96,12 @@ export function unshare(...kinds: string[]): string[] | null {
   }
   console.log(`skipped, for want of namespaces: ${reason}`);
   return null;
+}
+
+/** Whether the kernel has stopped the process. */
+export function isStopped(pid: number): boolean {
+  // The state follows the name in parentheses, in which anything may stand.
+  return /\) T [^)]*$/.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
 }
 
 /** Waits until `condition` holds; a test's own timeout is the watchdog. */

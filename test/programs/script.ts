@@ -65,19 +65,27 @@ export async function codeOfLater(body: () => Promise<unknown>): Promise<string>
   }
 }
 
-function hook(name: "xmem_crash_arm" | "xmem_stop_arm", step: number): void {
+type Hook = "xmem_crash_arm" | "xmem_stop_arm";
+
+function arm(name: Hook, step: number): void {
   const { symbols } = dlopen(libraryPath(), { [name]: { args: ["f64"], returns: "void" } });
   symbols[name]?.(step);
 }
 
 /** With the crash library: this process kills itself at the k-th step from here on; 0 disarms. */
 export function killAtStep(step: number): void {
-  hook("xmem_crash_arm", step);
+  arm("xmem_crash_arm", step);
 }
 
 /** The same, but it stops itself, and goes on when somebody sends SIGCONT. */
 export function stopAtStep(step: number): void {
-  hook("xmem_stop_arm", step);
+  arm("xmem_stop_arm", step);
+}
+
+/** Steps since this thread last armed. */
+export function stepsTaken(): number {
+  const { symbols } = dlopen(libraryPath(), { xmem_crash_steps: { args: [], returns: "f64" } });
+  return symbols.xmem_crash_steps();
 }
 
 /** Bytes that the folder's file system has left. */
