@@ -66,11 +66,14 @@ pub const RobustMutex = extern struct {
         for (words, template) |*word, value| @atomicStore(u64, word, value, .release);
     }
 
-    /// Takes it if nobody has it or its owner is dead. It never waits: the kernel marks a mutex by
-    /// the thread id that it finds in it, and a process killed while it was *blocked* on one would
-    /// have it mark a live owner with the same id in another PID namespace.
+    /// Takes it if nobody has it or its owner is dead. It never waits, and it asks libc only for a
+    /// mutex that looks free: the kernel marks a mutex by the thread id that it finds in it, and of
+    /// a process killed inside libc's lock *or trylock* it would mark a live owner that has the same
+    /// id in another PID namespace. What is left is a kill in the nanoseconds after such an owner
+    /// took it between the look and the try.
     pub fn tryLock(mutex: *RobustMutex) TryLock {
         if (is_darwin) return mutex.darwinTryLock();
+        if (mutex.load() & mask_owner != 0) return .busy;
         // SYNC: libc's lock acquires, from a dead owner too. Pairs with `unlock`.
         switch (pthread_mutex_trylock(mutex)) {
             0 => return .acquired,
@@ -286,4 +289,76 @@ test "the successor of a dead owner can die too" {
         thread.join();
         try testing.expect(mutex.ownerDied());
     }
+}
+
+/// What the processes of the next test share.
+const Rivals = extern struct {
+    mutex: RobustMutex,
+    /// By which the latest one can be killed from here; -1 where no namespace may be made.
+    pid: i32,
+    tries: u32,
+
+    /// Runs `body` in the first process of a PID namespace of its own, where its thread id is 1.
+    /// Returns the process that waits for it, null where this user may make no such namespace.
+    fn runAsFirst(rivals: *Rivals, comptime body: fn (*Rivals) void) ?std.c.pid_t {
+        const linux = std.os.linux;
+        const CLONE = linux.CLONE;
+        @atomicStore(i32, &rivals.pid, 0, .seq_cst);
+        const outer = testing_os.fork();
+        if (outer == 0) {
+            // Not this process but its children are in the new namespace.
+            const made = linux.errno(linux.unshare(CLONE.NEWPID)) == .SUCCESS or
+                linux.errno(linux.unshare(CLONE.NEWUSER | CLONE.NEWPID)) == .SUCCESS;
+            const inner = if (made) testing_os.fork() else -1;
+            if (inner == 0) {
+                if (linux.gettid() == 1) body(rivals);
+                std.c._exit(1);
+            }
+            @atomicStore(i32, &rivals.pid, inner, .seq_cst);
+            if (inner > 0) _ = testing_os.exitCode(inner);
+            std.c._exit(0);
+        }
+        while (@atomicLoad(i32, &rivals.pid, .seq_cst) == 0) testing_os.sleepMs(1);
+        if (@atomicLoad(i32, &rivals.pid, .seq_cst) > 0) return outer;
+        _ = testing_os.exitCode(outer);
+        return null;
+    }
+
+    fn hold(rivals: *Rivals) void {
+        if (rivals.mutex.tryLock() != .acquired) return;
+        while (true) testing_os.sleepMs(1000);
+    }
+
+    fn tryForEver(rivals: *Rivals) void {
+        while (rivals.mutex.tryLock() == .busy) {
+            _ = @atomicRmw(u32, &rivals.tries, .Add, 1, .seq_cst);
+        }
+    }
+};
+
+test "a process killed while it tries does not mark a live owner with the same thread id" {
+    if (is_darwin) return error.SkipZigTest;
+    const memory = @import("memory.zig");
+    const fd = try testing_os.sharedFile(4096);
+    defer _ = std.c.close(fd);
+    const base = try memory.map(fd, 4096, true);
+    defer memory.unmap(base, 4096);
+    const rivals: *Rivals = @ptrCast(base);
+    rivals.mutex.initialise();
+    const holder = rivals.runAsFirst(Rivals.hold) orelse return error.SkipZigTest;
+    const holder_pid = rivals.pid;
+    errdefer _ = std.c.kill(holder_pid, .KILL);
+    while (!rivals.mutex.isLocked()) testing_os.sleepMs(1);
+    // At a random moment of a loop that does hardly anything else.
+    for (0..50) |_| {
+        @atomicStore(u32, &rivals.tries, 0, .seq_cst);
+        const killed = rivals.runAsFirst(Rivals.tryForEver).?;
+        while (@atomicLoad(u32, &rivals.tries, .seq_cst) == 0) testing_os.sleepMs(1);
+        _ = std.c.kill(rivals.pid, .KILL);
+        _ = testing_os.exitCode(killed);
+        try testing.expect(!rivals.mutex.ownerDied());
+    }
+    _ = std.c.kill(holder_pid, .KILL);
+    _ = testing_os.exitCode(holder);
+    try testing.expect(rivals.mutex.ownerDied());
 }
