@@ -58,8 +58,8 @@ pub fn isValidName(name: []const u8) bool {
 }
 
 /// An object that nobody else can find yet. The caller fills it, then publishes it; on any error
-/// the caller discards it. Killed before `publish`, it is gone with the process (where a temporary
-/// name had to be used, a file that begins with `.xmem.` and that nobody opens stays behind).
+/// the caller discards it. Killed before `publish`, it is gone with the process. Where a temporary
+/// name had to be used, the next who needs one removes what was left.
 pub const Draft = struct {
     fd: i32,
     identity: Identity,
@@ -327,8 +327,12 @@ fn openNameless(directory: i32) i32 {
     return -1;
 }
 
-/// A file under a name that no pool can have, until it is linked to its own.
+const temporary_prefix = ".xmem.";
+
+/// A file under a name that no pool can have, until it is linked to its own. It is locked, by which
+/// it is told from what a killed process left.
 fn openTemporary(dir: [:0]const u8, directory: i32, name: *[64:0]u8) Error!i32 {
+    removeAbandonedTemporaries(dir, directory);
     const flags: c.O = .{
         .ACCMODE = .RDWR,
         .CREAT = true,
@@ -346,13 +350,18 @@ fn openTemporary(dir: [:0]const u8, directory: i32, name: *[64:0]u8) Error!i32 {
             std.time.ns_per_s + time.nsec)));
         _ = std.fmt.bufPrintSentinel(
             name,
-            ".xmem.{d}.{x}.{x}",
+            temporary_prefix ++ "{d}.{x}.{x}",
             .{ @as(u32, @intCast(c.getpid())), nanoseconds, salt },
             0,
         ) catch unreachable;
         crash_point.systemCall();
         const fd = c.openat(directory, name, flags, mode);
-        if (fd >= 0) return fd;
+        if (fd >= 0) {
+            if (lockTemporary(fd, directory, name)) return fd;
+            // It was taken for an abandoned one before it was locked.
+            close(fd);
+            if (salt < 1000) continue;
+        }
         const errno = c.errno(fd);
         switch (errno) {
             .INTR, .EXIST => if (salt < 1000) continue,
@@ -360,6 +369,37 @@ fn openTemporary(dir: [:0]const u8, directory: i32, name: *[64:0]u8) Error!i32 {
         }
         name[0] = 0;
         return failed(errno, "making a file in {s} failed", .{dir});
+    }
+}
+
+/// False where somebody else has the lock, or has removed the name.
+fn lockTemporary(fd: i32, directory: i32, name: [:0]const u8) bool {
+    if (call(c.flock, .{ fd, c.LOCK.EX | c.LOCK.NB }) != .SUCCESS) return false;
+    const itself = statusOf(fd) catch return false;
+    return switch (statusAt(directory, name)) {
+        .status => |status| status.identity.equals(itself.identity),
+        .errno => false,
+    };
+}
+
+/// Removes the files of those who were killed before they could: nobody has them locked.
+fn removeAbandonedTemporaries(dir: [:0]const u8, directory: i32) void {
+    const stream = c.opendir(dir.ptr) orelse return;
+    defer _ = c.closedir(stream);
+    while (c.readdir(stream)) |entry| {
+        const name: [*:0]const u8 = @ptrCast(&entry.name);
+        if (!std.mem.startsWith(u8, std.mem.span(name), temporary_prefix)) continue;
+        const flags: c.O = .{
+            .ACCMODE = .RDONLY,
+            .NOFOLLOW = true,
+            .NONBLOCK = true,
+            .CLOEXEC = true,
+        };
+        const fd = c.openat(directory, name, flags);
+        if (fd < 0) continue;
+        defer close(fd);
+        const errno = call(c.flock, .{ fd, c.LOCK.EX | c.LOCK.NB });
+        if (errno == .SUCCESS) _ = c.unlinkat(directory, name, 0);
     }
 }
 
@@ -708,6 +748,32 @@ test "who is killed before publishing leaves nothing" {
     }
     try testing.expectEqual(@as(?u8, null), testing_os.exitCode(child));
     try testing.expectEqual(@as(u32, 0), try directory.entries());
+}
+
+test "what a killed process left under a temporary name is gone with the next, and no other" {
+    if (is_darwin) return error.SkipZigTest;
+    var directory: TestDirectory = .{};
+    try directory.init();
+    defer directory.deinit();
+    nameless_failed = true;
+    defer nameless_failed = false;
+    var living = try create(directory.path, 1 << 20, 0o600);
+    for (0..3) |_| {
+        const child = testing_os.fork();
+        if (child == 0) {
+            _ = create(directory.path, 1 << 20, 0o600) catch c._exit(1);
+            _ = c.kill(c.getpid(), .KILL);
+        }
+        try testing.expectEqual(@as(?u8, null), testing_os.exitCode(child));
+        // The living one's and the latest one's.
+        try testing.expectEqual(@as(u32, 2), try directory.entries());
+    }
+    try living.publish("living");
+    close(living.fd);
+    _ = try makeOne(&directory, "another");
+    try testing.expectEqual(@as(u32, 2), try directory.entries());
+    try testing.expect(try unlinkIfSame(directory.path, "living", living.identity));
+    try testing.expect(try unlinkIfSame(directory.path, "another", null));
 }
 
 test "of many that create the same name one wins, and everybody finds that one whole" {
