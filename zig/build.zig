@@ -57,6 +57,8 @@ pub fn build(b: *std.Build) void {
         cross.dependOn(&b.addInstallFile(built.getEmittedBin(), path).step);
     }
 
+    addOtherLibc(b, host.result.cpu.arch, options);
+
     const generator = b.addExecutable(.{
         .name = "generate",
         .root_module = module(b, "generate.zig", host, .Debug, options),
@@ -101,6 +103,18 @@ fn addExplorer(
         .root_module = root,
         .use_llvm = true,
     }));
+}
+
+/// A program for the tests that brings the core with another libc than a Bun on glibc has. Static,
+/// so that it runs where that libc is not installed.
+fn addOtherLibc(b: *std.Build, arch: std.Target.Cpu.Arch, options: *std.Build.Step.Options) void {
+    const musl = b.resolveTargetQuery(.{ .cpu_arch = arch, .os_tag = .linux, .abi = .musl });
+    const root = module(b, "../test/programs/other_libc.zig", musl, .ReleaseSafe, options);
+    root.addImport("xmem", module(b, "abi.zig", musl, .ReleaseSafe, options));
+    const program = b.addExecutable(.{ .name = "other-libc", .root_module = root });
+    program.linkage = .static;
+    const install = b.addInstallFile(program.getEmittedBin(), "other-libc");
+    b.step("other-libc", "Build the tests' program of another libc").dependOn(&install.step);
 }
 
 /// The running machine, but any processor of its kind, and glibc as old as can be. Where Bun runs
