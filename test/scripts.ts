@@ -18,6 +18,8 @@ export interface ScriptOptions {
   /** What runs the process: `unshare`, `prlimit`, a shell. */
   under?: string[];
   env?: Record<string, string>;
+  /** Its complaints are part of the test. */
+  quiet?: boolean;
 }
 
 export interface Script {
@@ -40,7 +42,10 @@ export function script(source: string, options: ScriptOptions = {}): Script {
       fillAllBut, empty, entries, spareDescriptors, descriptorsLeft, freeDescriptors } = scope;`;
   const child = Bun.spawn(
     [...(options.under ?? []), process.execPath, "-e", `${imports}\n${source}`],
-    { env: { ...process.env, ...options.env }, stdio: ["pipe", "pipe", "inherit"] },
+    {
+      env: { ...process.env, ...options.env },
+      stdio: ["pipe", "pipe", options.quiet ? "ignore" : "inherit"],
+    },
   );
   const reader = child.stdout.getReader();
   const decoder = new TextDecoder();
