@@ -68,6 +68,14 @@ pub fn build(b: *std.Build) void {
     generate.has_side_effects = true;
     b.step("generate", "Write src/constants.gen.ts").dependOn(&generate.step);
 
+    const fuzzer = b.addExecutable(.{
+        .name = "pool_fuzz",
+        // With safety checks, which turn what would be a wrong number into a finding.
+        .root_module = module(b, "pool_fuzz.zig", host, .ReleaseSafe, options),
+    });
+    const install_fuzzer = b.addInstallFile(fuzzer.getEmittedBin(), "pool_fuzz");
+    b.step("fuzz", "Build the corruption fuzzer").dependOn(&install_fuzzer.step);
+
     const tests_module = module(b, "tests.zig", host, .Debug, options);
     if (tsan) tests_module.sanitize_thread = true;
     const tests = b.addTest(.{ .root_module = tests_module, .use_llvm = if (tsan) true else null });
