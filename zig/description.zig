@@ -66,18 +66,27 @@ pub fn number(participant: *Participant, handle: u64, which: Number) Error!f64 {
     const description = try of(participant, handle);
     return switch (which) {
         .DTYPE => @floatFromInt(@intFromEnum(try dtypeOf(description))),
-        .TIMESTAMP => integerOf(description.timestamp),
-        .SEQUENCE => integerOf(description.sequence),
+        .TIMESTAMP => integerOf(&description.timestamp),
+        .SEQUENCE => integerOf(&description.sequence),
     };
 }
 
-fn integerOf(value: u64) Error!f64 {
-    if (value > 1 << 53) return error.PoolCorrupt;
-    return @floatFromInt(value);
+fn integerOf(value: *const u64) Error!f64 {
+    const integer = @atomicLoad(u64, value, .monotonic);
+    if (integer > 1 << 53) return error.PoolCorrupt;
+    return @floatFromInt(integer);
 }
 
 fn dtypeOf(description: *const Description) Error!DType {
-    return std.enums.fromInt(DType, description.dtype) orelse error.PoolCorrupt;
+    const code = @atomicLoad(u8, &description.dtype, .monotonic);
+    return std.enums.fromInt(DType, code) orelse error.PoolCorrupt;
+}
+
+/// How many dimensions are used. Read once, since another participant's write between a check and
+/// the use of the number would make the check worthless.
+fn countOf(count: *const u8) Error!u8 {
+    const dimensions = @atomicLoad(u8, count, .monotonic);
+    return if (dimensions <= layout.dimensions_max) dimensions else error.PoolCorrupt;
 }
 
 pub fn setNumber(participant: *Participant, handle: u64, which: Number, value: f64) Error!void {
@@ -89,9 +98,9 @@ pub fn setNumber(participant: *Participant, handle: u64, which: Number, value: f
         .SEQUENCE => description.sequence = integer,
         .DTYPE => {
             if (integer > @intFromEnum(DType.FLOAT64)) return error.InvalidArgument;
-            const follow = areContiguous(description);
+            const follow = contiguousCount(description);
             description.dtype = @intCast(integer);
-            if (follow) makeContiguous(description);
+            if (follow) |count| makeContiguous(description, count);
         },
     }
 }
@@ -103,11 +112,12 @@ pub fn dims(
     out: *[layout.dimensions_max]f64,
 ) Error!u32 {
     const description = try of(participant, handle);
-    const count = if (which == .SHAPE) description.shape_count else description.stride_count;
-    if (count > layout.dimensions_max) return error.PoolCorrupt;
-    for (description.dimensions[0..count], out[0..count]) |dimension, *value| {
+    const count = try countOf(
+        if (which == .SHAPE) &description.shape_count else &description.stride_count,
+    );
+    for (description.dimensions[0..count], out[0..count]) |*dimension, *value| {
         value.* = switch (which) {
-            .SHAPE => try integerOf(dimension.length),
+            .SHAPE => try integerOf(&dimension.length),
             .STRIDES => @floatFromInt(dimension.stride),
         };
     }
@@ -129,12 +139,13 @@ pub fn setDims(
     }
     switch (which) {
         .SHAPE => {
-            const follow = areContiguous(description) or description.stride_count != values.len;
+            const follow = contiguousCount(description) != null or
+                description.stride_count != values.len;
             for (values, description.dimensions[0..values.len]) |value, *dimension| {
                 dimension.length = @intFromFloat(value);
             }
             description.shape_count = @intCast(values.len);
-            if (follow) makeContiguous(description);
+            if (follow) makeContiguous(description, @intCast(values.len));
         },
         .STRIDES => {
             for (values, description.dimensions[0..values.len]) |value, *dimension| {
@@ -145,31 +156,32 @@ pub fn setDims(
     }
 }
 
-fn areContiguous(description: *const Description) bool {
-    const count = description.shape_count;
-    if (count > layout.dimensions_max or count != description.stride_count) return false;
-    const dtype = dtypeOf(description) catch return false;
+/// The number of dimensions where the strides are the contiguous ones of shape and dtype.
+fn contiguousCount(description: *const Description) ?u8 {
+    const count = countOf(&description.shape_count) catch return null;
+    if (count != description.stride_count) return null;
+    const dtype = dtypeOf(description) catch return null;
     var expected: u64 = dtype.bytes();
     var place: usize = count;
     while (place > 0) {
         place -= 1;
         const dimension = description.dimensions[place];
-        if (dimension.stride != @as(i64, @bitCast(expected))) return false;
+        if (dimension.stride != @as(i64, @bitCast(expected))) return null;
         expected *%= dimension.length;
     }
-    return true;
+    return count;
 }
 
-fn makeContiguous(description: *Description) void {
+fn makeContiguous(description: *Description, count: u8) void {
     const dtype = dtypeOf(description) catch return;
     var stride: u64 = dtype.bytes();
-    var place: usize = description.shape_count;
+    var place: usize = count;
     while (place > 0) {
         place -= 1;
         description.dimensions[place].stride = @bitCast(stride);
         stride *%= description.dimensions[place].length;
     }
-    description.stride_count = description.shape_count;
+    description.stride_count = count;
 }
 
 pub fn text(
@@ -179,10 +191,11 @@ pub fn text(
     out: *[layout.text_bytes_max + 1]u8,
 ) Error!u32 {
     const description = try of(participant, handle);
-    const length, const bytes = switch (which) {
-        .CONTENT_TYPE => .{ description.content_type_length, &description.content_type },
-        .PRODUCER => .{ description.producer_length, &description.producer },
+    const length_of, const bytes = switch (which) {
+        .CONTENT_TYPE => .{ &description.content_type_length, &description.content_type },
+        .PRODUCER => .{ &description.producer_length, &description.producer },
     };
+    const length = @atomicLoad(u8, length_of, .monotonic);
     if (length > layout.text_bytes_max) return error.PoolCorrupt;
     @memcpy(out[0..length], bytes[0..length]);
     return length;
