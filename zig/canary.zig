@@ -35,4 +35,9 @@ pub const Canary = enum {
     /// Caught by ThreadSanitizer: a change of a slot's word neither releases nor acquires, so that
     /// references pass from holder to holder without the content.
     word_relaxed,
+
+    /// Caught by the corruption fuzzer: a pop follows what the list says without a check (a fault),
+    /// and who meets a frozen word only waits (a hang).
+    index_unchecked,
+    damage_is_waited_for,
 };

@@ -25,9 +25,10 @@ pub inline fn pop(view: *const View) Popped {
         const head = Head.load(head_ptr, .seq_cst);
         if (head.frozen) return .frozen;
         if (head.index == words.index_nil) return .empty;
-        if (head.index >= view.geometry.capacity) return .corrupt;
+        const checked = !atomic.broken(.index_unchecked);
+        if (checked and head.index >= view.geometry.capacity) return .corrupt;
         const next = atomic.load(u32, &view.slots[head.index].next_free, .monotonic);
-        if (next != words.index_nil and next >= view.geometry.capacity) {
+        if (checked and next != words.index_nil and next >= view.geometry.capacity) {
             // Somebody may have popped the slot meanwhile; then it was not ours to read.
             const again = Head.load(head_ptr, .acquire);
             if (@as(u64, @bitCast(again)) == @as(u64, @bitCast(head))) return .corrupt;
@@ -35,7 +36,7 @@ pub inline fn pop(view: *const View) Popped {
         }
         // SYNC: release for `busy`, which was raised before: a freeze that comes later in the
         // head's order sees it raised. Pairs with `recovery.freezeHead`.
-        if (Head.cas(head_ptr, head, head.successor(@intCast(next)), .acq_rel)) {
+        if (Head.cas(head_ptr, head, head.successor(@truncate(next)), .acq_rel)) {
             return @enumFromInt(head.index);
         }
     }

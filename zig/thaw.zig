@@ -33,25 +33,28 @@ pub const Patience = struct {
 /// Returns when it is worth to start the operation again from its first step.
 pub fn wait(participant: *Participant, patience: *Patience) Error!void {
     @branchHint(.cold);
-    const repair = &participant.view.header.repair;
+    const view = &participant.view;
     // SYNC: before the head: if that is still frozen here, `epoch` changes after the load, and the
     // sleep ends. Pairs with `recovery.start`.
-    const epoch = atomic.load(u32, &repair.epoch, .acquire);
-    if (!Head.load(&participant.view.header.hot.free_head, .seq_cst).frozen) {
+    const epoch = atomic.load(u32, &view.header.repair.epoch, .acquire);
+    const head_frozen = Head.load(&view.header.hot.free_head, .seq_cst).frozen;
+    var repaired = false;
+    if (!head_frozen) {
         patience.passings += 1;
-        if (patience.passings < passings_max) return;
-        patience.passings = 0;
-        _ = recovery.run(&participant.view, .{ .damaged = true });
-        return;
+        if (patience.passings % passings_max != 0) return;
+        if (atomic.broken(.damage_is_waited_for)) return;
+        // It comes back without effect while somebody else recovers, or puts recovery off.
+        repaired = recovery.run(view, .{ .damaged = true }).ran;
     }
     const now_ns = system.clock.monotonicNs();
     if (patience.until_ns == 0) patience.until_ns = now_ns + patience_untimed_ns;
     if (now_ns >= patience.until_ns) {
         // Also who never sleeps here must not depend on others to carry on.
-        if (recovery.run(&participant.view, .{ .successor = true }).ran) return;
+        if (head_frozen and recovery.run(view, .{ .successor = true }).ran) return;
         return patience.expiry;
     }
+    if (repaired) return;
     const slice_end_ns = @min(now_ns + slice_ns, patience.until_ns);
-    const ended = system.futex.wait(&repair.epoch, epoch, slice_end_ns);
-    if (ended == .timed_out) _ = recovery.run(&participant.view, .{ .successor = true });
+    const ended = system.futex.wait(&view.header.repair.epoch, epoch, slice_end_ns);
+    if (ended == .timed_out and head_frozen) _ = recovery.run(view, .{ .successor = true });
 }
