@@ -4,6 +4,7 @@
 
 const std = @import("std");
 const atomic = @import("atomic.zig");
+const damage = @import("damage.zig");
 const description = @import("description.zig");
 const errors = @import("errors.zig");
 const free_list = @import("free_list.zig");
@@ -78,12 +79,15 @@ fn carryOnOrRecover(
 }
 
 /// Whether a recovery changed what stood in the way: losses in an empty pool, a flusher that died,
-/// a damaged list.
+/// a damaged list or sum.
 fn mayRecover(participant: *Participant, result: Error!u64) bool {
     const view = &participant.view;
     if (result == error.PoolFull) return recovery.lookForLosses(view);
-    if (result == error.PoolFlushing and participant_file.anybodyDead(view))
+    if (result == error.PoolFlushing and damage.flushIsOrphaned(view))
         return recovery.run(view, .{}).ran;
+    if (result == error.OutOfMemory and
+        (damage.committedSumIsWrong(view) or damage.listIsBroken(view)))
+        return recovery.run(view, .{ .damaged = true }).ran;
     if (result == error.PoolCorrupt) return recovery.run(view, .{ .damaged = true }).ran;
     return false;
 }

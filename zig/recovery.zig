@@ -4,6 +4,7 @@
 
 const std = @import("std");
 const atomic = @import("atomic.zig");
+const damage = @import("damage.zig");
 const errors = @import("errors.zig");
 const layout = @import("layout.zig");
 const participant_file = @import("participant.zig");
@@ -74,11 +75,17 @@ pub fn runPatiently(view: *const View) errors.Error!Report {
 /// For whoever holds the recovery mutex already: join, leave, and `run`.
 pub fn runLocked(view: *const View, request: Request, inherited: bool) Report {
     const repair = &view.header.repair;
-    const still = atomic.load(u32, &repair.still, .acquire) != 0;
     const frozen = Head.load(&view.header.hot.free_head, .acquire).frozen;
-    const needed = inherited or still or frozen or request.damaged or
+    // Set after the head is frozen and cleared before it thaws: alone it is damage, and believed it
+    // would have words rewritten under those who work.
+    const claimed_still = atomic.load(u32, &repair.still, .acquire) != 0;
+    if (claimed_still and !frozen) atomic.store(u32, &repair.still, 0, .seq_cst);
+    const still = claimed_still and frozen;
+    const needed = inherited or frozen or request.damaged or
         (!request.successor and participant_file.anybodyDead(view)) or
-        (request.leases and anyLeaseExpired(view));
+        damage.flushIsOrphaned(view) or
+        (request.leases and anyLeaseExpired(view)) or
+        (request.forced and (damage.listIsBroken(view) or damage.committedSumIsWrong(view)));
     if (!needed) return .{};
     const may_defer = !still or atomic.broken(.successor_may_defer);
     if (may_defer) {
@@ -240,14 +247,13 @@ fn rewrite(view: *const View) Report {
 }
 
 fn emptyRows(view: *const View, dead: Dead, report: *Report) void {
-    const hot = &view.header.hot;
     for (view.rows[0..view.rowsUsed()], 0..) |*row, index| {
         if (!dead.isSet(index) or atomic.broken(.dead_rows_kept)) continue;
         if (atomic.load(u32, &row.joined, .acquire) != 0) {
             for (view.holdRow(@intCast(index))[0..view.geometry.capacity]) |*held| {
                 const count = atomic.load(u16, held, .monotonic);
                 if (count == 0) continue;
-                report.references += count;
+                report.references +|= count;
                 atomic.store(u16, held, 0, .monotonic);
             }
         }
@@ -255,12 +261,11 @@ fn emptyRows(view: *const View, dead: Dead, report: *Report) void {
             if (@atomicLoad(u64, bits, .monotonic) != 0) atomic.store(u64, bits, 0, .monotonic);
         }
         atomic.store(u64, &row.busy, 0, .monotonic);
-        // Who flushed and died must not keep the pool closed.
-        if (atomic.load(u32, &hot.flushing, .monotonic) == index + 1) {
-            // SYNC: before `wake_seq` changes in `start`. Pairs with `acquire.attempt`.
-            atomic.store(u32, &hot.flushing, 0, .seq_cst);
-        }
     }
+    // Who flushed and died must not keep the pool closed.
+    if (!damage.flushIsOrphaned(view)) return;
+    // SYNC: before `wake_seq` changes in `start`. Pairs with `acquire.attempt`.
+    atomic.store(u32, &view.header.hot.flushing, 0, .seq_cst);
 }
 
 fn rewriteWords(view: *const View, report: *Report) void {
@@ -269,7 +274,12 @@ fn rewriteWords(view: *const View, report: *Report) void {
     for (view.slots[0..view.geometry.capacity], 0..) |*slot, index| {
         rewriteWord(view, slot, @intCast(index), now_ns, report);
         const committed = atomic.load(u64, &slot.committed, .monotonic);
-        committed_bytes += @min(committed, view.geometry.stride);
+        if (committed <= view.geometry.stride) {
+            committed_bytes += committed;
+        } else {
+            // Rubbish. To commit what is there already costs a call, to believe it a fault.
+            atomic.store(u64, &slot.committed, 0, .monotonic);
+        }
     }
     atomic.store(u64, &view.header.repair.committed_bytes, committed_bytes, .monotonic);
 }
@@ -291,7 +301,7 @@ fn rewriteWord(
         else => 0,
     };
     to.in_flight = @min(to.in_flight, words.references_max - held);
-    if (from.state == .used) report.references += from.in_flight - to.in_flight;
+    if (from.state == .used) report.references +|= from.in_flight - to.in_flight;
     to.references = held + to.in_flight;
     to.state = switch (from.state) {
         .used => if (to.references > 0 or staysParked(from, expired)) .used else .free,
@@ -321,17 +331,20 @@ fn makeClean(view: *const View, slot: *layout.Slot, index: u32, unfinished: bool
     if (system.memory.punch(view.fd, view.geometry.dataOffset(index), view.geometry.stride)) {
         atomic.store(u64, &slot.committed, 0, .monotonic);
     } else if (dirty) {
-        const size = @min(slot.size, view.geometry.buffer_size);
+        const claimed = @atomicLoad(u32, &slot.size, .monotonic);
+        const size = @min(claimed, view.geometry.buffer_size);
         system.memory.zero(view.data(index, size));
     }
     atomic.store(u32, &slot.dirty, 0, .monotonic);
 }
 
+/// A row that nobody has, and nobody died with, has no holds: what stands there is damage.
 fn holdsOf(view: *const View, index: u32) u16 {
     var sum: u16 = 0;
     for (view.rows[0..view.rowsUsed()], 0..) |*row, row_index| {
         // SYNC: the hold row is committed and zero. Pairs with `membership.takeRow`.
         if (atomic.load(u32, &row.joined, .acquire) == 0) continue;
+        if (!row.mutex.isLocked() and !participant_file.isDead(row)) continue;
         sum +|= atomic.load(u16, &view.holdRow(@intCast(row_index))[index], .monotonic);
     }
     return sum;
@@ -394,6 +407,7 @@ pub fn lookForLosses(view: *const View) bool {
     const interval_ns = (10 + view.geometry.capacity / 4096) * std.time.ns_per_ms;
     if (now_ns < scan_at_ns and scan_at_ns - now_ns <= interval_ns) return false;
     atomic.store(u64, &repair.lease_scan_at_ns, now_ns + interval_ns, .monotonic);
-    if (!anyLeaseExpired(view)) return false;
-    return run(view, .{ .leases = true }).ran;
+    if (anyLeaseExpired(view)) return run(view, .{ .leases = true }).ran;
+    if (damage.listIsBroken(view)) return run(view, .{ .damaged = true }).ran;
+    return false;
 }

@@ -16,6 +16,7 @@ test {
     _ = @import("abi.zig");
     _ = @import("acquire.zig");
     _ = @import("constants.zig");
+    _ = @import("damage.zig");
     _ = @import("description.zig");
     _ = @import("descriptor.zig");
     _ = @import("errors.zig");
