@@ -1,5 +1,6 @@
 // The one error class, its codes, and the words that go with a code when no better ones are known.
 
+import { beginAtCaller } from "./caller.ts";
 import * as constants from "./constants.gen.ts";
 
 /** What went wrong, for programs. The message is for people. */
@@ -93,6 +94,7 @@ export function raise(
   throw make(code, tried, found, options);
 }
 
+/** The error that `raise` throws. `tried` begins with the public function's name. */
 export function make(
   code: XmemErrorCode,
   tried: string,
@@ -101,15 +103,6 @@ export function make(
 ): XmemError {
   const said = found ? `${found}; ${explanations[code]}` : explanations[code];
   const error = new XmemError(code, `${tried}: ${said}`, options);
-  beginStackAtCaller(error);
+  beginAtCaller(error, tried);
   return error;
-}
-
-const ownFolder = `${import.meta.dir}/`;
-
-/** Frames of this library say nothing to its user. */
-function beginStackAtCaller(error: Error): void {
-  const [title, ...frames] = (error.stack ?? "").split("\n");
-  const first = frames.findIndex((frame) => !frame.includes(ownFolder));
-  if (first > 0) error.stack = [title, ...frames.slice(first)].join("\n");
 }

@@ -1,6 +1,7 @@
 // A guard stands for one hold of one buffer, and gives it back when it is disposed of.
 
-import { raise } from "./errors.ts";
+import { publish } from "./caller.ts";
+import { raise, type XmemError } from "./errors.ts";
 import { BufferMeta, type DType, type MetaAccess } from "./meta.ts";
 import { type Descriptor, native } from "./native.ts";
 import { closed, type Session } from "./session.ts";
@@ -114,7 +115,8 @@ export class BufferGuard implements Disposable {
   get bytes(): Uint8Array<ArrayBuffer> {
     if (this.#live && this.#bytes !== null && this.#session.descriptor !== closed)
       return this.#bytes;
-    return this.#makeBytes("bytes");
+    this.#readable("bytes");
+    return this.#makeBytes();
   }
 
   /** The same, and READ_ONLY on a read-only guard. */
@@ -155,28 +157,26 @@ export class BufferGuard implements Disposable {
   clone(): BufferGuard {
     const descriptor = this.#readable("clone()");
     const handle = native.xmem_get(descriptor, this.handle);
-    if (handle < 0) throw this.#session.failure(handle, "clone()");
+    if (handle < 0) throw this.#failure(handle, "clone()");
     return new BufferGuard(this.#session, handle, this.size, this.writable);
   }
 
   /** Makes an in-flight reference for somebody to `take`; returns the handle. This guard stays. */
   share(): number {
     const result = native.xmem_share(this.#readable("share()"), this.handle);
-    if (result < 0) throw this.#session.failure(result, "share()");
+    if (result < 0) throw this.#failure(result, "share()");
     return this.handle;
   }
 
   /** Turns this hold into an in-flight reference; returns the handle. This guard is done. */
   handOff(): number {
-    const result = native.xmem_hand_off(this.#readable("handOff()"), this.handle);
-    if (result < 0) throw this.#session.failure(result, "handOff()");
-    this.#end();
+    this.#handOff("handOff()");
     return this.handle;
   }
 
   /** As handOff, but returns the bare index, and with it gives up the generation's safety. */
   forget(): number {
-    this.handOff();
+    this.#handOff("forget()");
     return this.index;
   }
 
@@ -193,6 +193,12 @@ export class BufferGuard implements Disposable {
     this.release();
   }
 
+  #handOff(tried: string): void {
+    const result = native.xmem_hand_off(this.#readable(tried), this.handle);
+    if (result < 0) throw this.#failure(result, tried);
+    this.#end();
+  }
+
   #end(): void {
     this.#live = false;
     if (this.#bytes !== null) {
@@ -202,20 +208,25 @@ export class BufferGuard implements Disposable {
     if (tracing) untrace(this);
   }
 
-  #makeBytes(tried: string): Uint8Array<ArrayBuffer> {
-    this.#readable(tried);
+  /** The guard is known to be readable. */
+  #makeBytes(): Uint8Array<ArrayBuffer> {
     this.#bytes = this.#session.views.bytes(this.handle, this.size);
     return this.#bytes;
   }
 
   #bytesOf(tried: string): Uint8Array<ArrayBuffer> {
     // Bytes that the user transferred away are the receiver's; this guard gets a view of its own.
-    const whole = this.#live && this.#bytes !== null && this.#bytes.length === this.size;
-    return whole ? this.bytes : this.#makeBytes(tried);
+    this.#readable(tried);
+    const whole = this.#bytes !== null && this.#bytes.length === this.size;
+    return whole ? this.bytes : this.#makeBytes();
   }
 
   #tried(what: string): string {
-    return `${what} of buffer ${this.index} of pool "${this.#session.name}"`;
+    return `${what} ${this.#on()}`;
+  }
+
+  #on(): string {
+    return `of buffer ${this.index} of pool "${this.#session.name}"`;
   }
 
   #readable(tried: string): Descriptor {
@@ -231,14 +242,21 @@ export class BufferGuard implements Disposable {
     return descriptor;
   }
 
+  #failure(result: number, tried: string): XmemError {
+    return this.#session.failure(result, tried, { ref: this.handle });
+  }
+
   #access(): MetaAccess {
     return {
       readable: (tried) => this.#readable(tried),
       writableFor: (tried) => this.#writableFor(tried),
       failed: (result, tried) => {
-        throw this.#session.failure(result, tried);
+        throw this.#failure(result, tried);
       },
       handle: this.handle,
+      on: this.#on(),
     };
   }
 }
+
+publish(BufferGuard.prototype);

@@ -134,9 +134,15 @@ export function openFailure(code: number, tried: string, name: string, dir: stri
   return make(codeOf(code), what, failureText(), systemCause());
 }
 
-export function inspect(dir: string, name: string): PoolStats {
+/** An observer's look at a pool, for `statsSeen`. */
+export function observe(dir: string, name: string): Descriptor {
   const descriptor = native.xmem_observe(cString(dir), cString(name));
-  if (descriptor < 0) throw openFailure(descriptor, "inspect()", name, dir);
+  if (descriptor < 0) throw openFailure(descriptor, "BufferPool.inspect()", name, dir);
+  return descriptor;
+}
+
+/** What an observer sees; it is gone afterwards. */
+export function statsSeen(descriptor: Descriptor): PoolStats {
   try {
     return statsOf(descriptor);
   } finally {
@@ -168,7 +174,7 @@ function infoOf(dir: string, name: string): PoolInfo | null {
   const broken = { capacity: 0, bufferSize: 0, committedBytes: 0, participants: 0 };
   const descriptor = native.xmem_observe(cString(dir), cString(name));
   if (descriptor < 0) {
-    const error = openFailure(descriptor, "list()", name, dir);
+    const error = openFailure(descriptor, "BufferPool.list()", name, dir);
     // Of the entry itself: anybody can put a link to nowhere, or to itself, where pools are.
     const status = lstatSync(path, { throwIfNoEntry: false });
     // It vanished between the two looks.

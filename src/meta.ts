@@ -1,6 +1,7 @@
 // The description that travels with a buffer: a live object over shared memory. Reads and writes go
 // through the guard's hold, so that it never describes another acquirer's buffer.
 
+import { publish } from "./caller.ts";
 import * as constants from "./constants.gen.ts";
 import { raise } from "./errors.ts";
 import { bytes, type Descriptor, float64s, native } from "./native.ts";
@@ -41,12 +42,22 @@ export interface MetaAccess {
   writableFor(tried: string): Descriptor;
   failed(result: number, tried: string): never;
   readonly handle: number;
+  /** For messages: of which buffer. */
+  readonly on: string;
 }
 
 const dims = float64s(constants.LIMIT_DIMENSIONS);
 const textScratch = bytes(constants.LIMIT_TEXT_BYTES + 1);
 const decoder = new TextDecoder();
 const encoder = new TextEncoder();
+
+function dimsRead(count: number): number[] {
+  return Array.from(dims.subarray(0, count));
+}
+
+function textRead(length: number): string {
+  return decoder.decode(textScratch.subarray(0, length));
+}
 
 /**
  * What a buffer's bytes mean. Reset by each acquire to dtype "uint8", shape [size], strides [1],
@@ -69,65 +80,67 @@ export class BufferMeta {
     const code = dtypes.indexOf(value);
     if (code < 0) {
       const found = `it is ${describe(value)}, expected one of ${dtypes.join(", ")}`;
-      raise("INVALID_ARGUMENT", "setting meta.dtype", found);
+      raise("INVALID_ARGUMENT", `setting meta.dtype ${this.#guard.on}`, found);
     }
-    this.#setNumber(constants.META_DTYPE, code, "meta.dtype");
+    this.#setNumber(constants.META_DTYPE, code, "setting meta.dtype");
   }
 
   /** A whole number up to 2^53; what it counts is the producer's to say. */
   get timestamp(): number {
-    return this.#number(constants.META_TIMESTAMP, "meta.timestamp");
+    // Number() keeps the call out of tail position, where a failure would lose the caller's place.
+    return Number(this.#number(constants.META_TIMESTAMP, "meta.timestamp"));
   }
 
   set timestamp(value: number) {
-    this.#setWhole(constants.META_TIMESTAMP, value, "meta.timestamp");
+    this.#setWhole(constants.META_TIMESTAMP, value, "setting meta.timestamp");
   }
 
   get sequence(): number {
-    return this.#number(constants.META_SEQUENCE, "meta.sequence");
+    return Number(this.#number(constants.META_SEQUENCE, "meta.sequence"));
   }
 
   set sequence(value: number) {
-    this.#setWhole(constants.META_SEQUENCE, value, "meta.sequence");
+    this.#setWhole(constants.META_SEQUENCE, value, "setting meta.sequence");
   }
 
   /** Elements per dimension, at most 8 of them. */
   get shape(): number[] {
-    return this.#dims(constants.META_SHAPE, "meta.shape");
+    return dimsRead(this.#dims(constants.META_SHAPE, "meta.shape"));
   }
 
   set shape(value: number[]) {
-    this.#setDims(constants.META_SHAPE, value, 0, "meta.shape");
+    this.#setDims(constants.META_SHAPE, value, 0, "setting meta.shape");
   }
 
   /** Bytes from one element to the next, per dimension. */
   get strides(): number[] {
-    return this.#dims(constants.META_STRIDES, "meta.strides");
+    return dimsRead(this.#dims(constants.META_STRIDES, "meta.strides"));
   }
 
   set strides(value: number[]) {
-    this.#setDims(constants.META_STRIDES, value, -Number.MAX_SAFE_INTEGER, "meta.strides");
+    this.#setDims(constants.META_STRIDES, value, -Number.MAX_SAFE_INTEGER, "setting meta.strides");
   }
 
   /** At most 31 bytes of UTF-8. */
   get contentType(): string {
-    return this.#text(constants.META_CONTENT_TYPE, "meta.contentType");
+    return textRead(this.#text(constants.META_CONTENT_TYPE, "meta.contentType"));
   }
 
   set contentType(value: string) {
-    this.#setText(constants.META_CONTENT_TYPE, value, "meta.contentType");
+    this.#setText(constants.META_CONTENT_TYPE, value, "setting meta.contentType");
   }
 
   /** At most 31 bytes of UTF-8. */
   get producer(): string {
-    return this.#text(constants.META_PRODUCER, "meta.producer");
+    return textRead(this.#text(constants.META_PRODUCER, "meta.producer"));
   }
 
   set producer(value: string) {
-    this.#setText(constants.META_PRODUCER, value, "meta.producer");
+    this.#setText(constants.META_PRODUCER, value, "setting meta.producer");
   }
 
   toJSON(): Record<string, unknown> {
+    this.#guard.readable("meta.toJSON()");
     const { dtype, shape, strides, timestamp, sequence, contentType, producer } = this;
     return { dtype, shape, strides, timestamp, sequence, contentType, producer };
   }
@@ -143,7 +156,7 @@ export class BufferMeta {
   }
 
   #setWhole(field: number, value: number, tried: string): void {
-    this.#setNumber(field, integer(`setting ${tried}`, "it", value, 0, 2 ** 53), tried);
+    this.#setNumber(field, integer(tried, "it", value, 0, 2 ** 53, this.#guard.on), tried);
   }
 
   #setNumber(field: number, value: number, tried: string): void {
@@ -151,10 +164,11 @@ export class BufferMeta {
     this.#checked(native.xmem_meta_set_number(descriptor, this.#guard.handle, field, value), tried);
   }
 
-  #dims(which: number, tried: string): number[] {
+  /** How many `dimsRead` then gets. */
+  #dims(which: number, tried: string): number {
     const descriptor = this.#guard.readable(tried);
     const result = native.xmem_meta_dims(descriptor, this.#guard.handle, which, dims);
-    return Array.from(dims.subarray(0, this.#checked(result, tried)));
+    return this.#checked(result, tried);
   }
 
   #setDims(which: number, value: readonly number[], least: number, tried: string): void {
@@ -162,11 +176,11 @@ export class BufferMeta {
     const legal = Array.isArray(value) && value.length <= constants.LIMIT_DIMENSIONS;
     if (!legal) {
       const found = `it is ${describe(value)}, expected an array of at most ${constants.LIMIT_DIMENSIONS}`;
-      raise("INVALID_ARGUMENT", `setting ${tried}`, found);
+      raise("INVALID_ARGUMENT", `${tried} ${this.#guard.on}`, found);
     }
     // All are checked before one is written, so that the old value stays.
     const checked = Array.from(value, (each) =>
-      integer(`setting ${tried}`, "an element", each, least, Number.MAX_SAFE_INTEGER),
+      integer(tried, "an element", each, least, Number.MAX_SAFE_INTEGER, this.#guard.on),
     );
     dims.set(checked);
     const { handle } = this.#guard;
@@ -176,15 +190,16 @@ export class BufferMeta {
     );
   }
 
-  #text(which: number, tried: string): string {
+  /** How many bytes `textRead` then gets. */
+  #text(which: number, tried: string): number {
     const descriptor = this.#guard.readable(tried);
     const result = native.xmem_meta_text(descriptor, this.#guard.handle, which, textScratch);
-    return decoder.decode(textScratch.subarray(0, this.#checked(result, tried)));
+    return this.#checked(result, tried);
   }
 
   #setText(which: number, value: string, tried: string): void {
     const descriptor = this.#guard.writableFor(tried);
-    const encoded = encoder.encode(text(`setting ${tried}`, "it", value));
+    const encoded = encoder.encode(text(tried, "it", value, this.#guard.on));
     textScratch.set(encoded);
     const { handle } = this.#guard;
     this.#checked(
@@ -193,3 +208,5 @@ export class BufferMeta {
     );
   }
 }
+
+publish(BufferMeta.prototype, "meta.");

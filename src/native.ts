@@ -1,7 +1,8 @@
 // The only dlopen and the only pointers of the library: every other file sees numbers that it hands
 // back. A thin, typed face of zig/abi.zig, nothing more.
 
-import { dlopen, type Pointer, toArrayBuffer } from "bun:ffi";
+import { dlopen, type FFIFunction, type Library, type Pointer, toArrayBuffer } from "bun:ffi";
+import { raise } from "./errors.ts";
 import { libraryPath } from "./library.ts";
 
 /** What the native side calls an open pool in this process; see zig/descriptor.zig. */
@@ -62,7 +63,19 @@ export interface Native {
   xmem_constant_value(a: number): number;
 }
 
-const opened = dlopen(libraryPath(), {
+/** What the system cannot load, of another libc say, is as good as no library. */
+function load<Symbols extends Record<string, FFIFunction>>(
+  path: string,
+  symbols: Symbols,
+): Library<Symbols> {
+  try {
+    return dlopen(path, symbols);
+  } catch (cause) {
+    raise("UNSUPPORTED_PLATFORM", "loading xmem", `${path} cannot be loaded`, { cause });
+  }
+}
+
+const opened = load(libraryPath(), {
   xmem_open: { args: ["u32", "ptr", "ptr", "ptr", "ptr"], returns: "i32" },
   xmem_close: { args: ["u32"], returns: "void" },
   xmem_error_errno: { args: [], returns: "i32" },

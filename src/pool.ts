@@ -1,8 +1,9 @@
 // The pool as its users see it: each method checks its arguments, makes one native call, and says
 // what went wrong where it did.
 
+import { framesOf, publish } from "./caller.ts";
 import * as constants from "./constants.gen.ts";
-import { make, raise } from "./errors.ts";
+import { raise, XmemError } from "./errors.ts";
 import { BufferGuard, type ReadGuard } from "./guard.ts";
 import * as inspection from "./inspect.ts";
 import { cString, type Descriptor, float64s, native } from "./native.ts";
@@ -81,12 +82,12 @@ export class BufferPool implements Disposable {
 
   /** POOL_EXISTS, OUT_OF_MEMORY, INVALID_ARGUMENT, SYSTEM. */
   static create(name: string, options?: PoolOptions & OpenOptions): BufferPool {
-    return BufferPool.#make("create", name, options);
+    return new BufferPool(BufferPool.#openSession("create", name, options));
   }
 
   /** POOL_NOT_FOUND, POOL_CORRUPT, VERSION_MISMATCH, PERMISSION_DENIED, TOO_MANY_PARTICIPANTS. */
   static open(name: string, options?: OpenOptions): BufferPool {
-    return BufferPool.#make("open", name, options);
+    return new BufferPool(BufferPool.#openSession("open", name, options));
   }
 
   /**
@@ -97,7 +98,7 @@ export class BufferPool implements Disposable {
     name: string,
     options?: PoolOptions & OpenOptions & { replaceAbandoned?: boolean | undefined },
   ): BufferPool {
-    return BufferPool.#make("openOrCreate", name, options);
+    return new BufferPool(BufferPool.#openSession("openOrCreate", name, options));
   }
 
   /** Removes the name, whatever it leads to; true when there was one. Who has it open goes on. */
@@ -105,7 +106,7 @@ export class BufferPool implements Disposable {
     const dir = inspection.poolDirectory();
     const checked = validate.poolName("BufferPool.unlink()", name);
     const result = native.xmem_unlink(cString(dir), cString(checked), -1, 0);
-    if (result < 0) throw inspection.openFailure(result, "unlink()", checked, dir);
+    if (result < 0) throw inspection.openFailure(result, "BufferPool.unlink()", checked, dir);
     return result === 1;
   }
 
@@ -117,13 +118,13 @@ export class BufferPool implements Disposable {
   /** A look from outside: takes no row, starts no recovery, works on a full pool. */
   static inspect(name: string): inspection.PoolStats {
     const checked = validate.poolName("BufferPool.inspect()", name);
-    return inspection.inspect(inspection.poolDirectory(), checked);
+    return inspection.statsSeen(inspection.observe(inspection.poolDirectory(), checked));
   }
 
-  static #make(how: How, name: unknown, given: unknown): BufferPool {
+  static #openSession(how: How, name: unknown, given: unknown): Session {
     const tried = `BufferPool.${how}()`;
     const checkedName = validate.poolName(tried, name);
-    const options = validate.poolOptions(tried, given);
+    const options = validate.poolOptions(tried, given, `of pool "${checkedName}"`);
     const numbers = float64s(constants.OPTION_COUNT).fill(-1);
     const set = (index: number, value: number | boolean | undefined): void => {
       if (value !== undefined) numbers[index] = Number(value);
@@ -147,8 +148,8 @@ export class BufferPool implements Disposable {
       cString(options.participantName),
       numbers,
     );
-    if (descriptor < 0) throw inspection.openFailure(descriptor, `${how}()`, checkedName, dir);
-    return new BufferPool(new Session(descriptor, dir, checkedName, options));
+    if (descriptor < 0) throw inspection.openFailure(descriptor, tried, checkedName, dir);
+    return new Session(descriptor, dir, checkedName, options);
   }
 
   /**
@@ -180,15 +181,17 @@ export class BufferPool implements Disposable {
   acquireBlocking(size: number, options: { timeout: number }): BufferGuard {
     const tried = "acquireBlocking()";
     const descriptor = this.#open(tried);
-    const length = validate.uint32(tried, "size", size);
-    const given = validate.object(tried, "options", options);
-    const timeout = validate.uint32(tried, "timeout", given["timeout"]);
+    const length = validate.uint32(tried, "size", size, this.#session.on);
+    const given = validate.object(tried, "options", options, this.#session.on);
+    const timeout = validate.uint32(tried, "timeout", given["timeout"], this.#session.on);
     const deadline = native.xmem_now() + timeout;
     while (true) {
       // A slice at a time, so that a Worker that waits can be terminated.
       const handle = native.xmem_acquire_blocking(descriptor, length, deadline);
       if (handle >= 0) return new BufferGuard(this.#session, handle, length, true);
-      if (handle !== -constants.ERROR_PENDING) throw this.#session.failure(handle, tried);
+      if (handle !== -constants.ERROR_PENDING) {
+        throw this.#session.failure(handle, tried, { size: length, timeout });
+      }
     }
   }
 
@@ -202,8 +205,8 @@ export class BufferPool implements Disposable {
   ): Promise<BufferGuard> {
     const tried = "acquireAsync()";
     const descriptor = this.#open(tried);
-    const length = validate.uint32(tried, "size", size);
-    const { timeout, signal } = validate.waitOptions(tried, options);
+    const length = validate.uint32(tried, "size", size, this.#session.on);
+    const { timeout, signal } = validate.waitOptions(tried, options, this.#session.on);
     signal?.throwIfAborted();
     // Nobody who asked before is overtaken.
     if (timeout === 0) this.#waits.signalled();
@@ -211,22 +214,34 @@ export class BufferPool implements Disposable {
       const handle = native.xmem_acquire_at_once(descriptor, length);
       if (handle >= 0) return new BufferGuard(this.#session, handle, length, true);
       const mayPass = handle === -constants.ERROR_POOL_FULL || handle === -constants.ERROR_PENDING;
-      if (!mayPass) throw this.#session.failure(handle, tried);
+      if (!mayPass) throw this.#session.failure(handle, tried, { size: length });
     } else if (length > this.bufferSize) {
-      throw this.#session.failure(-constants.ERROR_TOO_LARGE, tried);
+      throw this.#session.failure(-constants.ERROR_TOO_LARGE, tried, { size: length });
     }
-    if (timeout === 0) throw make("TIMEOUT", `${tried} on pool "${this.name}"`);
-    const handle = await this.#waits.wait(length, timeout, signal);
-    return new BufferGuard(this.#session, handle, length, true);
+    if (timeout === 0) throw this.#session.failure(-constants.ERROR_TIMEOUT, tried, { timeout });
+    // What fails later fails in a timer or a socket's callback, where the caller is not to be seen.
+    const asked = new Error(tried);
+    Error.captureStackTrace(asked, BufferPool.prototype.acquireAsync);
+    try {
+      const handle = await this.#waits.wait(length, timeout, signal);
+      return new BufferGuard(this.#session, handle, length, true);
+    } catch (error) {
+      if (error instanceof XmemError && error !== signal?.reason) {
+        error.stack = `${error}\n${framesOf(asked)}`;
+      }
+      throw error;
+    }
   }
 
   /** Commits memory for the next `count` buffers of `size` bytes; returns the bytes newly committed. */
   preallocate(size: number, count: number): number {
     const tried = "preallocate()";
     const descriptor = this.#open(tried);
-    const length = validate.uint32(tried, "size", size);
-    const checkedCount = validate.uint32(tried, "count", count);
-    return this.#result(native.xmem_preallocate(descriptor, length, checkedCount), tried);
+    const length = validate.uint32(tried, "size", size, this.#session.on);
+    const checkedCount = validate.uint32(tried, "count", count, this.#session.on);
+    const added = native.xmem_preallocate(descriptor, length, checkedCount);
+    if (added < 0) throw this.#session.failure(added, tried, { size: length });
+    return added;
   }
 
   /** A new hold to read through. STALE_HANDLE, BUFFER_NOT_FOUND, NO_REFERENCE. */
@@ -255,59 +270,84 @@ export class BufferPool implements Disposable {
 
   /** One more in-flight reference; the buffer's whole count after it. */
   addRef(ref: number): number {
-    const descriptor = this.#open("addRef()");
-    return this.#result(native.xmem_add_ref(descriptor, validate.ref("addRef()", ref)), "addRef()");
+    const tried = "addRef()";
+    const count = native.xmem_add_ref(
+      this.#open(tried),
+      validate.ref(tried, ref, this.#session.on),
+    );
+    if (count < 0) throw this.#session.failure(count, tried, { ref });
+    return count;
   }
 
   /** Drops an in-flight reference and recycles at 0; the count after it. NO_REFERENCE. */
   unref(ref: number): number {
-    const descriptor = this.#open("unref()");
-    return this.#result(native.xmem_unref(descriptor, validate.ref("unref()", ref)), "unref()");
+    const tried = "unref()";
+    const count = native.xmem_unref(this.#open(tried), validate.ref(tried, ref, this.#session.on));
+    if (count < 0) throw this.#session.failure(count, tried, { ref });
+    return count;
   }
 
   /** Drops an in-flight reference and never recycles: you almost certainly want unref. */
   release(ref: number): number {
-    const descriptor = this.#open("release()");
-    const result = native.xmem_release_by_hand(descriptor, validate.ref("release()", ref));
-    return this.#result(result, "release()");
+    const tried = "release()";
+    const count = native.xmem_release_by_hand(
+      this.#open(tried),
+      validate.ref(tried, ref, this.#session.on),
+    );
+    if (count < 0) throw this.#session.failure(count, tried, { ref });
+    return count;
   }
 
   /** Holds and in-flight references; 0 for the bare index of a free slot. */
   refCount(ref: number): number {
-    const descriptor = this.#open("refCount()");
-    const result = native.xmem_ref_count(descriptor, validate.ref("refCount()", ref));
-    return this.#result(result, "refCount()");
+    const tried = "refCount()";
+    const count = native.xmem_ref_count(
+      this.#open(tried),
+      validate.ref(tried, ref, this.#session.on),
+    );
+    if (count < 0) throw this.#session.failure(count, tried, { ref });
+    return count;
   }
 
   /** Sets the whole count; the holds stay, the rest is in flight. INVALID_ARGUMENT below the holds. */
   setRefCount(ref: number, count: number): number {
     const tried = "setRefCount()";
     const descriptor = this.#open(tried);
-    const checked = validate.ref(tried, ref);
+    const checked = validate.ref(tried, ref, this.#session.on);
     const most = constants.LIMIT_REFERENCES;
-    const checkedCount = validate.integer(tried, "count", count, 0, most);
-    return this.#result(native.xmem_set_ref_count(descriptor, checked, checkedCount), tried);
+    const checkedCount = validate.integer(tried, "count", count, 0, most, this.#session.on);
+    const counted = native.xmem_set_ref_count(descriptor, checked, checkedCount);
+    if (counted < 0) throw this.#session.failure(counted, tried, { ref, count });
+    return counted;
   }
 
   /** Recycles a buffer whose count is 0; true for exactly one caller. */
   tryRelease(ref: number): boolean {
     const tried = "tryRelease()";
-    const descriptor = this.#open(tried);
-    return this.#result(native.xmem_try_release(descriptor, validate.ref(tried, ref)), tried) === 1;
+    const result = native.xmem_try_release(
+      this.#open(tried),
+      validate.ref(tried, ref, this.#session.on),
+    );
+    if (result < 0) throw this.#session.failure(result, tried, { ref });
+    return result === 1;
   }
 
   /** As tryRelease, but BUFFER_IN_USE when the count is not 0. */
   releaseBuffer(ref: number): void {
     const tried = "releaseBuffer()";
-    const descriptor = this.#open(tried);
-    this.#result(native.xmem_release_buffer(descriptor, validate.ref(tried, ref)), tried);
+    const result = native.xmem_release_buffer(
+      this.#open(tried),
+      validate.ref(tried, ref, this.#session.on),
+    );
+    if (result < 0) throw this.#session.failure(result, tried, { ref });
   }
 
   /** Gives back what dead participants and expired leases left. POOL_BUSY. */
   reclaim(): ReclaimReport {
     const descriptor = this.#open("reclaim()");
     const report = float64s(constants.RECLAIM_COUNT);
-    this.#result(native.xmem_reclaim(descriptor, report), "reclaim()");
+    const result = native.xmem_reclaim(descriptor, report);
+    if (result < 0) throw this.#session.failure(result, "reclaim()");
     return {
       participants: report[constants.RECLAIM_PARTICIPANTS] ?? 0,
       references: report[constants.RECLAIM_REFERENCES] ?? 0,
@@ -318,16 +358,20 @@ export class BufferPool implements Disposable {
 
   /** Gives the memory of free buffers back to the system; returns the bytes. */
   trim(): number {
-    return this.#result(native.xmem_trim(this.#open("trim()")), "trim()");
+    const freed = native.xmem_trim(this.#open("trim()"));
+    if (freed < 0) throw this.#session.failure(freed, "trim()");
+    return freed;
   }
 
   /** POOL_FLUSHING for every waiter and acquirer, everywhere, until unflush(). Does not nest. */
   flush(): void {
-    this.#result(native.xmem_flush(this.#open("flush()"), 1), "flush()");
+    const result = native.xmem_flush(this.#open("flush()"), 1);
+    if (result < 0) throw this.#session.failure(result, "flush()");
   }
 
   unflush(): void {
-    this.#result(native.xmem_flush(this.#open("unflush()"), 0), "unflush()");
+    const result = native.xmem_flush(this.#open("unflush()"), 0);
+    if (result < 0) throw this.#session.failure(result, "unflush()");
   }
 
   stats(): inspection.PoolStats {
@@ -355,35 +399,30 @@ export class BufferPool implements Disposable {
 
   #open(tried: string): Descriptor {
     const { descriptor } = this.#session;
-    if (descriptor === closed) raise("POOL_CLOSED", `${tried} on pool "${this.name}"`);
+    if (descriptor === closed) raise("POOL_CLOSED", `${tried} ${this.#session.on}`);
     return descriptor;
   }
 
   /** Numbers are checked by the native side; what it refused is named here. */
   #failed(result: number, tried: string, size: number): never {
     if (result === -constants.ERROR_INVALID_ARGUMENT) this.#refuse(tried, size);
-    throw this.#session.failure(result, tried);
+    throw this.#session.failure(result, tried, { size });
   }
 
   #refuse(tried: string, size: unknown): never {
     this.#open(tried);
-    validate.uint32(tried, "size", size);
+    validate.uint32(tried, "size", size, this.#session.on);
     throw this.#session.failure(-constants.ERROR_INVALID_ARGUMENT, tried);
-  }
-
-  #result(result: number, tried: string): number {
-    if (result < 0) throw this.#session.failure(result, tried);
-    return result;
   }
 
   #failedRef(result: number, tried: string, ref: number): never {
     if (result === -constants.ERROR_INVALID_ARGUMENT) this.#refuseRef(tried, ref);
-    throw this.#session.failure(result, tried);
+    throw this.#session.failure(result, tried, { ref });
   }
 
   #refuseRef(tried: string, ref: unknown): never {
     this.#open(tried);
-    validate.ref(tried, ref);
+    validate.ref(tried, ref, this.#session.on);
     throw this.#session.failure(-constants.ERROR_INVALID_ARGUMENT, tried);
   }
 
@@ -396,3 +435,6 @@ export class BufferPool implements Disposable {
     throw this.#session.failure(size, "reading a buffer's size");
   }
 }
+
+publish(BufferPool.prototype);
+publish(BufferPool, "BufferPool.");

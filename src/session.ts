@@ -4,10 +4,11 @@
 
 import type { Pointer } from "bun:ffi";
 import * as constants from "./constants.gen.ts";
-import { INFO_COUNT } from "./constants.gen.ts";
-import { codeOf, make, type XmemError } from "./errors.ts";
+import { INDEX_COUNT, INFO_COUNT } from "./constants.gen.ts";
+import { codeOf, make, type XmemError, type XmemErrorCode } from "./errors.ts";
 import { type Descriptor, failureText, float64s, native } from "./native.ts";
 import { systemCause } from "./system_error.ts";
+import { indexOf } from "./validate.ts";
 import { Views } from "./views.ts";
 
 /** The descriptor of no pool: the native side refuses it by itself. */
@@ -23,6 +24,8 @@ export class Session {
   /** `closed` once closed. */
   descriptor: Descriptor;
   readonly name: string;
+  /** For messages: on what something was tried. */
+  readonly on: string;
   readonly dir: string;
   readonly capacity: number;
   readonly bufferSize: number;
@@ -42,6 +45,7 @@ export class Session {
     const field = (index: number): number => info[index] ?? Number.NaN;
     this.descriptor = descriptor;
     this.name = name;
+    this.on = `on pool "${name}"`;
     this.dir = dir;
     this.capacity = field(constants.INFO_CAPACITY);
     this.bufferSize = field(constants.INFO_BUFFER_SIZE);
@@ -67,24 +71,51 @@ export class Session {
     native.xmem_close(descriptor);
   }
 
-  /** The error for a native failure of `tried`. */
-  failure(result: number, tried: string): XmemError {
+  /** The error for a native failure of `tried`, with the numbers that it was about. */
+  failure(result: number, tried: string, asked: Asked = {}): XmemError {
     const code = codeOf(result);
-    const what = `${tried} on pool "${this.name}"`;
+    const what = `${tried} ${this.on}`;
     if (this.descriptor === closed) return make("POOL_CLOSED", what);
-    if (code === "POOL_FULL") {
-      const own = native.xmem_holds(this.descriptor);
-      return make(
-        code,
-        what,
-        `all ${this.capacity} buffers are in use, ${own} held by this thread`,
-      );
-    }
     if (code === "OUT_OF_MEMORY" || code === "SYSTEM") {
       return make(code, what, failureText(), systemCause());
     }
-    return make(code, what);
+    return make(code, what, this.#found(code, asked));
   }
+
+  #found(code: XmemErrorCode, { size, ref, timeout, count }: Asked): string | undefined {
+    const inUse = (): string => {
+      const own = native.xmem_holds(this.descriptor);
+      return `all ${this.capacity} buffers are in use, ${own} held by this thread`;
+    };
+    if (code === "POOL_FULL") return inUse();
+    if (code === "TIMEOUT" && timeout !== undefined) return `after ${timeout} ms ${inUse()}`;
+    if (code === "TOO_LARGE" && size !== undefined) {
+      return `${size} bytes were asked for, a buffer has at most ${this.bufferSize}`;
+    }
+    if (ref === undefined) return undefined;
+    if (code === "INVALID_ARGUMENT" && count !== undefined) {
+      return `the count is ${count}, fewer than the holds of ${describeRef(ref)}`;
+    }
+    if (ref < INDEX_COUNT && ref >= this.capacity) {
+      return `it was ${describeRef(ref)}, the pool has ${this.capacity} buffers`;
+    }
+    return `it was ${describeRef(ref)}`;
+  }
+}
+
+/** What a call was about, for the message of its failure. */
+interface Asked {
+  size?: number;
+  ref?: number;
+  /** Milliseconds. */
+  timeout?: number;
+  count?: number;
+}
+
+function describeRef(ref: number): string {
+  if (ref < INDEX_COUNT) return `index ${ref}`;
+  const generation = Math.floor(ref / INDEX_COUNT);
+  return `handle ${ref} (index ${indexOf(ref)}, generation ${generation})`;
 }
 
 /** Views that live on keep the mapping; holds and row go back. */

@@ -8,5 +8,8 @@ export function systemCause(): { cause?: Error } {
   const errno = native.xmem_error_errno();
   if (errno === 0) return {};
   const code = getSystemErrorName(-errno);
-  return { cause: Object.assign(new Error(code), { code, errno: -errno }) };
+  const cause = Object.assign(new Error(code), { code, errno: -errno });
+  // Where in this library it was made says nothing to its user.
+  cause.stack = String(cause);
+  return { cause };
 }

@@ -1,6 +1,7 @@
 // XMEM_TRACE=1: a guard that is garbage collected without disposal is given back at once, with one
 // warning that names where it was acquired. It costs time at each acquire, hence the switch.
 
+import { beginAtCaller, framesOf } from "./caller.ts";
 import { native } from "./native.ts";
 import { closed, type Session } from "./session.ts";
 
@@ -12,6 +13,18 @@ interface Trace {
   acquiredAt: string;
 }
 
+/** The public functions that make a guard. */
+const makers = [
+  "acquire()",
+  "tryAcquire()",
+  "acquireBlocking()",
+  "acquireAsync()",
+  "get()",
+  "getMut()",
+  "take()",
+  "clone()",
+];
+
 const lost = new FinalizationRegistry<Trace>(({ session, handle, acquiredAt }) => {
   const descriptor = session.deref()?.descriptor ?? closed;
   if (descriptor === closed) return;
@@ -20,11 +33,9 @@ const lost = new FinalizationRegistry<Trace>(({ session, handle, acquiredAt }) =
 });
 
 export function trace(guard: object, session: Session, handle: number): void {
-  const stack = new Error("acquired").stack ?? "";
-  const own = `${import.meta.dir}/`;
-  const frames = stack.split("\n").slice(1);
-  const first = frames.findIndex((frame) => !frame.includes(own));
-  const acquiredAt = `\n${frames.slice(Math.max(first, 0)).join("\n")}`;
+  const here = new Error("acquired");
+  beginAtCaller(here, ...makers);
+  const acquiredAt = `\n${framesOf(here)}`;
   lost.register(guard, { session: new WeakRef(session), handle, acquiredAt }, guard);
 }
 

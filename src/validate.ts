@@ -21,8 +21,10 @@ export function describe(value: unknown): string {
   return String(value);
 }
 
-function refuse(tried: string, what: string, value: unknown, expected: string): never {
-  raise("INVALID_ARGUMENT", tried, `${what} is ${describe(value)}, expected ${expected}`);
+/** `on` says on what it was tried, as in `on pool "frames"`; empty where that is not known yet. */
+function refuse(tried: string, what: string, value: unknown, expected: string, on = ""): never {
+  const whole = on === "" ? tried : `${tried} ${on}`;
+  raise("INVALID_ARGUMENT", whole, `${what} is ${describe(value)}, expected ${expected}`);
 }
 
 /** A whole number from `least` to `most`. */
@@ -32,21 +34,22 @@ export function integer(
   value: unknown,
   least: number,
   most: number,
+  on?: string,
 ): number {
   if (typeof value === "number" && Number.isInteger(value) && value >= least && value <= most) {
     return value + 0;
   }
-  refuse(tried, what, value, `a whole number from ${least} to ${most}`);
+  refuse(tried, what, value, `a whole number from ${least} to ${most}`, on);
 }
 
 /** Sizes, counts, times: what fits 32 bits. */
-export function uint32(tried: string, what: string, value: unknown): number {
-  return integer(tried, what, value, 0, uint32Max);
+export function uint32(tried: string, what: string, value: unknown, on?: string): number {
+  return integer(tried, what, value, 0, uint32Max, on);
 }
 
 /** A handle or a bare index. */
-export function ref(tried: string, value: unknown): number {
-  return integer(tried, "the ref", value, 0, Number.MAX_SAFE_INTEGER);
+export function ref(tried: string, value: unknown, on: string): number {
+  return integer(tried, "the ref", value, 0, Number.MAX_SAFE_INTEGER, on);
 }
 
 /** The low 24 bits: of any whole number below 2^53, and far cheaper than a remainder. */
@@ -66,23 +69,28 @@ export function poolName(tried: string, value: unknown): string {
   refuse(tried, "the name", value, expected);
 }
 
-export function object(tried: string, what: string, value: unknown): Record<string, unknown> {
+export function object(
+  tried: string,
+  what: string,
+  value: unknown,
+  on?: string,
+): Record<string, unknown> {
   if (value === undefined) return {};
   if (typeof value === "object" && value !== null && !Array.isArray(value)) {
     return value as Record<string, unknown>;
   }
-  refuse(tried, what, value, "an object");
+  refuse(tried, what, value, "an object", on);
 }
 
-function boolean(tried: string, what: string, value: unknown): boolean {
+function boolean(tried: string, what: string, value: unknown, on: string): boolean {
   if (typeof value === "boolean") return value;
-  refuse(tried, what, value, "true or false");
+  refuse(tried, what, value, "true or false", on);
 }
 
-export function text(tried: string, what: string, value: unknown): string {
-  if (typeof value !== "string") refuse(tried, what, value, "a string");
+export function text(tried: string, what: string, value: unknown, on: string): string {
+  if (typeof value !== "string") refuse(tried, what, value, "a string", on);
   if (Buffer.byteLength(value) > LIMIT_TEXT_BYTES || value.includes("\0")) {
-    refuse(tried, what, value, `at most ${LIMIT_TEXT_BYTES} bytes of UTF-8 without NUL`);
+    refuse(tried, what, value, `at most ${LIMIT_TEXT_BYTES} bytes of UTF-8 without NUL`, on);
   }
   return value;
 }
@@ -107,15 +115,15 @@ export interface CheckedOptions {
 
 const viewCacheDefault = 16 * 1024 * 1024;
 
-export function poolOptions(tried: string, value: unknown): CheckedOptions {
-  const given = object(tried, "options", value);
+export function poolOptions(tried: string, value: unknown, on: string): CheckedOptions {
+  const given = object(tried, "options", value, on);
   const number = (what: string, least: number, most: number): number | undefined =>
-    given[what] === undefined ? undefined : integer(tried, what, given[what], least, most);
+    given[what] === undefined ? undefined : integer(tried, what, given[what], least, most, on);
   const flag = (what: string): boolean | undefined =>
-    given[what] === undefined ? undefined : boolean(tried, what, given[what]);
+    given[what] === undefined ? undefined : boolean(tried, what, given[what], on);
   const views = given["views"] ?? (given["views"] === null ? null : "shared");
   if (views !== "shared" && views !== "detach") {
-    refuse(tried, "views", views, '"shared" or "detach"');
+    refuse(tried, "views", views, '"shared" or "detach"', on);
   }
   const participantName = given["participantName"];
   return {
@@ -133,7 +141,7 @@ export function poolOptions(tried: string, value: unknown): CheckedOptions {
     views,
     viewCache: number("viewCache", 0, Number.MAX_SAFE_INTEGER) ?? viewCacheDefault,
     participantName:
-      participantName === undefined ? "" : text(tried, "participantName", participantName),
+      participantName === undefined ? "" : text(tried, "participantName", participantName, on),
   };
 }
 
@@ -141,15 +149,16 @@ export function poolOptions(tried: string, value: unknown): CheckedOptions {
 export function waitOptions(
   tried: string,
   value: unknown,
+  on: string,
 ): { timeout: number | undefined; signal: AbortSignal | undefined } {
-  const given = object(tried, "options", value);
+  const given = object(tried, "options", value, on);
   const timeout = given["timeout"];
   const signal = given["signal"];
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    refuse(tried, "signal", signal, "an AbortSignal");
+    refuse(tried, "signal", signal, "an AbortSignal", on);
   }
   return {
-    timeout: timeout === undefined ? undefined : uint32(tried, "timeout", timeout),
+    timeout: timeout === undefined ? undefined : uint32(tried, "timeout", timeout, on),
     signal,
   };
 }

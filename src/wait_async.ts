@@ -2,7 +2,7 @@
 // served, woken by the native thread through a socket that becomes readable when a try is worth it.
 
 import type { Socket } from "bun";
-import { ERROR_PENDING, ERROR_POOL_BUSY, ERROR_POOL_FULL } from "./constants.gen.ts";
+import { ERROR_PENDING, ERROR_POOL_BUSY, ERROR_POOL_FULL, ERROR_TIMEOUT } from "./constants.gen.ts";
 import { make } from "./errors.ts";
 import { type Descriptor, native } from "./native.ts";
 import { closed, type Session } from "./session.ts";
@@ -14,6 +14,8 @@ interface Waiter {
   size: number;
   resolve: (handle: number) => void;
   reject: (reason: unknown) => void;
+  /** Milliseconds. */
+  timeout: number;
   /** When it ends without a buffer; performance.now(). */
   deadline: number;
   timer: ReturnType<typeof setTimeout> | undefined;
@@ -70,7 +72,8 @@ export class WaitQueue {
         size,
         resolve,
         reject,
-        deadline: timeout === undefined ? Number.POSITIVE_INFINITY : performance.now() + timeout,
+        timeout: timeout ?? Number.POSITIVE_INFINITY,
+        deadline: performance.now() + (timeout ?? Number.POSITIVE_INFINITY),
         timer: undefined,
         signal,
         onAbort: undefined,
@@ -95,7 +98,7 @@ export class WaitQueue {
   close(): void {
     for (const waiter of this.#waiting) {
       this.#remove(waiter);
-      waiter.reject(make("POOL_CLOSED", `acquireAsync() on pool "${this.#session.name}"`));
+      waiter.reject(make("POOL_CLOSED", `acquireAsync() ${this.#session.on}`));
     }
     busy.delete(this);
     this.#notBusy();
@@ -131,7 +134,7 @@ export class WaitQueue {
         this.#connecting = false;
         for (const waiter of this.#waiting) {
           this.#remove(waiter);
-          const tried = `acquireAsync() on pool "${this.#session.name}"`;
+          const tried = `acquireAsync() ${this.#session.on}`;
           waiter.reject(make("SYSTEM", tried, "the event loop cannot watch its socket", { cause }));
         }
         this.#rest(true);
@@ -171,7 +174,7 @@ export class WaitQueue {
       if (handle === -ERROR_POOL_FULL || handle === -ERROR_PENDING) return handle;
       this.#remove(waiter);
       if (handle >= 0) waiter.resolve(handle);
-      else waiter.reject(this.#session.failure(handle, "acquireAsync()"));
+      else waiter.reject(this.#session.failure(handle, "acquireAsync()", { size: waiter.size }));
     }
     return 0;
   }
@@ -206,8 +209,8 @@ export class WaitQueue {
     }
     // A last try, for whoever is first in the queue only: nobody overtakes.
     this.#serve();
-    const what = `acquireAsync() on pool "${this.#session.name}"`;
-    this.#giveUp(waiter, make("TIMEOUT", what));
+    const { timeout } = waiter;
+    this.#giveUp(waiter, this.#session.failure(-ERROR_TIMEOUT, "acquireAsync()", { timeout }));
   }
 
   #giveUp(waiter: Waiter, reason: unknown): void {

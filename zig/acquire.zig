@@ -62,6 +62,7 @@ pub fn acquireAtOnce(participant: *Participant, size: u32) Error!u64 {
 
 noinline fn acquireSlowly(participant: *Participant, size: u32, first: Attempt) Error!u64 {
     @branchHint(.cold);
+    errors.clear();
     var patience: Patience = .untimed;
     return carryOnOrRecover(participant, size, first, &patience);
 }
@@ -112,7 +113,7 @@ fn carryOn(participant: *Participant, size: u32, first: Attempt, patience: *Pati
             .corrupt => error.PoolCorrupt,
             .flushing => error.PoolFlushing,
             .too_large => error.TooLarge,
-            .out_of_memory => error.OutOfMemory,
+            .out_of_memory => maintenance.beyondMaxCommitted(&participant.view),
         };
         if (result != error.OutOfMemory or trimmed) return result;
         // Memory that lies in free slots may be what is missing.
@@ -276,6 +277,7 @@ pub fn acquireSlice(
     size: u32,
     deadline_ns: u64,
 ) Error!u64 {
+    errors.clear();
     const slice_end_ns = @min(system.clock.monotonicNs() + waiting.slice_ns, deadline_ns);
     var patience: Patience = .{ .until_ns = @max(slice_end_ns, 1), .expiry = error.Pending };
     var result = slice(participant, blocking, size, slice_end_ns, deadline_ns, &patience);

@@ -23,6 +23,7 @@ const Wanted = free_run.Wanted;
 /// Commits `size` bytes for each of the next `count` buffers that acquires will get, clamped to
 /// what is free. Holds nothing afterwards. Returns the bytes newly committed.
 pub fn preallocate(participant: *Participant, size: u32, count: u32) Error!u64 {
+    errors.clear();
     const view = &participant.view;
     if (size > view.geometry.buffer_size) return error.TooLarge;
     const need = view.geometry.committedFor(size);
@@ -135,12 +136,21 @@ fn setCommitted(participant: *Participant, index: u32, bytes: u64, patience: *Pa
             const sum = atomic.fetchAdd(u64, total, bytes - before) +| (bytes - before);
             if (sum > view.max_committed) {
                 _ = atomic.fetchSub(u64, total, bytes - before);
-                return error.OutOfMemory;
+                return beyondMaxCommitted(view);
             }
         } else _ = atomic.fetchSub(u64, total, before - bytes);
         atomic.store(u64, &slot.committed, bytes, .monotonic);
         return;
     }
+}
+
+pub fn beyondMaxCommitted(view: *const participant_file.View) Error {
+    return errors.fail(
+        error.OutOfMemory,
+        0,
+        "maxCommitted of {d} bytes is reached",
+        .{view.max_committed},
+    );
 }
 
 /// A PRIVATE slot whose memory could not be committed goes back as it was.
