@@ -9,7 +9,7 @@ import { trace, tracing, untrace } from "./trace.ts";
 import { describe, indexOf } from "./validate.ts";
 import { detach } from "./views.ts";
 
-type AnyTypedArray =
+export type AnyTypedArray =
   | Uint8Array<ArrayBuffer>
   | Int8Array<ArrayBuffer>
   | Uint8ClampedArray<ArrayBuffer>
@@ -57,31 +57,6 @@ const classes: Record<DType, TypedArrayConstructor> = {
   float32: Float32Array,
   float64: Float64Array,
 };
-
-type Mutating = "copyWithin" | "fill" | "reverse" | "set" | "sort" | "subarray";
-
-/** Bytes that are not to be written: a promise between friends, the memory itself is writable. */
-export interface ReadonlyBytes extends Omit<Uint8Array<ArrayBuffer>, Mutating | number> {
-  readonly [index: number]: number;
-  subarray(begin?: number, end?: number): ReadonlyBytes;
-}
-
-/** A hold of a buffer that its holder only reads. */
-export interface ReadGuard extends Disposable {
-  readonly index: number;
-  readonly handle: number;
-  readonly size: number;
-  readonly writable: boolean;
-  readonly bytes: ReadonlyBytes;
-  view<K extends DType>(type: K): TypedArrayOf[K];
-  view<T extends AnyTypedArray>(type: TypedArrayConstructor<T>): T;
-  readonly meta: Readonly<BufferMeta>;
-  clone(): ReadGuard;
-  share(): number;
-  handOff(): number;
-  forget(): number;
-  release(): void;
-}
 
 export class BufferGuard implements Disposable {
   /** Names the buffer for as long as it is not recycled: generation x 2^24 + index, below 2^53. */

@@ -1,5 +1,5 @@
 export { XmemError, type XmemErrorCode } from "./errors.ts";
-export type { BufferGuard, ReadGuard, ReadonlyBytes, TypedArrayConstructor } from "./guard.ts";
+export type { BufferGuard, TypedArrayConstructor } from "./guard.ts";
 export type { ParticipantStats, PoolInfo, PoolStats } from "./inspect.ts";
 export type { BufferMeta, DType } from "./meta.ts";
 export {
@@ -9,3 +9,4 @@ export {
   type ReclaimReport,
   type WaitOptions,
 } from "./pool.ts";
+export type { ReadGuard, ReadonlyBytes, ReadonlyView } from "./read_guard.ts";

@@ -4,9 +4,10 @@
 import { framesOf, publish } from "./caller.ts";
 import * as constants from "./constants.gen.ts";
 import { raise, XmemError } from "./errors.ts";
-import { BufferGuard, type ReadGuard } from "./guard.ts";
+import { BufferGuard } from "./guard.ts";
 import * as inspection from "./inspect.ts";
 import { cString, type Descriptor, float64s, native } from "./native.ts";
+import type { ReadGuard } from "./read_guard.ts";
 import { closed, Session } from "./session.ts";
 import * as validate from "./validate.ts";
 import { WaitQueue } from "./wait_async.ts";
