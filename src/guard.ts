@@ -58,6 +58,9 @@ const classes: Record<DType, TypedArrayConstructor> = {
   float64: Float64Array,
 };
 
+/** What all classes of typed arrays extend; a DataView does not. */
+const TypedArray = Object.getPrototypeOf(Uint8Array) as typeof Uint8Array;
+
 export class BufferGuard implements Disposable {
   /** Names the buffer for as long as it is not recycled: generation x 2^24 + index, below 2^53. */
   readonly handle: number;
@@ -110,7 +113,7 @@ export class BufferGuard implements Disposable {
     const all = this.#bytesOf("view()");
     const named = typeof type === "string" && Object.hasOwn(classes, type);
     const chosen = named ? classes[type] : type;
-    if (typeof chosen !== "function" || !(chosen.BYTES_PER_ELEMENT >= 1)) {
+    if (typeof chosen !== "function" || !(chosen.prototype instanceof TypedArray)) {
       raise("INVALID_ARGUMENT", this.#tried("view()"), `the type is ${describe(type)}`);
     }
     const count = this.size / chosen.BYTES_PER_ELEMENT;
