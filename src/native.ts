@@ -58,6 +58,7 @@ export interface Native {
   xmem_async_open(a: Descriptor): number;
   xmem_async_arm(a: Descriptor): number;
   xmem_async_disarm(a: Descriptor, b: number): void;
+  xmem_async_timed_out(a: Descriptor): void;
   xmem_constant_count(): number;
   xmem_constant_name(a: number, b: Memory, c: number): number;
   xmem_constant_value(a: number): number;
@@ -121,6 +122,7 @@ const opened = load(libraryPath(), {
   xmem_async_open: { args: ["u32"], returns: "i32" },
   xmem_async_arm: { args: ["u32"], returns: "i32" },
   xmem_async_disarm: { args: ["u32", "u32"], returns: "void" },
+  xmem_async_timed_out: { args: ["u32"], returns: "void" },
   xmem_constant_count: { args: [], returns: "u32" },
   xmem_constant_name: { args: ["u32", "ptr", "u32"], returns: "u32" },
   xmem_constant_value: { args: ["u32"], returns: "f64" },

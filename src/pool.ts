@@ -219,7 +219,10 @@ export class BufferPool implements Disposable {
     } else if (length > this.bufferSize) {
       throw this.#session.failure(-constants.ERROR_TOO_LARGE, tried, { size: length });
     }
-    if (timeout === 0) throw this.#session.failure(-constants.ERROR_TIMEOUT, tried, { timeout });
+    if (timeout === 0) {
+      native.xmem_async_timed_out(descriptor);
+      throw this.#session.failure(-constants.ERROR_TIMEOUT, tried, { timeout });
+    }
     // What fails later fails in a timer or a socket's callback, where the caller is not to be seen.
     const asked = new Error(tried);
     Error.captureStackTrace(asked, BufferPool.prototype.acquireAsync);

@@ -209,6 +209,8 @@ export class WaitQueue {
     }
     // A last try, for whoever is first in the queue only: nobody overtakes.
     this.#serve();
+    if (!this.#waiting.has(waiter)) return;
+    native.xmem_async_timed_out(this.#session.descriptor);
     const { timeout } = waiter;
     this.#giveUp(waiter, this.#session.failure(-ERROR_TIMEOUT, "acquireAsync()", { timeout }));
   }

@@ -505,6 +505,13 @@ export fn xmem_async_disarm(number: u32, pass_on: u32) void {
     if (pass_on != 0) waiting.passOn(pool.participant);
 }
 
+/// A wait of an event loop ended without a buffer; the loop itself knows when.
+export fn xmem_async_timed_out(number: u32) void {
+    const pool = descriptor.poolOf(number);
+    if (attend(pool) != null) return;
+    pool.participant.count("timeouts");
+}
+
 export fn xmem_constant_count() u32 {
     return constants.all.len;
 }

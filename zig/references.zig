@@ -212,7 +212,7 @@ inline fn attempt(
             .minus_one => participant.dropHold(index),
         }
         if (step.freed) {
-            if (operation == .release) participant.count("released");
+            participant.count("released");
             if (!view.zero_on_release) _ = free_list.push(view, index);
         }
         if (!atomic.broken(.row_after_bracket)) participant.leave();
