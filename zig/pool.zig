@@ -128,7 +128,9 @@ pub fn open(
     descriptor.prepare();
     // A name can vanish and appear between two looks; each round is one look.
     for (0..100) |_| {
-        if (how != .create) {
+        if (how == .create) {
+            removeDeadEphemeral(dir, name, options);
+        } else {
             if (openExisting(dir, name, participant_name, options, how)) |pool| {
                 return pool;
             } else |err| if (err != error.PoolNotFound or how == .open) return err;
@@ -292,6 +294,9 @@ fn openExisting(
     const found = try object.open(dir, name, .read_write, allow_owner);
     const mapping = try mappingOf(found, dir, name);
     errdefer releaseMapping(mapping);
+    if (mapping.identity.ephemeral != 0 and try removeIfAbandoned(mapping, dir, name)) {
+        return errors.fail(error.PoolNotFound, 0, "its last participant is gone", .{});
+    }
     if (how == .open_or_create) {
         if (option(options, .REPLACE_ABANDONED) orelse 0 != 0) {
             if (try removeIfAbandoned(mapping, dir, name)) {
@@ -299,9 +304,6 @@ fn openExisting(
             }
         }
         try checkAsked(mapping, options);
-    }
-    if (mapping.identity.ephemeral != 0 and try removeIfAbandoned(mapping, dir, name)) {
-        return errors.fail(error.PoolNotFound, 0, "its last participant is gone", .{});
     }
     return makePool(mapping, participant_name) catch |err| {
         // It was taken away meanwhile by who found it abandoned; help, in case that one died.
@@ -328,6 +330,17 @@ fn checkAsked(mapping: *Mapping, options: *const Options) Error!void {
             );
         };
     }
+}
+
+/// An ephemeral pool of the dead has no claim to its name; whatever else is there keeps it, and
+/// `createNew` says so.
+fn removeDeadEphemeral(dir: [:0]const u8, name: []const u8, options: *const Options) void {
+    const allow_owner: ?u32 = if (option(options, .ALLOW_OWNER)) |uid| @intFromFloat(uid) else null;
+    const found = object.open(dir, name, .read_write, allow_owner) catch return;
+    const mapping = mappingOf(found, dir, name) catch return;
+    defer releaseMapping(mapping);
+    if (mapping.identity.ephemeral == 0) return;
+    _ = removeIfAbandoned(mapping, dir, name) catch return;
 }
 
 /// Takes the name away from a pool that no live participant has. True when it did, or somebody
