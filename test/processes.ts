@@ -30,6 +30,8 @@ export interface Child {
 
 export function start(name: string, command: string, argument: number | string = 0): Child {
   const child = Bun.spawn([process.execPath, program, name, command, String(argument)], {
+    // As it is now: without it, Bun passes on what it was at the start.
+    env: process.env,
     stdout: "pipe",
     stderr: "inherit",
   });

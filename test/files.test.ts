@@ -1,0 +1,317 @@
+// The one file that a pool is: where it lies, who may open it, what else may lie there, and who takes
+// it away.
+
+import { expect, test } from "bun:test";
+import {
+  chmodSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { BufferPool, XmemError } from "../src/index.ts";
+import { start } from "./processes.ts";
+
+const small = { capacity: 2, bufferSize: 64 };
+
+function codeOf(body: () => unknown): string {
+  try {
+    body();
+    return "none";
+  } catch (error) {
+    if (error instanceof XmemError) return error.code;
+    throw error;
+  }
+}
+
+/** With XMEM_DIR set to a new folder of the same file system, for this process and its children. */
+async function inFolder(body: (dir: string) => unknown): Promise<void> {
+  const before = process.env["XMEM_DIR"];
+  const dir = mkdtempSync(join(before ?? "/dev/shm", "xmem-files-"));
+  process.env["XMEM_DIR"] = dir;
+  try {
+    await body(dir);
+  } finally {
+    if (before === undefined) delete process.env["XMEM_DIR"];
+    else process.env["XMEM_DIR"] = before;
+    rmSync(dir, { recursive: true });
+  }
+}
+
+test("a pool is one file in the folder that XMEM_DIR names, and nothing else is made", () =>
+  inFolder(async (dir) => {
+    using pool = BufferPool.create("one", { ...small, channels: 4 });
+    const held = [pool.acquire(), pool.acquire()];
+    const wait = pool.acquireAsync(1);
+    expect(() => pool.acquireBlocking(1, { timeout: 1 })).toThrow();
+    for (const guard of held) guard.release();
+    (await wait).release();
+    pool.preallocate(64, 2);
+    pool.reclaim();
+    expect(readdirSync(dir)).toEqual(["xmem.one"]);
+    expect(BufferPool.list().map(({ path }) => path)).toEqual([join(dir, "xmem.one")]);
+    pool.close();
+    expect(readdirSync(dir)).toEqual(["xmem.one"]);
+    expect(pool.unlink()).toBe(true);
+    expect(readdirSync(dir)).toEqual([]);
+  }));
+
+test("pools of other folders are not seen", () =>
+  inFolder((dir) => {
+    using _pool = BufferPool.create("here", small);
+    process.env["XMEM_DIR"] = join(dir, "none");
+    expect(BufferPool.list()).toEqual([]);
+    expect(codeOf(() => BufferPool.open("here"))).toBe("POOL_NOT_FOUND");
+    expect(BufferPool.unlink("here")).toBe(false);
+    expect(codeOf(() => BufferPool.create("here", small))).not.toBe("none");
+  }));
+
+test("the file's permissions are `mode`, whatever the umask", () =>
+  inFolder((dir) => {
+    const before = process.umask();
+    try {
+      for (const umask of [0, 0o027, 0o777]) {
+        process.umask(umask);
+        for (const mode of [undefined, 0, 0o400, 0o600, 0o640, 0o666, 0o777]) {
+          const pool = BufferPool.create("mode", { ...small, mode });
+          const found = statSync(join(dir, "xmem.mode")).mode & 0o7777;
+          expect([umask, mode, found]).toEqual([umask, mode, mode ?? 0o600]);
+          pool.close();
+          pool.unlink();
+        }
+      }
+    } finally {
+      process.umask(before);
+    }
+  }));
+
+test("another user is refused by the file's mode, and let in by it", () =>
+  inFolder((dir) => {
+    const { seteuid } = process as { seteuid?: (uid: number) => void };
+    if (process.geteuid?.() !== 0 || seteuid === undefined) {
+      console.log("skipped: only root can become somebody else");
+      return;
+    }
+    chmodSync(dir, 0o755);
+    BufferPool.create("private", small).close();
+    BufferPool.create("public", { ...small, mode: 0o666 }).close();
+    seteuid(12_345);
+    try {
+      expect(codeOf(() => BufferPool.open("private"))).toBe("PERMISSION_DENIED");
+      expect(codeOf(() => BufferPool.inspect("private"))).toBe("PERMISSION_DENIED");
+      const infos = BufferPool.list().map(({ name, problem }) => [name, problem?.slice(0, 17)]);
+      expect(infos).toEqual([
+        ["private", "PERMISSION_DENIED"],
+        ["public", undefined],
+      ]);
+      // Its owner is root, who is trusted.
+      using pool = BufferPool.open("public");
+      pool.acquire(8).bytes[0] = 1;
+      expect(codeOf(() => BufferPool.unlink("public"))).toBe("PERMISSION_DENIED");
+      expect(codeOf(() => BufferPool.create("mine", small))).toBe("PERMISSION_DENIED");
+    } finally {
+      seteuid(0);
+    }
+  }));
+
+test("what is no pool is listed with its problem, refused, and kept by openOrCreate", () =>
+  inFolder((dir) => {
+    const path = (name: string): string => join(dir, `xmem.${name}`);
+    BufferPool.create("real", small).close();
+    mkdirSync(path("folder"));
+    symlinkSync(path("real"), path("link"));
+    symlinkSync(path("nowhere"), path("dangling"));
+    symlinkSync("/dev/zero", path("device"));
+    writeFileSync(path("empty"), "");
+    writeFileSync(path("zeros"), Buffer.alloc(65_536));
+    writeFileSync(path("text"), "not a pool\n".repeat(1000));
+    const odd = ["dangling", "device", "empty", "folder", "link", "text", "zeros"];
+    if (Bun.spawnSync(["mkfifo", path("fifo")]).exitCode === 0) odd.push("fifo");
+    const names = readdirSync(dir);
+    const problems = BufferPool.list().filter(({ problem }) => problem !== undefined);
+    expect(problems.map(({ name }) => name)).toEqual([...odd].sort());
+    for (const info of problems) {
+      expect(info.problem).toStartWith("POOL_CORRUPT: ");
+      expect(info).toMatchObject({ path: path(info.name), capacity: 0, participants: 0 });
+      expect(info.createdAt).toBeInstanceOf(Date);
+    }
+    for (const name of odd) {
+      const calls = [BufferPool.open, BufferPool.inspect, BufferPool.openOrCreate];
+      const codes = calls.map((call) => codeOf(() => call(name)));
+      expect([name, ...codes]).toEqual([name, "POOL_CORRUPT", "POOL_CORRUPT", "POOL_CORRUPT"]);
+      const replace = (): unknown => BufferPool.openOrCreate(name, { replaceAbandoned: true });
+      expect([name, codeOf(replace)]).toEqual([name, "POOL_CORRUPT"]);
+      expect([name, codeOf(() => BufferPool.create(name, small))]).toEqual([name, "POOL_EXISTS"]);
+    }
+    expect(readdirSync(dir)).toEqual(names);
+    for (const name of odd) {
+      if (name === "folder") continue;
+      expect([name, BufferPool.unlink(name)]).toEqual([name, true]);
+    }
+    // A folder is left to other means.
+    expect(codeOf(() => BufferPool.unlink("folder"))).toBe("POOL_CORRUPT");
+    expect(BufferPool.open("real").capacity).toBe(2);
+  }));
+
+test("list survives names that no pool can have", () =>
+  inFolder((dir) => {
+    BufferPool.create("real", small).close();
+    for (const name of ["xmem.", "xmem.é", "xmem.a b", "xmem...", "other", "xmem"]) {
+      writeFileSync(join(dir, name), "");
+    }
+    const infos = BufferPool.list();
+    expect(infos.filter(({ problem }) => problem === undefined).map(({ name }) => name)).toEqual([
+      "real",
+    ]);
+    for (const { name, problem } of infos) {
+      if (name !== "real") expect([name, problem]).toEqual([name, expect.any(String)]);
+    }
+  }));
+
+test("a second name of a pool leads to the same pool", () =>
+  inFolder((dir) => {
+    using pool = BufferPool.create("first", small);
+    linkSync(join(dir, "xmem.first"), join(dir, "xmem.second"));
+    using other = BufferPool.open("second");
+    other.acquire(1);
+    expect(pool.stats()).toMatchObject({ used: 1, participants: [{ pid: process.pid }] });
+    expect(other.unlink()).toBe(true);
+    expect(pool.stats().linked).toBe(true);
+  }));
+
+test("a handle of one pool is stale in another", () =>
+  inFolder(() => {
+    using one = BufferPool.create("one", small);
+    using two = BufferPool.create("two", small);
+    const { handle } = one.acquire(1);
+    two.acquire(1);
+    expect(codeOf(() => two.get(handle))).toBe("STALE_HANDLE");
+  }));
+
+test("openOrCreate by several at once makes one pool", () =>
+  inFolder(async () => {
+    const source = `
+      import { BufferPool } from ${JSON.stringify(join(import.meta.dir, "../src/index.ts"))};
+      import { statSync } from "node:fs";
+      const pool = BufferPool.openOrCreate("race", { capacity: 8, bufferSize: 64 });
+      const guard = pool.acquire(1);
+      console.log(statSync(process.env.XMEM_DIR + "/xmem.race").ino, guard.index);
+      await new Response(Bun.stdin).text();`;
+    const children = Array.from({ length: 4 }, () =>
+      Bun.spawn([process.execPath, "-e", source], {
+        env: process.env,
+        stdin: "pipe",
+        stdout: "pipe",
+      }),
+    );
+    const lines = await Promise.all(
+      children.map(async (child) => {
+        const { value } = await child.stdout.getReader().read();
+        return new TextDecoder().decode(value).trim().split(" ");
+      }),
+    );
+    for (const child of children) child.stdin.end();
+    await Promise.all(children.map(({ exited }) => exited));
+    expect(new Set(lines.map(([inode]) => inode)).size).toBe(1);
+    expect(new Set(lines.map(([, index]) => index)).size).toBe(4);
+  }));
+
+test("openOrCreate checks only what was asked, and says both numbers", () =>
+  inFolder(() => {
+    using _pool = BufferPool.create("existing", { capacity: 4, bufferSize: 100 });
+    for (const fits of [
+      { capacity: 4 },
+      { bufferSize: 100 },
+      { capacity: 1, bufferSize: 1 },
+      { leaseTimeout: 1, maxParticipants: 4096, zeroOnRelease: true, mode: 0o777 },
+    ]) {
+      using other = BufferPool.openOrCreate("existing", fits);
+      expect(other).toMatchObject({ capacity: 4, bufferSize: 100 });
+    }
+    expect(() => BufferPool.openOrCreate("existing", { capacity: 5 })).toThrow(
+      /capacity is 4, smaller than the 5/,
+    );
+    expect(() => BufferPool.openOrCreate("existing", { bufferSize: 101 })).toThrow(
+      /bufferSize is 100, smaller than the 101/,
+    );
+  }));
+
+test("an ephemeral pool outlives its creator, and goes with the last process to leave", () =>
+  inFolder(async (dir) => {
+    const pool = BufferPool.create("ephemeral", { ...small, ephemeral: true });
+    const child = start("ephemeral", "hoard", 1);
+    expect(await child.line()).toBe("held 2");
+    pool.close();
+    const seen = readdirSync(dir);
+    expect(await child.line()).toBe("released");
+    expect(await child.exited).toBe(0);
+    // The child may have been gone before the look.
+    expect(seen.length).toBeLessThanOrEqual(1);
+    expect(readdirSync(dir)).toEqual([]);
+  }));
+
+test("whoever finds only dead participants of an ephemeral pool removes its name", () =>
+  inFolder(async (dir) => {
+    const again = { ...small, capacity: 3, ephemeral: true };
+    for (const find of [
+      () => codeOf(() => BufferPool.open("ephemeral")),
+      () => codeOf(() => BufferPool.openOrCreate("ephemeral", again).close()),
+      () => codeOf(() => BufferPool.create("ephemeral", again).close()),
+    ]) {
+      const pool = BufferPool.create("ephemeral", { ...small, ephemeral: true });
+      const child = start("ephemeral", "hoard");
+      expect(await child.line()).toBe("held 2");
+      pool.close();
+      expect(readdirSync(dir)).toEqual(["xmem.ephemeral"]);
+      expect(codeOf(() => BufferPool.create("ephemeral", small))).toBe("POOL_EXISTS");
+      child.kill("SIGKILL");
+      await child.exited;
+      expect(["POOL_NOT_FOUND", "none"]).toContain(find());
+      expect(readdirSync(dir)).toEqual([]);
+    }
+  }));
+
+test("a pool that is not ephemeral stays when its last participant leaves or dies", () =>
+  inFolder(async (dir) => {
+    BufferPool.create("lasting", small).close();
+    const child = start("lasting", "hoard");
+    expect(await child.line()).toBe("held 2");
+    child.kill("SIGKILL");
+    await child.exited;
+    BufferPool.open("lasting").close();
+    expect(readdirSync(dir)).toEqual(["xmem.lasting"]);
+  }));
+
+test("replaceAbandoned leaves a pool that anybody has, and replaces one that nobody has", () =>
+  inFolder(async (dir) => {
+    const inode = (): number => statSync(join(dir, "xmem.abandoned")).ino;
+    const larger = { capacity: 5, bufferSize: 64 };
+    BufferPool.create("abandoned", small).close();
+    const first = inode();
+    expect(codeOf(() => BufferPool.openOrCreate("abandoned", larger))).toBe("OPTIONS_MISMATCH");
+    {
+      using pool = BufferPool.openOrCreate("abandoned", { ...larger, replaceAbandoned: true });
+      expect([pool.capacity, inode() === first]).toEqual([5, false]);
+      // This very thread has it now.
+      const again = (): unknown =>
+        BufferPool.openOrCreate("abandoned", { capacity: 6, replaceAbandoned: true });
+      expect(codeOf(again)).toBe("OPTIONS_MISMATCH");
+    }
+    const child = start("abandoned", "hoard");
+    expect(await child.line()).toBe("held 5");
+    const second = inode();
+    BufferPool.openOrCreate("abandoned", { replaceAbandoned: true }).close();
+    expect(inode()).toBe(second);
+    child.kill("SIGKILL");
+    await child.exited;
+    BufferPool.openOrCreate("abandoned", { ...small, replaceAbandoned: false }).close();
+    expect(inode()).toBe(second);
+    using third = BufferPool.openOrCreate("abandoned", { ...small, replaceAbandoned: true });
+    expect([third.capacity, inode() === second]).toEqual([2, false]);
+    expect(third.stats()).toMatchObject({ free: 2, counters: { acquired: 0 } });
+  }));
