@@ -119,6 +119,7 @@ test("four processes at random leave every slot free and the list whole", () =>
     expect(pool.stats()).toMatchObject({ free: 24, used: 0, inFlight: 0, waiters: 0 });
     const all = Array.from({ length: 24 }, () => pool.acquire(1).index);
     expect(new Set(all).size).toBe(24);
+    expect(pool.tryAcquire(1)).toBeNull();
   }));
 
 test("a Worker terminated while it waits and holds harms nobody", () =>
