@@ -40,4 +40,8 @@ pub const Canary = enum {
     /// and who meets a frozen word only waits (a hang).
     index_unchecked,
     damage_is_waited_for,
+
+    /// Caught by the comparison with a model (test/property.test.ts).
+    unref_keeps_reference,
+    generation_kept,
 };

@@ -13,7 +13,7 @@ const Control = words.Control;
 const Head = words.Head;
 const View = participant_file.View;
 
-const is_checked = build_options.hook != .none or switch (atomic.canary) {
+const is_checked = build_options.hook != .none or switch (build_options.canary) {
     .none, .index_unchecked, .damage_is_waited_for => false,
     else => true,
 };

@@ -93,7 +93,7 @@ inline fn next(comptime operation: Operation, from: Control, argument: u32) Erro
         .unref => {
             if (from.in_flight == 0) return error.NoReference;
             if (from.references == 1) return .{ .to = from.freed(), .freed = true };
-            to.references -= 1;
+            if (!atomic.broken(.unref_keeps_reference)) to.references -= 1;
             to.in_flight -= 1;
             return .{ .to = to };
         },

@@ -93,6 +93,7 @@ pub const Control = packed struct(u64) {
 
 /// Generation 0 is never issued, so that a handle is never mistaken for a bare index.
 pub inline fn generationAfter(generation: u29) u29 {
+    if (atomic.broken(.generation_kept)) return generation;
     return if (generation == generation_max) 1 else generation + 1;
 }
 

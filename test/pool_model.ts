@@ -1,0 +1,161 @@
+// What a pool does, in the simplest words: counts per slot and a stack of free slots. No atomics, no
+// memory, no recovery. Tests of properties compare the real one with it.
+
+import type { XmemErrorCode } from "../src/index.ts";
+
+const slotBits = 2 ** 24;
+const page = 4096;
+export const referencesMax = 65_535;
+
+export interface Slot {
+  readonly index: number;
+  used: boolean;
+  /** Of the acquire that it is used since, or was used by last. */
+  handle: number | undefined;
+  size: number;
+  holds: number;
+  inFlight: number;
+  committed: number;
+}
+
+/** A guard that is not done, or is. */
+export interface Hold {
+  readonly slot: Slot;
+  readonly handle: number;
+  readonly size: number;
+  readonly writable: boolean;
+  live: boolean;
+}
+
+export class PoolModel {
+  readonly capacity: number;
+  readonly bufferSize: number;
+  readonly slots: Slot[];
+  readonly holds: Hold[] = [];
+  /** Of buffers that were recycled. */
+  readonly stale: number[] = [];
+  acquired = 0;
+  released = 0;
+  /** The top is the last. */
+  readonly #free: Slot[];
+
+  constructor(capacity: number, bufferSize: number) {
+    this.capacity = capacity;
+    this.bufferSize = bufferSize;
+    this.slots = Array.from({ length: capacity }, (_, index) => ({
+      index,
+      used: false,
+      handle: undefined,
+      size: 0,
+      holds: 0,
+      inFlight: 0,
+      committed: 0,
+    }));
+    this.#free = [...this.slots].reverse();
+  }
+
+  get free(): number {
+    return this.#free.length;
+  }
+
+  count(slot: Slot): number {
+    return slot.holds + slot.inFlight;
+  }
+
+  /** The slot that the next acquire gets; undefined when the pool is full. */
+  next(): Slot | undefined {
+    return this.#free.at(-1);
+  }
+
+  /** `handle` is what the real pool made: its generation is its own affair, but must be a new one. */
+  acquire(handle: number, size: number): Hold {
+    const slot = this.#free.pop();
+    if (slot === undefined) throw new Error("the pool is full");
+    Object.assign(slot, { used: true, handle, size, holds: 1, inFlight: 0 });
+    slot.committed = Math.max(slot.committed, pages(size));
+    this.acquired++;
+    return this.#hold(slot, true);
+  }
+
+  hold(slot: Slot, writable: boolean): Hold {
+    slot.holds++;
+    return this.#hold(slot, writable);
+  }
+
+  drop(hold: Hold): void {
+    if (!hold.live) return;
+    hold.live = false;
+    hold.slot.holds--;
+    if (this.count(hold.slot) === 0) this.recycle(hold.slot);
+  }
+
+  handOff(hold: Hold): void {
+    hold.live = false;
+    hold.slot.holds--;
+    hold.slot.inFlight++;
+  }
+
+  recycle(slot: Slot): void {
+    slot.used = false;
+    if (slot.handle !== undefined) this.stale.push(slot.handle);
+    this.#free.push(slot);
+    this.released++;
+  }
+
+  /** The buffer that a ref names, or why it names none. */
+  resolve(ref: number): Slot | XmemErrorCode {
+    const slot = this.slots[ref % slotBits];
+    if (slot === undefined) return "BUFFER_NOT_FOUND";
+    if (ref < slotBits) return slot.used ? slot : "BUFFER_NOT_FOUND";
+    return slot.used && slot.handle === ref ? slot : "STALE_HANDLE";
+  }
+
+  preallocate(size: number, count: number): number {
+    let added = 0;
+    for (const slot of this.#free.slice(Math.max(this.#free.length - count, 0))) {
+      const need = Math.max(slot.committed, pages(size));
+      added += need - slot.committed;
+      slot.committed = need;
+    }
+    return added;
+  }
+
+  trim(): number {
+    let freed = 0;
+    for (const slot of this.#free) {
+      freed += slot.committed;
+      slot.committed = 0;
+    }
+    return freed;
+  }
+
+  /** As stats() says it. */
+  sums(): Record<"free" | "used" | "parked" | "inFlight" | "committedBytes" | "holds", number> {
+    const sum = (of: (slot: Slot) => number): number =>
+      this.slots.reduce((total, slot) => total + of(slot), 0);
+    return {
+      free: this.free,
+      used: this.capacity - this.free,
+      parked: sum((slot) => (slot.used && this.count(slot) === 0 ? 1 : 0)),
+      inFlight: sum((slot) => (slot.used ? slot.inFlight : 0)),
+      committedBytes: sum(({ committed }) => committed),
+      holds: sum((slot) => (slot.used ? slot.holds : 0)),
+    };
+  }
+
+  #hold(slot: Slot, writable: boolean): Hold {
+    const hold: Hold = {
+      slot,
+      handle: slot.handle ?? 0,
+      size: slot.size,
+      writable,
+      live: true,
+    };
+    this.holds.push(hold);
+    return hold;
+  }
+}
+
+function pages(size: number): number {
+  return Math.ceil(size / page) * page;
+}
