@@ -33,10 +33,10 @@ test("trim and preallocate leave the free list in the order in which they found 
 
 test("who acquires meanwhile finds seven eighths of the free buffers", () =>
   withPool({ capacity: 16, bufferSize: 4096 }, async (pool, name) => {
-    const child = start(name, "maintain");
-    await child.line();
     // 8 are held here, and of the others at most an eighth is out of reach at any time.
     const held = Array.from({ length: 8 }, () => pool.acquire(1));
+    const child = start(name, "maintain");
+    await child.line();
     let tried = 0;
     const until = performance.now() + 1000;
     while (performance.now() < until) {

@@ -46,9 +46,9 @@ fn seenAtRest(view: *const View, comptime differs: fn (*const View) bool) bool {
 
 /// A number that changes with every operation of anybody; null while one is under way.
 fn restingAt(view: *const View) ?u64 {
-    var sum: u64 = @bitCast(Head.load(&view.header.hot.free_head, .seq_cst));
+    var sum: u64 = @bitCast(Head.load(&view.header.hot.free_head, .acquire));
     for (view.rows[0..view.rowsUsed()]) |*row| {
-        const busy = atomic.load(u64, &row.busy, .seq_cst);
+        const busy = atomic.load(u64, &row.busy, .acquire);
         if (busy & 1 != 0 and participant_file.isLive(row)) return null;
         sum +%= busy;
     }

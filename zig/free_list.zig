@@ -21,7 +21,8 @@ pub inline fn pop(view: *const View) Popped {
     const head_ptr = &view.header.hot.free_head;
     while (true) {
         // SYNC: acquire, so that `next_free` is what was stored before the head; sequential, so
-        // that a waiter's try comes after its count. Pairs with `push` and `recovery.rebuildList`.
+        // that a waiter's try comes after its count. Pairs with `push`,
+        // `recovery.rebuildList` and `free_run.letPopsGoOn`.
         const head = Head.load(head_ptr, .seq_cst);
         if (head.frozen) return .frozen;
         if (head.index == words.index_nil) return .empty;

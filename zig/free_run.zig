@@ -128,21 +128,24 @@ pub fn putBack(participant: *Participant, run: Run, until_ns: u64) void {
             link(view, run);
         } else _ = recovery.runLocked(view, .{ .damaged = true }, false);
     }
+    // SYNC: sequential after the head thawed. Pairs with `waiting.mark`.
     if (atomic.load(u32, &view.header.hot.waiters, .seq_cst) != 0) waiting.wakeAll(view);
 }
 
-/// SYNC: the tag grows with the frozen bit, so that a pop which read the head before fails at its
-/// CAS in `free_list.pop`, and what it read of the links does not matter.
+/// The tag grows with the frozen bit, so that a pop which read the head before fails at its CAS,
+/// and what it read of the links does not matter.
 fn holdUpPops(view: *const View) void {
     const head_ptr = &view.header.hot.free_head;
     while (true) {
         const head = Head.load(head_ptr, .acquire);
         var held_up = if (atomic.broken(.run_keeps_tag)) head else head.successor(head.index);
         held_up.frozen = true;
-        if (Head.cas(head_ptr, head, held_up, .seq_cst)) return;
+        if (Head.cas(head_ptr, head, held_up, .acq_rel)) return;
     }
 }
 
+/// SYNC: whoever finds the head thawed finds the links, and it is sequential before the load of
+/// `waiters` in `putBack`. Pairs with `free_list.pop` and `waiting.mark`.
 fn letPopsGoOn(view: *const View) void {
     const head_ptr = &view.header.hot.free_head;
     while (true) {
@@ -197,7 +200,7 @@ fn replaceAtTop(view: *const View, old: u32, index: u32) void {
     while (true) {
         const head = Head.load(head_ptr, .acquire);
         if (head.index == old) {
-            if (Head.cas(head_ptr, head, head.successor(to), .seq_cst)) return;
+            if (Head.cas(head_ptr, head, head.successor(to), .acq_rel)) return;
             continue;
         }
         var chain = whole(view);
@@ -225,6 +228,6 @@ fn link(view: *const View, run: Run) void {
     while (true) {
         const head = Head.load(head_ptr, .acquire);
         atomic.store(u32, &last.next_free, head.index, .monotonic);
-        if (Head.cas(head_ptr, head, head.successor(@intCast(run.first)), .seq_cst)) return;
+        if (Head.cas(head_ptr, head, head.successor(@intCast(run.first)), .acq_rel)) return;
     }
 }

@@ -65,7 +65,8 @@ fn mark(participant: *Participant, change: enum { wait, stop }, patience: *Patie
         if (change == .wait) {
             atomic.store(u64, bits, now | pool_bit, .monotonic);
             // SYNC: sequential before the waiter's next try: either that finds what was pushed, or
-            // the releaser finds the count. Pairs with `free_list.push` and `wakeOne`.
+            // the releaser finds the count. Pairs with `free_list.push`, `wakeOne`,
+            // `free_run.letPopsGoOn` and `free_run.putBack`.
             if (atomic.broken(.waiters_not_sequential)) {
                 const waiters = atomic.load(u32, &hot.waiters, .monotonic);
                 atomic.store(u32, &hot.waiters, waiters + 1, .monotonic);

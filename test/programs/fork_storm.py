@@ -10,8 +10,8 @@ import threading
 
 library, directory, name = sys.argv[1:4]
 xmem = ctypes.CDLL(library)
-xmem.xmem_open.restype = ctypes.c_void_p
 xmem.xmem_acquire.restype = ctypes.c_double
+xmem.xmem_acquire.argtypes = [ctypes.c_uint32, ctypes.c_double]
 xmem.xmem_acquire_blocking.restype = ctypes.c_double
 xmem.xmem_now.restype = ctypes.c_double
 number = ctypes.c_double
@@ -20,8 +20,8 @@ number = ctypes.c_double
 def open_pool():
     options = (number * 32)(*([-1] * 32))
     pool = xmem.xmem_open(1, directory.encode(), name.encode(), b"python", options)
-    assert pool, xmem.xmem_error_code()
-    return ctypes.c_void_p(pool)
+    assert pool > 0, pool
+    return pool
 
 
 stop = threading.Event()
