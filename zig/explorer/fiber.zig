@@ -35,12 +35,13 @@ pub fn prepare(index: u8, body: *const fn () callconv(.c) noreturn) void {
 /// Runs one step of a fiber: to where it pauses next.
 pub fn step(index: u8) void {
     const fiber = &state.now.fibers[index];
+    state.scrub(index);
     current = index;
     direct = false;
     switchTo(&scheduler, &fiber.context);
     direct = true;
     current = state.outside;
-    if (fiber.status == .ended) state.forget(index) else state.scrub(index);
+    if (fiber.status == .ended) state.forget(index) else state.hashStack(index);
 }
 
 /// Before an access: the scheduler may run somebody else first, or kill this fiber here.

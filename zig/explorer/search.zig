@@ -19,6 +19,7 @@ pub const Result = struct {
     /// What was wrong, and the choices that led there.
     violation: ?[]const u8 = null,
     complete: bool = true,
+    /// Of processor time: the machine may be busy.
     seconds: f64 = 0,
 };
 
@@ -49,7 +50,7 @@ pub fn path(out: []Choice) []Choice {
 
 /// Explores `programs.current` to its end, to the first violation, or to `states_max`.
 pub fn run(states_max: u64) Result {
-    const start_ns = now();
+    const start_ns = processorNs();
     var result: Result = .{};
     frames.clearRetainingCapacity();
     images.clearRetainingCapacity();
@@ -80,15 +81,15 @@ pub fn run(states_max: u64) Result {
         }
     }
     result.violation = oracle.violation;
-    result.seconds = @as(f64, @floatFromInt(now() - start_ns)) / std.time.ns_per_s;
+    result.seconds = @as(f64, @floatFromInt(processorNs() - start_ns)) / std.time.ns_per_s;
     return result;
 }
 
 /// A state was reached. True when it is new, and stands on top of the stack.
 fn arrive(result: *Result, seen: *Seen) bool {
-    const length = state.keep(&scratch);
-    if (!seen.add(std.hash.Wyhash.hash(0, scratch[0..length]))) return false;
+    if (!seen.add(state.hash())) return false;
     result.states += 1;
+    const length = state.keep(&scratch);
     oracle.checkState();
     var frame: Frame = .{ .image = images.items.len, .list = .{}, .next = 0 };
     choices.collect(&frame.list);
@@ -104,9 +105,9 @@ fn arrive(result: *Result, seen: *Seen) bool {
     return true;
 }
 
-pub fn now() u64 {
+fn processorNs() u64 {
     var time: std.c.timespec = undefined;
-    _ = std.c.clock_gettime(.MONOTONIC, &time);
+    _ = std.c.clock_gettime(.PROCESS_CPUTIME_ID, &time);
     return @as(u64, @intCast(time.sec)) * std.time.ns_per_s + @as(u64, @intCast(time.nsec));
 }
 

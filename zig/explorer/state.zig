@@ -135,6 +135,8 @@ pub const Budget = extern struct {
 
 const State = extern struct {
     fibers: [fibers_max]Fiber,
+    /// Of what each has on its stack: only the fiber that took a step has to be looked at again.
+    stack_hashes: [fibers_max]u64,
     ledgers: [fibers_max]Ledger,
     slots: [slots_max]SlotFacts,
     budget: Budget,
@@ -143,6 +145,11 @@ const State = extern struct {
     mail: u64,
     populated: [fibers_max][slots_max]u32,
     owed: [fibers_max][slots_max]u16,
+    padding: [10]u8,
+
+    comptime {
+        std.debug.assert(@sizeOf(State) % 8 == 0);
+    }
 };
 
 pub var now: State = undefined;
@@ -230,22 +237,72 @@ pub fn stackPointer(context: *const std.Io.fiber.Context) usize {
 
 /// A fiber that never runs again has no stack, and no registers.
 pub fn forget(index: usize) void {
-    now.fibers[index].context = std.mem.zeroes(std.Io.fiber.Context);
-    now.fibers[index].address = 0;
-    now.fibers[index].amount = 0;
-    now.fibers[index].deadline_ns = 0;
-    now.fibers[index].answer = 0;
+    const fiber = &now.fibers[index];
+    fiber.context = std.mem.zeroes(std.Io.fiber.Context);
+    fiber.address = 0;
+    fiber.amount = 0;
+    fiber.deadline_ns = 0;
+    fiber.answer = 0;
+    now.stack_hashes[index] = 0;
 }
 
-/// What was called and has returned leaves rubbish below the top of stack, which later calls would
-/// make part of a state. Deep calls, that is formatting of errors, may leave some.
+/// Before a step. What was called and has returned leaves rubbish below the top of stack, of which
+/// the next calls would make part of a state. Deeper rubbish, of the formatting of errors, may stay:
+/// it makes states differ that do not, and nothing worse.
 pub fn scrub(index: usize) void {
     const live = liveStack(index);
-    if (live.len == 0) return;
-    const rubbish = 3 * 1024;
+    const rubbish = 2 * 1024;
     const end = stack_bytes - live.len;
     @memset(stacks[index][end -| rubbish..end], 0);
 }
+
+/// After a step.
+pub fn hashStack(index: usize) void {
+    var sum: Sum = .{};
+    sum.add(liveStack(index));
+    now.stack_hashes[index] = sum.end();
+}
+
+pub fn hash() u64 {
+    var sum: Sum = .{};
+    sum.add(std.mem.asBytes(&now));
+    if (buffered) sum.add(std.mem.asBytes(&buffers));
+    var place: usize = 0;
+    while (place + 1 < tracked_count) : (place += 2) {
+        sum.addPair(tracked[place].*, tracked[place + 1].*);
+    }
+    if (place < tracked_count) sum.addPair(tracked[place].*, 0);
+    return sum.end();
+}
+
+/// Two words at a time are multiplied, and the halves of the product folded, in two lanes.
+const Sum = struct {
+    even: u64 = 0x9e37_79b9_7f4a_7c15,
+    odd: u64 = 0xc2b2_ae3d_27d4_eb4f,
+
+    inline fn addPair(sum: *Sum, first: u64, second: u64) void {
+        const mixed = folded(first ^ sum.even, second ^ 0xa076_1d64_78bd_642f);
+        sum.even = sum.odd;
+        sum.odd = mixed ^ std.math.rotl(u64, first, 29);
+    }
+
+    fn add(sum: *Sum, bytes: []const u8) void {
+        @setRuntimeSafety(false);
+        const words: []align(1) const u64 = @ptrCast(bytes);
+        var place: usize = 0;
+        while (place + 1 < words.len) : (place += 2) sum.addPair(words[place], words[place + 1]);
+        if (place < words.len) sum.addPair(words[place], 1);
+    }
+
+    fn end(sum: Sum) u64 {
+        return folded(sum.even ^ 0xe703_7ed1_a0b4_28db, sum.odd ^ 0x8ebc_6af0_9c88_c6e3);
+    }
+
+    inline fn folded(a: u64, b: u64) u64 {
+        const product = @as(u128, a) * b;
+        return @as(u64, @truncate(product)) ^ @as(u64, @truncate(product >> 64));
+    }
+};
 
 pub const image_max = 8 * 1024 + fibers_max * 4096;
 
@@ -273,10 +330,7 @@ pub fn restore(image: []const u8) void {
     const words: [*]align(1) const u64 = @ptrCast(image[length..].ptr);
     for (tracked[0..tracked_count], 0..) |word, place| word.* = words[place];
     length += tracked_count * 8;
-    for (0..fibers_max) |index| {
-        get(image, &length, liveStack(index));
-        scrub(index);
-    }
+    for (0..fibers_max) |index| get(image, &length, liveStack(index));
 }
 
 fn get(image: []const u8, length: *usize, bytes: []u8) void {
