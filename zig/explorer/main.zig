@@ -58,7 +58,7 @@ pub fn main(argv: []const [*:0]const u8) u8 {
         ran += 1;
         programs.current = program.*;
         if (options.list) {
-            print("{s}\t{s}\n", .{ @tagName(program.set), program.name });
+            print("{s}\n", .{program.name});
         } else if (options.replay) |text| {
             access.broken = options.canary;
             bad += @intFromBool(!replayText(text));

@@ -11,6 +11,7 @@ const fiber = @import("fiber.zig");
 const independence = @import("independence.zig");
 const memory_model = @import("memory_model.zig");
 const operations = @import("operations.zig");
+const oracle = @import("oracle.zig");
 const state = @import("state.zig");
 const words = @import("../words.zig");
 const Canary = @import("../canary.zig").Canary;
@@ -43,6 +44,8 @@ pub const Program = struct {
     max_committed: u64 = 0,
     zero_on_release: bool = false,
     ephemeral: bool = false,
+    /// The leases of what was passed on at first have run out already.
+    leases_over: bool = false,
     budget: state.Budget = .{},
     memory: memory_model.Model = .sequential,
     catches: []const Canary = &.{},
@@ -71,7 +74,7 @@ pub const Program = struct {
     /// Without any of these, a recovery could only mend damage that the core did itself.
     pub fn mayRecover(program: *const Program) bool {
         const budget = program.budget;
-        return budget.deaths + budget.stops + budget.leases > 0 or
+        return budget.deaths + budget.stops + budget.leases > 0 or program.leases_over or
             program.does(.reclaim) or program.does(.abandon) or program.begins(.abandon);
     }
 
@@ -108,6 +111,8 @@ pub fn begin() void {
     }
     fiber.current = state.outside;
     state.now.budget = current.budget;
+    if (current.leases_over) state.now.clock_ns += lease_ns + 1;
+    oracle.clockMoved();
     independence.rows_are_constant = !current.changesRows();
     independence.nobody_abandons = !current.changesRows() and !current.begins(.abandon);
     for (0..current.threads.len) |index| fiber.prepare(@intCast(index), operations.body);
@@ -267,7 +272,8 @@ pub const all = [_]Program{
             .{ .steps = &.{&.{.reclaim}} },
             .{ .first = &.{ .acquire, .share }, .steps = &.{&.{.release}} },
         },
-        .budget = .{ .deaths = 1, .deferrals = 1, .leases = 1 },
+        .leases_over = true,
+        .budget = .{ .deaths = 1, .deferrals = 1 },
         .catches = &.{.successor_may_defer},
     },
     .{
