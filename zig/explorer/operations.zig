@@ -21,6 +21,8 @@ const Participant = participant_file.Participant;
 
 pub const Operation = enum(u8) {
     acquire,
+    /// As for an event loop, which is told to come again while a recovery has the pool.
+    acquire_at_once,
     acquire_blocking,
     /// Blocking, with a bound that ends before a slice of the wait does.
     acquire_timed,
@@ -81,6 +83,7 @@ pub noinline fn perform(me: u8, operation: Operation) void {
     if (operation != .join and participant.attention != 0) references.settle(participant);
     switch (operation) {
         .acquire => acquired(me, acquire_file.acquire(participant, programs.current.size)),
+        .acquire_at_once => acquiredAtOnce(me),
         .acquire_blocking => acquired(me, block(participant, std.math.maxInt(u64))),
         .acquire_timed => {
             state.now.ledgers[me].timed = true;
@@ -99,7 +102,7 @@ pub noinline fn perform(me: u8, operation: Operation) void {
         .try_release => tryRelease(me),
         .set_ref_count => setRefCount(me),
         .preallocate => tolerate(maintenance.preallocate(participant, state.buffer_size, 2)),
-        .trim => tolerate(maintenance.trim(participant)),
+        .trim => tolerate(maintenance.trim(participant, 0)),
         .flush => maintenance.flush(participant, true) catch |err| oracle.unexpected(err),
         .unflush => maintenance.flush(participant, false) catch |err| oracle.unexpected(err),
         .reclaim => tolerate(recovery.runPatiently(&state.view)),
@@ -132,6 +135,13 @@ fn block(participant: *Participant, deadline_ns: u64) Error!u64 {
             return err;
         };
     }
+}
+
+fn acquiredAtOnce(me: u8) void {
+    const size = programs.current.size;
+    const result = acquire_file.acquireAtOnce(&state.participants[me], size);
+    if (result == error.Pending and programs.current.mayRecover()) return;
+    acquired(me, result);
 }
 
 fn acquired(me: u8, result: Error!u64) void {

@@ -67,6 +67,11 @@ pub const Program = struct {
         return program.does(.release_by_hand) or program.does(.set_ref_count);
     }
 
+    /// Pops are held up meanwhile, in the way in which a recovery does it.
+    fn worksOnFreeSlots(program: *const Program) bool {
+        return program.does(.preallocate) or program.does(.trim) or !program.memoryIsPlenty();
+    }
+
     pub fn memoryIsPlenty(program: *const Program) bool {
         return program.budget.commit_failures == 0 and program.max_committed == 0;
     }
@@ -75,7 +80,8 @@ pub const Program = struct {
     pub fn mayRecover(program: *const Program) bool {
         const budget = program.budget;
         return budget.deaths + budget.stops + budget.leases > 0 or program.leases_over or
-            program.does(.reclaim) or program.does(.abandon) or program.begins(.abandon);
+            program.does(.reclaim) or program.does(.abandon) or program.begins(.abandon) or
+            program.worksOnFreeSlots();
     }
 
     fn begins(program: *const Program, with: Operation) bool {
@@ -305,6 +311,7 @@ pub const all = [_]Program{
             .{ .steps = &.{} },
         },
         .budget = .{ .deaths = 1, .commit_failures = 1 },
+        .catches = &.{.run_keeps_tag},
     },
     .{
         .name = "flush beside a waiter",
