@@ -1,88 +1,201 @@
-// Every operation, killed at every access to shared memory that it makes, by real processes: the
-// survivor recovers, keeps what it holds, and finds every buffer again, each exactly once.
+// Every operation, killed at every step that it makes, by real processes: before each access to
+// shared memory, and before each system call that others can see. The survivor recovers, keeps what
+// it holds, and finds every buffer again, each exactly once. Recoveries are killed too, and those who
+// carry them on.
 
-import { beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { run, zigBuild } from "../scripts/setup.ts";
-import { BufferPool } from "../src/index.ts";
+import { type BufferGuard, BufferPool, type PoolOptions } from "../src/index.ts";
 
 const root = join(import.meta.dir, "..");
-const capacity = 4;
-const operations = [
-  "acquire",
-  "acquire that commits",
-  "release",
-  "release that zeroes",
-  "share",
-  "handOff",
-  "clone",
-  "get",
-  "take",
-  "addRef",
-  "unref",
-  "release by hand",
-  "setRefCount",
-  "preallocate",
-  "trim",
-  "open",
-  "close",
-  "reclaim",
-];
+const program = join(import.meta.dir, "programs", "crash_point.ts");
+/** How many points are tried at a time: each is mostly the start of a process. */
+const lanes = 4;
+const stepsMax = 2000;
+const directory = mkdtempSync("/dev/shm/xmem-crash-");
 
 const library = (canary: string): string => join(root, "build", `crash-${canary}`, "libxmem.so");
 
 beforeAll(() => {
+  process.env["XMEM_DIR"] = directory;
   for (const canary of ["none", "dead_rows_kept"]) {
     run(zigBuild(`build/crash-${canary}`, "-Dhook=crash", `-Dcanary=${canary}`));
   }
 }, 300_000);
 
-function killAt(name: string, operation: string, step: number, handle: number): boolean {
-  const program = join(import.meta.dir, "programs", "crash_point.ts");
-  const child = Bun.spawnSync(
-    [process.execPath, program, name, operation, String(step), String(handle)],
-    {
-      env: { ...process.env, XMEM_LIBRARY: library("none") },
-    },
-  );
-  // It dies by SIGKILL in any case, with or without having got through.
-  if (child.signalCode !== "SIGKILL") throw new Error(child.stderr.toString());
-  return child.stdout.toString().includes("survived");
+afterAll(() => {
+  delete process.env["XMEM_DIR"];
+  const left = readdirSync(directory);
+  rmSync(directory, { recursive: true });
+  // No process left a file behind, whenever it was killed.
+  expect(left).toEqual([]);
+});
+
+interface Victim {
+  ended: () => boolean;
+  /** It is about to begin, and if it is gated waits for `go`. */
+  ready: Promise<void>;
+  go: () => void;
+  /** True when the operation was shorter than the step at which it had to die. */
+  survived: Promise<boolean>;
 }
 
-/** Kills one child at `step`; checks that nothing is lost. True when the operation was shorter. */
-function survive(operation: string, step: number): boolean {
-  const name = `crash.${process.pid}.${operation.replaceAll(" ", "-")}.${step}`;
-  const zeroOnRelease = operation === "release that zeroes";
-  const options = { capacity, bufferSize: 65_536, leaseTimeout: 1, zeroOnRelease };
+function start(name: string, operation: string, step: number, handle = 0, gate = ""): Victim {
+  const argv = [program, name, operation, String(step), String(handle), gate];
+  const child = Bun.spawn([process.execPath, ...argv], {
+    env: { ...process.env, XMEM_LIBRARY: library("none") },
+    stdio: ["pipe", "pipe", "pipe"],
+  });
+  const text: string[] = [];
+  const ready = Promise.withResolvers<void>();
+  const read = async (): Promise<void> => {
+    const decoder = new TextDecoder();
+    for await (const chunk of child.stdout) {
+      text.push(decoder.decode(chunk));
+      if (text.join("").includes("ready\n")) ready.resolve();
+    }
+    ready.resolve();
+  };
+  const survived = async (): Promise<boolean> => {
+    await read();
+    await child.exited;
+    // It dies by SIGKILL in any case, with or without having got through.
+    if (child.signalCode === "SIGKILL") return text.join("").includes("survived");
+    throw new Error(`${operation} at ${step}: ${await new Response(child.stderr).text()}`);
+  };
+  const ended = (): boolean => child.exitCode !== null || child.signalCode !== null;
+  return { ended, ready: ready.promise, go: () => void child.stdin.end(), survived: survived() };
+}
+
+/** Tries every step, a few at a time, until the operation is shorter. Returns the steps it has. */
+async function sweep(survives: (step: number) => Promise<boolean>): Promise<number> {
+  let next = 1;
+  let end = stepsMax;
+  const lane = async (): Promise<void> => {
+    while (next < end) {
+      const step = next++;
+      if (await survives(step)) end = Math.min(end, step);
+    }
+  };
+  await Promise.all(Array.from({ length: lanes }, lane));
+  if (end === stepsMax) throw new Error("the operation never ends");
+  return end - 1;
+}
+
+function report(what: string, points: number): void {
+  console.log(`${what}: ${points} crash points`);
+  expect(points).toBeGreaterThan(2);
+}
+
+/** What has to hold after a recovery, when the survivor has given back what it held. */
+async function checkWhole(pool: BufferPool): Promise<void> {
+  // Coarse clocks tick in milliseconds; a lease of 1 ms has passed after some of them.
+  await Bun.sleep(15);
+  expect(pool.reclaim().deferred).toBe(false);
+  const { free, used, inFlight, waiters, flushing, participants, counters } = pool.stats();
+  expect({ free, used, inFlight }).toEqual({ free: pool.capacity, used: 0, inFlight: 0 });
+  expect({ waiters, flushing, participants: participants.length }).toEqual({
+    waiters: 0,
+    flushing: false,
+    participants: 1,
+  });
+  const all = Array.from({ length: pool.capacity }, () => pool.acquire());
+  expect(new Set(all.map(({ index }) => index)).size).toBe(pool.capacity);
+  expect(pool.tryAcquire(1)).toBeNull();
+  for (const guard of all) guard.release();
+  // Had anything been frozen, or wrong in the list, this would have needed a recovery.
+  expect(pool.stats().counters.recoveries).toBe(counters.recoveries);
+}
+
+interface Scenario {
+  options?: PoolOptions;
+  /** Nothing is free when the victim begins, until it waits. */
+  full?: "until it waits" | "for ever";
+  /** The victim's handle is of a buffer that was counted to 0 by hand. */
+  parked?: boolean;
+  /** The operation of the program, if not of the scenario's name. */
+  operation?: string;
+}
+
+function park(pool: BufferPool): number {
+  const guard = pool.acquire(100);
+  const handle = guard.handOff();
+  expect(pool.release(handle)).toBe(0);
+  return handle;
+}
+
+/** Kills one victim at `step`; checks that nothing is lost. True when the operation was shorter. */
+async function survive(what: string, scenario: Scenario, step: number): Promise<boolean> {
+  const name = `crash.${process.pid}.${what.replaceAll(" ", "-")}.${step}`;
+  const leaseTimeout = scenario.full === undefined ? 1 : 0;
+  const options = { capacity: 4, bufferSize: 65_536, leaseTimeout, ...scenario.options };
   using pool = BufferPool.create(name, options);
   try {
     // So that only the operation that is named after it has memory to commit.
-    pool.preallocate(4096, capacity);
+    pool.preallocate(4096, pool.capacity);
     const held = pool.acquire(4096);
     held.bytes.fill(step % 251);
-    const handle = held.share();
-    const survived = killAt(name, zeroOnRelease ? "release" : operation, step, handle);
+    const fillers: BufferGuard[] = [];
+    while (scenario.full !== undefined && pool.stats().free > 0) fillers.push(pool.acquire(1));
+    // Where a lease would expire, a wait would begin with a recovery.
+    let handle = scenario.full === undefined ? held.share() : held.handle;
+    if (scenario.parked) handle = park(pool);
+
+    const victim = start(name, scenario.operation ?? what, step, handle);
+    if (scenario.full === "until it waits") {
+      while (!victim.ended() && pool.stats().waiters === 0) await Bun.sleep(1);
+      fillers.pop()?.release();
+    }
+    const survived = await victim.survived;
 
     expect(pool.reclaim().deferred).toBe(false);
     expect(held.bytes.every((byte) => byte === step % 251)).toBe(true);
-    expect(pool.refCount(handle)).toBeGreaterThanOrEqual(1);
-    held.release();
-    // Coarse clocks tick in milliseconds; a lease of 1 ms has passed after some of them.
-    Bun.sleepSync(15);
-    pool.reclaim();
-    const { free, used, inFlight, participants } = pool.stats();
-    expect({ free, used, inFlight }).toEqual({ free: capacity, used: 0, inFlight: 0 });
-    expect(participants.length).toBe(1);
-    const all = Array.from({ length: capacity }, () => pool.acquire(60_000));
-    expect(new Set(all.map(({ index }) => index)).size).toBe(capacity);
-    expect(pool.tryAcquire(1)).toBeNull();
-    for (const guard of all) guard.release();
+    expect(pool.refCount(held.handle)).toBeGreaterThanOrEqual(1);
+    for (const guard of [held, ...fillers]) guard.release();
+    await checkWhole(pool);
     return survived;
   } finally {
     BufferPool.unlink(name);
   }
 }
+
+const scenarios: Record<string, Scenario> = {
+  acquire: {},
+  "acquire that commits": {},
+  release: {},
+  "release that zeroes": { operation: "release", options: { zeroOnRelease: true } },
+  share: {},
+  handOff: {},
+  forget: {},
+  clone: {},
+  get: {},
+  take: {},
+  "take of an expired lease": {},
+  addRef: {},
+  unref: {},
+  "release by hand": {},
+  setRefCount: {},
+  tryRelease: { parked: true },
+  "tryRelease that zeroes": {
+    operation: "tryRelease",
+    parked: true,
+    options: { zeroOnRelease: true },
+  },
+  releaseBuffer: { parked: true },
+  "blocking wait": { full: "until it waits" },
+  "blocking wait that times out": { full: "for ever" },
+  "async wait": { full: "until it waits" },
+  "async wait that times out": { full: "for ever" },
+  preallocate: {},
+  trim: {},
+  flush: {},
+  unflush: {},
+  open: {},
+  close: {},
+  reclaim: {},
+};
 
 test("a recovery that keeps the rows of the dead is caught", () => {
   // The same sweep in a process whose library is broken on purpose.
@@ -101,12 +214,87 @@ test("a recovery that keeps the rows of the dead is caught", () => {
 }, 120_000);
 
 describe("killed at every step", () => {
-  for (const operation of operations) {
-    test(operation, () => {
-      let step = 1;
-      while (!survive(operation, step)) step++;
-      console.log(`${operation}: ${step - 1} crash points`);
-      expect(step).toBeGreaterThan(3);
+  for (const [what, scenario] of Object.entries(scenarios)) {
+    test(what, async () => {
+      report(what, await sweep((step) => survive(what, scenario, step)));
     }, 120_000);
   }
+});
+
+const codeOf = (body: () => unknown): string | undefined => {
+  try {
+    body();
+  } catch (error) {
+    return (error as { code?: string }).code;
+  }
+  return undefined;
+};
+
+const exists = (name: string): boolean => readdirSync(directory).includes(`xmem.${name}`);
+
+/** A pool of that name can be made, and is whole. */
+async function makeAnew(name: string): Promise<void> {
+  using pool = BufferPool.create(name, { capacity: 4, bufferSize: 4096 });
+  await checkWhole(pool);
+  expect(BufferPool.unlink(name)).toBe(true);
+}
+
+describe("the name of a pool whose participant is killed at every step of", () => {
+  test("create: it leads to a whole pool or to nothing", async () => {
+    let whole = 0;
+    const points = await sweep(async (step) => {
+      const name = `create.${step}`;
+      const survived = await start(name, "create", step).survived;
+      const made = exists(name);
+      if (survived) expect(made).toBe(true);
+      if (made) {
+        whole += 1;
+        expect(codeOf(() => BufferPool.create(name))).toBe("POOL_EXISTS");
+        using pool = BufferPool.open(name);
+        await checkWhole(pool);
+        pool.unlink();
+      } else expect(codeOf(() => BufferPool.open(name))).toBe("POOL_NOT_FOUND");
+      await makeAnew(name);
+      return survived;
+    });
+    report("create", points);
+    expect(whole).toBeGreaterThan(0);
+  }, 120_000);
+
+  for (const operation of ["create an ephemeral pool", "close an ephemeral pool"]) {
+    test(`${operation}: it is free again`, async () => {
+      const points = await sweep(async (step) => {
+        const name = `${operation.replaceAll(" ", "-")}.${step}`;
+        const survived = await start(name, operation, step).survived;
+        if (step % 2 === 0) {
+          // Whoever opens it finds only the dead, and takes the name away.
+          expect(codeOf(() => BufferPool.open(name))).toBe("POOL_NOT_FOUND");
+          expect(exists(name)).toBe(false);
+        } else {
+          using pool = BufferPool.openOrCreate(name, { capacity: 4, ephemeral: true });
+          await checkWhole(pool);
+        }
+        expect(exists(name)).toBe(false);
+        await makeAnew(name);
+        return survived;
+      });
+      report(operation, points);
+    }, 120_000);
+  }
+
+  test("openOrCreate over an abandoned pool: the old one, a whole new one, or nothing", async () => {
+    const operation = "openOrCreate an abandoned pool";
+    const points = await sweep(async (step) => {
+      const name = `replace.${step}`;
+      BufferPool.create(name, { capacity: 2, bufferSize: 4096 }).close();
+      const survived = await start(name, operation, step).survived;
+      using pool = BufferPool.openOrCreate(name, { capacity: 4, replaceAbandoned: true });
+      expect(pool.capacity).toBe(4);
+      await checkWhole(pool);
+      pool.unlink();
+      await makeAnew(name);
+      return survived;
+    });
+    report(operation, points);
+  }, 120_000);
 });

@@ -25,7 +25,7 @@ const View = participant_file.View;
 const Patience = thaw.Patience;
 
 /// About as long as a sleep and a wake cost.
-const spins_max = if (atomic.explored) 1 else 2000;
+const spins_max = if (atomic.stepped) 1 else 2000;
 
 /// One word, so that it stays in a register.
 const Attempt = packed struct(u64) {

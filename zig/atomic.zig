@@ -14,8 +14,10 @@ pub const Canary = @import("canary.zig").Canary;
 /// The broken variant of this build, `none` in every build that is shipped.
 const canary: Canary = std.meta.stringToEnum(Canary, @tagName(build_options.canary)).?;
 
-/// For loops whose length is a matter of speed alone.
 pub const explored = build_options.hook == .explore;
+
+/// Whether each step counts: then a loop whose length is a matter of speed alone is short.
+pub const stepped = build_options.hook != .none;
 
 const crash_point = @import("crash_point.zig");
 const explorer = @import("explorer/access.zig");
@@ -28,7 +30,7 @@ pub inline fn broken(comptime rule: Canary) bool {
 }
 
 inline fn step() void {
-    if (build_options.hook == .crash) crash_point.step();
+    crash_point.here();
 }
 
 pub inline fn load(comptime T: type, ptr: *const T, comptime order: Order) T {

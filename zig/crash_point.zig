@@ -1,6 +1,6 @@
-//! Crash points: in a library built with `-Dhook=crash`, the process signals itself at the k-th
-//! access to shared memory, or system call that makes a pool, after `arm(k)`: SIGKILL ends it there,
-//! SIGSTOP has it stand there. A test arms every k in turn and recovers.
+//! Crash points: in a library built with `-Dhook=crash`, the process signals itself at the k-th step
+//! after `arm(k)`: before an access to shared memory, or before a system call that others can see.
+//! SIGKILL ends it there, SIGSTOP has it stand there. A test arms every k in turn and recovers.
 
 const std = @import("std");
 const build_options = @import("build_options");
@@ -21,7 +21,12 @@ pub fn stepsTaken() u64 {
     return taken;
 }
 
-pub fn step() void {
+/// Nothing at all in every other build.
+pub inline fn here() void {
+    if (build_options.hook == .crash) step();
+}
+
+fn step() void {
     taken += 1;
     if (left == 0) return;
     left -= 1;
@@ -29,9 +34,4 @@ pub fn step() void {
     // To this very thread, so that it takes no other step while a sibling gets the signal.
     _ = std.c.raise(signal);
     if (signal == .KILL) while (true) std.atomic.spinLoopHint();
-}
-
-/// Before a system call that a pool's creation consists of.
-pub inline fn systemCall() void {
-    if (build_options.hook == .crash) step();
 }

@@ -6,6 +6,7 @@
 const std = @import("std");
 const builtin = @import("builtin");
 const clock = @import("clock.zig");
+const crash_point = @import("../crash_point.zig");
 
 const linux = std.os.linux;
 const is_darwin = builtin.os.tag.isDarwin();
@@ -37,6 +38,7 @@ pub fn wait(word: *const u32, expected: u32, deadline_ns: u64) Wait {
 /// Wakes at most `count` of those who sleep on `word`, and returns how many it woke. On macOS
 /// a wake of everybody returns 1 for any number.
 pub fn wake(word: *const u32, count: u32) u32 {
+    crash_point.here();
     return if (is_darwin) darwin.wake(word, count) else linuxWake(word, count);
 }
 

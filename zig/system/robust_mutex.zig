@@ -10,6 +10,7 @@
 
 const std = @import("std");
 const builtin = @import("builtin");
+const crash_point = @import("../crash_point.zig");
 
 const is_darwin = builtin.os.tag.isDarwin();
 const is_musl = builtin.target.isMuslLibC();
@@ -63,7 +64,10 @@ pub const RobustMutex = extern struct {
         if (!is_darwin) initialiseInLibc(@ptrCast(&template));
         const words: *[8]u64 = @ptrCast(&mutex.storage);
         // SYNC: pairs with `load`.
-        for (words, template) |*word, value| @atomicStore(u64, word, value, .release);
+        for (words, template) |*word, value| {
+            crash_point.here();
+            @atomicStore(u64, word, value, .release);
+        }
     }
 
     /// Takes it if nobody has it or its owner is dead. It never waits, and it asks libc only for a
@@ -72,12 +76,14 @@ pub const RobustMutex = extern struct {
     /// id in another PID namespace. What is left is a kill in the nanoseconds after such an owner
     /// took it between the look and the try.
     pub fn tryLock(mutex: *RobustMutex) TryLock {
+        crash_point.here();
         if (is_darwin) return mutex.darwinTryLock();
         if (mutex.load() & mask_owner != 0) return .busy;
         // SYNC: libc's lock acquires, from a dead owner too. Pairs with `unlock`.
         switch (pthread_mutex_trylock(mutex)) {
             0 => return .acquired,
             owner_dead => {
+                crash_point.here();
                 // At once: until then musl leaves the mark on a mutex that has a live owner again.
                 _ = pthread_mutex_consistent(mutex);
                 return .acquired_from_dead;
@@ -88,6 +94,7 @@ pub const RobustMutex = extern struct {
 
     /// Gives it back. Of one that this thread does not have, nothing happens.
     pub fn unlock(mutex: *RobustMutex) void {
+        crash_point.here();
         if (is_darwin) return mutex.darwinUnlock();
         // SYNC: libc's unlock releases. Pairs with `tryLock` and `load`.
         _ = pthread_mutex_unlock(mutex);
