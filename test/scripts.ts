@@ -1,7 +1,7 @@
 // Child processes that run a piece of source: for tests of what a whole process meets, a limit, a
 // namespace or a signal, where a shared program would hide what is tested.
 
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { run, zigBuild } from "../scripts/setup.ts";
 
@@ -105,6 +105,7 @@ export function unshare(...kinds: string[]): string[] | null {
 
 /** Whether the kernel has stopped the process. */
 export function isStopped(pid: number): boolean {
+  if (!existsSync(`/proc/${pid}`)) return false;
   // The state follows the name in parentheses, in which anything may stand.
   return /\) T [^)]*$/.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
 }

@@ -11,10 +11,11 @@ import threading
 library, directory, name = sys.argv[1:4]
 xmem = ctypes.CDLL(library)
 xmem.xmem_acquire.restype = ctypes.c_double
-xmem.xmem_acquire.argtypes = [ctypes.c_uint32, ctypes.c_double]
 xmem.xmem_acquire_blocking.restype = ctypes.c_double
 xmem.xmem_now.restype = ctypes.c_double
 number = ctypes.c_double
+xmem.xmem_acquire.argtypes = [ctypes.c_uint32, number]
+xmem.xmem_acquire_blocking.argtypes = [ctypes.c_uint32, ctypes.c_uint32, number]
 
 
 def open_pool():

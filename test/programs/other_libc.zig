@@ -26,10 +26,10 @@ pub export fn main(count: c_int, arguments: [*]const [*:0]const u8) c_int {
     const options: [32]f64 = @splat(-1); // each of them the default
     const how: u32 = if (creates) 0 else 1;
     const opened = xmem_open(how, arguments[2], arguments[3], "other", &options);
-    if (opened < 0) {
+    if (opened <= 0) {
         var text: [512]u8 = undefined;
         const length: c_int = @intCast(xmem_error_text(&text, text.len));
-        _ = printf("%d %.*s\n", -opened, length, &text);
+        _ = printf("%d %.*s\n", opened, length, &text);
         return 0;
     }
     const pool: u32 = @intCast(opened);
