@@ -165,6 +165,13 @@ fn allocate(fd: i32, offset: u64, length: u64) Error!void {
 /// else between the reading and the writing would be lost; the core commits a range only while
 /// it is nobody else's.
 fn commitByWriting(fd: i32, offset: u64, length: u64) Error!void {
+    // A write past the limit for a file would kill the process with SIGXFSZ.
+    const limit = std.posix.getrlimit(.FSIZE) catch null;
+    if (limit) |known| if (offset + length > known.cur) return failed(
+        @intFromEnum(std.c.E.FBIG),
+        "the pool is written to up to byte {d}, the limit of this process for a file is {d}",
+        .{ offset + length, known.cur },
+    );
     var buffer: [alignment]u8 = undefined;
     var position = offset;
     while (position < offset + length) {
@@ -291,6 +298,24 @@ test "a commit by writing allocates what fallocate would, and never makes the fi
     try testing.expectError(error.System, commitByWriting(fd, length - 10, 20));
     var end: [1]u8 = undefined;
     try testing.expectEqual(@as(isize, 0), std.c.pread(fd, &end, 1, @intCast(length)));
+}
+
+test "a commit by writing past the limit for a file is an error and not a signal" {
+    if (is_darwin) return error.SkipZigTest;
+    const page_size = pageSize();
+    const fd = try testing_os.sharedFile(16 * page_size);
+    defer _ = std.c.close(fd);
+    const child = testing_os.fork();
+    if (child == 0) {
+        const limit: std.posix.rlimit = .{ .cur = 4 * page_size, .max = 4 * page_size };
+        std.posix.setrlimit(.FSIZE, limit) catch std.c._exit(1);
+        commitByWriting(fd, 0, 4 * page_size) catch std.c._exit(2);
+        commitByWriting(fd, 3 * page_size, 2 * page_size) catch |err|
+            std.c._exit(if (err == error.OutOfMemory) 0 else 3);
+        std.c._exit(4);
+    }
+    try testing.expectEqual(@as(?u8, 0), testing_os.exitCode(child));
+    try testing.expectEqual(4 * page_size, try allocatedBytes(fd));
 }
 
 test "touching maps pages for writing" {
