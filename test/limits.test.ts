@@ -290,6 +290,19 @@ describe("no descriptor left", () => {
       expect(await outputOf(source, few)).toEqual([["SYSTEM", "EMFILE"]]);
     }));
 
+  test("an ephemeral pool that is closed so is gone for the next who looks", async () => {
+    const name = `limits.${process.pid}.ephemeral`;
+    const source = `const name = ${JSON.stringify(name)};
+      const pool = BufferPool.create(name, { capacity: 2, ephemeral: true });
+      spareDescriptors(0);
+      pool.close();
+      freeDescriptors();
+      say([codeOf(() => BufferPool.open(name))]);
+      BufferPool.create(name, { capacity: 2, ephemeral: true }).close();
+      say(BufferPool.list().filter((each) => each.name === name));`;
+    expect(await outputOf(source, few)).toEqual([["POOL_NOT_FOUND"], []]);
+  });
+
   test("an open pool works on, and knows its name", () =>
     withPool({ capacity: 2, bufferSize: 64 }, async (_pool, name) => {
       const source = `const pool = BufferPool.open(${JSON.stringify(name)});
