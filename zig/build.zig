@@ -117,8 +117,8 @@ fn addExplorer(
 /// so that it runs where that libc is not installed.
 fn addOtherLibc(b: *std.Build, arch: std.Target.Cpu.Arch, options: *std.Build.Step.Options) void {
     const musl = b.resolveTargetQuery(.{ .cpu_arch = arch, .os_tag = .linux, .abi = .musl });
-    const root = module(b, "../test/programs/other_libc.zig", musl, .ReleaseSafe, options);
-    root.addImport("xmem", module(b, "abi.zig", musl, .ReleaseSafe, options));
+    const root = module(b, "../test/programs/other_libc.zig", musl, .Debug, options);
+    root.addImport("xmem", module(b, "abi.zig", musl, .Debug, options));
     const program = b.addExecutable(.{ .name = "other-libc", .root_module = root });
     program.linkage = .static;
     const install = b.addInstallFile(program.getEmittedBin(), "other-libc");

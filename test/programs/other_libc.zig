@@ -23,7 +23,7 @@ extern "c" fn printf(format: [*:0]const u8, ...) c_int;
 pub export fn main(count: c_int, arguments: [*]const [*:0]const u8) c_int {
     if (count != 4) return 2;
     const creates = std.mem.eql(u8, std.mem.span(arguments[1]), "create");
-    const options: [32]f64 = @splat(-1); // each of them the default
+    const options: [32]f64 = @splat(-1); // the default of each
     const how: u32 = if (creates) 0 else 1;
     const opened = xmem_open(how, arguments[2], arguments[3], "other", &options);
     if (opened <= 0) {
