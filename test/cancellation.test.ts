@@ -6,6 +6,7 @@ import { getEventListeners } from "node:events";
 import { join } from "node:path";
 import { BufferPool, XmemError } from "../src/index.ts";
 import { withPool } from "./processes.ts";
+import { script } from "./scripts.ts";
 
 const one = { capacity: 1, bufferSize: 64 };
 const source = JSON.stringify(join(import.meta.dir, "../src/index.ts"));
@@ -209,67 +210,47 @@ test("flush ends every wait and acquire with POOL_FLUSHING; after unflush they w
     expect(pool.stats()).toMatchObject({ free: 1, waiters: 0, flushing: false });
   }));
 
-function program(body: string): { line: () => Promise<string>; child: Bun.Subprocess } {
-  const child = Bun.spawn([process.execPath, "-e", body], { env: process.env, stdout: "pipe" });
-  const reader = child.stdout.getReader();
-  let text = "";
-  const line = async (): Promise<string> => {
-    while (!text.includes("\n")) {
-      const { done, value } = await reader.read();
-      if (done) throw new Error(`it ended after ${JSON.stringify(text)}`);
-      text += new TextDecoder().decode(value);
-    }
-    const [first = "", ...rest] = text.split("\n");
-    text = rest.join("\n");
-    return first;
-  };
-  return { line, child };
-}
-
 test("a signal neither ends a blocking wait nor is lost: its handler runs afterwards", () =>
   withPool(one, async (pool, name) => {
     const held = pool.acquire(1);
-    const { line, child } = program(`
-      import { BufferPool } from ${source};
+    const child = script(`
       const pool = BufferPool.open(${JSON.stringify(name)});
       let signals = 0;
       process.on("SIGINT", () => signals++);
-      console.log("waiting");
+      say("waiting");
       const guard = pool.acquireBlocking(1, { timeout: 60_000 });
-      console.log("acquired " + guard.size);
+      say("acquired " + guard.size);
       for (let i = 0; i < 200 && signals === 0; i++) await Bun.sleep(5);
-      console.log(signals > 0 ? "handled" : "lost");
+      say(signals > 0 ? "handled" : "lost");
       process.exit(0);`);
-    expect(await line()).toBe("waiting");
+    expect(await child.line()).toBe("waiting");
     while (pool.stats().waiters === 0) await Bun.sleep(2);
     for (let i = 0; i < 5; i++) {
       child.kill("SIGINT");
       await Bun.sleep(5);
     }
     expect(pool.stats().waiters).toBe(1);
-    expect(child.exitCode).toBeNull();
     held.release();
-    expect(await line()).toBe("acquired 1");
-    expect(await line()).toBe("handled");
-    expect(await child.exited).toBe(0);
+    expect(await child.line()).toBe("acquired 1");
+    expect(await child.line()).toBe("handled");
+    expect(await child.ended).toBe(0);
   }));
 
 test("a signal's handler runs while acquireAsync waits", () =>
   withPool(one, async (pool, name) => {
     using _held = pool.acquire(1);
-    const { line, child } = program(`
-      import { BufferPool } from ${source};
+    const child = script(`
       const pool = BufferPool.open(${JSON.stringify(name)});
       const controller = new AbortController();
       process.on("SIGINT", () => controller.abort("interrupted"));
-      pool.acquireAsync(1, { signal: controller.signal }).catch(console.log);
-      console.log("waiting");`);
-    expect(await line()).toBe("waiting");
+      pool.acquireAsync(1, { signal: controller.signal }).catch(say);
+      say("waiting");`);
+    expect(await child.line()).toBe("waiting");
     child.kill("SIGINT");
-    expect(await line()).toBe("interrupted");
+    expect(await child.line()).toBe("interrupted");
     // Nothing keeps it alive but the signal's own watcher, if anything.
     child.kill("SIGKILL");
-    await child.exited;
+    await child.ended;
   }));
 
 test(
@@ -278,27 +259,26 @@ test(
     withPool(one, async (pool, name) => {
       const held = pool.acquire(1);
       const ends = async (body: string): Promise<string> => {
-        const { line, child } = program(`
-        import { BufferPool } from ${source};
+        const child = script(`
         const pool = BufferPool.open(${JSON.stringify(name)});
         ${body}`);
-        const said = await line();
-        expect(await child.exited).toBe(0);
+        const said = await child.line();
+        expect(await child.ended).toBe(0);
         return said;
       };
       const aborted = `
       const controller = new AbortController();
-      pool.acquireAsync(1, { signal: controller.signal }).catch(console.log);
+      pool.acquireAsync(1, { signal: controller.signal }).catch(say);
       setTimeout(() => controller.abort("aborted"), 20);`;
       expect(await ends(aborted)).toBe("aborted");
-      const flushed = `pool.acquireAsync(1).catch(({ code }) => { pool.unflush(); console.log(code); });
+      const flushed = `pool.acquireAsync(1).catch(({ code }) => { pool.unflush(); say(code); });
       setTimeout(() => pool.flush(), 20);`;
       expect(await ends(flushed)).toBe("POOL_FLUSHING");
-      const closed = `pool.acquireAsync(1).catch(({ code }) => console.log(code));
+      const closed = `pool.acquireAsync(1).catch(({ code }) => say(code));
       setTimeout(() => pool.close(), 20);`;
       expect(await ends(closed)).toBe("POOL_CLOSED");
       setTimeout(() => held.release(), 100);
-      expect(await ends("pool.acquireAsync(1).then(({ index }) => console.log(index));")).toBe("0");
+      expect(await ends("pool.acquireAsync(1).then(({ index }) => say(index));")).toBe("0");
       // It ended with its guard; the system says so a moment later.
       while (pool.stats().free === 0) pool.reclaim();
       expect(pool.stats().waiters).toBe(0);
