@@ -89,7 +89,9 @@ function boolean(tried: string, what: string, value: unknown, on: string): boole
 
 export function text(tried: string, what: string, value: unknown, on: string): string {
   if (typeof value !== "string") refuse(tried, what, value, "a string", on);
-  if (Buffer.byteLength(value) > LIMIT_TEXT_BYTES || value.includes("\0")) {
+  // Half of a surrogate pair has no UTF-8, and would be read back as another text.
+  const legal = value.isWellFormed() && !value.includes("\0");
+  if (!legal || Buffer.byteLength(value) > LIMIT_TEXT_BYTES) {
     refuse(tried, what, value, `at most ${LIMIT_TEXT_BYTES} bytes of UTF-8 without NUL`, on);
   }
   return value;

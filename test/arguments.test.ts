@@ -42,7 +42,18 @@ const noWholeNumbers = [Number.NaN, 0.5, -1, -(2 ** 31), Number.POSITIVE_INFINIT
 const noUint32 = [2 ** 32, 2 ** 32 + 1, 2 ** 53, 1e300, ...noWholeNumbers];
 const noObjects = [null, 3, "timeout", true, [], () => ({}), Symbol("options")];
 const noFlags = [null, 0, 1, "true", {}, [], () => true];
-const noTexts = [null, 3, true, {}, ["a"], "x".repeat(32), "é".repeat(16), "a\0b"];
+const noTexts = [
+  null,
+  3,
+  true,
+  {},
+  ["a"],
+  "x".repeat(32),
+  "é".repeat(16),
+  "a\0b",
+  "\ud800",
+  "a\udc00b",
+];
 const noNames = [
   ...["", ".", "..", "a/b", "/a", "a/", "../a", "a\0", "\0", "a b", "a\n", "é", "a:b", "a\\b"],
   ...["x".repeat(201), null, undefined, 3, true, {}, ["a"], 1n, Symbol("a"), () => "a"],

@@ -189,6 +189,22 @@ test("a bare index finds whoever is there now, a handle only its own", () =>
     expect(found.size).toBe(2);
   }));
 
+test("without tracing, a guard that was lost is given back at close", () =>
+  withPool(options, async (pool, name) => {
+    const other = BufferPool.open(name);
+    const lose = (): void => {
+      other.acquire(1).clone();
+    };
+    lose();
+    for (let i = 0; i < 5; i++) {
+      Bun.gc(true);
+      await Bun.sleep(1);
+    }
+    expect(pool.stats()).toMatchObject({ used: 1, participants: [{ holds: 2 }] });
+    other.close();
+    expect(pool.stats()).toMatchObject({ used: 0, participants: [{ holds: 0 }] });
+  }));
+
 test("JSON and structured clone of a guard are plain data, and hold nothing", () =>
   withPool(options, (pool) => {
     const guard = pool.acquire(7);

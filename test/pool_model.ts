@@ -18,13 +18,15 @@ export interface Slot {
   committed: number;
 }
 
-/** A guard that is not done, or is. */
+/** A guard, made through one of the pool's opens. */
 export interface Hold {
   readonly slot: Slot;
   readonly handle: number;
   readonly size: number;
   readonly writable: boolean;
-  live: boolean;
+  readonly open: number;
+  /** What any use but a release meets; undefined while it is live. */
+  refusal: "RELEASED" | "POOL_CLOSED" | undefined;
 }
 
 export class PoolModel {
@@ -68,31 +70,44 @@ export class PoolModel {
   }
 
   /** `handle` is what the real pool made: its generation is its own affair, but must be a new one. */
-  acquire(handle: number, size: number): Hold {
+  acquire(open: number, handle: number, size: number): Hold {
     const slot = this.#free.pop();
     if (slot === undefined) throw new Error("the pool is full");
     Object.assign(slot, { used: true, handle, size, holds: 1, inFlight: 0 });
     slot.committed = Math.max(slot.committed, pages(size));
     this.acquired++;
-    return this.#hold(slot, true);
+    return this.#hold(open, slot, true);
   }
 
-  hold(slot: Slot, writable: boolean): Hold {
+  hold(open: number, slot: Slot, writable: boolean): Hold {
     slot.holds++;
-    return this.#hold(slot, writable);
+    return this.#hold(open, slot, writable);
   }
 
   drop(hold: Hold): void {
-    if (!hold.live) return;
-    hold.live = false;
-    hold.slot.holds--;
-    if (this.count(hold.slot) === 0) this.recycle(hold.slot);
+    if (hold.refusal === undefined) this.#dropLive(hold);
+    hold.refusal = "RELEASED";
   }
 
   handOff(hold: Hold): void {
-    hold.live = false;
+    hold.refusal = "RELEASED";
     hold.slot.holds--;
     hold.slot.inFlight++;
+  }
+
+  /** Gives back what was held through one open, in the order of the slots. */
+  close(open: number): void {
+    const own = this.holds.filter((hold) => hold.open === open && hold.refusal === undefined);
+    own.sort((one, other) => one.slot.index - other.slot.index);
+    for (const hold of own) {
+      this.#dropLive(hold);
+      hold.refusal = "POOL_CLOSED";
+    }
+  }
+
+  #dropLive({ slot }: Hold): void {
+    slot.holds--;
+    if (this.count(slot) === 0) this.recycle(slot);
   }
 
   recycle(slot: Slot): void {
@@ -143,13 +158,14 @@ export class PoolModel {
     };
   }
 
-  #hold(slot: Slot, writable: boolean): Hold {
+  #hold(open: number, slot: Slot, writable: boolean): Hold {
     const hold: Hold = {
       slot,
       handle: slot.handle ?? 0,
       size: slot.size,
       writable,
-      live: true,
+      open,
+      refusal: undefined,
     };
     this.holds.push(hold);
     return hold;

@@ -13,7 +13,7 @@ const capacity = 4;
 const bufferSize = 3 * 4096;
 
 interface Real {
-  pools: readonly [BufferPool, BufferPool];
+  readonly pools: [BufferPool, BufferPool];
   /** The guard of each hold of the model. */
   guards: Map<Hold, BufferGuard | ReadGuard>;
 }
@@ -107,7 +107,7 @@ const acquire =
       expect(guard.index).toBe(slot.index);
       // A new generation: no handle of this slot's earlier buffers.
       expect(model.stale).not.toContain(guard.handle);
-      expectGuard(model, real, model.acquire(guard.handle, size), guard);
+      expectGuard(model, real, model.acquire(open, guard.handle, size), guard);
     }
   };
 
@@ -181,7 +181,7 @@ const newHold =
       return expect(found).toBe("NO_REFERENCE");
     if (method === "take") slot.inFlight--;
     else if (model.count(slot) === referencesMax) return expect(found).toBe("TOO_MANY_REFERENCES");
-    expectGuard(model, real, model.hold(slot, method !== "get"), found as ReadGuard);
+    expectGuard(model, real, model.hold(open, slot, method !== "get"), found as ReadGuard);
   };
 
 /** A call on a guard, done or not. */
@@ -211,9 +211,15 @@ const commands = [
     [any],
     onGuard((model, real, hold, guard) => {
       const found = outcome(() => guard.clone());
-      if (!hold.live) expect(found).toBe("RELEASED");
+      if (hold.refusal !== undefined) expect(found).toBe(hold.refusal);
       else if (model.count(hold.slot) === referencesMax) expect(found).toBe("TOO_MANY_REFERENCES");
-      else expectGuard(model, real, model.hold(hold.slot, hold.writable), found as BufferGuard);
+      else
+        expectGuard(
+          model,
+          real,
+          model.hold(hold.open, hold.slot, hold.writable),
+          found as BufferGuard,
+        );
     }),
   ),
   step(
@@ -221,7 +227,7 @@ const commands = [
     [any],
     onGuard((model, _real, hold, guard) => {
       const found = outcome(() => guard.share());
-      if (!hold.live) expect(found).toBe("RELEASED");
+      if (hold.refusal !== undefined) expect(found).toBe(hold.refusal);
       else if (addRef(model, hold.slot) === "TOO_MANY_REFERENCES")
         expect(found).toBe("TOO_MANY_REFERENCES");
       else expect(found).toBe(hold.handle);
@@ -233,7 +239,7 @@ const commands = [
       [any],
       onGuard((model, _real, hold, guard) => {
         const found = outcome(() => guard[method]());
-        if (!hold.live) return expect(found).toBe("RELEASED");
+        if (hold.refusal !== undefined) return expect(found).toBe(hold.refusal);
         expect(found).toBe(method === "handOff" ? hold.handle : hold.slot.index);
         model.handOff(hold);
       }),
@@ -273,6 +279,12 @@ const commands = [
       else expect(found).toBe(model.preallocate(size, n));
     },
   ),
+  step("close and open", [], (model, { pools }) => {
+    const { name } = pools[1];
+    pools[1].close();
+    pools[1] = BufferPool.open(name);
+    model.close(1);
+  }),
   step("reclaim", [which], (_model, real, open = 0) => {
     const nothing = { participants: 0, references: 0, buffers: 0, deferred: false };
     expect(real.pools[open as 0 | 1].reclaim()).toEqual(nothing);
@@ -304,11 +316,14 @@ function property(commandsRun: Iterable<fc.Command<PoolModel, Real>>): void {
   const options = { capacity, bufferSize, leaseTimeout: 0, maxParticipants: 2 };
   using first = BufferPool.create(name, options);
   try {
-    using second = BufferPool.open(name);
     const model = new PoolModel(capacity, bufferSize);
-    const real: Real = { pools: [first, second], guards: new Map() };
-    fc.modelRun(() => ({ model, real }), commandsRun);
-    expectWhole(model, real);
+    const real: Real = { pools: [first, BufferPool.open(name)], guards: new Map() };
+    try {
+      fc.modelRun(() => ({ model, real }), commandsRun);
+      expectWhole(model, real);
+    } finally {
+      real.pools[1].close();
+    }
   } finally {
     first.unlink();
   }
