@@ -36,7 +36,34 @@ pub const all = numbers("ERROR_", errors.Code, false) ++
         .{ .name = "LIMIT_MODE", .value = 0o777 },
         .{ .name = "INDEX_COUNT", .value = 1 << 24 },
         .{ .name = "FORMAT_VERSION", .value = layout.version },
-    };
+        .{ .name = "SIZE_MUTEX", .value = @offsetOf(layout.ParticipantRow, "pid") },
+        .{ .name = "SIZE_ROW", .value = @sizeOf(layout.ParticipantRow) },
+        .{ .name = "SIZE_SLOT", .value = @sizeOf(layout.Slot) },
+    } ++
+    offsets("AT_IDENTITY_", layout.Identity, 0) ++
+    offsets("AT_HOT_", layout.Hot, @offsetOf(layout.Header, "hot")) ++
+    offsets("AT_REPAIR_", layout.Repair, @offsetOf(layout.Header, "repair")) ++
+    offsets("AT_ROW_", layout.ParticipantRow, 0) ++
+    offsets("AT_SLOT_", layout.Slot, 0);
+
+/// Where each field lies, for tools that look at an object from outside: in the header from its
+/// beginning, in a row or slot from that one's.
+fn offsets(
+    comptime prefix: []const u8,
+    comptime Struct: type,
+    comptime base: u64,
+) [std.meta.fields(Struct).len]Constant {
+    @setEvalBranchQuota(20_000);
+    const fields = std.meta.fields(Struct);
+    var made: [fields.len]Constant = undefined;
+    for (fields, 0..) |field, place| {
+        var name: [field.name.len]u8 = undefined;
+        _ = std.ascii.upperString(&name, field.name);
+        const copy = name;
+        made[place] = .{ .name = prefix ++ copy, .value = base + @offsetOf(Struct, field.name) };
+    }
+    return made;
+}
 
 fn numbers(
     comptime prefix: []const u8,
