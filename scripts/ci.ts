@@ -4,6 +4,7 @@
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { buildFuzzer, fuzzCore, fuzzInterface } from "./fuzz.ts";
 import { root, runRecorded, setup, tool, zig, zigBuild } from "./setup.ts";
 import { type Count, test } from "./test.ts";
 import { sanitized } from "./tsan.ts";
@@ -23,12 +24,39 @@ async function succeeds(command: string[]): Promise<boolean> {
   return (await runRecorded(command)).ok;
 }
 
+/** Rubbish in the control area: every operation returns, nothing faults, nothing hangs. */
+async function survivesCorruption(): Promise<boolean> {
+  buildFuzzer();
+  const options = { cases: 190_000, interfaceCases: 10_000, seed: 1 };
+  const reports = [await fuzzCore(options), await fuzzInterface(options)];
+  return reports.every(({ faults, hangs, failures }) => faults + hangs + failures === 0);
+}
+
+/** The same fuzzers must catch a pop that follows a damaged list, and a wait for damage to end. */
+async function corruptionCanariesAreCaught(): Promise<boolean> {
+  const options = { cases: 2000, interfaceCases: 1000, seed: 1, watchdog: 2000, findingsMax: 1 };
+  let caught = true;
+  for (const [canary, kind] of [
+    ["index_unchecked", "faults"],
+    ["damage_is_waited_for", "hangs"],
+  ] as const) {
+    buildFuzzer(canary);
+    const core = await fuzzCore({ ...options, canary });
+    const through = await fuzzInterface({ ...options, canary });
+    console.log(`${canary}: ${core[kind]} and ${through[kind]} ${kind} were caught`);
+    caught &&= core[kind] > 0 && through[kind] > 0;
+  }
+  return caught;
+}
+
 const checks: Record<string, () => Promise<boolean>> = {
   "TypeScript's format and lint": () =>
     succeeds(tool("@biomejs/biome/bin/biome", "ci", "--error-on-warnings", "--colors=off")),
   "Zig's format": () => succeeds(zig("fmt", "--check", "zig")),
   types: () => succeeds(tool("typescript/bin/tsc", "--noEmit")),
   "generated constants": generatedIsCurrent,
+  "corruption fuzzer": survivesCorruption,
+  "corruption fuzzer's canaries": corruptionCanariesAreCaught,
   "libraries of all targets": () => succeeds(zigBuild("build/cross", "cross")),
   ThreadSanitizer: () => sanitized(Date.now() % 1_000_000),
 };

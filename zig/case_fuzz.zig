@@ -152,7 +152,8 @@ const Case = struct {
     fn liveThenDamaged(case: *Case) void {
         var companion: Companion = .{ .case = case, .seed = case.random.int(u64) };
         companion.start(case.pick(Companion.Kind, &.{
-            .none, .none, .none, .none, .idle, .working, .ended, .killed,
+            .none, .none, .none, .none,  .none,   .none,
+            .none, .none, .idle, .ended, .killed, .working,
         }));
         case.user.someOperations(12);
         if (case.random.boolean()) case.corruption.remember();
