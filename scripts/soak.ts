@@ -1,19 +1,33 @@
-// `bun run soak --minutes M [--seed N]`: processes that use pools and are killed and stopped at
-// random. With XMEM_LIBRARY it runs on that library, a deliberately broken one for example.
+// `bun run soak --minutes M [--seed N] [--delays] [--canary NAME]`: processes that use pools and are
+// killed and stopped at random. With `--delays` on a library whose threads sometimes sleep in the
+// middle of an operation, with `--canary` on such a one that is deliberately broken, which must fail.
 
+import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { setup } from "./setup.ts";
+import { root, run, setup, zigBuild } from "./setup.ts";
 
 const { values } = parseArgs({
-  options: { minutes: { type: "string", default: "2" }, seed: { type: "string" } },
+  options: {
+    minutes: { type: "string", default: "2" },
+    seed: { type: "string" },
+    delays: { type: "boolean", default: false },
+    canary: { type: "string", default: "none" },
+  },
 });
 const minutes = Number(values.minutes);
 const seed = Number(values.seed ?? crypto.getRandomValues(new Uint32Array(1))[0]);
 if (!(minutes > 0) || !Number.isInteger(seed) || seed < 0 || seed >= 2 ** 32) {
-  console.error("usage: bun run soak --minutes M [--seed N]   (M > 0, N from 0 to 2^32 - 1)");
+  console.error("M is above 0, N from 0 to 2^32 - 1");
   process.exit(2);
 }
-if (process.env["XMEM_LIBRARY"] === undefined) setup();
+
+setup();
+if (values.delays || values.canary !== "none") {
+  const prefix = `build/soak-${values.canary}`;
+  run(zigBuild(prefix, "-Dhook=delay", `-Dcanary=${values.canary}`));
+  // The soak's processes inherit it.
+  process.env["XMEM_LIBRARY"] = join(root, prefix, "libxmem.so");
+}
 // Only now: it loads the library.
 const { soak } = await import("../test/soak/soak.ts");
 process.exit((await soak({ minutes, seed })) ? 0 : 1);

@@ -2,8 +2,9 @@
 //! checker can stand between any two of them. What must not live here: the meaning of any word.
 //!
 //! Built for use (`hook = none`) each function is the bare instruction. Built for crash points each
-//! access counts, and the process kills itself at the one that was asked for. Built for the explorer
-//! each access is a step that the explorer schedules, in the memory that it models.
+//! access counts, and the process kills itself at the one that was asked for. Built with delays a
+//! thread sometimes sleeps before an access, which the soak makes use of. Built for the explorer each
+//! access is a step that the explorer schedules, in the memory that it models.
 
 const std = @import("std");
 const build_options = @import("build_options");
@@ -17,9 +18,10 @@ const canary: Canary = std.meta.stringToEnum(Canary, @tagName(build_options.cana
 pub const explored = build_options.hook == .explore;
 
 /// Whether each step counts: then a loop whose length is a matter of speed alone is short.
-pub const stepped = build_options.hook != .none;
+pub const stepped = build_options.hook == .crash or build_options.hook == .explore;
 
 const crash_point = @import("crash_point.zig");
+const delay = @import("delay.zig");
 const explorer = @import("explorer/access.zig");
 
 /// Whether this build breaks the rule named. Known at compile time, but in the explorer, which
@@ -31,6 +33,7 @@ pub inline fn broken(comptime rule: Canary) bool {
 
 inline fn step() void {
     crash_point.here();
+    if (build_options.hook == .delay) delay.step();
 }
 
 pub inline fn load(comptime T: type, ptr: *const T, comptime order: Order) T {

@@ -31,8 +31,8 @@ const weights = {
   "acquire async": 8,
   verify: 20,
   release: 26,
-  publish: 14,
-  share: 10,
+  publish: 8,
+  share: 4,
   receive: 30,
   clone: 5,
   burst: 16,
@@ -43,7 +43,7 @@ const weights = {
   trim: 1,
   reclaim: 1,
   stats: 1,
-  flush: 0.2,
+  flush: 0.1,
   reopen: 1,
   rest: 10,
 } as const;
@@ -473,7 +473,7 @@ export class Actor {
 
   /**
    * Operations one after the other with nothing in between, so that many a kill finds a thread in
-   * the middle of one. Nothing is written: whoever thinks that he has the buffer alone sees no harm.
+   * the middle of one.
    */
   #burst(place: number, pool: BufferPool): void {
     this.#journal.step(`burst ${place}`);
@@ -483,8 +483,12 @@ export class Actor {
       for (let i = 0; i < 300; i++) {
         const guard = pool.tryAcquire(sizeMin);
         if (guard === null) break;
-        guards.push(guard, guard.clone());
+        guards.push(guard);
+        const words = guard.view("uint32");
+        words[0] = this.#self.tid;
+        guards.push(guard.clone());
         guards.push(pool.take(guard.share()));
+        if (words[0] !== this.#self.tid) this.#fail(`two had buffer ${guard.index} in a burst`);
         for (let own = guards.pop(); own !== undefined; own = guards.pop()) own.release();
       }
     } catch (error) {

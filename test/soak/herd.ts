@@ -16,8 +16,8 @@ export interface Child {
   /** Not to be killed: what grows in a long life is seen in these. */
   survivor: boolean;
   stopped: boolean;
-  /** What the parent did that ends it. */
-  killedBy: NodeJS.Signals | null;
+  /** The signals that the parent sent to end it. */
+  killedBy: Set<string>;
   gone: boolean;
   /** Per journal: its steps at the last look, and when they last changed. */
   moved: Map<string, { steps: number; atMs: number }>;
@@ -66,12 +66,14 @@ export class Herd {
       heedsTerm: random.chance(0.5),
     };
     const child: Child = {
-      ...{ id, place, workers, stopped: false, killedBy: null, gone: false },
+      ...{ id, place, workers, stopped: false, killedBy: new Set(), gone: false },
       survivor: place < survivors,
       moved: new Map(),
       process: Bun.spawn(
         [process.execPath, join(import.meta.dir, "process.ts"), JSON.stringify(task)],
         {
+          // As it is now: without it a child gets the environment that this process began with.
+          env: { ...process.env },
           stdio: ["ignore", "inherit", "inherit"],
           ipc: (message) => this.#received(message as FromProcess),
           onExit: (_, code, signal) => this.#ended(child, code, signal),
@@ -102,10 +104,10 @@ export class Herd {
     if (maps !== null && maps > 0) {
       this.failures.push(`${child.id} had ${maps} mappings of pools that it had closed`);
     }
-    const orderly = code === 0 && maps !== null && (this.#ending || child.killedBy !== null);
-    const killed = child.killedBy !== null && signalName(signal) === child.killedBy;
+    const orderly = code === 0 && maps !== null && (this.#ending || child.killedBy.size > 0);
+    const killed = child.killedBy.has(signalName(signal));
     if (!orderly && !killed) {
-      const how = `ended with code ${code}, signal ${signal}; killed by ${child.killedBy}`;
+      const how = `ended with code ${code}, signal ${signal}; sent ${[...child.killedBy]}`;
       this.failures.push(`${child.id} ${how}\n${this.dump(child)}`);
     }
     this.#collect(child);
@@ -131,13 +133,15 @@ export class Herd {
     }
   }
 
+  kill(child: Child, signal: "SIGKILL" | "SIGTERM" = "SIGKILL"): void {
+    child.killedBy.add(signal);
+    child.process.kill(signal);
+  }
+
   /** Kills whatever is left, and waits until all are gone. */
   async destroy(): Promise<void> {
     this.#ending = true;
-    for (const child of this.living) {
-      child.killedBy = "SIGKILL";
-      child.process.kill("SIGKILL");
-    }
+    for (const child of this.living) this.kill(child);
     await Promise.all(this.children.map((child) => child.process.exited));
   }
 

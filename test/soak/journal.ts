@@ -44,7 +44,9 @@ export class Journal {
 
   constructor(directory: string, id: string) {
     const path = pathOf(directory, id);
-    writeFileSync(path, new Uint8Array(fileBytes));
+    // Whole at once, whatever happens to this thread meanwhile.
+    writeFileSync(`${path.slice(0, -suffix.length)}.part`, new Uint8Array(fileBytes));
+    renameSync(`${path.slice(0, -suffix.length)}.part`, path);
     this.#bytes = Bun.mmap(path);
     this.#numbers = new Float64Array(
       this.#bytes.buffer,

@@ -46,9 +46,8 @@ export class Killer {
     if (child.gone) return;
     if (kind === "SIGSTOP") this.#stop(child, forMs);
     else if (kind === "terminate") this.#terminate(child, worker);
-    else if (!child.survivor && child.killedBy !== "SIGKILL") {
-      child.killedBy = kind;
-      child.process.kill(kind);
+    else if (!child.survivor && !child.killedBy.has("SIGKILL")) {
+      this.#herd.kill(child, kind);
       this.done[kind]++;
     }
   }

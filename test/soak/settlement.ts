@@ -4,7 +4,7 @@
 import { statSync } from "node:fs";
 import { BufferPool } from "../../src/index.ts";
 
-const patienceMs = 30_000;
+const patienceMs = 15_000;
 
 /** What is wrong with the pool; nothing when all is well. */
 export async function settle(name: string, path: string): Promise<string[]> {

@@ -18,8 +18,8 @@ const leaseMs = 1000;
 const endPatienceMs = 120_000;
 const lookEveryMs = 500;
 
-const plain = { capacity: 32, bufferSize: 65_536, maxCommitted: 20 * 65_536 };
-const zeroing = { capacity: 16, bufferSize: 16_384, zeroOnRelease: true };
+const plain = { capacity: 40, bufferSize: 65_536, maxCommitted: 24 * 65_536 };
+const zeroing = { capacity: 24, bufferSize: 16_384, zeroOnRelease: true };
 
 export interface SoakOptions {
   minutes: number;
@@ -46,8 +46,9 @@ export async function soak({ minutes, seed }: SoakOptions): Promise<boolean> {
   const seconds = (): number => Math.round((performance.now() - began) / 1000);
   try {
     await killer.run(() => watch.failed || performance.now() - began > minutes * 60_000);
-    if (!watch.failed) await endOrderly(herd, watch);
+    if (!watch.failed) await endAll(herd, watch);
     watch.close();
+    watch.countRecoveries(pools);
     if (!watch.failed) {
       watch.wrong.push(...watch.growth());
       for (const [place, name] of pools.entries()) {
@@ -74,6 +75,8 @@ export async function soak({ minutes, seed }: SoakOptions): Promise<boolean> {
 class Watch {
   readonly wrong: string[] = [];
   committedMost = 0;
+  recoveries = 0;
+  deferred = 0;
   readonly #herd: Herd;
   readonly #directory: string;
   readonly #path: string;
@@ -114,6 +117,14 @@ class Watch {
     if (inUse > most) this.wrong.push(`the plain pool's file has ${inUse} bytes, over ${most}`);
   }
 
+  countRecoveries(pools: string[]): void {
+    for (const name of pools) {
+      const { recoveries, deferred } = BufferPool.inspect(name).counters;
+      this.recoveries += recoveries;
+      this.deferred += deferred;
+    }
+  }
+
   growth(): string[] {
     return this.#censuses.flatMap((census, place) =>
       census.growth().map((what) => `survivor ${place}: ${what}`),
@@ -125,7 +136,9 @@ class Watch {
   }
 }
 
-async function endOrderly(herd: Herd, watch: Watch): Promise<void> {
+async function endAll(herd: Herd, watch: Watch): Promise<void> {
+  // Some die at once at the very end, so that what they held is for nobody but the last look.
+  for (const child of herd.living) if (!child.survivor && child.place % 2 === 0) herd.kill(child);
   const deadline = performance.now() + endPatienceMs;
   const late = (): boolean => performance.now() > deadline;
   while (herd.living.length > 0 && !watch.failed && !late()) {
@@ -180,6 +193,6 @@ function summary(herd: Herd, killer: Killer, watch: Watch, seed: number, seconds
     `soak: seed ${seed}, ${(seconds / 60).toFixed(1)} min, ${herd.started} processes, ` +
     `SIGKILL ${SIGKILL}, SIGTERM ${SIGTERM}, SIGSTOP ${SIGSTOP}, terminate ${terminate} ` +
     `(${perMinute}/min), operations ${steps}, acquired ${acquired} (after a wait ${waited}), ` +
-    `taken ${taken}, expired ${expired}, busy ${busy}, buffers checked ${checked}, ${lost}`
+    `recoveries ${watch.recoveries} (and ${watch.deferred} deferred), taken ${taken}, expired ${expired}, busy ${busy}, buffers checked ${checked}, ${lost}`
   );
 }

@@ -1,0 +1,30 @@
+//! Delays: in a library built with `-Dhook=delay` a thread sometimes sleeps before an access to
+//! shared memory, in the middle of an operation. The soak's kills and stops then find most threads
+//! between two steps, and operations of others fall where they hardly ever would.
+
+const std = @import("std");
+
+/// One access in so many, on average.
+const short_every = 128;
+const long_every = 1 << 13;
+
+/// A long one outlasts a recovery's patience with a participant inside an operation.
+const short_ns_max = 400 * std.time.ns_per_us;
+const long_ns = 15 * std.time.ns_per_ms;
+
+/// xorshift64: 0 means that this thread has not begun.
+threadlocal var random: u64 = 0;
+
+pub fn step() void {
+    if (random == 0) random = @intFromPtr(&random) ^ (@as(u64, @intCast(std.c.getpid())) << 32);
+    random ^= random << 13;
+    random ^= random >> 7;
+    random ^= random << 17;
+    if (random % long_every == 0) return sleep(long_ns);
+    if (random % short_every == 1) return sleep((random >> 32) % short_ns_max);
+}
+
+fn sleep(duration_ns: u64) void {
+    const duration: std.c.timespec = .{ .sec = 0, .nsec = @intCast(duration_ns) };
+    _ = std.c.nanosleep(&duration, null);
+}
