@@ -140,7 +140,7 @@ function touch(guard: Guard): void {
     "other bytes than were written",
   );
   if (guard.size % 4 === 0)
-    demand(guard.view("float32").byteLength === guard.size, "a view's size");
+    demand((guard as BufferGuard).view("float32").byteLength === guard.size, "a view's size");
 }
 
 function describe(user: User, guard: Guard): void {

@@ -294,7 +294,7 @@ export class Actor {
     for (const guard of held.guards) this.#compare(held.pool, guard, held.stamp, when);
   }
 
-  #compare(pool: number, guard: BufferGuard | ReadGuard, stamp: Stamp, when: string): void {
+  #compare(pool: number, guard: ReadGuard, stamp: Stamp, when: string): void {
     const found = mismatch(guard.view("uint32"), stamp, guard.index);
     if (found === null && guard.meta.sequence === stamp.sequence && guard.size === stamp.size)
       return;
@@ -305,7 +305,7 @@ export class Actor {
   #restamp(held: Held, state: State): void {
     held.stamp = { ...held.stamp, state };
     const [guard] = held.guards;
-    if (guard !== undefined) write(guard.view("uint32"), held.stamp, guard.index);
+    if (guard !== undefined) write((guard as BufferGuard).view("uint32"), held.stamp, guard.index);
   }
 
   #pickHeld(suits: (held: Held) => boolean): Held | null {
