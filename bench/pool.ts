@@ -85,6 +85,18 @@ row(
   }, 2000),
 );
 
+row(
+  "Bun.mmap of the same object, without a pool",
+  best((count) => {
+    for (let i = 0; i < count; i++) {
+      if (Bun.mmap(`${process.env["XMEM_DIR"] ?? "/dev/shm"}/xmem.${name}`).length === 0)
+        throw new Error("empty");
+    }
+    // The mappings go with the garbage.
+    Bun.gc(true);
+  }, 200),
+);
+
 console.log(`${"operation".padEnd(44)}${"ns".padStart(10)}${"ratio".padStart(9)}`);
 for (const [what, nanoseconds] of rows) {
   const ratio = (nanoseconds / native).toFixed(2);
