@@ -90,7 +90,7 @@ function report(what: string, points: number): void {
 }
 
 /** What has to hold after a recovery, when the survivor has given back what it held. */
-async function checkWhole(pool: BufferPool): Promise<void> {
+async function checkWhole(pool: BufferPool, zeroed = false): Promise<void> {
   // Coarse clocks tick in milliseconds; a lease of 1 ms has passed after some of them.
   await Bun.sleep(15);
   expect(pool.reclaim().deferred).toBe(false);
@@ -104,6 +104,7 @@ async function checkWhole(pool: BufferPool): Promise<void> {
   const all = Array.from({ length: pool.capacity }, () => pool.acquire());
   expect(new Set(all.map(({ index }) => index)).size).toBe(pool.capacity);
   expect(pool.tryAcquire(1)).toBeNull();
+  if (zeroed) for (const { bytes } of all) expect(bytes.every((byte) => byte === 0)).toBe(true);
   for (const guard of all) guard.release();
   // Had anything been frozen, or wrong in the list, this would have needed a recovery.
   expect(pool.stats().counters.recoveries).toBe(counters.recoveries);
@@ -154,7 +155,7 @@ async function survive(what: string, scenario: Scenario, step: number): Promise<
     expect(held.bytes.every((byte) => byte === step % 251)).toBe(true);
     expect(pool.refCount(held.handle)).toBeGreaterThanOrEqual(1);
     for (const guard of [held, ...fillers]) guard.release();
-    await checkWhole(pool);
+    await checkWhole(pool, scenario.options?.zeroOnRelease);
     return survived;
   } finally {
     BufferPool.unlink(name);
@@ -297,4 +298,103 @@ describe("the name of a pool whose participant is killed at every step of", () =
     });
     report(operation, points);
   }, 120_000);
+});
+
+/** Lets each die in turn. All have the pool open before: whoever opens it later recovers. */
+async function letDie(...victims: Victim[]): Promise<boolean> {
+  for (const victim of victims) await victim.ready;
+  let survived = false;
+  for (const victim of victims) {
+    victim.go();
+    survived = await victim.survived;
+  }
+  return survived;
+}
+
+interface Losses {
+  options: PoolOptions;
+  /** Those who die first, each gated. */
+  leave: (name: string, step: number) => Victim[];
+}
+
+/** A hold and an in-flight reference of one dead participant. */
+const few: Losses = {
+  options: { capacity: 2, bufferSize: 4096, leaseTimeout: 1, maxParticipants: 8 },
+  leave: (name) => [start(name, "share", 0, 0, "gated")],
+};
+
+/**
+ * Two dead participants: one with a hold, an in-flight reference, a parked buffer and a flush, one
+ * that died at some step of a release that zeroes, at most of them with a PRIVATE or a dirty slot.
+ */
+const many: Losses = {
+  options: { ...few.options, capacity: 6, zeroOnRelease: true },
+  leave: (name, step) => [
+    start(name, "release", 1 + (step % 20), 0, "gated"),
+    start(name, "leave many losses", 0, 0, "gated"),
+  ],
+};
+
+/** Somebody dies, then the recoverers one after another; the last at `step`. */
+async function surviveAll(
+  losses: Losses,
+  step: number,
+  recoverers: (name: string) => Victim[],
+  last?: (name: string) => Victim,
+): Promise<boolean> {
+  const name = `losses.${process.pid}.${++poolsMade}`;
+  using pool = BufferPool.create(name, losses.options);
+  try {
+    pool.preallocate(4096, pool.capacity);
+    const held = pool.acquire(4096);
+    held.bytes.fill(step % 251);
+    let survived = await letDie(...losses.leave(name, step), ...recoverers(name));
+    if (last !== undefined) survived = await letDie(last(name));
+    expect(pool.reclaim().deferred).toBe(false);
+    expect(held.bytes.every((byte) => byte === step % 251)).toBe(true);
+    held.release();
+    await checkWhole(pool, losses.options.zeroOnRelease);
+    return survived;
+  } finally {
+    BufferPool.unlink(name);
+  }
+}
+
+let poolsMade = 0;
+
+describe("killed at every step, a recovery", () => {
+  test("of many losses", async () => {
+    const points = await sweep((step) =>
+      surviveAll(many, step, (name) => [start(name, "reclaim", step, 0, "gated")]),
+    );
+    report("reclaim of many losses", points);
+  }, 240_000);
+
+  const reclaim = (name: string, step: number): Victim => start(name, "reclaim", step, 0, "gated");
+  let whole: Promise<number> | undefined;
+  const steps = (): Promise<number> => {
+    whole ??= sweep((step) => surviveAll(few, step, (name) => [reclaim(name, step)]));
+    return whole;
+  };
+
+  // The first recoverer dies when everything is frozen, amid its rewriting, and near its end.
+  for (const [successor, parts] of [
+    ["reclaim", [0.35, 0.6, 0.9]],
+    ["acquire", [0.6]],
+    ["open", [0.6]],
+  ] as const) {
+    test(`that ${successor} carries on after a dead recoverer`, async () => {
+      for (const part of parts) {
+        const first = Math.round((await steps()) * part);
+        const points = await sweep((step) => {
+          const next = (name: string): Victim => start(name, successor, step, 0, "gated");
+          // Who opens must not begin before the recoverer is dead; the others must.
+          return successor === "open"
+            ? surviveAll(few, step, (name) => [reclaim(name, first)], next)
+            : surviveAll(few, step, (name) => [reclaim(name, first), next(name)]);
+        });
+        report(`${successor} after a reclaim that died at step ${first}`, points);
+      }
+    }, 240_000);
+  }
 });

@@ -93,9 +93,13 @@ const alone: Record<string, () => unknown> = {
 
 /** Everything that the death of one participant can leave at once, and a flush on top of it. */
 function leaveMany(pool: BufferPool): void {
-  pool.acquire(100);
-  pool.acquire(100).handOff();
-  pool.release(pool.acquire(100).handOff());
+  const [, inFlight, parked] = [1, 2, 3].map(() => {
+    const guard = pool.acquire(100);
+    guard.bytes.fill(255);
+    return guard;
+  });
+  inFlight?.handOff();
+  if (parked !== undefined) pool.release(parked.handOff());
   arm();
   pool.flush();
 }
