@@ -29,11 +29,12 @@ const median = (values: number[]): number =>
 async function measure(capacity: number, rounds: number): Promise<[number, number, number]> {
   const poolName = `bench.${process.pid}.${capacity}`;
   using pool = BufferPool.create(poolName, { capacity, bufferSize: 64, leaseTimeout: 1 });
+  let child: Bun.Subprocess | undefined;
   try {
     const board = pool.acquire(64);
     board.bytes.fill(0);
     const figures = board.view("float64");
-    const child = Bun.spawn([process.execPath, import.meta.path, poolName, String(board.share())], {
+    child = Bun.spawn([process.execPath, import.meta.path, poolName, String(board.share())], {
       stdio: ["ignore", "inherit", "inherit"],
     });
     const moved = async (): Promise<void> => {
@@ -64,6 +65,7 @@ async function measure(capacity: number, rounds: number): Promise<[number, numbe
     board.release();
     return [median(lengths), median(pauses), Math.max(...pauses)];
   } finally {
+    child?.kill("SIGKILL");
     pool.unlink();
   }
 }
