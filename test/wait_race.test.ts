@@ -2,6 +2,8 @@
 // taken by somebody who waits, and every wait that was asked for ends in one of the known ways.
 
 import { expect, test } from "bun:test";
+import { join } from "node:path";
+import { root, run, zigBuild } from "../scripts/setup.ts";
 import { race } from "./wait_race.ts";
 
 const seed = 20_261;
@@ -25,4 +27,18 @@ test("a released buffer reaches a waiter, whoever is killed at that moment", asy
   expect(died).toBeLessThanOrEqual(2 * kills);
   expect(kills).toBeGreaterThan(20);
   expect(died).toBeGreaterThan(0);
+}, 300_000);
+
+test("a library that loses the buffers of the dead is caught", () => {
+  const prefix = "build/wait-dead_rows_kept";
+  run(zigBuild(prefix, "-Dcanary=dead_rows_kept"));
+  const path = JSON.stringify(join(import.meta.dir, "wait_race.ts"));
+  const source = `
+    const { race } = await import(${path});
+    await race({ rounds: 60, seed: 1, kills: true, hangMs: 5000 });`;
+  const child = Bun.spawnSync([process.execPath, "-e", source], {
+    env: { ...process.env, XMEM_LIBRARY: join(root, prefix, "libxmem.so") },
+  });
+  expect(child.exitCode).not.toBe(0);
+  expect(child.stderr.toString()).toMatch(/TIMEOUT|nothing happened for 5000 ms/);
 }, 300_000);

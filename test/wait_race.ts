@@ -20,7 +20,7 @@ const kinds: readonly WaiterKind[] = [
   "patient async",
 ];
 const immortal = 2;
-const hangMs = 60_000;
+const hangMsDefault = 60_000;
 
 export interface RaceResult {
   asked: number;
@@ -40,17 +40,23 @@ export interface RaceResult {
   waiters: number;
 }
 
-export async function race(options: {
+export interface RaceOptions {
   rounds: number;
   seed: number;
+  /** Whether waiters are killed. */
   kills: boolean;
-}): Promise<RaceResult> {
+  /** After how long a buffer that nobody takes is lost; default a minute. */
+  hangMs?: number;
+}
+
+export async function race(options: RaceOptions): Promise<RaceResult> {
+  const hangMs = options.hangMs ?? hangMsDefault;
   const directory = mkdtempSync(join(tmpdir(), "xmem-waits-"));
   const name = `waits.${process.pid}.${options.seed}`;
   const pool = BufferPool.create(name, { capacity: 1, bufferSize: 64, leaseTimeout: 0 });
-  const waiters = new Waiters(name, join(directory, "tally"), new Random(options.seed));
+  const waiters = new Waiters(name, join(directory, "tally"), options);
   try {
-    await run(pool, waiters, options, new Random(options.seed + 1));
+    await run(pool, waiters, options, hangMs);
     await waiters.end(pool);
     return { ...waiters.account(), ...freeOf(pool) };
   } finally {
@@ -72,22 +78,24 @@ function freeOf(pool: BufferPool): { free: number; waiters: number } {
 async function run(
   pool: BufferPool,
   waiters: Waiters,
-  { rounds, kills }: { rounds: number; kills: boolean },
-  random: Random,
+  { rounds, kills, seed }: RaceOptions,
+  hangMs: number,
 ): Promise<void> {
+  const random = new Random(seed + 1);
   let held = await pool.acquireAsync(1, { timeout: hangMs });
   waiters.tally.take();
   await waiters.begun();
   for (let round = 0; round < rounds; round++) {
     await Bun.sleep(random.below(60));
     const before = waiters.served;
-    const when = kills ? random.pick(["before", "after", "later", "never"] as const) : "never";
+    const when = kills ? random.pick(["before", "after", "holder", "never"] as const) : "never";
     if (when === "before") waiters.killOne();
     waiters.tally.letGo();
     held.release();
     if (when === "after") waiters.killOne();
-    await until(() => waiters.served > before, pool, `round ${round}: the buffer was released`);
-    if (when === "later") waiters.killOne();
+    const what = `round ${round}: the buffer was released`;
+    await until(() => waiters.served > before, pool, what, hangMs);
+    if (when === "holder") await waiters.killHolder();
     held = await pool.acquireAsync(1, { timeout: hangMs });
     waiters.tally.take();
   }
@@ -95,7 +103,12 @@ async function run(
   held.release();
 }
 
-async function until(done: () => boolean, pool: BufferPool, what: string): Promise<void> {
+async function until(
+  done: () => boolean,
+  pool: BufferPool,
+  what: string,
+  hangMs: number,
+): Promise<void> {
   const deadline = performance.now() + hangMs;
   while (!done()) {
     if (performance.now() > deadline) {
@@ -112,14 +125,16 @@ class Waiters {
   readonly #name: string;
   readonly #path: string;
   readonly #random: Random;
+  readonly #hangMs: number;
   readonly #processes: Subprocess[] = [];
   readonly #replaced: Promise<void>[] = [];
   readonly #killed = new Set<Subprocess>();
 
-  constructor(name: string, path: string, random: Random) {
+  constructor(name: string, path: string, { seed, hangMs }: RaceOptions) {
     this.#name = name;
     this.#path = path;
-    this.#random = random;
+    this.#random = new Random(seed);
+    this.#hangMs = hangMs ?? hangMsDefault;
     this.tally = Tally.create(path);
     for (const place of kinds.keys()) this.#start(place);
   }
@@ -143,16 +158,22 @@ class Waiters {
 
   /** When each has asked for a buffer. */
   async begun(): Promise<void> {
-    const deadline = performance.now() + hangMs;
+    const deadline = performance.now() + this.#hangMs;
     while (this.#places.some(({ asked }) => asked === 0)) {
       if (performance.now() > deadline) throw new Error("the waiters did not begin");
       await Bun.sleep(5);
     }
   }
 
+  /** Whoever has the buffer, as soon as that is one who may be killed. */
+  async killHolder(): Promise<void> {
+    const deadline = performance.now() + 100;
+    while (this.tally.holder < immortal && performance.now() < deadline) await Bun.sleep(0);
+    if (this.tally.holder >= immortal) this.killOne(this.tally.holder);
+  }
+
   /** By SIGKILL, wherever it is; another takes its place. */
-  killOne(): void {
-    const place = this.#random.between(immortal, kinds.length - 1);
+  killOne(place: number = this.#random.between(immortal, kinds.length - 1)): void {
     const victim = this.#processes[place];
     if (victim === undefined || victim.exitCode !== null || this.#killed.has(victim)) return;
     this.#killed.add(victim);
@@ -174,7 +195,7 @@ class Waiters {
     await Promise.all(this.#replaced);
     const gone = (): boolean =>
       this.#processes.every(({ exitCode, signalCode }) => exitCode !== null || signalCode !== null);
-    await until(gone, pool, "the waiters were told to end");
+    await until(gone, pool, "the waiters were told to end", this.#hangMs);
     for (const each of this.#processes) {
       if (each.exitCode !== 0 && !this.#killed.has(each)) {
         throw new Error(`a waiter ended with ${each.exitCode ?? each.signalCode}`);

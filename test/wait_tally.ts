@@ -17,7 +17,7 @@ const fields = { asked: 0, served: 1, timedOut: 2, aborted: 3, died: 4, delays: 
 const delaysMost = 8192;
 const placeNumbers = fields.delays + delaysMost;
 /** Shared by all, before the places. */
-const common = { stop: 0, releasedAtMs: 1, diedAtMs: 2 } as const;
+const common = { stop: 0, releasedAtMs: 1, diedAtMs: 2, holder: 3 } as const;
 const commonNumbers = 8;
 
 export class Tally {
@@ -48,6 +48,7 @@ export class Tally {
 
   /** By whoever is about to release the buffer: the file has one word for the pool's one buffer. */
   letGo(): void {
+    this.#numbers[common.holder] = 0;
     this.#numbers[common.releasedAtMs] = native.xmem_now();
   }
 
@@ -56,8 +57,14 @@ export class Tally {
     this.#numbers[common.diedAtMs] = native.xmem_now();
   }
 
-  /** By who just acquired: since when the buffer could be had. */
-  take(): { sinceMs: number; ofDead: boolean } {
+  /** The place of whoever has the buffer; -1: nobody's, or the parent has it. */
+  get holder(): number {
+    return (this.#numbers[common.holder] ?? 0) - 1;
+  }
+
+  /** By who just acquired, from a place or not: since when the buffer could be had. */
+  take(place = -1): { sinceMs: number; ofDead: boolean } {
+    this.#numbers[common.holder] = place + 1;
     const released = this.#numbers[common.releasedAtMs] ?? 0;
     this.#numbers[common.releasedAtMs] = 0;
     // Nobody let go of it: its last holder was killed.

@@ -19,8 +19,8 @@ const timeout = (): number => (kind.startsWith("patient") ? patienceMs : random.
 type Guard = ReturnType<BufferPool["acquire"]>;
 
 function served(guard: Guard): void {
-  own.serve(tally.take());
-  Bun.sleepSync(random.below(3));
+  own.serve(tally.take(Number(place)));
+  Bun.sleepSync(random.below(6));
   tally.letGo();
   guard.release();
 }
