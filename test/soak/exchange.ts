@@ -1,0 +1,145 @@
+// Handing buffers over: to one who will write, or to several who only read, by messages that may
+// never be read. What comes is what was sent, or the take is refused after its lease.
+
+import type { BufferGuard, BufferPool } from "../../src/index.ts";
+import { native } from "../../src/native.ts";
+import { type Context, isOneOf } from "./context.ts";
+import type { Holdings } from "./holdings.ts";
+import type { Address, Parcel } from "./messages.ts";
+
+const inboxMost = 50;
+
+export class Exchange {
+  readonly #context: Context;
+  readonly #holdings: Holdings;
+  readonly #inbox: Parcel[] = [];
+
+  constructor(context: Context, holdings: Holdings) {
+    this.#context = context;
+    this.#holdings = holdings;
+  }
+
+  deliver(parcel: Parcel): void {
+    // What does not fit is lost, and its lease expires.
+    if (this.#inbox.length < inboxMost) this.#inbox.push(parcel);
+  }
+
+  #receiver(): Address {
+    const { random, task } = this.#context;
+    return { process: random.below(task.processes), thread: random.below(6) };
+  }
+
+  /** Moves a buffer to another thread, which will write into it. */
+  publish(): void {
+    const held = this.#holdings.pickSole();
+    if (held === null) return;
+    const { journal, send } = this.#context;
+    const { pool } = held;
+    const [guard] = held.guards;
+    this.#holdings.verify(held, "before handOff");
+    this.#holdings.restamp(held, "published");
+    const sentAtMs = native.xmem_now();
+    journal.step(`handOff ${pool}/${guard.index}`);
+    try {
+      const handle = guard.handOff();
+      this.#holdings.drop(held);
+      send(this.#receiver(), { pool, handle, kind: "exclusive", stamp: held.stamp, sentAtMs });
+    } catch (error) {
+      this.#context.expect(error, []);
+      this.#holdings.restamp(held, "claimed");
+    }
+  }
+
+  /** From now on nobody writes, and several may read. */
+  share(): void {
+    const held = this.#holdings.pick(({ stamp }) => ["claimed", "shared"].includes(stamp.state));
+    if (held === null) return;
+    const { random, journal, send } = this.#context;
+    this.#holdings.verify(held, "before share");
+    if (held.stamp.state === "claimed") this.#holdings.restamp(held, "shared");
+    const { pool, stamp } = held;
+    const [guard] = held.guards;
+    for (let copies = random.between(1, 3); copies > 0; copies--) {
+      const kind = random.chance(0.2) ? "peek" : "shared";
+      const sentAtMs = native.xmem_now();
+      journal.step(`share ${pool}/${guard.index}, ${kind}`);
+      try {
+        const handle = kind === "peek" ? guard.handle : guard.share();
+        journal.count("shared");
+        send(this.#receiver(), { pool, handle, kind, stamp, sentAtMs });
+      } catch (error) {
+        this.#context.expect(error, []);
+      }
+    }
+  }
+
+  /** Looks at one message. */
+  receive(): void {
+    const parcel = this.#inbox.shift();
+    const pool = parcel === undefined ? null : this.#context.pools[parcel.pool];
+    if (parcel === undefined || !pool) return;
+    const { random } = this.#context;
+    // Some are lost on the way.
+    if (random.chance(0.03)) return;
+    if (parcel.kind === "peek") this.#peek(pool, parcel);
+    else if (parcel.kind === "shared" && random.chance(0.15)) this.#unref(pool, parcel);
+    else this.#take(pool, parcel);
+  }
+
+  /** At the end, while the pools are still open. */
+  receiveAll(): void {
+    for (let left = this.#inbox.length; left > 0; left--) this.receive();
+  }
+
+  #take(pool: BufferPool, parcel: Parcel): void {
+    const { kind, handle, stamp } = parcel;
+    const { journal } = this.#context;
+    journal.step(`take ${parcel.pool}/${handle}, ${kind} ${stamp.sequence}`);
+    let guard: BufferGuard;
+    try {
+      guard = pool.take(handle);
+    } catch (error) {
+      this.#refused(error, parcel);
+      return;
+    }
+    journal.count("taken");
+    this.#holdings.compare(parcel.pool, guard, stamp, `on the way (${kind})`);
+    if (kind === "exclusive") this.#holdings.claim(parcel.pool, guard);
+    else if (this.#holdings.full) guard.release();
+    else this.#holdings.add({ pool: parcel.pool, guards: [guard], stamp });
+    if (this.#holdings.full) this.#holdings.releaseOne();
+  }
+
+  #refused(error: unknown, parcel: Parcel): void {
+    if (isOneOf(error, ["STALE_HANDLE", "NO_REFERENCE"])) {
+      this.#context.checkLease(parcel.sentAtMs, `${error.code} for ${JSON.stringify(parcel)}`);
+      return;
+    }
+    this.#context.expect(error, []);
+    this.deliver(parcel);
+  }
+
+  #unref(pool: BufferPool, parcel: Parcel): void {
+    this.#context.journal.step(`unref ${parcel.pool}/${parcel.handle}`);
+    try {
+      pool.unref(parcel.handle);
+    } catch (error) {
+      this.#refused(error, parcel);
+    }
+  }
+
+  /** A handle without a reference: it may be stale, but never somebody else's buffer. */
+  #peek(pool: BufferPool, parcel: Parcel): void {
+    const { random, journal } = this.#context;
+    journal.step(`get ${parcel.pool}/${parcel.handle}`);
+    try {
+      using guard = pool.get(parcel.handle);
+      journal.count("peeked");
+      this.#holdings.compare(parcel.pool, guard, parcel.stamp, "where it was peeked at");
+      if (random.chance(0.3)) Bun.sleepSync(1);
+      this.#holdings.compare(parcel.pool, guard, parcel.stamp, "while it was peeked at");
+    } catch (error) {
+      this.#context.expect(error, ["STALE_HANDLE", "NO_REFERENCE"]);
+    }
+  }
+}
