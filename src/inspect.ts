@@ -151,6 +151,8 @@ export function statsSeen(descriptor: Descriptor): PoolStats {
 }
 
 const prefix = "xmem.";
+/** Milliseconds; a Date holds no more. */
+const latestDate = 8.64e15;
 
 export function list(dir: string): PoolInfo[] {
   let entries: string[];
@@ -194,7 +196,8 @@ function infoOf(dir: string, name: string): PoolInfo | null {
       bufferSize: info[constants.INFO_BUFFER_SIZE] ?? 0,
       committedBytes,
       participants: participants.filter(({ alive }) => alive).length,
-      createdAt: new Date(info[constants.INFO_CREATED_AT] ?? 0),
+      // What nobody checked at the open: a later date than there is would be no date at all.
+      createdAt: new Date(Math.min(info[constants.INFO_CREATED_AT] ?? 0, latestDate)),
     };
   } finally {
     native.xmem_unobserve(descriptor);
