@@ -87,7 +87,7 @@ fn attendSlowly(pool: *Pool) ?Error {
 }
 
 /// The pool's descriptor, above 0.
-export fn xmem_open(
+pub export fn xmem_open(
     how: u32,
     dir: [*:0]const u8,
     name: [*:0]const u8,
@@ -104,16 +104,16 @@ export fn xmem_open(
     return @intCast(descriptor.numberOf(pool));
 }
 
-export fn xmem_close(number: u32) void {
+pub export fn xmem_close(number: u32) void {
     const pool = descriptor.poolOf(number);
     pool_file.close(pool);
 }
 
-export fn xmem_error_errno() i32 {
+pub export fn xmem_error_errno() i32 {
     return errors.lastErrno();
 }
 
-export fn xmem_error_text(buffer: [*]u8, length: u32) u32 {
+pub export fn xmem_error_text(buffer: [*]u8, length: u32) u32 {
     return copyOut(errors.lastText(), buffer, length);
 }
 
@@ -123,12 +123,12 @@ fn copyOut(text: []const u8, buffer: [*]u8, length: u32) u32 {
     return @intCast(copied);
 }
 
-export fn xmem_info(number: u32, out: [*]f64) void {
+pub export fn xmem_info(number: u32, out: [*]f64) void {
     const pool = descriptor.poolOf(number);
     pool_file.info(pool, out[0..std.meta.fields(pool_file.Info).len]);
 }
 
-export fn xmem_unlink(dir: [*:0]const u8, name: [*:0]const u8, device: f64, inode: f64) i32 {
+pub export fn xmem_unlink(dir: [*:0]const u8, name: [*:0]const u8, device: f64, inode: f64) i32 {
     const folder = std.mem.span(dir);
     const removed = pool_file.unlink(folder, std.mem.span(name), device, inode) catch |err|
         return refused(err);
@@ -136,26 +136,26 @@ export fn xmem_unlink(dir: [*:0]const u8, name: [*:0]const u8, device: f64, inod
 }
 
 /// What a live view of the pool's memory holds on to, so that no mapping goes under a view.
-export fn xmem_mapping(number: u32) ?*pool_file.Mapping {
+pub export fn xmem_mapping(number: u32) ?*pool_file.Mapping {
     const pool = descriptor.poolOf(number);
     return pool.mapping;
 }
 
-export fn xmem_view_add(mapping: *pool_file.Mapping) void {
+pub export fn xmem_view_add(mapping: *pool_file.Mapping) void {
     pool_file.viewAdd(mapping);
 }
 
 /// The signature is that of a deallocator: the engine calls it, on whatever thread it likes.
-export fn xmem_view_done(bytes: ?*anyopaque, mapping: *pool_file.Mapping) void {
+pub export fn xmem_view_done(bytes: ?*anyopaque, mapping: *pool_file.Mapping) void {
     _ = bytes;
     pool_file.viewDone(mapping);
 }
 
-export fn xmem_view_count(mapping: *pool_file.Mapping) u32 {
+pub export fn xmem_view_count(mapping: *pool_file.Mapping) u32 {
     return pool_file.viewCount(mapping);
 }
 
-export fn xmem_acquire(number: u32, size_number: f64) f64 {
+pub export fn xmem_acquire(number: u32, size_number: f64) f64 {
     const pool = descriptor.poolOf(number);
     if (attend(pool)) |err| return failed(err);
     const size = toUint32(size_number) orelse return failed(error.InvalidArgument);
@@ -165,7 +165,7 @@ export fn xmem_acquire(number: u32, size_number: f64) f64 {
 }
 
 /// For an event loop: never waits, PENDING while a recovery has the pool.
-export fn xmem_acquire_at_once(number: u32, size: u32) f64 {
+pub export fn xmem_acquire_at_once(number: u32, size: u32) f64 {
     const pool = descriptor.poolOf(number);
     if (attend(pool)) |err| return failed(err);
     const handle = acquire_file.acquireAtOnce(pool.participant, size) catch |err|
@@ -174,7 +174,7 @@ export fn xmem_acquire_at_once(number: u32, size: u32) f64 {
     return fromHandle(handle);
 }
 
-export fn xmem_release(number: u32, handle_number: f64) void {
+pub export fn xmem_release(number: u32, handle_number: f64) void {
     const pool = descriptor.poolOf(number);
     if (attend(pool) != null) return;
     const handle = toRef(handle_number) orelse return;
@@ -183,7 +183,7 @@ export fn xmem_release(number: u32, handle_number: f64) void {
     if (references.giveBack(pool.participant, handle)) pool.counts[index] -= 1;
 }
 
-export fn xmem_acquire_blocking(number: u32, size: u32, deadline_ms: f64) f64 {
+pub export fn xmem_acquire_blocking(number: u32, size: u32, deadline_ms: f64) f64 {
     const pool = descriptor.poolOf(number);
     if (attend(pool)) |err| return failed(err);
     const handle = acquire_file.acquireSlice(
@@ -202,7 +202,7 @@ fn toNs(milliseconds: f64) u64 {
     return @intFromFloat(@min(milliseconds, limit_ms) * std.time.ns_per_ms);
 }
 
-export fn xmem_now() f64 {
+pub export fn xmem_now() f64 {
     return @as(f64, @floatFromInt(system.clock.monotonicNs())) / std.time.ns_per_ms;
 }
 
@@ -218,17 +218,17 @@ inline fn hold(pool: *Pool, comptime operation: references.Operation, ref_number
     return fromHandle(done.handle);
 }
 
-export fn xmem_get(number: u32, ref: f64) f64 {
+pub export fn xmem_get(number: u32, ref: f64) f64 {
     const pool = descriptor.poolOf(number);
     return hold(pool, .get, ref);
 }
 
-export fn xmem_take(number: u32, ref: f64) f64 {
+pub export fn xmem_take(number: u32, ref: f64) f64 {
     const pool = descriptor.poolOf(number);
     return hold(pool, .take, ref);
 }
 
-export fn xmem_size(number: u32, index: u32) f64 {
+pub export fn xmem_size(number: u32, index: u32) f64 {
     const pool = descriptor.poolOf(number);
     if (attend(pool)) |err| return failed(err);
     const view = &pool.participant.view;
@@ -238,13 +238,13 @@ export fn xmem_size(number: u32, index: u32) f64 {
     return @floatFromInt(size);
 }
 
-export fn xmem_share(number: u32, handle: f64) i32 {
+pub export fn xmem_share(number: u32, handle: f64) i32 {
     const pool = descriptor.poolOf(number);
     const counted = byHand(pool, .share, handle, 0);
     return if (counted < 0) @intFromFloat(counted) else 0;
 }
 
-export fn xmem_hand_off(number: u32, handle_number: f64) i32 {
+pub export fn xmem_hand_off(number: u32, handle_number: f64) i32 {
     const pool = descriptor.poolOf(number);
     const handle = toRef(handle_number) orelse return errors.negative(error.InvalidArgument);
     const index = indexOf(handle);
@@ -269,27 +269,27 @@ inline fn byHand(
     return @floatFromInt(done.count);
 }
 
-export fn xmem_add_ref(number: u32, ref: f64) f64 {
+pub export fn xmem_add_ref(number: u32, ref: f64) f64 {
     const pool = descriptor.poolOf(number);
     return byHand(pool, .add_ref, ref, 0);
 }
 
-export fn xmem_unref(number: u32, ref: f64) f64 {
+pub export fn xmem_unref(number: u32, ref: f64) f64 {
     const pool = descriptor.poolOf(number);
     return byHand(pool, .unref, ref, 0);
 }
 
-export fn xmem_release_by_hand(number: u32, ref: f64) f64 {
+pub export fn xmem_release_by_hand(number: u32, ref: f64) f64 {
     const pool = descriptor.poolOf(number);
     return byHand(pool, .release_by_hand, ref, 0);
 }
 
-export fn xmem_set_ref_count(number: u32, ref: f64, count: u32) f64 {
+pub export fn xmem_set_ref_count(number: u32, ref: f64, count: u32) f64 {
     const pool = descriptor.poolOf(number);
     return byHand(pool, .set_ref_count, ref, count);
 }
 
-export fn xmem_ref_count(number: u32, ref_number: f64) f64 {
+pub export fn xmem_ref_count(number: u32, ref_number: f64) f64 {
     const pool = descriptor.poolOf(number);
     if (attend(pool)) |err| return failed(err);
     const ref = toRef(ref_number) orelse return failed(error.InvalidArgument);
@@ -298,7 +298,7 @@ export fn xmem_ref_count(number: u32, ref_number: f64) f64 {
 }
 
 /// 1: recycled by this call. 0: somebody still counts it, or the bare index is free already.
-export fn xmem_try_release(number: u32, ref: f64) i32 {
+pub export fn xmem_try_release(number: u32, ref: f64) i32 {
     const pool = descriptor.poolOf(number);
     const code = xmem_release_buffer(number, ref);
     if (code == 0) return 1;
@@ -309,19 +309,19 @@ export fn xmem_try_release(number: u32, ref: f64) i32 {
     return code;
 }
 
-export fn xmem_release_buffer(number: u32, ref: f64) i32 {
+pub export fn xmem_release_buffer(number: u32, ref: f64) i32 {
     const pool = descriptor.poolOf(number);
     const counted = byHand(pool, .try_release, ref, 0);
     return if (counted < 0) @intFromFloat(counted) else 0;
 }
 
-export fn xmem_holds(number: u32) f64 {
+pub export fn xmem_holds(number: u32) f64 {
     const pool = descriptor.poolOf(number);
     if (attend(pool)) |err| return failed(err);
     return @floatFromInt(pool.participant.holdsTotal());
 }
 
-export fn xmem_preallocate(number: u32, size: u32, count: u32) f64 {
+pub export fn xmem_preallocate(number: u32, size: u32, count: u32) f64 {
     const pool = descriptor.poolOf(number);
     if (attend(pool)) |err| return failed(err);
     const bytes = maintenance.preallocate(pool.participant, size, count) catch |err|
@@ -329,21 +329,21 @@ export fn xmem_preallocate(number: u32, size: u32, count: u32) f64 {
     return @floatFromInt(bytes);
 }
 
-export fn xmem_trim(number: u32) f64 {
+pub export fn xmem_trim(number: u32) f64 {
     const pool = descriptor.poolOf(number);
     if (attend(pool)) |err| return failed(err);
     const bytes = maintenance.trim(pool.participant, 0) catch |err| return failed(err);
     return @floatFromInt(bytes);
 }
 
-export fn xmem_flush(number: u32, on: u32) i32 {
+pub export fn xmem_flush(number: u32, on: u32) i32 {
     const pool = descriptor.poolOf(number);
     if (attend(pool)) |err| return errors.negative(err);
     maintenance.flush(pool.participant, on != 0) catch |err| return errors.negative(err);
     return 0;
 }
 
-export fn xmem_reclaim(number: u32, out: *[constants.reclaim_count]f64) i32 {
+pub export fn xmem_reclaim(number: u32, out: *[constants.reclaim_count]f64) i32 {
     const pool = descriptor.poolOf(number);
     if (attend(pool)) |err| return errors.negative(err);
     const report = recovery.runPatiently(&pool.participant.view) catch |err|
@@ -357,7 +357,7 @@ export fn xmem_reclaim(number: u32, out: *[constants.reclaim_count]f64) i32 {
     return 0;
 }
 
-export fn xmem_stats(number: u32, out: [*]f64) i32 {
+pub export fn xmem_stats(number: u32, out: [*]f64) i32 {
     const pool = descriptor.poolOf(number);
     const mapping = pool.mapping orelse return errors.negative(error.PoolClosed);
     const values = out[0..statistics.stat_count];
@@ -367,20 +367,20 @@ export fn xmem_stats(number: u32, out: [*]f64) i32 {
     return 0;
 }
 
-export fn xmem_participants(number: u32, out: [*]f64, names: [*]u8, rows_max: u32) u32 {
+pub export fn xmem_participants(number: u32, out: [*]f64, names: [*]u8, rows_max: u32) u32 {
     const pool = descriptor.poolOf(number);
     const mapping = pool.mapping orelse return 0;
     const values = out[0 .. rows_max * statistics.participant_field_count];
     return statistics.participants(&mapping.view, values, names[0 .. rows_max * 32], rows_max);
 }
 
-export fn xmem_observe(dir: [*:0]const u8, name: [*:0]const u8) i32 {
+pub export fn xmem_observe(dir: [*:0]const u8, name: [*:0]const u8) i32 {
     const pool = pool_file.observe(std.mem.span(dir), std.mem.span(name)) catch |err|
         return refused(err);
     return @intCast(descriptor.numberOf(pool));
 }
 
-export fn xmem_unobserve(number: u32) void {
+pub export fn xmem_unobserve(number: u32) void {
     const pool = descriptor.poolOf(number);
     pool_file.unobserve(pool);
 }
@@ -391,7 +391,7 @@ inline fn field(comptime Field: type, pool: *Pool, number: u32) Error!Field {
     return std.enums.fromInt(Field, number) orelse error.InvalidArgument;
 }
 
-export fn xmem_meta_number(number: u32, handle: f64, which: u32) f64 {
+pub export fn xmem_meta_number(number: u32, handle: f64, which: u32) f64 {
     const pool = descriptor.poolOf(number);
     return metaNumber(pool, handle, which) catch |err| failed(err);
 }
@@ -401,7 +401,7 @@ fn metaNumber(pool: *Pool, handle: f64, which: u32) Error!f64 {
     return description.number(pool.participant, try refOf(handle), number);
 }
 
-export fn xmem_meta_set_number(number: u32, handle: f64, which: u32, value: f64) i32 {
+pub export fn xmem_meta_set_number(number: u32, handle: f64, which: u32, value: f64) i32 {
     const pool = descriptor.poolOf(number);
     return statusOf(metaSetNumber(pool, handle, which, value));
 }
@@ -411,7 +411,7 @@ fn metaSetNumber(pool: *Pool, handle: f64, which: u32, value: f64) Error!void {
     return description.setNumber(pool.participant, try refOf(handle), number, value);
 }
 
-export fn xmem_meta_dims(number: u32, handle: f64, which: u32, out: *[8]f64) i32 {
+pub export fn xmem_meta_dims(number: u32, handle: f64, which: u32, out: *[8]f64) i32 {
     const pool = descriptor.poolOf(number);
     return countOr(metaDims(pool, handle, which, out));
 }
@@ -421,7 +421,7 @@ fn metaDims(pool: *Pool, handle: f64, which: u32, out: *[8]f64) Error!u32 {
     return description.dims(pool.participant, try refOf(handle), dims, out);
 }
 
-export fn xmem_meta_set_dims(
+pub export fn xmem_meta_set_dims(
     number: u32,
     handle: f64,
     which: u32,
@@ -437,7 +437,7 @@ fn metaSetDims(pool: *Pool, handle: f64, which: u32, values: []const f64) Error!
     return description.setDims(pool.participant, try refOf(handle), dims, values);
 }
 
-export fn xmem_meta_text(number: u32, handle: f64, which: u32, out: *[32]u8) i32 {
+pub export fn xmem_meta_text(number: u32, handle: f64, which: u32, out: *[32]u8) i32 {
     const pool = descriptor.poolOf(number);
     return countOr(metaText(pool, handle, which, out));
 }
@@ -447,7 +447,7 @@ fn metaText(pool: *Pool, handle: f64, which: u32, out: *[32]u8) Error!u32 {
     return description.text(pool.participant, try refOf(handle), text, out);
 }
 
-export fn xmem_meta_set_text(
+pub export fn xmem_meta_set_text(
     number: u32,
     handle: f64,
     which: u32,
@@ -464,7 +464,7 @@ fn metaSetText(pool: *Pool, handle: f64, which: u32, value: []const u8) Error!vo
 }
 
 /// The event loop's end of a socket that becomes readable when a try is worth it.
-export fn xmem_async_open(number: u32) i32 {
+pub export fn xmem_async_open(number: u32) i32 {
     const pool = descriptor.poolOf(number);
     if (attend(pool)) |err| return errors.negative(err);
     if (pool.waiter == null) {
@@ -476,7 +476,7 @@ export fn xmem_async_open(number: u32) i32 {
 
 /// PENDING while a recovery has the pool: its end makes the socket readable, and is the time to arm
 /// again.
-export fn xmem_async_arm(number: u32) i32 {
+pub export fn xmem_async_arm(number: u32) i32 {
     const pool = descriptor.poolOf(number);
     if (attend(pool)) |err| return errors.negative(err);
     const waiter = pool.waiter orelse return errors.negative(error.InvalidArgument);
@@ -494,7 +494,7 @@ export fn xmem_async_arm(number: u32) i32 {
     return result;
 }
 
-export fn xmem_async_disarm(number: u32, pass_on: u32) void {
+pub export fn xmem_async_disarm(number: u32, pass_on: u32) void {
     const pool = descriptor.poolOf(number);
     if (attend(pool) != null) return;
     if (pool.waiter) |waiter| waiter_thread.disarm(waiter);
@@ -506,21 +506,21 @@ export fn xmem_async_disarm(number: u32, pass_on: u32) void {
 }
 
 /// A wait of an event loop ended without a buffer; the loop itself knows when.
-export fn xmem_async_timed_out(number: u32) void {
+pub export fn xmem_async_timed_out(number: u32) void {
     const pool = descriptor.poolOf(number);
     if (attend(pool) != null) return;
     pool.participant.count("timeouts");
 }
 
-export fn xmem_constant_count() u32 {
+pub export fn xmem_constant_count() u32 {
     return constants.all.len;
 }
 
-export fn xmem_constant_name(index: u32, buffer: [*]u8, length: u32) u32 {
+pub export fn xmem_constant_name(index: u32, buffer: [*]u8, length: u32) u32 {
     return copyOut(constants.all[index].name, buffer, length);
 }
 
-export fn xmem_constant_value(index: u32) f64 {
+pub export fn xmem_constant_value(index: u32) f64 {
     return constants.all[index].value;
 }
 
@@ -546,7 +546,7 @@ fn crashSteps() callconv(.c) f64 {
 
 /// The yardstick of the benchmarks: `count` pops and pushes of a tagged free list of its own, the
 /// least that any pool of this kind can cost.
-export fn xmem_bench_pop_push(count: u32) void {
+pub export fn xmem_bench_pop_push(count: u32) void {
     const Node = extern struct { next: u32 align(64) };
     const capacity = 64;
     const state = struct {

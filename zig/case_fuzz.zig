@@ -4,8 +4,10 @@
 //! companion's work.
 
 const std = @import("std");
+const c = @import("abi.zig");
 const corruption_file = @import("corruption_fuzz.zig");
 const constants = @import("constants.zig");
+const descriptor = @import("descriptor.zig");
 const errors = @import("errors.zig");
 const geometry_file = @import("geometry.zig");
 const layout = @import("layout.zig");
@@ -15,9 +17,7 @@ const statistics = @import("statistics.zig");
 const system = @import("system.zig");
 
 const Corruption = corruption_file.Corruption;
-const Pool = pool_file.Pool;
 const User = operation_file.User;
-const c = operation_file.c;
 const fail = operation_file.fail;
 
 extern "c" fn fork() std.c.pid_t;
@@ -64,9 +64,9 @@ const Case = struct {
         case.choose();
         const options = case.optionArray();
         const hole = Hole.make(case.geometry.total_size);
-        const pool = c.xmem_open(0, dir, case.name, "fuzz", &options) orelse
-            fail("no pool to begin with: {d}", .{c.xmem_error_code()});
-        case.user = case.userOf(pool);
+        const pool = c.xmem_open(0, dir, case.name, "fuzz", &options);
+        if (pool < 0) fail("no pool to begin with: {d}", .{pool});
+        case.user = case.userOf(@intCast(pool));
         if (hole.surrounds(case.user.data - case.geometry.data_offset)) {
             case.context.progress.guarded += 1;
         }
@@ -121,7 +121,7 @@ const Case = struct {
         return options;
     }
 
-    fn userOf(case: *Case, pool: *Pool) User {
+    fn userOf(case: *Case, pool: u32) User {
         const progress = case.context.progress;
         var user: User = .init(pool, dir, case.name, case.random, progress, true);
         user.verbose = case.context.verbose;
@@ -185,7 +185,8 @@ const Case = struct {
         const began_ns = case.user.begin(.open);
         const opened = c.xmem_open(@intFromEnum(how), dir, case.name, "again", &options);
         case.user.end(.open, began_ns);
-        const pool = opened orelse return case.checkRefusal();
+        if (opened < 0) return case.checkRefusal(@enumFromInt(-opened));
+        const pool: u32 = @intCast(opened);
         const same = isSame(pool, case.fd);
         if (same and must_refuse) fail("a pool with a changed header was opened", .{});
         if (!same) {
@@ -199,8 +200,7 @@ const Case = struct {
         case.close();
     }
 
-    fn checkRefusal(case: *Case) void {
-        const code: errors.Code = @enumFromInt(c.xmem_error_code());
+    fn checkRefusal(case: *Case, code: errors.Code) void {
         switch (code) {
             .POOL_CORRUPT, .VERSION_MISMATCH, .POOL_NOT_FOUND, .OPTIONS_MISMATCH => {},
             // Damaged rows look like those of the dead, and a damaged time puts recovery off: for
@@ -254,7 +254,8 @@ const Case = struct {
 
     /// As this pool's mapping knows it, which may have been opened after the header was damaged.
     fn mayLackMemory(case: *const Case, free: f64) bool {
-        const bound = case.user.pool.mapping.identity.max_committed;
+        const mapping = descriptor.poolOf(case.user.pool).mapping orelse return false;
+        const bound = mapping.identity.max_committed;
         if (bound == 0) return false;
         // What damaged counts keep in use may be all that maxCommitted allows.
         return bound < case.geometry.page_size or free < @as(f64, @floatFromInt(case.asked.capacity));
@@ -292,9 +293,10 @@ fn differs(a: layout.Identity, b: layout.Identity) bool {
     return false;
 }
 
-fn isSame(pool: *const Pool, fd: c_int) bool {
+fn isSame(pool: u32, fd: c_int) bool {
+    const mapping = descriptor.poolOf(pool).mapping orelse return false;
     const found = @import("system/object.zig").stat(fd) catch return false;
-    return found.identity.equals(pool.mapping.object.identity);
+    return found.identity.equals(mapping.object.identity);
 }
 
 /// Memory on both sides of the pool's mapping that nobody may touch, so that an access past either
@@ -356,6 +358,7 @@ const Companion = struct {
     seed: u64,
     kind: Kind = .none,
     thread: ?std.Thread = null,
+    child: std.c.pid_t = 0,
     ready: u32 = 0,
     stopping: u32 = 0,
 
@@ -369,6 +372,8 @@ const Companion = struct {
         ended,
         /// A process that was killed with holds.
         killed,
+        /// Another process, which works while the pool is damaged under it.
+        process,
     };
 
     fn start(companion: *Companion, kind: Kind) void {
@@ -377,6 +382,7 @@ const Companion = struct {
         switch (kind) {
             .none => {},
             .killed => companion.spawnKilled(),
+            .process => companion.spawnProcess(),
             else => {
                 companion.thread = std.Thread.spawn(.{}, main, .{companion}) catch return;
                 while (@atomicLoad(u32, &companion.ready, .acquire) == 0) {
@@ -388,9 +394,10 @@ const Companion = struct {
     }
 
     fn stop(companion: *Companion) void {
-        const thread = companion.thread orelse return;
         const user = &companion.case.user;
         const began_ns = user.begin(.companion);
+        companion.stopProcess();
+        const thread = companion.thread orelse return;
         @atomicStore(u32, &companion.stopping, 1, .release);
         thread.join();
         companion.thread = null;
@@ -402,7 +409,9 @@ const Companion = struct {
         var generator: std.Random.DefaultPrng = .init(companion.seed);
         const options: pool_file.Options = @splat(-1);
         defer @atomicStore(u32, &companion.ready, 1, .release);
-        const pool = c.xmem_open(1, dir, case.name, "companion", &options) orelse return;
+        const opened = c.xmem_open(1, dir, case.name, "companion", &options);
+        if (opened < 0) return;
+        const pool: u32 = @intCast(opened);
         const random = generator.random();
         var user: User = .init(pool, dir, case.name, random, case.context.progress, false);
         user.someOperations(8);
@@ -420,7 +429,9 @@ const Companion = struct {
         if (child < 0) return;
         if (child == 0) {
             const options: pool_file.Options = @splat(-1);
-            const pool = c.xmem_open(1, dir, case.name, "killed", &options) orelse std.c._exit(0);
+            const opened = c.xmem_open(1, dir, case.name, "killed", &options);
+            if (opened < 0) std.c._exit(0);
+            const pool: u32 = @intCast(opened);
             var progress: operation_file.Progress = .{};
             var user: User = .init(pool, dir, case.name, case.random, &progress, false);
             for (0..4) |_| user.keep(c.xmem_acquire(pool, 1));
@@ -429,4 +440,59 @@ const Companion = struct {
         }
         _ = std.c.waitpid(child, null, 0);
     }
+
+    fn spawnProcess(companion: *Companion) void {
+        const case = companion.case;
+        const progress = case.context.progress;
+        @atomicStore(u32, &progress.companion, companion_starting, .release);
+        companion.child = fork();
+        if (companion.child == 0) companion.work();
+        if (companion.child < 0) companion.child = 0;
+        if (companion.child == 0) return;
+        while (@atomicLoad(u32, &progress.companion, .acquire) == companion_starting) {
+            _ = std.c.sched_yield();
+        }
+    }
+
+    fn work(companion: *Companion) noreturn {
+        const case = companion.case;
+        // With the fuzzer's own process, however that ends.
+        _ = std.os.linux.prctl(
+            @intFromEnum(std.os.linux.PR.SET_PDEATHSIG),
+            @intFromEnum(std.c.SIG.KILL),
+            0,
+            0,
+            0,
+        );
+        const word = &case.context.progress.companion;
+        var generator: std.Random.DefaultPrng = .init(companion.seed);
+        const random = generator.random();
+        const options: pool_file.Options = @splat(-1);
+        const opened = c.xmem_open(1, dir, case.name, "process", &options);
+        var own: operation_file.Progress = .{};
+        if (opened > 0) {
+            const pool: u32 = @intCast(opened);
+            var user: User = .init(pool, dir, case.name, random, &own, false);
+            user.someOperations(8);
+            @atomicStore(u32, word, companion_working, .release);
+            while (@atomicLoad(u32, word, .acquire) != companion_stopping) user.oneOperation();
+            c.xmem_close(pool);
+        }
+        @atomicStore(u32, word, companion_working, .release);
+        std.c._exit(0);
+    }
+
+    fn stopProcess(companion: *Companion) void {
+        if (companion.child == 0) return;
+        const word = &companion.case.context.progress.companion;
+        @atomicStore(u32, word, companion_stopping, .release);
+        var status: c_int = 0;
+        _ = std.c.waitpid(companion.child, &status, 0);
+        companion.child = 0;
+        if (status != 0) fail("the companion process ended with {x}", .{status});
+    }
 };
+
+const companion_starting = 0;
+const companion_working = 1;
+const companion_stopping = 2;

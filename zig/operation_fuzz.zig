@@ -2,6 +2,7 @@
 //! its result checked: a count, a handle of this pool, or one of the public error codes.
 
 const std = @import("std");
+const c = @import("abi.zig");
 const constants = @import("constants.zig");
 const description = @import("description.zig");
 const errors = @import("errors.zig");
@@ -9,76 +10,9 @@ const pool_file = @import("pool.zig");
 const statistics = @import("statistics.zig");
 const system = @import("system.zig");
 
-const Pool = pool_file.Pool;
-
-comptime {
-    // Its exported functions are what is declared here.
-    _ = @import("abi.zig");
-}
-
-pub const c = struct {
-    pub extern fn xmem_open(
-        how: u32,
-        dir: [*:0]const u8,
-        name: [*:0]const u8,
-        participant_name: [*:0]const u8,
-        options: *const pool_file.Options,
-    ) ?*Pool;
-    pub extern fn xmem_close(pool: *Pool) void;
-    pub extern fn xmem_error_code() i32;
-    pub extern fn xmem_error_text(buffer: [*]u8, length: u32) u32;
-    pub extern fn xmem_info(pool: *const Pool, out: [*]f64) void;
-    pub extern fn xmem_unlink(dir: [*:0]const u8, name: [*:0]const u8, dev: f64, ino: f64) i32;
-    pub extern fn xmem_acquire(pool: *Pool, size: u32) f64;
-    pub extern fn xmem_release(pool: *Pool, handle: f64) void;
-    pub extern fn xmem_acquire_blocking(pool: *Pool, size: u32, deadline_ms: f64) f64;
-    pub extern fn xmem_now() f64;
-    pub extern fn xmem_get(pool: *Pool, ref: f64) f64;
-    pub extern fn xmem_take(pool: *Pool, ref: f64) f64;
-    pub extern fn xmem_size(pool: *const Pool, index: u32) f64;
-    pub extern fn xmem_share(pool: *Pool, handle: f64) i32;
-    pub extern fn xmem_hand_off(pool: *Pool, handle: f64) i32;
-    pub extern fn xmem_add_ref(pool: *Pool, ref: f64) f64;
-    pub extern fn xmem_unref(pool: *Pool, ref: f64) f64;
-    pub extern fn xmem_release_by_hand(pool: *Pool, ref: f64) f64;
-    pub extern fn xmem_set_ref_count(pool: *Pool, ref: f64, count: u32) f64;
-    pub extern fn xmem_ref_count(pool: *Pool, ref: f64) f64;
-    pub extern fn xmem_try_release(pool: *Pool, ref: f64) i32;
-    pub extern fn xmem_release_buffer(pool: *Pool, ref: f64) i32;
-    pub extern fn xmem_holds(pool: *const Pool) f64;
-    pub extern fn xmem_preallocate(pool: *Pool, size: u32, count: u32) f64;
-    pub extern fn xmem_trim(pool: *Pool) f64;
-    pub extern fn xmem_flush(pool: *Pool, on: u32) i32;
-    pub extern fn xmem_reclaim(pool: *Pool, out: *[constants.reclaim_count]f64) i32;
-    pub extern fn xmem_stats(pool: *const Pool, out: [*]f64) i32;
-    pub extern fn xmem_participants(pool: *const Pool, out: [*]f64, names: [*]u8, rows: u32) u32;
-    pub extern fn xmem_observe(dir: [*:0]const u8, name: [*:0]const u8) ?*Pool;
-    pub extern fn xmem_unobserve(pool: *Pool) void;
-    pub extern fn xmem_meta_number(pool: *Pool, handle: f64, which: u32) f64;
-    pub extern fn xmem_meta_set_number(pool: *Pool, handle: f64, which: u32, value: f64) i32;
-    pub extern fn xmem_meta_dims(pool: *Pool, handle: f64, which: u32, out: *[8]f64) i32;
-    pub extern fn xmem_meta_set_dims(
-        pool: *Pool,
-        handle: f64,
-        which: u32,
-        in: [*]const f64,
-        length: u32,
-    ) i32;
-    pub extern fn xmem_meta_text(pool: *Pool, handle: f64, which: u32, out: *[32]u8) i32;
-    pub extern fn xmem_meta_set_text(
-        pool: *Pool,
-        handle: f64,
-        which: u32,
-        in: [*]const u8,
-        length: u32,
-    ) i32;
-    pub extern fn xmem_async_open(pool: *Pool) i32;
-    pub extern fn xmem_async_arm(pool: *Pool) i32;
-    pub extern fn xmem_async_disarm(pool: *Pool, pass_on: u32) void;
-};
-
 pub const Operation = enum(u32) {
     acquire,
+    acquire_at_once,
     acquire_blocking,
     acquire_async,
     release,
@@ -128,6 +62,8 @@ pub const Progress = extern struct {
     slowest_ns: u64 = 0,
     slowest_operation: u32 = 0,
     slowest_case: u64 = 0,
+    /// Between a case and a companion in another process: starting, working, stopping.
+    companion: u32 = 0,
 };
 
 /// A result that no damage explains: the child ends, and the parent goes on behind the case.
@@ -140,7 +76,8 @@ pub const exit_failed = 3;
 const held_max = 64;
 
 pub const User = struct {
-    pool: *Pool,
+    /// The pool's descriptor.
+    pool: u32,
     dir: [:0]const u8,
     name: [:0]const u8,
     random: std.Random,
@@ -158,7 +95,7 @@ pub const User = struct {
     seen: [held_max]f64 = @splat(0),
 
     pub fn init(
-        pool: *Pool,
+        pool: u32,
         dir: [:0]const u8,
         name: [:0]const u8,
         random: std.Random,
@@ -224,7 +161,8 @@ pub const User = struct {
     fn run(user: *User, operation: Operation) void {
         const pool = user.pool;
         switch (operation) {
-            .acquire => user.keep(c.xmem_acquire(pool, user.size())),
+            .acquire => user.keep(c.xmem_acquire(pool, @floatFromInt(user.size()))),
+            .acquire_at_once => user.acquireAtOnce(),
             .acquire_blocking => user.acquireBlocking(),
             .acquire_async => user.acquireAsync(),
             .release => if (user.drop()) |handle| c.xmem_release(pool, handle),
@@ -348,17 +286,25 @@ pub const User = struct {
         }
     }
 
+    /// PENDING is the event loop's word for a pool that is being recovered.
+    fn acquireAtOnce(user: *User) void {
+        const handle = c.xmem_acquire_at_once(user.pool, user.size());
+        if (handle != -@as(f64, @intFromEnum(errors.Code.PENDING))) user.keep(handle);
+    }
+
     /// What the event loop does, without a loop: arm, try, wait for the signal or not, disarm.
     fn acquireAsync(user: *User) void {
         // Each open of a waiter is a thread; a few of them are enough.
         if (user.random.uintLessThan(u32, 8) != 0) return;
         const socket = c.xmem_async_open(user.pool);
         if (socket < 0) return user.refused(@floatFromInt(socket));
-        user.checkStatus(c.xmem_async_arm(user.pool));
-        user.keep(c.xmem_acquire(user.pool, user.size()));
+        const armed = c.xmem_async_arm(user.pool);
+        if (armed != -@intFromEnum(errors.Code.PENDING)) user.checkStatus(armed);
+        user.acquireAtOnce();
         var bytes: [8]u8 = undefined;
         _ = std.c.read(socket, &bytes, bytes.len);
         c.xmem_async_disarm(user.pool, @intFromBool(user.random.boolean()));
+        if (user.random.boolean()) c.xmem_async_timed_out(user.pool);
     }
 
     fn handOff(user: *User) void {
@@ -368,7 +314,7 @@ pub const User = struct {
         if (status < 0) c.xmem_release(user.pool, handle);
     }
 
-    pub fn look(user: *User, pool: *const Pool) void {
+    pub fn look(user: *User, pool: u32) void {
         var values: [statistics.stat_count]f64 = undefined;
         user.checkStatus(c.xmem_stats(pool, &values));
         const free = values[@intFromEnum(statistics.Stat.FREE)];
@@ -384,32 +330,29 @@ pub const User = struct {
     }
 
     fn inspect(user: *User) void {
-        const observer = c.xmem_observe(user.dir, user.name) orelse
-            return user.refused(-@as(f64, @floatFromInt(c.xmem_error_code())));
-        user.look(observer);
-        c.xmem_unobserve(observer);
+        const observer = c.xmem_observe(user.dir, user.name);
+        if (observer < 0) return user.refused(@floatFromInt(observer));
+        user.look(@intCast(observer));
+        c.xmem_unobserve(@intCast(observer));
     }
 
     fn openAgain(user: *User) void {
         const options: pool_file.Options = @splat(-1);
         const how: pool_file.How = if (user.random.boolean()) .open else .open_or_create;
-        const second = c.xmem_open(@intFromEnum(how), user.dir, user.name, "second", &options) orelse
-            return user.refused(-@as(f64, @floatFromInt(c.xmem_error_code())));
-        const handle = c.xmem_acquire(second, 1);
+        const opened = c.xmem_open(@intFromEnum(how), user.dir, user.name, "second", &options);
+        if (opened < 0) return user.refused(@floatFromInt(opened));
+        const handle = c.xmem_acquire(@intCast(opened), 1);
         if (handle < 0) user.refused(handle) else user.succeeded();
-        c.xmem_close(second);
+        c.xmem_close(@intCast(opened));
     }
 
     fn createOver(user: *User) void {
         const options: pool_file.Options = @splat(-1);
-        if (c.xmem_open(0, user.dir, user.name, "over", &options)) |made| {
-            // Only where the name is gone: a damaged header said that it was to be taken away.
-            c.xmem_close(made);
-            return;
-        }
-        const code = c.xmem_error_code();
-        if (code != @intFromEnum(errors.Code.POOL_EXISTS)) fail("create over it: {d}", .{code});
-        user.refused(-@as(f64, @floatFromInt(code)));
+        const made = c.xmem_open(0, user.dir, user.name, "over", &options);
+        // Only where the name is gone: a damaged header said that it was to be taken away.
+        if (made > 0) return c.xmem_close(@intCast(made));
+        if (made != -@intFromEnum(errors.Code.POOL_EXISTS)) fail("create over it: {d}", .{made});
+        user.refused(@floatFromInt(made));
     }
 
     fn describe(user: *User) void {
