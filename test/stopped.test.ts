@@ -18,8 +18,8 @@ beforeAll(buildCrashLibrary, 300_000);
 
 const crashing = { env: { XMEM_LIBRARY: crashLibrary } };
 
-/** A process that recovers and stops itself at a step of it, chosen as a part of all steps. */
-async function stoppedRecoverer(name: string, part: number): Promise<Script> {
+/** A process that recovers and stops itself at a step of it, which is an expression of all `steps`. */
+async function stoppedRecoverer(name: string, step: string): Promise<Script> {
   const child = script(
     `const pool = BufferPool.open(${JSON.stringify(name)});
     // A lease that has passed is what there is to recover, each time.
@@ -34,7 +34,7 @@ async function stoppedRecoverer(name: string, part: number): Promise<Script> {
     };
     const { steps } = recover(0);
     say("recovering");
-    say(recover(Math.ceil(steps * ${part})).report);
+    say(recover(${step}).report);
     pool.close();`,
     crashing,
   );
@@ -91,7 +91,7 @@ describe("a recoverer that is stopped", () => {
       withPool({ capacity: 60, bufferSize: 64, leaseTimeout: 1 }, async (pool, name) => {
         const other = script(otherSource(name));
         expect(await other.line()).toBe("holding");
-        const recoverer = await stoppedRecoverer(name, part);
+        const recoverer = await stoppedRecoverer(name, `Math.ceil(steps * ${part})`);
         const late = script(`say(codeOf(() => BufferPool.open(${JSON.stringify(name)}).close()))`);
         other.tell("go");
         const { untimed, timed, used } = JSON.parse(await other.line());
@@ -122,7 +122,7 @@ describe("a recoverer that is stopped", () => {
     "does not keep an event loop that waits, and serves it when it goes on",
     () =>
       withPool({ capacity: 4, bufferSize: 64, leaseTimeout: 1 }, async (pool, name) => {
-        const recoverer = await stoppedRecoverer(name, 0.5);
+        const recoverer = await stoppedRecoverer(name, "Math.ceil(steps / 2)");
         let ticks = 0;
         const timer = setInterval(() => ticks++, 1);
         const codes: unknown[] = [];
@@ -145,6 +145,39 @@ describe("a recoverer that is stopped", () => {
     60_000,
   );
 });
+
+test(
+  "who needs memory given back waits for it where a recovery has begun, and gets it",
+  () =>
+    withPool(
+      { capacity: 4, bufferSize: 8192, maxCommitted: 16_384, leaseTimeout: 1 },
+      async (pool, name) => {
+        // The recovery mutex is taken, and nothing is frozen yet.
+        const recoverer = await stoppedRecoverer(name, "2");
+        const held = [pool.acquire(4096), pool.acquire(4096), pool.acquire(4096)];
+        for (const guard of held) guard.release();
+        // With what the recoverer left in flight.
+        expect(pool.stats().committedBytes).toBe(16_384);
+        const codes: unknown[] = [];
+        const wait = (timeout?: number) =>
+          pool.acquireAsync(8192, { timeout }).catch(({ code }) => codes.push(code));
+        await Promise.all([wait(0), wait(100), wait()]);
+        expect(codes).toEqual(["TIMEOUT", "TIMEOUT", "POOL_BUSY"]);
+        expect(() => pool.acquireBlocking(8192, { timeout: 100 })).toThrow("in time");
+        expect(() => pool.acquire(8192)).toThrow("in the middle of a recovery");
+        const served = pool.acquireAsync(8192);
+        recoverer.kill("SIGCONT");
+        const guard = await served;
+        guard.bytes.fill(1);
+        guard.release();
+        await recoverer.rest();
+        await recoverer.ended;
+        pool.trim();
+        await endsWell(pool);
+      },
+    ),
+  60_000,
+);
 
 describe("a participant that is stopped inside an operation", () => {
   const operations: Record<string, [setup: string, run: string]> = {

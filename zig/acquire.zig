@@ -118,7 +118,11 @@ fn carryOn(participant: *Participant, size: u32, first: Attempt, patience: *Pati
         if (result != error.OutOfMemory or trimmed) return result;
         // Memory that lies in free slots may be what is missing.
         trimmed = true;
-        const given_back = maintenance.trim(participant, patience.until_ns) catch 0;
+        const given_back = maintenance.trim(participant, patience.until_ns) catch |err| switch (err) {
+            // Whether memory can be given back shows when the other is done.
+            error.PoolBusy => return patience.expiry,
+            else => 0,
+        };
         if (given_back == 0) return result;
     }
 }
