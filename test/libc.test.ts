@@ -36,7 +36,7 @@ function errorOf(body: () => unknown): XmemError {
 
 describe.skipIf(!onGlibc())("a pool of the other libc", () => {
   // The first build compiles that libc, too.
-  beforeAll(() => run(zigBuild("build", "other-libc")), 300_000);
+  beforeAll(() => run(zigBuild("build", "other-libc")), 600_000);
 
   test("is refused with what was found and expected, and left as it is", () => {
     const name = `libc.${process.pid}.musl`;
