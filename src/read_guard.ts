@@ -13,9 +13,10 @@ type Uncallable<Method> = Method extends (...argv: never[]) => infer Result
 
 /**
  * A typed array without what writes. It and the writable array are assignable to each other: that
- * makes a BufferGuard a ReadGuard, and lets what is only read be passed to any function that takes a
- * Uint8Array, since hardly any declares that it only reads. Hence the methods that write are not left
- * out, which would make it another type; but calling one, or assigning to an element, is an error.
+ * makes a BufferGuard a ReadGuard, and lets what is only read be passed to any function that takes
+ * a Uint8Array, since hardly any declares that it only reads. Hence the methods that write are not
+ * left out, which would make it another type; but calling one, or assigning to an element, is an
+ * error.
  */
 export type ReadonlyView<T extends AnyTypedArray> = {
   readonly [K in keyof T]: K extends Writing

@@ -1,6 +1,6 @@
-// One open of one pool: what a BufferPool and its guards share. `descriptor` is `closed` at its end; it
-// gives everything back when pool and guards became unreachable without a close, as under a hot
-// reload.
+// One open of one pool: what a BufferPool and its guards share. `descriptor` is `closed` at its
+// end; it gives everything back when pool and guards became unreachable without a close, as under a
+// hot reload.
 
 import type { Pointer } from "bun:ffi";
 import * as constants from "./constants.gen.ts";
@@ -14,7 +14,7 @@ import { Views } from "./views.ts";
 /** The descriptor of no pool: the native side refuses it by itself. */
 export const closed: Descriptor = 0;
 
-/** What outlives a session that nobody closed, until its finalizer ran. Never refers to the session. */
+/** Outlives a session that nobody closed, until its finalizer ran. Never refers to the session. */
 export interface Tether {
   readonly descriptor: Descriptor;
   socket: { terminate(): void } | undefined;
@@ -83,12 +83,13 @@ export class Session {
   }
 
   #found(code: XmemErrorCode, { size, ref, timeout, count }: Asked): string | undefined {
-    const inUse = (): string => {
-      const own = native.xmem_holds(this.descriptor);
-      return `all ${this.capacity} buffers are in use, ${own} held by this thread`;
-    };
-    if (code === "POOL_FULL") return inUse();
-    if (code === "TIMEOUT" && timeout !== undefined) return `after ${timeout} ms ${inUse()}`;
+    const own = (): number => native.xmem_holds(this.descriptor);
+    if (code === "POOL_FULL") {
+      return `all ${this.capacity} buffers are in use, ${own()} held by this thread`;
+    }
+    if (code === "TIMEOUT" && timeout !== undefined) {
+      return `${timeout} ms have passed, and this thread has ${own()} of the holds`;
+    }
     if (code === "TOO_LARGE" && size !== undefined) {
       return `${size} bytes were asked for, a buffer has at most ${this.bufferSize}`;
     }

@@ -1,5 +1,5 @@
-// ArrayBuffers over the pool's memory: made on first use, as long as the acquired size, and kept for
-// the next acquire of the same slot and size while they fit a byte budget. The engine counts a
+// ArrayBuffers over the pool's memory: made on first use, as long as the acquired size, and kept
+// for the next acquire of the same slot and size while they fit a byte budget. The engine counts a
 // foreign ArrayBuffer's whole length as heap, so that unbounded views would slow every allocation.
 
 import type { Pointer } from "bun:ffi";
@@ -22,7 +22,7 @@ export class Views {
   readonly #detaching: boolean;
   /** By slot. A hit costs a load and a comparison; the order below is only for evictions. */
   readonly #cache: (Cached | undefined)[] = [];
-  /** The slots cached, in the order in which they go: the least recently used first, but for hits. */
+  /** The slots cached, in the order in which they go: the least recently used first, hits aside. */
   readonly #order = new Set<number>();
   /** Every view that may be alive, for close() to detach. */
   readonly #live = new Set<WeakRef<ArrayBuffer>>();
@@ -124,7 +124,7 @@ export class Views {
   }
 }
 
-/** Views of closed sessions that the engine had pinned. Weak: one that died took its mapping along. */
+/** Views of closed sessions that the engine had pinned. Weak: a dead one took its mapping along. */
 const pinned = new Set<WeakRef<ArrayBuffer>>();
 let retryDelay = 0;
 let retryTimer: ReturnType<typeof setTimeout> | undefined;

@@ -1,5 +1,5 @@
-// Waits that end without a buffer, by timeout, abort, close, flush or a signal: each ends as it should,
-// takes nothing, and leaves the others in their order.
+// Waits that end without a buffer, by timeout, abort, close, flush or a signal: each ends as it
+// should, takes nothing, and leaves the others in their order.
 
 import { expect, test } from "bun:test";
 import { getEventListeners } from "node:events";

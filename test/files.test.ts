@@ -1,5 +1,5 @@
-// The one file that a pool is: where it lies, who may open it, what else may lie there, and who takes
-// it away.
+// The one file that a pool is: where it lies, who may open it, what else may lie there, and who
+// takes it away.
 
 import { expect, test } from "bun:test";
 import {

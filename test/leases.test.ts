@@ -1,5 +1,5 @@
-// In-flight and parked buffers: they outlive whoever left them, for as long as their lease lasts, and
-// are given back by the first recovery after it.
+// In-flight and parked buffers: they outlive whoever left them, for as long as their lease lasts,
+// and are given back by the first recovery after it.
 
 import { expect, test } from "bun:test";
 import type { BufferPool } from "../src/index.ts";

@@ -1,5 +1,5 @@
-// The description that travels with a buffer: what is set through one guard is read through any other,
-// and each dtype is viewed as the typed array of its name.
+// The description that travels with a buffer: what is set through one guard is read through any
+// other, and each dtype is viewed as the typed array of its name.
 
 import { expect, test } from "bun:test";
 import fc from "fast-check";

@@ -1,5 +1,5 @@
-// What a pool does, in the simplest words: counts per slot and a stack of free slots. No atomics, no
-// memory, no recovery. Tests of properties compare the real one with it.
+// What a pool does, in the simplest words: counts per slot and a stack of free slots. No atomics,
+// no memory, no recovery. Tests of properties compare the real one with it.
 
 import type { XmemErrorCode } from "../src/index.ts";
 

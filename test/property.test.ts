@@ -1,6 +1,6 @@
 // Random calls on one pool through two opens of it, each compared with a model: what is returned or
-// thrown, which buffer it is, and what the statistics say afterwards. A failure prints its seed, and
-// the shortest calls that show it; PROPERTY_SEED repeats one.
+// thrown, which buffer it is, and what the statistics say afterwards. A failure prints its seed,
+// and the shortest calls that show it; PROPERTY_SEED repeats one.
 
 import { beforeAll, expect, test } from "bun:test";
 import { join } from "node:path";
