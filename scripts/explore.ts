@@ -6,14 +6,10 @@
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { root, run, setup, zigBuild } from "./setup.ts";
+import type { Count } from "./test.ts";
 
 const prefix = "build/explore";
 const explorer = join(root, prefix, "bin", "explore");
-
-export interface Explored {
-  passed: number;
-  failed: number;
-}
 
 /** Runs the explorer; what it printed, whole, so that programs which run beside each other do not mix. */
 async function output(...argv: string[]): Promise<string> {
@@ -25,11 +21,11 @@ async function output(...argv: string[]): Promise<string> {
 }
 
 /** Explores the programs of a set, as many at a time as there are processors. */
-export async function explore(filters: string[], set?: "small"): Promise<Explored> {
+export async function explore(filters: string[], set?: "small"): Promise<Count> {
   run(zigBuild(prefix, "-Dhook=explore"));
   const listed = await output("--list", ...(set === undefined ? [] : ["--set", set]), ...filters);
   const programs = listed.trim().split("\n");
-  const count: Explored = { passed: 0, failed: 0 };
+  const count: Count = { passed: 0, failed: 0 };
   const next = programs.values();
   const work = async () => {
     for (const program of next) {

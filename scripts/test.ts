@@ -1,6 +1,8 @@
-// Runs the unit tests of the core and the tests of the interface, and ends with one line that sums
-// up both. `bun run test PATTERN` runs only the interface's test files whose path matches.
+// Runs the unit tests of the core, the small explorations of its interleavings and the tests of the
+// interface, and ends with one line that sums up all. `bun run test PATTERN` runs only the
+// interface's test files whose path matches.
 
+import { explore } from "./explore.ts";
 import { runRecorded, setup, zigBuild } from "./setup.ts";
 
 export interface Count {
@@ -38,7 +40,8 @@ function judged(what: string, ok: boolean, count: Count): Count {
 }
 
 export async function test(filters: string[]): Promise<Count> {
-  const counts: Count[] = filters.length === 0 ? [await zigTests()] : [];
+  const counts: Count[] =
+    filters.length === 0 ? [await zigTests(), await explore([], "small")] : [];
   counts.push(await bunTests(filters));
   return {
     passed: counts.reduce((sum, count) => sum + count.passed, 0),

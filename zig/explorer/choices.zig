@@ -179,7 +179,10 @@ pub fn carryOut(choice: Choice) void {
         .sleep_ends => {
             const early = each.deadline_ns > state.now.clock_ns;
             if (early and isTimed(choice.who, each)) state.now.budget.timeouts -|= 1;
-            if (early) moveClockTo(@max(each.deadline_ns, pauseEnd()));
+            // Who slept on `epoch` only looks who has the recovery mutex: that little time passed
+            // makes no difference to anybody, and would make states differ.
+            const looks_at_clock = !system.futex.sleepsOn(each, &state.view.header.repair.epoch);
+            if (early and looks_at_clock) moveClockTo(@max(each.deadline_ns, pauseEnd()));
             system.futex.endSleep(each, .timed_out);
         },
         .recovery_gives_up => {

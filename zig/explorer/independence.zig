@@ -39,6 +39,12 @@ pub fn ofLook(address: usize) bool {
     return true;
 }
 
+/// Whether a row is locked by anybody, dead or alive, changes by joins and leaves, and by recovery.
+pub fn ofLookForOwner(address: usize) bool {
+    return ofLook(address) or (rows_are_constant and rowOffset(address) != null and
+        state.view.header.repair.mutex.owner() == fiber.current);
+}
+
 /// The words of a live participant's own row are written by its own thread only, so that its loads
 /// of them cannot meet anything. (Its stores can: recovery reads them.)
 fn isOwnRow(address: usize) bool {

@@ -273,6 +273,7 @@ pub const all = [_]Program{
     },
     .{
         .name = "a recoverer's successor",
+        .slots = 1,
         .threads = &.{
             .{ .steps = &.{&.{.reclaim}} },
             .{ .steps = &.{&.{.reclaim}} },
@@ -303,7 +304,45 @@ pub const all = [_]Program{
         .budget = .{ .deaths = 1 },
     },
     .{
-        .name = "preallocate and trim",
+        .name = "trim beside an acquire",
+        .threads = &.{
+            .{ .steps = &.{&.{.acquire}} },
+            .{ .steps = &.{&.{.trim}} },
+        },
+        .catches = &.{.run_keeps_tag},
+    },
+    .{
+        .name = "preallocate beside a release",
+        .committed = 8,
+        .size = 8,
+        .threads = &.{
+            .{ .first = &.{.acquire}, .steps = &.{&.{.release}} },
+            .{ .steps = &.{&.{.preallocate}} },
+        },
+        .budget = .{ .deaths = 1, .commit_failures = 1 },
+    },
+    .{
+        .name = "trim beside an acquire and a release",
+        .set = .large,
+        .threads = &.{
+            .{ .first = &.{.acquire}, .steps = &.{ &.{.release}, &.{.acquire} } },
+            .{ .steps = &.{&.{ .trim, .preallocate }} },
+        },
+        .committed = 8,
+        .budget = .{ .deaths = 1, .commit_failures = 1 },
+    },
+    .{
+        .name = "trim beside two",
+        .set = .large,
+        .threads = &.{
+            .{ .steps = &.{ &.{.acquire}, &.{.release} } },
+            .{ .steps = &.{ &.{.acquire}, &.{.release} } },
+            .{ .steps = &.{&.{.trim}} },
+        },
+    },
+    .{
+        .name = "trim and preallocate beside a recovery",
+        .set = .large,
         .committed = 8,
         .threads = &.{
             .{ .steps = &.{&.{ .preallocate, .trim }} },
@@ -311,7 +350,6 @@ pub const all = [_]Program{
             .{ .steps = &.{} },
         },
         .budget = .{ .deaths = 1, .commit_failures = 1 },
-        .catches = &.{.run_keeps_tag},
     },
     .{
         .name = "flush beside a waiter",

@@ -202,18 +202,15 @@ pub const RobustMutex = extern struct {
     }
 
     pub fn ownerDied(mutex: *const RobustMutex) bool {
-        mutex.look();
+        const address = @intFromPtr(mutex);
+        if (!independence.ofLook(address)) fiber.pause(.look_at_mutex, address, 0);
         return mutex.isMarked();
     }
 
     pub fn isLocked(mutex: *const RobustMutex) bool {
-        mutex.look();
-        return mutex.word != 0;
-    }
-
-    fn look(mutex: *const RobustMutex) void {
         const address = @intFromPtr(mutex);
-        if (!independence.ofLook(address)) fiber.pause(.look_at_mutex, address, 0);
+        if (!independence.ofLookForOwner(address)) fiber.pause(.look_at_mutex, address, 0);
+        return mutex.word != 0;
     }
 
     /// What the kernel does some time after the owner's death.
