@@ -71,6 +71,13 @@ pub fn take() errors.Error!*Pool {
     return &table[place];
 }
 
+/// Under the lock, since a thread that ends looks whose each place is.
+pub fn fill(pool: *Pool, opened: Pool) void {
+    lock.lock();
+    defer lock.unlock();
+    pool.* = opened;
+}
+
 pub fn giveBack(pool: *Pool) void {
     lock.lock();
     defer lock.unlock();

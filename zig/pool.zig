@@ -513,12 +513,11 @@ fn makePool(
     const counts = system.memory.reserveLocal(capacity_bytes) orelse return error.OutOfMemory;
     errdefer system.memory.releaseLocal(counts, capacity_bytes);
     const pool = try descriptor.take();
-    errdefer descriptor.giveBack(pool);
-    pool.* = .{
+    descriptor.fill(pool, .{
         .participant = &member.participant,
         .mapping = mapping,
         .counts = @ptrCast(@alignCast(counts)),
-    };
+    });
     return pool;
 }
 
@@ -590,8 +589,10 @@ pub fn close(pool: *Pool) void {
         }
     }
     system.memory.releaseLocal(@ptrCast(@alignCast(pool.counts)), @as(u64, capacity) * 2);
-    releaseMember(@fieldParentPtr("participant", pool.participant));
+    const member: *Member = @fieldParentPtr("participant", pool.participant);
+    // First, so that no place names a participant that is no more.
     descriptor.giveBack(pool);
+    releaseMember(member);
     releaseMapping(mapping);
 }
 
