@@ -253,7 +253,8 @@ const Life = struct {
         const socket = xmem_async_open(life.pool);
         if (socket < 0) fail("async open failed with {d}", .{socket});
         life.socket = socket;
-        if (allowed("async arm", @floatFromInt(xmem_async_arm(life.pool)), &.{}) == null) return;
+        // PENDING: a recovery is under way, whose end signals.
+        _ = allowed("async arm", @floatFromInt(xmem_async_arm(life.pool)), &.{.PENDING});
         var handle = allowed("acquire", xmem_acquire(life.pool, 64), codes);
         if (handle == null) {
             var poll: [1]std.c.pollfd = .{.{ .fd = life.socket, .events = 1, .revents = 0 }};
