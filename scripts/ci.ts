@@ -49,6 +49,27 @@ async function corruptionCanariesAreCaught(): Promise<boolean> {
   return caught;
 }
 
+const soak = [process.execPath, join(root, "scripts", "soak.ts")];
+
+/** What each breaks is found by another of the soak's looks. */
+const soakCanaries = [
+  "recovery_without_waiting",
+  "rebuild_ignores_in_flight",
+  "dead_rows_kept",
+  "rebuild_recycles_parked",
+];
+
+async function soakCanariesAreCaught(): Promise<boolean> {
+  let caught = true;
+  for (const canary of soakCanaries) {
+    const short = ["--minutes", "0.3", "--seed", "1", "--canary", canary];
+    const { ok, output } = await runRecorded([...soak, ...short]);
+    console.log(`${canary}: ${ok ? "not " : ""}caught`);
+    caught &&= !ok && output.includes("soak FAILED");
+  }
+  return caught;
+}
+
 const checks: Record<string, () => Promise<boolean>> = {
   "TypeScript's format and lint": () =>
     succeeds(tool("@biomejs/biome/bin/biome", "ci", "--error-on-warnings", "--colors=off")),
@@ -57,6 +78,9 @@ const checks: Record<string, () => Promise<boolean>> = {
   "generated constants": generatedIsCurrent,
   "corruption fuzzer": survivesCorruption,
   "corruption fuzzer's canaries": corruptionCanariesAreCaught,
+  soak: () => succeeds([...soak, "--minutes", "1"]),
+  "soak with delays": () => succeeds([...soak, "--minutes", "1", "--delays"]),
+  "soak's canaries": soakCanariesAreCaught,
   "libraries of all targets": () => succeeds(zigBuild("build/cross", "cross")),
   ThreadSanitizer: () => sanitized(Date.now() % 1_000_000),
 };

@@ -98,6 +98,8 @@ export class ByHand {
   #endParked(held: Held, pool: BufferPool, handle: number): void {
     const { random, journal } = this.#context;
     if (random.chance(0.1)) return;
+    // Recoveries come and go, and must leave it as it is.
+    if (random.chance(0.3)) Bun.sleepSync(random.below(10));
     if (random.chance(0.5)) {
       journal.step(`tryRelease ${held.pool}/${handle}`);
       if (!pool.tryRelease(handle)) this.#context.fail(`tryRelease of ${handle} was refused`);

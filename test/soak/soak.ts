@@ -51,9 +51,8 @@ export async function soak({ minutes, seed }: SoakOptions): Promise<boolean> {
     watch.countRecoveries(pools);
     if (!watch.failed) {
       watch.wrong.push(...watch.growth());
-      for (const [place, name] of pools.entries()) {
-        watch.wrong.push(...(await settle(name, paths[place] ?? "")));
-      }
+      const settled = pools.map((name, place) => settle(name, paths[place] ?? ""));
+      watch.wrong.push(...(await Promise.all(settled)).flat());
       watch.wrong.push(...zombies());
     }
     if (watch.failed) report(herd, pools, watch.wrong, seed);
