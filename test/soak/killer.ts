@@ -2,15 +2,18 @@
 
 import type { Child, Herd } from "./herd.ts";
 import type { Random } from "./random.ts";
+import { RecoveryWatch } from "./recoverer.ts";
 
-const weights = { SIGKILL: 28, SIGTERM: 8, SIGSTOP: 46, terminate: 18 } as const;
+const weights = { SIGKILL: 26, SIGTERM: 8, SIGSTOP: 40, terminate: 16, recoverer: 10 } as const;
 type Kind = keyof typeof weights;
+/** How long to look for somebody who recovers. */
+const lookMs = 300;
 
 /** Between two of its deeds: 150 ms on average. */
 const pauseMs = { least: 20, most: 280 } as const;
 
 /** Most stops are short, some longer than a recovery waits, some than a lease, few than a call. */
-const stops = { short: 70, "past quiet": 20, "past a lease": 8, "past a call": 2 } as const;
+const stops = { short: 66, "past quiet": 20, "past a lease": 8, "past a call": 6 } as const;
 const stopMs: Record<keyof typeof stops, readonly [number, number]> = {
   short: [1, 9],
   "past quiet": [11, 300],
@@ -19,37 +22,57 @@ const stopMs: Record<keyof typeof stops, readonly [number, number]> = {
 };
 
 export class Killer {
-  readonly done: Record<Kind, number> = { SIGKILL: 0, SIGTERM: 0, SIGSTOP: 0, terminate: 0 };
+  readonly done: Record<Kind, number> = {
+    ...{ SIGKILL: 0, SIGTERM: 0, SIGSTOP: 0, terminate: 0 },
+    recoverer: 0,
+  };
   readonly #random: Random;
   readonly #herd: Herd;
+  readonly #recoveries: RecoveryWatch[];
 
-  constructor(herd: Herd, random: Random) {
+  constructor(herd: Herd, random: Random, paths: string[]) {
     this.#herd = herd;
     this.#random = random;
+    this.#recoveries = paths.map((path) => new RecoveryWatch(path));
   }
 
   /** Goes on until `until` says so. */
   async run(until: () => boolean): Promise<void> {
     while (!until()) {
       await Bun.sleep(this.#random.between(pauseMs.least, pauseMs.most));
-      if (!until()) this.#strike();
+      if (!until()) await this.#strike();
     }
   }
 
-  #strike(): void {
+  async #strike(): Promise<void> {
     const kind = this.#random.weighted(weights);
     const child = this.#random.pick(this.#herd.children);
     const draw = this.#random.weighted(stops);
     const [least, most] = stopMs[draw];
     const forMs = this.#random.between(least, most);
     const worker = this.#random.below(2);
-    if (child.gone) return;
-    if (kind === "SIGSTOP") this.#stop(child, forMs);
+    const watched = this.#random.pick(this.#recoveries);
+    if (kind === "recoverer") await this.#strikeRecoverer(watched, forMs);
+    else if (child.gone) return;
+    else if (kind === "SIGSTOP") this.#stop(child, forMs);
     else if (kind === "terminate") this.#terminate(child, worker);
-    else if (!child.survivor && !child.killedBy.has("SIGKILL")) {
-      this.#herd.kill(child, kind);
-      this.done[kind]++;
-    }
+    else this.#kill(child, kind);
+  }
+
+  #kill(child: Child, signal: "SIGKILL" | "SIGTERM"): void {
+    if (child.survivor || child.killedBy.has("SIGKILL")) return;
+    this.#herd.kill(child, signal);
+    this.done[signal]++;
+  }
+
+  /** Half of those who are met in a recovery die there, the others stand still. */
+  async #strikeRecoverer(watched: RecoveryWatch, forMs: number): Promise<void> {
+    const stop = this.#random.chance(0.5);
+    const child = await watched.find(() => this.#herd.living, lookMs);
+    if (child === null || child.gone) return;
+    this.done.recoverer++;
+    if (stop || child.survivor) this.#stop(child, forMs);
+    else this.#kill(child, "SIGKILL");
   }
 
   #stop(child: Child, forMs: number): void {

@@ -92,6 +92,8 @@ process.on("message", (message: ToProcess) => {
   else if (message.what === "terminate") terminateWorker(message.worker);
   else end();
 });
+// The parent is gone.
+process.on("disconnect", () => process.exit(1));
 if (task.heedsTerm) process.on("SIGTERM", end);
 
 const actor = new Actor(threadTask("main"), send);

@@ -40,9 +40,12 @@ export async function soak({ minutes, seed }: SoakOptions): Promise<boolean> {
   });
   const options = { directory, pools, leaseMs, processes, survivors };
   const herd = new Herd({ ...options, random: new Random(random.next()) });
-  const killer = new Killer(herd, new Random(random.next()));
+  const killer = new Killer(herd, new Random(random.next()), paths);
   const watch = new Watch(herd, directory, paths[0] ?? "");
   const began = performance.now();
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.once(signal, () => watch.wrong.push(`interrupted by ${signal}`));
+  }
   const seconds = (): number => Math.round((performance.now() - began) / 1000);
   try {
     await killer.run(() => watch.failed || performance.now() - began > minutes * 60_000);
@@ -182,7 +185,7 @@ function describe(herd: Herd, child: Child): string {
 
 function summary(herd: Herd, killer: Killer, watch: Watch, seed: number, seconds: number): string {
   const { steps, acquired, waited, taken, expired, checked, busy } = herd.figures;
-  const { SIGKILL, SIGTERM, SIGSTOP, terminate } = killer.done;
+  const { SIGKILL, SIGTERM, SIGSTOP, terminate, recoverer } = killer.done;
   const perMinute = Math.round((60 * (SIGKILL + SIGTERM + SIGSTOP + terminate)) / seconds);
   const lost = watch.failed ? `FAILED: ${watch.wrong.length}` : "lost 0";
   const rest = Object.entries(herd.figures).map(([name, count]) => `${name} ${count}`);
@@ -190,7 +193,8 @@ function summary(herd: Herd, killer: Killer, watch: Watch, seed: number, seconds
   console.log(`plain pool: at most ${watch.committedMost} bytes of its file; ${watch}`);
   return (
     `soak: seed ${seed}, ${(seconds / 60).toFixed(1)} min, ${herd.started} processes, ` +
-    `SIGKILL ${SIGKILL}, SIGTERM ${SIGTERM}, SIGSTOP ${SIGSTOP}, terminate ${terminate} ` +
+    `SIGKILL ${SIGKILL}, SIGTERM ${SIGTERM}, SIGSTOP ${SIGSTOP}, terminate ${terminate}, ` +
+    `in a recovery ${recoverer} ` +
     `(${perMinute}/min), operations ${steps}, acquired ${acquired} (after a wait ${waited}), ` +
     `recoveries ${watch.recoveries} (and ${watch.deferred} deferred), taken ${taken}, expired ${expired}, busy ${busy}, buffers checked ${checked}, ${lost}`
   );
