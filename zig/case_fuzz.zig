@@ -32,8 +32,9 @@ pub const Context = struct {
 };
 
 pub fn run(context: Context) void {
-    // The seed and the number are mixed by the generator itself.
-    var generator: std.Random.DefaultPrng = .init(context.seed *% 0x9e37_79b9_7f4a_7c15 +% context.number);
+    // The generator mixes the two by itself.
+    const mixed = context.seed *% 0x9e37_79b9_7f4a_7c15 +% context.number;
+    var generator: std.Random.DefaultPrng = .init(mixed);
     var name_buffer: [64]u8 = undefined;
     const name = std.fmt.bufPrintSentinel(
         &name_buffer,
@@ -252,13 +253,14 @@ const Case = struct {
         case.explain(code);
     }
 
-    /// As this pool's mapping knows it, which may have been opened after the header was damaged.
+    /// By the bound that this mapping knows, which may have been read from a damaged header.
     fn mayLackMemory(case: *const Case, free: f64) bool {
         const mapping = descriptor.poolOf(case.user.pool).mapping orelse return false;
         const bound = mapping.identity.max_committed;
         if (bound == 0) return false;
         // What damaged counts keep in use may be all that maxCommitted allows.
-        return bound < case.geometry.page_size or free < @as(f64, @floatFromInt(case.asked.capacity));
+        const capacity: f64 = @floatFromInt(case.asked.capacity);
+        return bound < case.geometry.page_size or free < capacity;
     }
 
     fn explain(case: *Case, code: errors.Code) void {

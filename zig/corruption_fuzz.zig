@@ -1,6 +1,6 @@
-//! What the fuzzer writes into a pool's control area, through a mapping of its own: which place, and
-//! which value. Never the bytes of a robust mutex, whose list pointers are libc's own and are not
-//! protected. Everything follows from the generator that it is given.
+//! What the fuzzer writes into a pool's control area, through a mapping of its own: which place,
+//! and which value. Never the bytes of a robust mutex, whose list pointers are libc's own and are
+//! not protected. Everything follows from the generator that it is given.
 
 const std = @import("std");
 const geometry_file = @import("geometry.zig");
@@ -21,9 +21,13 @@ fn fieldsOf(comptime Struct: type) []const Field {
         for (std.meta.fields(Struct)) |field| {
             if (field.type == RobustMutex) continue;
             const name = field.name;
-            if (std.mem.endsWith(u8, name, "padding") or std.mem.eql(u8, name, "reserved")) continue;
-            const offset = @offsetOf(Struct, name);
-            list = list ++ [_]Field{.{ .name = name, .offset = offset, .size = @sizeOf(field.type) }};
+            if (std.mem.endsWith(u8, name, "padding")) continue;
+            if (std.mem.eql(u8, name, "reserved")) continue;
+            list = list ++ [_]Field{.{
+                .name = name,
+                .offset = @offsetOf(Struct, name),
+                .size = @sizeOf(field.type),
+            }};
         }
         const whole = list;
         return whole;
@@ -201,7 +205,8 @@ pub const Corruption = struct {
     }
 
     fn controlWord(corruption: *Corruption, now: words.Control) u64 {
-        const generations = [_]u29{ 0, 1, words.generation_max, now.generation, now.generation +% 1 };
+        const own = now.generation;
+        const generations = [_]u29{ 0, 1, words.generation_max, own, own +% 1 };
         return @bitCast(words.Control{
             .generation = generations[corruption.below(generations.len)],
             .in_flight = corruption.referenceCount(),
@@ -274,8 +279,9 @@ pub const Corruption = struct {
         if (corruption.below(8) == 0) return .{ first, geometry.rows_offset - first };
         const lengths = [_]u64{ 8, 64, 128, 384, 640 };
         const length = lengths[corruption.below(lengths.len)];
-        const start = corruption.random.intRangeLessThan(u64, first / 8, geometry.rows_offset / 8) * 8;
-        return .{ start, @min(length, geometry.rows_offset - start) };
+        const end = geometry.rows_offset;
+        const start = corruption.random.intRangeLessThan(u64, first / 8, end / 8) * 8;
+        return .{ start, @min(length, end - start) };
     }
 
     fn load(corruption: *Corruption, from: Place) u64 {
@@ -312,8 +318,8 @@ pub const Corruption = struct {
     }
 
     fn touchesMutex(corruption: *const Corruption, offset: u64, length: u64) bool {
-        const repair_mutex = @offsetOf(layout.Header, "repair");
-        if (offset + length > repair_mutex and offset < repair_mutex + @sizeOf(RobustMutex)) return true;
+        const first = @offsetOf(layout.Header, "repair");
+        if (offset + length > first and offset < first + @sizeOf(RobustMutex)) return true;
         const geometry = corruption.geometry;
         if (offset < geometry.participants_offset or offset >= geometry.slots_offset) return false;
         const in_row = (offset - geometry.participants_offset) % @sizeOf(layout.ParticipantRow);

@@ -321,7 +321,7 @@ pub const User = struct {
         const used = values[@intFromEnum(statistics.Stat.USED)];
         // Not always this user's pool: a damaged header can have had the name given to a new one.
         const capacity = values[@intFromEnum(statistics.Stat.CAPACITY)];
-        if (free + used != capacity) fail("{d} free and {d} used of {d}", .{ free, used, capacity });
+        if (free + used != capacity) fail("{d} + {d} of {d} slots", .{ free, used, capacity });
         const rows_max = 8;
         var numbers: [rows_max * statistics.participant_field_count]f64 = undefined;
         var names: [rows_max * 32]u8 = undefined;
@@ -404,7 +404,8 @@ pub const User = struct {
         const index = indexOf(user.own());
         const length = c.xmem_size(user.pool, index);
         if (length < 0) return user.refused(length);
-        if (!(length <= @as(f64, @floatFromInt(user.buffer_size)))) fail("a size of {d}", .{length});
+        const most: f64 = @floatFromInt(user.buffer_size);
+        if (!(length <= most)) fail("a size of {d}", .{length});
         const bytes = user.data[index * user.stride ..][0..@intFromFloat(length)];
         @memset(bytes, @truncate(index));
         user.succeeded();

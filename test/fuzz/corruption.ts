@@ -1,6 +1,6 @@
-// What the interface's fuzzer writes into a pool's control area: through a descriptor of its own, at
-// places that the generated constants name. Never the bytes of a robust mutex, whose list pointers
-// are libc's own and are not protected.
+// What the interface's fuzzer writes into a pool's control area: through a descriptor of its own,
+// at places that the generated constants name. Never the bytes of a robust mutex, whose list
+// pointers are libc's own and are not protected.
 
 import { closeSync, openSync, readSync, writeSync } from "node:fs";
 import * as constants from "../../src/constants.gen.ts";
