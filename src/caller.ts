@@ -40,6 +40,12 @@ export function beginAtCaller(target: Error, ...tried: string[]): void {
   Error.captureStackTrace(target, beginAtCaller);
 }
 
+/** Leaves no frames: for a cause, whose place in this library says nothing to its user. */
+export function removeStack(target: Error): void {
+  // All frames above a function are left out, and this one is never on the stack.
+  Error.captureStackTrace(target, () => {});
+}
+
 /** The lines below the message, which may itself have several. */
 export function framesOf(target: Error): string {
   const stack = target.stack ?? "";

@@ -1,6 +1,7 @@
 // The failed system call behind an error, in the shape that Node gives such errors.
 
 import { getSystemErrorName } from "node:util";
+import { removeStack } from "./caller.ts";
 import { native } from "./native.ts";
 
 /** Options for an error: its `cause` where the last failed call on this thread left an errno. */
@@ -9,7 +10,6 @@ export function systemCause(): { cause?: Error } {
   if (errno === 0) return {};
   const code = getSystemErrorName(-errno);
   const cause = Object.assign(new Error(code), { code, errno: -errno });
-  // Where in this library it was made says nothing to its user.
-  cause.stack = String(cause);
+  removeStack(cause);
   return { cause };
 }
