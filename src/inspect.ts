@@ -154,21 +154,23 @@ const prefix = "xmem.";
 /** Milliseconds; a Date holds no more. */
 const latestDate = 8.64e15;
 
-export function list(dir: string): PoolInfo[] {
-  let entries: string[];
+/** The names of all pools in a folder, of the broken ones too. */
+export function namesIn(dir: string): string[] {
   try {
-    entries = readdirSync(dir);
+    const pools = readdirSync(dir).filter((entry) => entry.startsWith(prefix));
+    return pools.sort().map((entry) => entry.slice(prefix.length));
   } catch (cause) {
     // Without the folder there are no pools; one that cannot be read may have many.
     const { code } = cause as { code?: string };
     if (code === "ENOENT") return [];
     const kind = code === "EACCES" ? "PERMISSION_DENIED" : "SYSTEM";
-    throw make(kind, `list() of ${dir}`, `the folder cannot be read: ${code}`, { cause });
+    const found = `the folder cannot be read: ${code}`;
+    throw make(kind, `BufferPool.list() of ${dir}`, found, { cause });
   }
-  return entries
-    .filter((entry) => entry.startsWith(prefix))
-    .sort()
-    .flatMap((entry) => infoOf(dir, entry.slice(prefix.length)) ?? []);
+}
+
+export function infos(dir: string, names: string[]): PoolInfo[] {
+  return names.flatMap((name) => infoOf(dir, name) ?? []);
 }
 
 function infoOf(dir: string, name: string): PoolInfo | null {

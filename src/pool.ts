@@ -111,9 +111,13 @@ export class BufferPool implements Disposable {
     return result === 1;
   }
 
-  /** Every pool that this user can see, the broken ones with their problem. PERMISSION_DENIED, SYSTEM. */
+  /**
+   * Every pool that this user can see, the broken ones with their problem. PERMISSION_DENIED or
+   * SYSTEM where the folder cannot be read.
+   */
   static list(): inspection.PoolInfo[] {
-    return inspection.list(inspection.poolDirectory());
+    const dir = inspection.poolDirectory();
+    return inspection.infos(dir, inspection.namesIn(dir));
   }
 
   /** A look from outside: takes no row, starts no recovery, works on a full pool. */

@@ -68,7 +68,20 @@ test("pools of other folders are not seen", () =>
     expect(BufferPool.list()).toEqual([]);
     expect(codeOf(() => BufferPool.open("here"))).toBe("POOL_NOT_FOUND");
     expect(BufferPool.unlink("here")).toBe(false);
-    expect(codeOf(() => BufferPool.create("here", small))).not.toBe("none");
+    for (const make of [BufferPool.create, BufferPool.openOrCreate]) {
+      expect(codeOf(() => make("here", small))).toBe("SYSTEM");
+    }
+  }));
+
+test("a folder that is none is SYSTEM to every call by name", () =>
+  inFolder((dir) => {
+    writeFileSync(join(dir, "file"), "");
+    process.env["XMEM_DIR"] = join(dir, "file");
+    const { create, open, openOrCreate, unlink, inspect, list } = BufferPool;
+    for (const call of [create, open, openOrCreate, unlink, inspect, list]) {
+      const wrong = (): unknown => Reflect.apply(call, BufferPool, ["any"]);
+      expect([call.name, codeOf(wrong)]).toEqual([call.name, "SYSTEM"]);
+    }
   }));
 
 test("the file's permissions are `mode`, whatever the umask", () =>

@@ -82,6 +82,15 @@ for (const method of ["open", "inspect"]) {
   });
 }
 
+const folder = process.env["XMEM_DIR"];
+process.env["XMEM_DIR"] = process.execPath;
+fails("BufferPool.list()", (mark) => {
+  mark(here());
+  BufferPool.list();
+});
+if (folder === undefined) delete process.env["XMEM_DIR"];
+else process.env["XMEM_DIR"] = folder;
+
 const pool = BufferPool.create(name, { capacity: 1, bufferSize: 64, ephemeral: true });
 const loose = pool as unknown as Loose;
 fails("BufferPool.create()", (mark) => {
