@@ -24,7 +24,9 @@ async function zigTests(): Promise<Count> {
 }
 
 async function bunTests(filters: string[]): Promise<Count> {
-  const { ok, output } = await runRecorded([process.execPath, "test", ...filters]);
+  // The timeout only ends what hangs: on a busy machine a short test can take many seconds.
+  const command = [process.execPath, "test", "--timeout=60000", ...filters];
+  const { ok, output } = await runRecorded(command);
   const [passed = 0] = find(output, /^ *(\d+) pass$/gm);
   const [failed = 0] = find(output, /^ *(\d+) fail$/gm);
   return judged("the interface's tests", ok, { passed, failed });
