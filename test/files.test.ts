@@ -16,6 +16,7 @@ import {
 import { join } from "node:path";
 import { BufferPool, XmemError } from "../src/index.ts";
 import { start } from "./processes.ts";
+import { script } from "./scripts.ts";
 
 const small = { capacity: 2, bufferSize: 64 };
 
@@ -209,29 +210,17 @@ test("a handle of one pool is stale in another", () =>
 test("openOrCreate by several at once makes one pool", () =>
   inFolder(async () => {
     const source = `
-      import { BufferPool } from ${JSON.stringify(join(import.meta.dir, "../src/index.ts"))};
-      import { statSync } from "node:fs";
       const pool = BufferPool.openOrCreate("race", { capacity: 8, bufferSize: 64 });
       const guard = pool.acquire(1);
-      console.log(statSync(process.env.XMEM_DIR + "/xmem.race").ino, guard.index);
-      await new Response(Bun.stdin).text();`;
-    const children = Array.from({ length: 4 }, () =>
-      Bun.spawn([process.execPath, "-e", source], {
-        env: process.env,
-        stdin: "pipe",
-        stdout: "pipe",
-      }),
-    );
-    const lines = await Promise.all(
-      children.map(async (child) => {
-        const { value } = await child.stdout.getReader().read();
-        return new TextDecoder().decode(value).trim().split(" ");
-      }),
-    );
-    for (const child of children) child.stdin.end();
-    await Promise.all(children.map(({ exited }) => exited));
-    expect(new Set(lines.map(([inode]) => inode)).size).toBe(1);
-    expect(new Set(lines.map(([, index]) => index)).size).toBe(4);
+      say([entries(), guard.index]);
+      await heard();
+      guard.release();`;
+    const children = Array.from({ length: 4 }, () => script(source));
+    const seen = await Promise.all(children.map(async (child) => JSON.parse(await child.line())));
+    expect(seen.map(([files]) => files)).toEqual(Array(4).fill(["xmem.race"]));
+    expect(seen.map(([, index]) => index).sort()).toEqual([0, 1, 2, 3]);
+    for (const child of children) await child.rest();
+    await Promise.all(children.map(({ ended }) => ended));
   }));
 
 test("openOrCreate checks only what was asked, and says both numbers", () =>
