@@ -153,7 +153,7 @@ test(
       { capacity: 4, bufferSize: 8192, maxCommitted: 16_384, leaseTimeout: 1 },
       async (pool, name) => {
         // The recovery mutex is taken, and nothing is frozen yet.
-        const recoverer = await stoppedRecoverer(name, "2");
+        const recoverer = await stoppedRecoverer(name, "3");
         const held = [pool.acquire(4096), pool.acquire(4096), pool.acquire(4096)];
         for (const guard of held) guard.release();
         // With what the recoverer left in flight.
