@@ -2,7 +2,7 @@
 // at places that the generated constants name. Never the bytes of a robust mutex, whose list
 // pointers are libc's own and are not protected.
 
-import { closeSync, openSync, readSync, writeSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readSync, statSync, writeSync } from "node:fs";
 import * as constants from "../../src/constants.gen.ts";
 import type { Random } from "./random.ts";
 
@@ -58,6 +58,7 @@ const interesting = [
 
 export class Corruption {
   readonly #fd: number;
+  readonly #path: string;
   readonly #random: Random;
   readonly #capacity: number;
   readonly #participants: number;
@@ -71,6 +72,7 @@ export class Corruption {
 
   constructor(path: string, random: Random, log: (line: string) => void) {
     this.#fd = openSync(path, "r+");
+    this.#path = path;
     this.#random = random;
     this.#log = log;
     const number = (at: number, width: number): number => Number(this.#load(at, width));
@@ -88,8 +90,11 @@ export class Corruption {
     closeSync(this.#fd);
   }
 
-  /** Whether an open that reads the header now has to refuse it. */
+  /** Whether an open by name that reads the header now has to refuse it. */
   get mustRefuse(): boolean {
+    // A damaged row can have had an ephemeral pool replaced by a new one.
+    const named = statSync(this.#path, { throwIfNoEntry: false });
+    if (named?.ino !== fstatSync(this.#fd).ino) return false;
     const now = this.#identity();
     return structural.some(
       ({ name, offset, width }) =>
