@@ -98,7 +98,8 @@ test("so it does when the one who parked it was killed", () =>
       const handle = pool.acquire(8).handOff();
       pool.release(handle);
       say(handle);
-      await heard();`,
+      await heard();
+      pool.close();`,
     );
     const handle = Number(await child.line());
     expect(pool.stats()).toMatchObject({ used: 1, parked: 1 });
@@ -117,9 +118,10 @@ test("what a process handed off can be taken after it ended or was killed", () =
         const sent = pool.acquire(3);
         sent.bytes.set([1, 2, 3]);
         sent.meta.producer = "child";
-        globalThis.kept = pool.acquire(1);
+        const kept = pool.acquire(1);
         say(sent.handOff());
-        await heard();`,
+        await heard();
+        kept.release();`,
       );
       const handle = Number(await child.line());
       // At the end of what it hears it ends by itself.
@@ -142,7 +144,9 @@ test("reclaim counts each hold of a killed process, clones included", () =>
       const guard = pool.acquire(1);
       const all = [guard, guard.clone(), pool.get(guard.handle), pool.acquire(1)];
       say(all[3].share());
-      await heard();`,
+      await heard();
+      // What nobody needs any more could be collected before.
+      for (const each of all) each.release();`,
     );
     const shared = Number(await child.line());
     child.kill("SIGKILL");
