@@ -397,7 +397,12 @@ test("no right to lock memory is none of a pool's business", () =>
 
 describe("the participant after the last", () => {
   const waiting = (name: string): string =>
-    `const pool = BufferPool.open(${JSON.stringify(name)}); pool.acquire(1); say("in"); await heard();`;
+    `const pool = BufferPool.open(${JSON.stringify(name)});
+    pool.acquire(1);
+    say("in");
+    await heard();
+    // In use until here, or the collector could find the pool forgotten and close it.
+    pool.close();`;
   const opening = (name: string): string =>
     `say([codeOf(() => BufferPool.open(${JSON.stringify(name)}).close())])`;
 
