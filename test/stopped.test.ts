@@ -152,8 +152,9 @@ test(
     withPool(
       { capacity: 4, bufferSize: 8192, maxCommitted: 16_384, leaseTimeout: 1 },
       async (pool, name) => {
-        // The recovery mutex is taken, and nothing is frozen yet.
-        const recoverer = await stoppedRecoverer(name, "3");
+        // The recovery mutex is taken, and nothing is frozen yet: both are seen below.
+        const recoverer = await stoppedRecoverer(name, "Math.ceil(steps * 0.06)");
+        expect(() => pool.reclaim()).toThrow("in the middle of a recovery");
         const held = [pool.acquire(4096), pool.acquire(4096), pool.acquire(4096)];
         for (const guard of held) guard.release();
         // With what the recoverer left in flight.
