@@ -8,6 +8,7 @@ import { buildFuzzer, fuzzCore, fuzzInterface } from "./fuzz.ts";
 import { root, runRecorded, setup, tool, zig, zigBuild } from "./setup.ts";
 import { type Count, test } from "./test.ts";
 import { sanitized } from "./tsan.ts";
+import { isUnhooked } from "./unhooked.ts";
 
 const generated = join(root, "src", "constants.gen.ts");
 
@@ -82,6 +83,7 @@ const checks: Record<string, () => Promise<boolean>> = {
   "soak with delays": () => succeeds([...soak, "--minutes", "1", "--delays"]),
   "soak's canaries": soakCanariesAreCaught,
   "libraries of all targets": () => succeeds(zigBuild("build/cross", "cross")),
+  "a library without a trace of hooks": isUnhooked,
   ThreadSanitizer: () => sanitized(Date.now() % 1_000_000),
 };
 
