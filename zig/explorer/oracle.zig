@@ -43,6 +43,7 @@ pub fn acquired(me: u8, number: u64) void {
     require(handle.generation > facts.last_generation, "a buffer is acquired twice as one");
     facts.last_generation = handle.generation;
     promiseNothing(facts);
+    facts.set_by_hand = false;
     facts.in_flight_max = facts.shares;
     facts.parked = 0;
     const program = &programs.current;
@@ -82,7 +83,7 @@ pub fn beginShare(slot: usize) u64 {
 pub fn endShare(slot: usize, until_ns: u64) void {
     const facts = &state.now.slots[slot];
     facts.shares -= 1;
-    if (until_ns <= state.now.clock_ns) return;
+    if (until_ns <= state.now.clock_ns or facts.set_by_hand) return;
     facts.in_flight_min += 1;
     endLease(slot, until_ns);
 }
@@ -131,6 +132,7 @@ pub fn failTake(slot: usize) bool {
 pub fn beginSetCount(slot: usize, count: u8) void {
     const facts = &state.now.slots[slot];
     promiseNothing(facts);
+    facts.set_by_hand = true;
     facts.in_flight_max += count;
 }
 

@@ -363,11 +363,20 @@ pub const all = [_]Program{
     .{
         .name = "somebody stops",
         .threads = &.{
-            .{ .first = &.{.acquire}, .steps = &.{&.{.release}} },
-            .{ .steps = &.{&.{ .acquire, .reclaim }} },
-            .{ .steps = &.{&.{.reclaim}} },
+            .{ .first = &.{.acquire}, .steps = &.{ &.{.release}, &.{ .acquire, .leave } } },
+            .{ .steps = &.{&.{ .reclaim, .acquire }} },
+            .{ .first = &.{ .acquire, .abandon }, .steps = &.{} },
         },
         .budget = .{ .stops = 1 },
+    },
+    .{
+        .name = "an event loop's acquire beside a recovery",
+        .threads = &.{
+            .{ .steps = &.{ &.{.acquire_at_once}, &.{.release} } },
+            .{ .steps = &.{&.{.reclaim}} },
+            .{ .first = &.{ .acquire, .abandon }, .steps = &.{} },
+        },
+        .budget = .{ .deaths = 1, .deferrals = 1 },
     },
     .{
         .name = "store buffers: a waiter's bracket beside the freeze",
@@ -420,23 +429,71 @@ pub const all = [_]Program{
         .catches = &.{.push_relaxed},
     },
     .{
-        .name = "two of all operations",
+        .name = "one of all operations by two",
         .set = .large,
         .threads = &.{
-            .{ .first = &.{.acquire}, .steps = &.{ &everything, &everything } },
+            .{ .first = &.{ .acquire, .share }, .steps = &.{&everything} },
+            .{ .steps = &.{&everything} },
+        },
+        .budget = .{ .deaths = 2, .deferrals = 1, .leases = 1 },
+    },
+    .{
+        .name = "two of all operations by two",
+        .set = .large,
+        .threads = &.{
+            .{ .first = &.{ .acquire, .share }, .steps = &.{ &everything, &everything } },
             .{ .steps = &.{ &everything, &everything } },
         },
-        .budget = .{ .deaths = 1, .deferrals = 1, .leases = 1 },
+        .budget = .{ .leases = 1 },
     },
     .{
         .name = "one of all operations by three",
         .set = .large,
         .threads = &.{
-            .{ .first = &.{.acquire}, .steps = &.{&everything} },
+            .{ .first = &.{ .acquire, .share }, .steps = &.{&everything} },
             .{ .steps = &.{&everything} },
             .{ .steps = &.{&everything} },
         },
-        .budget = .{ .deaths = 1, .deferrals = 1, .leases = 1 },
+        .budget = .{ .leases = 1 },
+    },
+    .{
+        .name = "three that acquire and release",
+        .set = .large,
+        .threads = &.{
+            .{ .steps = &.{ &.{.acquire}, &.{.release}, &.{.acquire} } },
+            .{ .steps = &.{ &.{.acquire}, &.{.release} } },
+            .{ .steps = &.{ &.{.acquire}, &.{.release} } },
+        },
+    },
+    .{
+        .name = "two waiters and two releases",
+        .set = .large,
+        .threads = &.{
+            .{ .first = &.{ .acquire, .acquire }, .steps = &.{ &.{.release}, &.{.release} } },
+            .{ .steps = &.{ &.{.acquire_blocking}, &.{.release} } },
+            .{ .steps = &.{ &.{.acquire_blocking}, &.{.release} } },
+        },
+    },
+    .{
+        .name = "two recoverers and two deaths",
+        .set = .large,
+        .threads = &.{
+            .{ .steps = &.{&.{.reclaim}} },
+            .{ .steps = &.{&.{.reclaim}} },
+            .{ .first = &.{.acquire}, .steps = &.{ &.{.release}, &.{.acquire} } },
+        },
+        .budget = .{ .deaths = 2, .deferrals = 2 },
+    },
+    .{
+        .name = "two that join, and two deaths",
+        .set = .large,
+        .rows = 2,
+        .threads = &.{
+            .{ .first = &.{.acquire}, .steps = &.{&.{ .leave, .abandon, .share }} },
+            .{ .joined = false, .steps = &.{ &.{.join}, &.{.acquire}, &.{.leave} } },
+            .{ .joined = false, .steps = &.{ &.{.join}, &.{.acquire} } },
+        },
+        .budget = .{ .deaths = 2 },
     },
 };
 

@@ -116,7 +116,9 @@ pub const SlotFacts = extern struct {
     /// Calls that may recycle what is counted to 0: how many have begun, and are under way.
     recycles: u8,
     recycling: u8,
-    padding: [5]u8,
+    /// Somebody set the count by hand, of this generation: nothing is promised.
+    set_by_hand: bool,
+    padding: [4]u8,
 };
 
 /// How often in one run each of these may still happen.
