@@ -1,7 +1,7 @@
 // Memory orders are right in pairs or not at all. Each line whose order matters has a comment
 // `SYNC:` that ends in "Pairs with `place` ...", where a place is a function: `function` of the
-// same file, `file.function`, or `Type.function`. Here both ends of each pair have to exist and to name
-// each other, and no sequentially consistent access goes without such a comment.
+// same file, `file.function`, or `Type.function`. Here both ends of each pair have to exist and to
+// name each other, and no access that releases goes without such a comment.
 
 import { describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
@@ -10,7 +10,8 @@ import { basename, join } from "node:path";
 const folder = join(import.meta.dir, "..", "zig");
 
 /** Not the protocol's: the primitives themselves, programs of tests, what only tests use. */
-const exempt = /^(atomic|build|stress)\.zig$|^explorer\/|_fuzz\.zig$|^system\/testing_os\.zig$/;
+const exempt =
+  /^(atomic|build|stress|words)\.zig$|^explorer\/|_fuzz\.zig$|^system\/testing_os\.zig$/;
 /** A yardstick for benchmarks, on memory of its own. */
 const exemptFunction = "xmem_bench_pop_push";
 
@@ -32,8 +33,8 @@ interface Source {
   file: string;
   functions: Place[];
   comments: Comment[];
-  /** Functions with a sequentially consistent access, and the line of the first. */
-  sequential: { place: Place; line: number }[];
+  /** Accesses that release, sequentially consistent loads among them, and where they stand. */
+  releasing: { place: Place; line: number }[];
 }
 
 const indentOf = (line: string): number => line.length - line.trimStart().length;
@@ -71,7 +72,7 @@ function withoutTests(text: string): string[] {
 
 function parse(file: string, text: string): Source {
   const lines = withoutTests(text);
-  const source: Source = { file, functions: [], comments: [], sequential: [] };
+  const source: Source = { file, functions: [], comments: [], releasing: [] };
   const around = (at: number): Place => {
     const found = enclosing(lines, at, /\bfn \w+\(/);
     if (found < 0) throw new Error(`${file}:${at + 1}: stands in no function`);
@@ -95,8 +96,8 @@ function parse(file: string, text: string): Source {
       continue;
     }
     if (functionIn(line) !== undefined) source.functions.push(placeAt(file, lines, at));
-    else if (/\.seq_cst\b/.test(line)) {
-      source.sequential.push({ place: around(at), line: at + 1 });
+    else if (/\.(seq_cst|acq_rel)\b|\.release\)/.test(line)) {
+      source.releasing.push({ place: around(at), line: at + 1 });
     }
   }
   return source;
@@ -138,10 +139,10 @@ function faults(files: Record<string, string>): string[] {
       if (!back) found.push(`${where}: ${partner} does not name ${shown(place)}`);
     }
   }
-  for (const { place, line } of sources.flatMap(({ sequential }) => sequential)) {
+  for (const { place, line } of sources.flatMap(({ releasing }) => releasing)) {
     if (place.name === exemptFunction) continue;
     if (comments.some((comment) => same(comment.place, place))) continue;
-    found.push(`${place.file}:${line}: a sequentially consistent access without SYNC`);
+    found.push(`${place.file}:${line}: an access that releases, without SYNC`);
   }
   return found;
 }
@@ -194,7 +195,7 @@ describe("SYNC comments", () => {
     expect(broken("SYNC: pairs with `put`.")).toContain("b.zig:2: Box.put does not name b.zig:get");
     expect(broken("Sync is a nice word.")).toEqual([
       "b.zig:2: Box.put does not name b.zig:get",
-      "a.zig:4: a sequentially consistent access without SYNC",
+      "a.zig:4: an access that releases, without SYNC",
     ]);
   });
 

@@ -220,6 +220,7 @@ fn reserve(
         return .{ .outcome = .out_of_memory };
     }
     const generation = words.generationAfter(from.generation);
+    // SYNC: the word before the hold. Pairs with `recovery.rewriteWord`.
     Control.store(&slot.control, from.held(.private, generation), .release);
     if (!atomic.broken(.private_without_row)) participant.addHold(index);
     // Only now: dead before the word said PRIVATE, the claim would be of memory that is not there.

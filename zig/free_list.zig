@@ -36,7 +36,7 @@ pub inline fn pop(view: *const View) Popped {
             continue;
         }
         // SYNC: release for `busy`, which was raised before: a freeze that comes later in the
-        // head's order sees it raised. Pairs with `recovery.freezeHead`.
+        // head's order sees it raised. Pairs with `recovery.freezeHead` and `free_run.holdUpPops`.
         if (Head.cas(head_ptr, head, head.successor(@truncate(next)), .acq_rel)) {
             return @enumFromInt(head.index);
         }
@@ -57,7 +57,8 @@ pub inline fn push(view: *const View, index: u32) bool {
             continue;
         }
         // SYNC: release for the content and `next_free`, sequential before the load of `waiters` in
-        // `waiting.wakeOne`. Pairs with `pop` and `waiting.mark`.
+        // `waiting.wakeOne`. Pairs with `pop`, `waiting.mark`, `free_run.holdUpPops`,
+        // `free_run.replaceAtTop` and `free_run.link`.
         if (Head.cas(head_ptr, head, pushed, .seq_cst)) return true;
     }
 }

@@ -85,6 +85,8 @@ pub fn take(participant: *Participant, wanted: Wanted, until_ns: u64) Error!?Run
             _ = recovery.runLocked(view, .{ .damaged = true }, false);
             return error.PoolCorrupt;
         }
+        // SYNC: the word before the hold, as ever; who carries on after a death here has the mutex.
+        // Pairs with `recovery.rewriteWord`.
         Control.store(&slot.control, free.held(.private, free.generation), .release);
         participant.addHold(index);
     }
@@ -104,6 +106,7 @@ fn release(participant: *Participant, slots: Chain) bool {
             whole_run = false;
             continue;
         }
+        // SYNC: likewise. Pairs with `recovery.rewriteWord`.
         Control.store(&slot.control, control.freed(), .release);
         participant.dropHold(index);
     }
@@ -133,7 +136,8 @@ pub fn putBack(participant: *Participant, run: Run, until_ns: u64) void {
 }
 
 /// The tag grows with the frozen bit, so that a pop which read the head before fails at its CAS,
-/// and what it read of the links does not matter.
+/// and what it read of the links does not matter. SYNC: acquires the links of what was pushed.
+/// Pairs with `free_list.pop` and `free_list.push`.
 fn holdUpPops(view: *const View) void {
     const head_ptr = &view.header.hot.free_head;
     while (true) {
@@ -199,6 +203,7 @@ fn replaceAtTop(view: *const View, old: u32, index: u32) void {
     const to: u24 = @intCast(@min(index, words.index_nil));
     while (true) {
         const head = Head.load(head_ptr, .acquire);
+        // SYNC: as in `holdUpPops`, since pushes go on. Pairs with `free_list.push`.
         if (head.index == old) {
             if (Head.cas(head_ptr, head, head.successor(to), .acq_rel)) return;
             continue;
@@ -228,6 +233,7 @@ fn link(view: *const View, run: Run) void {
     while (true) {
         const head = Head.load(head_ptr, .acquire);
         atomic.store(u32, &last.next_free, head.index, .monotonic);
+        // SYNC: the whole run's links before the head. Pairs with `free_list.push`.
         if (Head.cas(head_ptr, head, head.successor(@intCast(run.first)), .acq_rel)) return;
     }
 }

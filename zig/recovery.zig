@@ -240,6 +240,7 @@ fn rewrite(view: *const View) Report {
     }
     for (view.rows[0..view.rowsUsed()], 0..) |*row, index| {
         if (!dead.isSet(index)) continue;
+        // SYNC: after the row was emptied. Pairs with `participant.isDead`.
         atomic.store(u32, &row.abandoned, 0, .release);
         row.mutex.initialise();
     }
@@ -291,6 +292,8 @@ fn rewriteWord(
     now_ns: u64,
     report: *Report,
 ) void {
+    // SYNC: whose word says PRIVATE, by a store or by a CAS, may have died before its hold. Pairs
+    // with `acquire.reserve`, `free_run.take` and `free_run.release`.
     const from = Control.load(&slot.control, .acquire);
     const held = holdsOf(view, index);
     const expired = leaseExpired(slot, now_ns);

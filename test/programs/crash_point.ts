@@ -124,6 +124,8 @@ if (alone[operation] !== undefined) {
   } else {
     arm();
     await operations[operation]?.(pool);
+    // Used until here, or the collector could close it meanwhile.
+    void pool.name;
   }
 }
 symbols.xmem_crash_arm(0);

@@ -267,7 +267,7 @@ pub const Lock = struct {
         if (self.tryLock()) return;
         // From here on it is taken as `contended` even when nobody else waits any more, which costs
         // one wake too many and never one too few.
-        // SYNC: acquires what the last owner did; pairs with `Lock.unlock`.
+        // SYNC: acquires what the last owner did; pairs with `Lock.unlock` and `Lock.reset`.
         while (@atomicRmw(u32, &self.word, .Xchg, contended, .acquire) != free) {
             _ = futex.wait(&self.word, contended, futex.never_ns);
         }
@@ -287,6 +287,7 @@ pub const Lock = struct {
 
     /// Unlocks it whoever has it: for the child of a fork, where the owner does not exist.
     pub fn reset(self: *Lock) void {
+        // SYNC: as in `unlock`. Pairs with `Lock.lock`.
         @atomicStore(u32, &self.word, free, .release);
     }
 };

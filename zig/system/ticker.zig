@@ -44,6 +44,7 @@ noinline fn read() u64 {
 fn begin() void {
     @branchHint(.cold);
     @atomicStore(u32, &readings, 0, .monotonic);
+    // SYNC: the last thread is done with the time before the next one begins. Pairs with `tick`.
     if (@atomicRmw(bool, &ticking, .Xchg, true, .acquire)) return;
     const spawned = thread.Thread.spawn(bool, &ticking, tick) catch {
         @atomicStore(bool, &ticking, false, .release);
@@ -58,6 +59,7 @@ fn tick(own: *bool) void {
         clock.sleep(tick_ns);
     }
     @atomicStore(u64, &ticked_ns, 0, .monotonic);
+    // SYNC: pairs with `begin`.
     @atomicStore(bool, own, false, .release);
 }
 
