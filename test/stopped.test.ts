@@ -19,13 +19,13 @@ beforeAll(buildCrashLibrary, 300_000);
 const crashing = { env: { XMEM_LIBRARY: crashLibrary } };
 
 /** A process that recovers and stops itself at a step of it, which is an expression of all `steps`. */
-async function stoppedRecoverer(name: string, step: string): Promise<Script> {
+async function stoppedRecoverer(name: string, step: string, leaseMs = 1): Promise<Script> {
   const child = script(
     `const pool = BufferPool.open(${JSON.stringify(name)});
     // A lease that has passed is what there is to recover, each time.
     const recover = (step) => {
       pool.acquire(1).handOff();
-      Bun.sleepSync(20);
+      Bun.sleepSync(${leaseMs} + 20);
       stopAtStep(step);
       const report = pool.reclaim();
       const steps = stepsTaken();
@@ -145,6 +145,40 @@ describe("a recoverer that is stopped", () => {
     60_000,
   );
 });
+
+test(
+  "a reference that waited for a stopped recoverer has its whole lease before it",
+  () =>
+    withPool({ capacity: 4, bufferSize: 64, leaseTimeout: 400 }, async (pool, name) => {
+      const holder = script(
+        `const pool = BufferPool.open(${JSON.stringify(name)});
+      const guard = pool.acquire(1);
+      say("holding");
+      await heard();
+      const shared = codeOf(() => guard.share());
+      pool.reclaim();
+      say({ shared, taken: codeOf(() => pool.take(guard.handle).release()) });
+      pool.close();`,
+      );
+      expect(await holder.line()).toBe("holding");
+      const recoverer = await stoppedRecoverer(name, "Math.ceil(steps / 2)", 400);
+      holder.tell("share");
+      // Longer than a lease, and less than the patience of a call.
+      await Bun.sleep(900);
+      recoverer.kill("SIGCONT");
+      const { shared, taken } = JSON.parse(await holder.line());
+      // On a machine that stood still itself the patience may have ended, and nothing was shared.
+      expect(taken).toBe(shared === "none" ? "none" : "NO_REFERENCE");
+      await holder.rest();
+      await recoverer.rest();
+      await until(() => {
+        pool.reclaim();
+        return pool.stats().inFlight === 0;
+      });
+      await endsWell(pool);
+    }),
+  60_000,
+);
 
 test(
   "who needs memory given back waits for it where a recovery has begun, and gets it",

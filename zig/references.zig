@@ -145,8 +145,9 @@ pub inline fn operateWithin(
 ) Error!Result {
     const ref: Handle = @bitCast(ref_number);
     if (ref.index >= participant.view.geometry.capacity) return error.BufferNotFound;
-    if (raisesLease(operation)) raiseLease(participant, ref.index);
     while (true) {
+        // At each attempt: while the pool stood still, the last one's lease may have passed.
+        if (raisesLease(operation)) raiseLease(participant, ref.index);
         switch (attempt(participant, operation, ref, argument)) {
             .done => |done| {
                 if (done.freed) return finishFreed(participant, ref.index, done.control, patience);
