@@ -4,10 +4,17 @@
 import type { BufferGuard, BufferPool } from "../../src/index.ts";
 import { native } from "../../src/native.ts";
 import { type Context, isOneOf } from "./context.ts";
-import type { Holdings } from "./holdings.ts";
+import type { Held, Holdings } from "./holdings.ts";
 import type { Address, Parcel } from "./messages.ts";
 
 const inboxMost = 50;
+
+/**
+ * For which part of a lease after the first share others follow. In-flight references of a buffer
+ * cannot be told apart: who takes one after its own has expired takes a later message's. So none is
+ * made after the first could have expired.
+ */
+const sharingPart = 0.5;
 
 export class Exchange {
   readonly #context: Context;
@@ -43,7 +50,14 @@ export class Exchange {
     try {
       const handle = guard.handOff();
       this.#holdings.drop(held);
-      send(this.#receiver(), { pool, handle, kind: "exclusive", stamp: held.stamp, sentAtMs });
+      send(this.#receiver(), {
+        pool,
+        handle,
+        kind: "exclusive",
+        stamp: held.stamp,
+        sentAtMs,
+        sharedSinceMs: 0,
+      });
     } catch (error) {
       this.#context.expect(error, []);
       this.#holdings.restamp(held, "claimed");
@@ -52,24 +66,37 @@ export class Exchange {
 
   /** From now on nobody writes, and several may read. */
   share(): void {
-    const held = this.#holdings.pick(({ stamp }) => ["claimed", "shared"].includes(stamp.state));
+    const { random, task } = this.#context;
+    const windowMs = sharingPart * task.leaseMs;
+    const nowMs = native.xmem_now();
+    const held = this.#holdings.pick(
+      ({ stamp, sharedSinceMs = nowMs }) =>
+        stamp.state === "claimed" || (stamp.state === "shared" && nowMs - sharedSinceMs < windowMs),
+    );
     if (held === null) return;
-    const { random, journal, send } = this.#context;
     this.#holdings.verify(held, "before share");
     if (held.stamp.state === "claimed") this.#holdings.restamp(held, "shared");
+    held.sharedSinceMs ??= nowMs;
+    for (let copies = random.between(1, 3); copies > 0; copies--) {
+      this.#shareOnce(held, held.sharedSinceMs, windowMs);
+    }
+  }
+
+  #shareOnce(held: Held, sharedSinceMs: number, windowMs: number): void {
+    const { random, journal, send } = this.#context;
     const { pool, stamp } = held;
     const [guard] = held.guards;
-    for (let copies = random.between(1, 3); copies > 0; copies--) {
-      const kind = random.chance(0.2) ? "peek" : "shared";
-      const sentAtMs = native.xmem_now();
-      journal.step(`share ${pool}/${guard.index}, ${kind}`);
-      try {
-        const handle = kind === "peek" ? guard.handle : guard.share();
-        journal.count("shared");
-        send(this.#receiver(), { pool, handle, kind, stamp, sentAtMs });
-      } catch (error) {
-        this.#context.expect(error, []);
-      }
+    const kind = random.chance(0.2) ? "peek" : "shared";
+    const sentAtMs = native.xmem_now();
+    journal.step(`share ${pool}/${guard.index}, ${kind}`);
+    try {
+      const handle = kind === "peek" ? guard.handle : guard.share();
+      journal.count("shared");
+      // Too late, because this thread was stopped: the reference is left to its lease.
+      if (native.xmem_now() - sharedSinceMs > windowMs) return;
+      send(this.#receiver(), { pool, handle, kind, stamp, sentAtMs, sharedSinceMs });
+    } catch (error) {
+      this.#context.expect(error, []);
     }
   }
 
@@ -106,7 +133,10 @@ export class Exchange {
     this.#holdings.compare(parcel.pool, guard, stamp, `on the way (${kind})`);
     if (kind === "exclusive") this.#holdings.claim(parcel.pool, guard);
     else if (this.#holdings.full) guard.release();
-    else this.#holdings.add({ pool: parcel.pool, guards: [guard], stamp });
+    else {
+      const { sharedSinceMs } = parcel;
+      this.#holdings.add({ pool: parcel.pool, guards: [guard], stamp, sharedSinceMs });
+    }
     if (this.#holdings.full) this.#holdings.releaseOne();
   }
 

@@ -11,6 +11,8 @@ export interface Held {
   /** Clones of each other: one hold each. */
   guards: [BufferGuard, ...BufferGuard[]];
   stamp: Stamp;
+  /** When the first reference to what is written was shared; undefined before. */
+  sharedSinceMs?: number;
 }
 
 const heldMost = 3;

@@ -16,6 +16,8 @@ export interface Parcel {
   stamp: Stamp;
   /** Before its reference was made, by the clock that leases go by. */
   sentAtMs: number;
+  /** Of a shared one: when the first of its references was made. */
+  sharedSinceMs: number;
 }
 
 /** `process`: 0 to processes - 1; `thread`: any number, modulo the threads that there are. */
