@@ -40,6 +40,7 @@ const fields = struct {
     const repair = fieldsOf(layout.Repair);
     const row = fieldsOf(layout.ParticipantRow);
     const slot = fieldsOf(layout.Slot);
+    const description = fieldsOf(layout.Description);
 };
 
 /// A word of the control area: aligned, of 1, 2, 4 or 8 bytes.
@@ -113,10 +114,7 @@ pub const Corruption = struct {
             .repair => corruption.within(fields.repair, @offsetOf(layout.Header, "repair")),
             .rows => corruption.within(fields.row, geometry.participants_offset +
                 @as(u64, corruption.row()) * @sizeOf(layout.ParticipantRow)),
-            .slots => corruption.within(
-                fields.slot,
-                corruption.slotOffset(corruption.below(geometry.capacity)),
-            ),
+            .slots => corruption.inSlot(corruption.below(geometry.capacity)),
             .hold_rows => .{
                 .name = "hold",
                 .offset = geometry.holdRowOffset(corruption.row()) +
@@ -132,6 +130,14 @@ pub const Corruption = struct {
                 .width = 8,
             },
         };
+    }
+
+    fn inSlot(corruption: *Corruption, index: u32) Place {
+        const base = corruption.slotOffset(index);
+        if (corruption.below(4) != 0) return corruption.within(fields.slot, base);
+        // By its own fields, of which the counts and lengths are a small part of its bytes.
+        const offset = @offsetOf(layout.Slot, "description");
+        return corruption.within(fields.description, base + offset);
     }
 
     fn within(corruption: *Corruption, list: []const Field, base: u64) Place {

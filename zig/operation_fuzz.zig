@@ -150,7 +150,7 @@ pub const User = struct {
     pub fn oneOperation(user: *User) void {
         const operation: Operation = switch (user.random.uintLessThan(u32, 4)) {
             0 => .acquire,
-            1 => if (user.random.boolean()) .release else .acquire,
+            1 => if (user.random.boolean()) .release else .describe,
             else => @enumFromInt(user.random.uintLessThan(u32, chosen_count)),
         };
         const began_ns = user.begin(operation);

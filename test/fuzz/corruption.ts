@@ -177,8 +177,14 @@ export class Corruption {
         return { name: "hold", offset: offset + 2 * random.below(this.#capacity), width: 2 };
       }
       default: {
-        // The control words are a sixth of it, however many words a description has.
-        const field = random.once(6) ? slot[0] : random.pick(slot);
+        // The control word, and a description's counts and lengths, are a sixth each, however many
+        // words there are besides.
+        const counts = { name: "DESCRIPTION", offset: constants.AT_SLOT_DESCRIPTION, width: 1 };
+        const field = random.pick([
+          slot[0],
+          moved(counts, random.below(8)),
+          ...Array.from({ length: 4 }, () => random.pick(slot)),
+        ]);
         return moved(field as Field, this.#slotAt(random.below(this.#capacity)));
       }
     }
