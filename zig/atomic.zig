@@ -3,8 +3,8 @@
 //!
 //! Built for use (`hook = none`) each function is the bare instruction. Built for crash points each
 //! access counts, and the process kills itself at the one that was asked for. Built with delays a
-//! thread sometimes sleeps before an access, which the soak makes use of. Built for the explorer each
-//! access is a step that the explorer schedules, in the memory that it models.
+//! thread sometimes sleeps before an access, which the soak makes use of. Built for the explorer
+//! each access is a step that the explorer schedules, in the memory that it models.
 
 const std = @import("std");
 const build_options = @import("build_options");

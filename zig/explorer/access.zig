@@ -1,6 +1,6 @@
 //! What `atomic.zig` becomes in the explorer: each access is a step, in a memory that is
-//! sequentially consistent or has store buffers. Which accesses need no step of their own is decided
-//! here, too.
+//! sequentially consistent or has store buffers. Which accesses need no step of their own is
+//! decided here, too.
 
 const std = @import("std");
 const fiber = @import("fiber.zig");

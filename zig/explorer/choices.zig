@@ -1,5 +1,6 @@
-//! What may happen next: the scheduler's choices in a state, and carrying one out. Beside a step of a
-//! fiber these are what the world does by itself: deaths, the kernel's marks, time, store buffers.
+//! What may happen next: the scheduler's choices in a state, and carrying one out. Beside a step
+//! of a fiber these are what the world does by itself: deaths, the kernel's marks, time, store
+//! buffers.
 
 const std = @import("std");
 const fiber = @import("fiber.zig");

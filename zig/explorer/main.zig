@@ -1,6 +1,7 @@
 //! The explorer's command: `explore [PROGRAM ...] [--set small|large] [--canary RULE | --canaries]
-//! [--states MAX] [--replay CHOICES] [--list]`. Each program is explored to its end; a line says how
-//! many states and transitions that were. Exit code 1: something was found, or a canary was not.
+//! [--states MAX] [--replay CHOICES] [--list]`. Each program is explored to its end; a line says
+//! how many states and transitions that were. Exit code 1: something was found, or a canary was
+//! not.
 
 const std = @import("std");
 const access = @import("access.zig");
@@ -118,8 +119,11 @@ fn catches(canary: Canary, options: *const Options) bool {
     access.broken = canary;
     const result = search.run(options.states_max);
     const ok = result.violation != null;
-    print("{s}: {s} is {s}caught", .{ if (ok) "ok" else "FAILED", @tagName(canary), if (ok) "" else "not " });
-    print(" by \"{s}\", {d} states, {d:.2} s", .{ programs.current.name, result.states, result.seconds });
+    const verdict = if (ok) "ok" else "FAILED";
+    const negation = if (ok) "" else "not ";
+    print("{s}: {s} is {s}caught", .{ verdict, @tagName(canary), negation });
+    const name = programs.current.name;
+    print(" by \"{s}\", {d} states, {d:.2} s", .{ name, result.states, result.seconds });
     print("{s}{s}\n", .{ if (ok) ": " else "", result.violation orelse "" });
     return ok;
 }
@@ -145,7 +149,14 @@ pub fn explain(violation: []const u8) void {
     print("{s}\n", .{violation});
     trace.replay(taken);
     print("--replay ", .{});
-    for (taken) |choice| print("{d}.{d}.{d},", .{ @intFromEnum(choice.kind), choice.who, choice.what });
+    var place: usize = 0;
+    while (place < taken.len) {
+        const choice = taken[place];
+        var times: usize = 1;
+        while (place + times < taken.len and std.meta.eql(taken[place + times], choice)) times += 1;
+        print("{d}.{d}.{d}x{d},", .{ @intFromEnum(choice.kind), choice.who, choice.what, times });
+        place += times;
+    }
     print("\n", .{});
 }
 
@@ -153,13 +164,18 @@ fn replayText(text: []const u8) bool {
     var count: usize = 0;
     var each = std.mem.tokenizeScalar(u8, text, ',');
     while (each.next()) |one| {
-        var numbers = std.mem.tokenizeScalar(u8, one, '.');
-        var parsed: [3]u8 = undefined;
+        var numbers = std.mem.tokenizeAny(u8, one, ".x");
+        var parsed: [4]u16 = undefined;
         for (&parsed) |*number| number.* =
-            std.fmt.parseInt(u8, numbers.next() orelse return false, 10) catch return false;
-        const kind = std.enums.fromInt(choices.Kind, parsed[0]) orelse return false;
-        path[count] = .{ .kind = kind, .who = parsed[1], .what = parsed[2] };
-        count += 1;
+            std.fmt.parseInt(u16, numbers.next() orelse return false, 10) catch return false;
+        for (0..parsed[3]) |_| {
+            path[count] = .{
+                .kind = std.enums.fromInt(choices.Kind, parsed[0]) orelse return false,
+                .who = @intCast(parsed[1]),
+                .what = @intCast(parsed[2]),
+            };
+            count += 1;
+        }
     }
     trace.replay(path[0..count]);
     return oracle.violation == null;

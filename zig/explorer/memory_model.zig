@@ -1,12 +1,12 @@
-//! The order in which others see a fiber's stores. Sequential: at once. With store buffers (TSO, what
-//! x86 does): a store waits in its fiber's buffer, in order, and leaves it at any later time; what
-//! the fiber itself loads it finds there. With PSO, stores to different words also leave out of
-//! order, unless the later one is a release: that is the part of a weaker machine (arm64) which
+//! The order in which others see a fiber's stores. Sequential: at once. With store buffers (TSO,
+//! what x86 does): a store waits in its fiber's buffer, in order, and leaves it at any later time;
+//! what the fiber itself loads it finds there. With PSO, stores to different words also leave out
+//! of order, unless the later one is a release: that is the part of a weaker machine (arm64) which
 //! concerns stores. Loads are never reordered with each other, here.
 //!
-//! A sequentially consistent store, an exchange (CAS, add, ...), a system call, a fiber's death and
-//! its stop empty the buffer first. In PSO, an exchange that is not a release empties only what
-//! its own word has there.
+//! A sequentially consistent store, an exchange (CAS, add, ...), a system call, a fiber's death
+//! and its stop empty the buffer first. In PSO, an exchange that is not a release empties only
+//! what its own word has there.
 
 const std = @import("std");
 const fiber = @import("fiber.zig");

@@ -1,6 +1,6 @@
 //! What a fiber does: its program's operations, one after the other, as the C interface would call
-//! them. It keeps the ledger of what the calls gave it, and reports a call that answers what it must
-//! not.
+//! them. It keeps the ledger of what the calls gave it, and reports a call that answers what it
+//! must not.
 
 const std = @import("std");
 const acquire_file = @import("../acquire.zig");
@@ -58,7 +58,8 @@ pub fn isPossible(index: u8, operation: Operation) bool {
     if (!ledger.joined) return false;
     return switch (operation) {
         .release, .clone, .share, .hand_off => heldSlot(ledger) != null,
-        .get, .take, .add_ref, .unref, .release_by_hand, .try_release, .set_ref_count => state.now.mail != 0,
+        .get, .take, .add_ref, .unref => state.now.mail != 0,
+        .release_by_hand, .try_release, .set_ref_count => state.now.mail != 0,
         else => true,
     };
 }
@@ -189,17 +190,15 @@ fn release(me: u8, slot: usize) void {
 
 fn share(me: u8) void {
     const handle = ownHandle(me);
-    const slot = indexOf(handle);
-    const until_ns = oracle.beginShare(slot);
+    const claim = oracle.beginShare(indexOf(handle));
     const result = references.operate(&state.participants[me], .share, handle, 0);
-    shared(handle, until_ns, result) catch |err| mayBeBusy(err);
+    shared(handle, claim, result) catch |err| mayBeBusy(err);
 }
 
-fn shared(handle: u64, until_ns: u64, result: Error!references.Result) Error!void {
-    const slot = indexOf(handle);
-    errdefer oracle.failShare(slot);
+fn shared(handle: u64, claim: oracle.Claim, result: Error!references.Result) Error!void {
+    errdefer oracle.failShare(claim);
     _ = try result;
-    oracle.endShare(slot, until_ns);
+    oracle.endShare(claim);
     state.now.mail = handle;
 }
 
@@ -210,9 +209,9 @@ fn handOff(me: u8) void {
     const contents = ledger.contents[slot];
     ledger.holds[slot] -= 1;
     if (ledger.holds[slot] == 0) ledger.contents[slot] = 0;
-    const until_ns = oracle.beginShare(slot);
+    const claim = oracle.beginShare(slot);
     const result = references.operate(&state.participants[me], .hand_off, handle, 0);
-    shared(handle, until_ns, result) catch |err| {
+    shared(handle, claim, result) catch |err| {
         ledger.holds[slot] += 1;
         ledger.contents[slot] = contents;
         mayBeBusy(err);
@@ -221,24 +220,24 @@ fn handOff(me: u8) void {
 
 fn addRef(me: u8) void {
     const handle = state.now.mail;
-    const until_ns = oracle.beginShare(indexOf(handle));
+    const claim = oracle.beginShare(indexOf(handle));
     const result = references.operate(&state.participants[me], .add_ref, handle, 0);
-    shared(handle, until_ns, result) catch |err| {
+    shared(handle, claim, result) catch |err| {
         if (err != error.StaleHandle) mayBeBusy(err);
     };
 }
 
 fn take(me: u8) void {
     const handle = state.now.mail;
-    oracle.beginTake(indexOf(handle));
+    const claim = oracle.beginTake(indexOf(handle));
     if (references.operate(&state.participants[me], .take, handle, 0)) |done| {
-        oracle.endTake(indexOf(handle));
+        oracle.endTake(claim);
         oracle.holds(me, done.handle);
-    } else |err| notTaken(handle, err);
+    } else |err| notTaken(claim, err);
 }
 
-fn notTaken(handle: u64, err: Error) void {
-    const certain = oracle.failTake(indexOf(handle));
+fn notTaken(claim: oracle.Claim, err: Error) void {
+    const certain = oracle.failTake(claim);
     switch (err) {
         error.StaleHandle, error.NoReference => if (certain) oracle.unexpected(err),
         else => mayBeBusy(err),
@@ -251,13 +250,12 @@ fn countDown(me: u8, comptime operation: references.Operation) void {
     if (operation == .unref) oracle.beginRecycling(slot);
     defer if (operation == .unref) oracle.endRecycling(slot);
     const park = oracle.beginPark(slot);
-    oracle.beginTake(slot);
-    const until_ns = oracle.beginLease();
+    const claim = oracle.beginTake(slot);
     if (references.operate(&state.participants[me], operation, handle, 0)) |done| {
-        oracle.endTake(slot);
+        oracle.endTake(claim);
         if (operation == .release_by_hand and done.count == 0)
-            oracle.endPark(slot, handle, until_ns, park);
-    } else |err| notTaken(handle, err);
+            oracle.endPark(claim, handle, park);
+    } else |err| notTaken(claim, err);
 }
 
 fn tryRelease(me: u8) void {

@@ -71,34 +71,52 @@ pub fn joined(me: u8) void {
         require(held == 0, "a row is taken with somebody's holds in it");
 }
 
+/// A call under way that makes or takes a reference in flight. Of a slot that somebody acquires
+/// meanwhile it changes nothing any more.
+pub const Claim = struct {
+    slot: usize,
+    generation: u32,
+    until_ns: u64,
+
+    fn of(slot: usize) Claim {
+        const generation = state.now.slots[slot].last_generation;
+        return .{ .slot = slot, .generation = generation, .until_ns = beginLease() };
+    }
+
+    fn isCurrent(claim: Claim) bool {
+        return claim.generation == state.now.slots[claim.slot].last_generation;
+    }
+};
+
 /// References in flight are promised by calls that returned, and no longer promised when a call
 /// that takes one began. A call that makes one counts at most from its begin.
-pub fn beginShare(slot: usize) u64 {
+pub fn beginShare(slot: usize) Claim {
     const facts = &state.now.slots[slot];
     facts.shares += 1;
     facts.in_flight_max += 1;
-    return beginLease();
+    return .of(slot);
 }
 
-pub fn endShare(slot: usize, until_ns: u64) void {
-    const facts = &state.now.slots[slot];
+pub fn endShare(claim: Claim) void {
+    if (!claim.isCurrent()) return failShare(claim);
+    const facts = &state.now.slots[claim.slot];
     facts.shares -= 1;
-    if (until_ns <= state.now.clock_ns or facts.set_by_hand) return;
+    if (claim.until_ns <= state.now.clock_ns or facts.set_by_hand) return;
     facts.in_flight_min += 1;
-    endLease(slot, until_ns);
+    endLease(claim.slot, claim.until_ns);
 }
 
-pub fn failShare(slot: usize) void {
-    const facts = &state.now.slots[slot];
+pub fn failShare(claim: Claim) void {
+    const facts = &state.now.slots[claim.slot];
     facts.shares -= 1;
     facts.in_flight_max -|= 1;
 }
 
-pub fn beginLease() u64 {
+fn beginLease() u64 {
     return state.now.clock_ns + programs.lease_ns;
 }
 
-pub fn endLease(slot: usize, until_ns: u64) void {
+fn endLease(slot: usize, until_ns: u64) void {
     const facts = &state.now.slots[slot];
     facts.leased_until_ns = @max(facts.leased_until_ns, until_ns);
 }
@@ -107,26 +125,31 @@ fn isLeased(slot: usize) bool {
     return state.now.clock_ns < state.now.slots[slot].leased_until_ns;
 }
 
-pub fn beginTake(slot: usize) void {
+pub fn beginTake(slot: usize) Claim {
     const facts = &state.now.slots[slot];
     if (facts.takes == 0) facts.contested = false;
     facts.takes += 1;
     facts.in_flight_min -= 1;
     if (facts.in_flight_min < 0) facts.contested = true;
+    return .of(slot);
 }
 
-pub fn endTake(slot: usize) void {
-    const facts = &state.now.slots[slot];
+pub fn endTake(claim: Claim) void {
+    if (!claim.isCurrent()) {
+        _ = failTake(claim);
+        return;
+    }
+    const facts = &state.now.slots[claim.slot];
     facts.takes -= 1;
     facts.in_flight_max -|= 1;
 }
 
 /// True: there was one all the time, and it should have been had.
-pub fn failTake(slot: usize) bool {
-    const facts = &state.now.slots[slot];
+pub fn failTake(claim: Claim) bool {
+    const facts = &state.now.slots[claim.slot];
     facts.takes -= 1;
     facts.in_flight_min += 1;
-    return !facts.contested;
+    return claim.isCurrent() and !facts.contested;
 }
 
 pub fn beginSetCount(slot: usize, count: u8) void {
@@ -160,10 +183,11 @@ pub fn beginPark(slot: usize) ?u8 {
 }
 
 /// A call that began when `recycles` was what is given counted the buffer to 0, and it stays.
-pub fn endPark(slot: usize, handle: u64, until_ns: u64, recycles: ?u8) void {
-    if (until_ns <= state.now.clock_ns or recycles != state.now.slots[slot].recycles) return;
-    endLease(slot, until_ns);
-    state.now.slots[slot].parked = handle;
+pub fn endPark(claim: Claim, handle: u64, recycles: ?u8) void {
+    const facts = &state.now.slots[claim.slot];
+    if (claim.until_ns <= state.now.clock_ns or recycles != facts.recycles) return;
+    endLease(claim.slot, claim.until_ns);
+    facts.parked = handle;
 }
 
 /// After the clock was moved: no promise outlives its lease.
@@ -217,7 +241,7 @@ pub fn checkState() void {
     require(head.frozen or state.view.header.repair.still == 0, "a pool that stands still moves");
     for (0..state.view.geometry.capacity) |slot| {
         const control: Control = @bitCast(memory_model.settled(&state.view.slots[slot].control));
-        require(control.references >= control.in_flight, "more references in flight than there are");
+        require(control.references >= control.in_flight, "more are in flight than there are");
         checkPromises(slot, control);
         if (control.state == .private) checkPrivate(slot, control);
     }
@@ -354,7 +378,8 @@ fn checkAccounts(recovered: bool) void {
     const geometry = &state.view.geometry;
     var waiting: u32 = 0;
     for (0..geometry.participant_count) |row| waiting += checkRow(row, recovered);
-    require(state.view.header.hot.waiters == waiting, "`waiters` is not the number of those who wait");
+    const waiters = state.view.header.hot.waiters;
+    require(waiters == waiting, "`waiters` is not the number of those who wait");
     const listed = walkList();
     var committed: u64 = 0;
     for (0..geometry.capacity) |slot| {
@@ -410,7 +435,8 @@ fn checkSlot(index: usize, listed: u8) void {
     for (state.view.rows[0..state.view.geometry.participant_count], 0..) |*row, each| {
         if (row.joined != 0) rows += state.view.holdRow(@intCast(each))[index];
     }
-    require(control.references == rows + control.in_flight, "references are not the sum of the rows");
+    const sum = rows + control.in_flight;
+    require(control.references == sum, "references are not the sum of the rows");
     switch (control.state) {
         .free => {
             require(listed == 1, "a free slot is not on the list");

@@ -187,7 +187,12 @@ pub const all = [_]Program{
         },
         .slots = 3,
         .budget = .{ .deaths = 1, .deferrals = 1 },
-        .catches = &.{ .recovery_without_waiting, .recovery_one_wait, .push_gives_up_when_frozen, .row_after_bracket },
+        .catches = &.{
+            .recovery_without_waiting,
+            .recovery_one_wait,
+            .push_gives_up_when_frozen,
+            .row_after_bracket,
+        },
     },
     .{
         .name = "references in flight",
@@ -202,7 +207,10 @@ pub const all = [_]Program{
     .{
         .name = "references by hand",
         .threads = &.{
-            .{ .first = &.{ .acquire, .hand_off }, .steps = &.{ &.{ .release_by_hand, .set_ref_count }, &.{.try_release} } },
+            .{
+                .first = &.{ .acquire, .hand_off },
+                .steps = &.{ &.{ .release_by_hand, .set_ref_count }, &.{.try_release} },
+            },
             .{ .steps = &.{&.{ .add_ref, .unref, .release_by_hand }} },
             .{ .steps = &.{&.{.reclaim}} },
         },
@@ -498,6 +506,7 @@ pub const all = [_]Program{
 };
 
 const everything = [_]Operation{
-    .acquire, .acquire_blocking, .release, .clone,       .share,         .hand_off, .get,
-    .take,    .add_ref,          .unref,   .try_release, .set_ref_count, .reclaim,  .release_by_hand,
+    .acquire, .acquire_blocking, .release,     .clone,           .share,
+    .get,     .take,             .add_ref,     .hand_off,        .unref,
+    .reclaim, .set_ref_count,    .try_release, .release_by_hand,
 };

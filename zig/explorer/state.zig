@@ -249,8 +249,8 @@ pub fn forget(index: usize) void {
 }
 
 /// Before a step. What was called and has returned leaves rubbish below the top of stack, of which
-/// the next calls would make part of a state. Deeper rubbish, of the formatting of errors, may stay:
-/// it makes states differ that do not, and nothing worse.
+/// the next calls would make part of a state. Deeper rubbish, of the formatting of errors, may
+/// stay: it makes states differ that do not, and nothing worse.
 pub fn scrub(index: usize) void {
     const live = liveStack(index);
     const rubbish = 2 * 1024;

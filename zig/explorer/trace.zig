@@ -61,7 +61,8 @@ fn describe(choice: Choice) void {
     }
     if (each.pending == .choose) {
         const set: [*]const operations.Operation = @ptrFromInt(each.address);
-        const name = if (choice.what == operations.skipped) "nothing" else @tagName(set[choice.what]);
+        const skipped = choice.what == operations.skipped;
+        const name = if (skipped) "nothing" else @tagName(set[choice.what]);
         return print("thread {d} begins: {s}", .{ choice.who, name });
     }
     const operation: operations.Operation = @enumFromInt(each.operation);
