@@ -2,6 +2,7 @@
 // libraries that are broken on purpose, which must not pass. `bun scripts/tsan.ts SEED` repeats a
 // run with the seed that it printed, as far as the scheduler lets it be repeated.
 
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { root, runRecorded, setup, zigBuild } from "./setup.ts";
 
@@ -25,7 +26,12 @@ async function stress(program: string, seed: number, lives: number, zero: string
   const counts = [seed, threads, lives, 4000].map(String);
   const child = Bun.spawn([program, ...counts, zero], { stderr: "pipe", timeout: 120_000 });
   const output = await child.stderr.text();
-  return { ok: (await child.exited) === 0, output };
+  const ok = (await child.exited) === 0;
+  // A program that was killed, or whose library is broken, may leave its pools behind.
+  for (const name of [`stress.${child.pid}`, `stress.${child.pid}.other`]) {
+    rmSync(`/dev/shm/xmem.${name}`, { force: true });
+  }
+  return { ok, output };
 }
 
 /** Reports nothing on the core as it is. */
