@@ -23,7 +23,8 @@ pub const Canary = enum {
     waiting_outside_bracket,
     run_keeps_tag,
 
-    // Caught by the explorer with store buffers: harmless where memory is sequentially consistent.
+    // Caught by the explorer with store buffers: harmless where memory is sequentially consistent,
+    // but for two that begin to wait at once, who may count as one.
     hold_before_cas,
     bracket_not_sequential,
     waiters_not_sequential,

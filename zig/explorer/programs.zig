@@ -285,7 +285,7 @@ pub const all = [_]Program{
         .threads = &.{
             .{ .steps = &.{&.{.reclaim}} },
             .{ .steps = &.{&.{.reclaim}} },
-            .{ .first = &.{ .acquire, .share }, .steps = &.{&.{.release}} },
+            .{ .first = &.{ .acquire, .share }, .steps = &.{&.{.clone}} },
         },
         .leases_over = true,
         .budget = .{ .deaths = 1, .deferrals = 1 },
