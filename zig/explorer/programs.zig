@@ -378,6 +378,26 @@ pub const all = [_]Program{
         .budget = .{ .stops = 1 },
     },
     .{
+        .name = "a timed waiter, and somebody stops",
+        .slots = 1,
+        .threads = &.{
+            .{ .first = &.{.acquire}, .steps = &.{&.{ .release, .share, .leave }} },
+            .{ .steps = &.{ &.{.acquire_timed}, &.{.release} } },
+            .{ .first = &.{.abandon}, .steps = &.{} },
+        },
+        .budget = .{ .stops = 1, .timeouts = 1 },
+    },
+    .{
+        .name = "memory to its bound",
+        .committed = 0,
+        .max_committed = state.buffer_size,
+        .threads = &.{
+            .{ .steps = &.{ &.{.acquire}, &.{.release} } },
+            .{ .steps = &.{ &.{.acquire}, &.{.release} } },
+        },
+        .budget = .{ .deaths = 1 },
+    },
+    .{
         .name = "an event loop's acquire beside a recovery",
         .threads = &.{
             .{ .steps = &.{ &.{.acquire_at_once}, &.{.release} } },
