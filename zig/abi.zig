@@ -74,15 +74,15 @@ fn refused(err: Error) i32 {
 
 /// Before each operation: closed is closed, also by a fork, and what is owed is paid.
 inline fn attend(pool: *Pool) ?Error {
-    if (pool.participant.attention == 0) return null;
+    if (pool.participant.local.attention == 0) return null;
     return attendSlowly(pool);
 }
 
 fn attendSlowly(pool: *Pool) ?Error {
     @branchHint(.cold);
-    if (pool.participant.attention & participant_file.attention_closed != 0)
+    if (pool.participant.local.attention & participant_file.attention_closed != 0)
         return error.PoolClosed;
-    references.settle(pool.participant);
+    references.settle(&pool.participant);
     return null;
 }
 
@@ -159,7 +159,7 @@ pub export fn xmem_acquire(number: u32, size_number: f64) f64 {
     const pool = descriptor.poolOf(number);
     if (attend(pool)) |err| return failed(err);
     const size = toUint32(size_number) orelse return failed(error.InvalidArgument);
-    const handle = acquire_file.acquire(pool.participant, size) catch |err| return failed(err);
+    const handle = acquire_file.acquire(&pool.participant, size) catch |err| return failed(err);
     pool.counts[indexOf(handle)] +|= 1;
     return fromHandle(handle);
 }
@@ -168,7 +168,7 @@ pub export fn xmem_acquire(number: u32, size_number: f64) f64 {
 pub export fn xmem_acquire_at_once(number: u32, size: u32) f64 {
     const pool = descriptor.poolOf(number);
     if (attend(pool)) |err| return failed(err);
-    const handle = acquire_file.acquireAtOnce(pool.participant, size) catch |err|
+    const handle = acquire_file.acquireAtOnce(&pool.participant, size) catch |err|
         return failed(err);
     pool.counts[indexOf(handle)] +|= 1;
     return fromHandle(handle);
@@ -180,14 +180,14 @@ pub export fn xmem_release(number: u32, handle_number: f64) void {
     const handle = toRef(handle_number) orelse return;
     const index = indexOf(handle);
     if (index >= pool.participant.view.geometry.capacity or pool.counts[index] == 0) return;
-    if (references.giveBack(pool.participant, handle)) pool.counts[index] -= 1;
+    if (references.giveBack(&pool.participant, handle)) pool.counts[index] -= 1;
 }
 
 pub export fn xmem_acquire_blocking(number: u32, size: u32, deadline_ms: f64) f64 {
     const pool = descriptor.poolOf(number);
     if (attend(pool)) |err| return failed(err);
     const handle = acquire_file.acquireSlice(
-        pool.participant,
+        &pool.participant,
         &pool.blocking,
         size,
         toNs(deadline_ms),
@@ -210,11 +210,11 @@ pub export fn xmem_now() f64 {
 inline fn hold(pool: *Pool, comptime operation: references.Operation, ref_number: f64) f64 {
     if (attend(pool)) |err| return failed(err);
     const ref = toRef(ref_number) orelse return failed(error.InvalidArgument);
-    const done = references.operate(pool.participant, operation, ref, 0) catch |err|
+    const done = references.operate(&pool.participant, operation, ref, 0) catch |err|
         return failed(err);
     const index = indexOf(done.handle);
     pool.counts[index] +|= 1;
-    acquire_file.ensurePopulated(pool.participant, index);
+    acquire_file.ensurePopulated(&pool.participant, index);
     return fromHandle(done.handle);
 }
 
@@ -264,7 +264,7 @@ inline fn byHand(
 ) f64 {
     if (attend(pool)) |err| return failed(err);
     const ref = toRef(ref_number) orelse return failed(error.InvalidArgument);
-    const done = references.operate(pool.participant, operation, ref, argument) catch |err|
+    const done = references.operate(&pool.participant, operation, ref, argument) catch |err|
         return failed(err);
     return @floatFromInt(done.count);
 }
@@ -293,7 +293,7 @@ pub export fn xmem_ref_count(number: u32, ref_number: f64) f64 {
     const pool = descriptor.poolOf(number);
     if (attend(pool)) |err| return failed(err);
     const ref = toRef(ref_number) orelse return failed(error.InvalidArgument);
-    const counted = references.refCount(pool.participant, ref) catch |err| return failed(err);
+    const counted = references.refCount(&pool.participant, ref) catch |err| return failed(err);
     return @floatFromInt(counted);
 }
 
@@ -324,7 +324,7 @@ pub export fn xmem_holds(number: u32) f64 {
 pub export fn xmem_preallocate(number: u32, size: u32, count: u32) f64 {
     const pool = descriptor.poolOf(number);
     if (attend(pool)) |err| return failed(err);
-    const bytes = maintenance.preallocate(pool.participant, size, count) catch |err|
+    const bytes = maintenance.preallocate(&pool.participant, size, count) catch |err|
         return failed(err);
     return @floatFromInt(bytes);
 }
@@ -332,14 +332,14 @@ pub export fn xmem_preallocate(number: u32, size: u32, count: u32) f64 {
 pub export fn xmem_trim(number: u32) f64 {
     const pool = descriptor.poolOf(number);
     if (attend(pool)) |err| return failed(err);
-    const bytes = maintenance.trim(pool.participant, 0) catch |err| return failed(err);
+    const bytes = maintenance.trim(&pool.participant, 0) catch |err| return failed(err);
     return @floatFromInt(bytes);
 }
 
 pub export fn xmem_flush(number: u32, on: u32) i32 {
     const pool = descriptor.poolOf(number);
     if (attend(pool)) |err| return errors.negative(err);
-    maintenance.flush(pool.participant, on != 0) catch |err| return errors.negative(err);
+    maintenance.flush(&pool.participant, on != 0) catch |err| return errors.negative(err);
     return 0;
 }
 
@@ -398,7 +398,7 @@ pub export fn xmem_meta_number(number: u32, handle: f64, which: u32) f64 {
 
 fn metaNumber(pool: *Pool, handle: f64, which: u32) Error!f64 {
     const number = try field(description.Number, pool, which);
-    return description.number(pool.participant, try refOf(handle), number);
+    return description.number(&pool.participant, try refOf(handle), number);
 }
 
 pub export fn xmem_meta_set_number(number: u32, handle: f64, which: u32, value: f64) i32 {
@@ -408,7 +408,7 @@ pub export fn xmem_meta_set_number(number: u32, handle: f64, which: u32, value: 
 
 fn metaSetNumber(pool: *Pool, handle: f64, which: u32, value: f64) Error!void {
     const number = try field(description.Number, pool, which);
-    return description.setNumber(pool.participant, try refOf(handle), number, value);
+    return description.setNumber(&pool.participant, try refOf(handle), number, value);
 }
 
 pub export fn xmem_meta_dims(number: u32, handle: f64, which: u32, out: *[8]f64) i32 {
@@ -418,7 +418,7 @@ pub export fn xmem_meta_dims(number: u32, handle: f64, which: u32, out: *[8]f64)
 
 fn metaDims(pool: *Pool, handle: f64, which: u32, out: *[8]f64) Error!u32 {
     const dims = try field(description.Dims, pool, which);
-    return description.dims(pool.participant, try refOf(handle), dims, out);
+    return description.dims(&pool.participant, try refOf(handle), dims, out);
 }
 
 pub export fn xmem_meta_set_dims(
@@ -434,7 +434,7 @@ pub export fn xmem_meta_set_dims(
 
 fn metaSetDims(pool: *Pool, handle: f64, which: u32, values: []const f64) Error!void {
     const dims = try field(description.Dims, pool, which);
-    return description.setDims(pool.participant, try refOf(handle), dims, values);
+    return description.setDims(&pool.participant, try refOf(handle), dims, values);
 }
 
 pub export fn xmem_meta_text(number: u32, handle: f64, which: u32, out: *[32]u8) i32 {
@@ -444,7 +444,7 @@ pub export fn xmem_meta_text(number: u32, handle: f64, which: u32, out: *[32]u8)
 
 fn metaText(pool: *Pool, handle: f64, which: u32, out: *[32]u8) Error!u32 {
     const text = try field(description.Text, pool, which);
-    return description.text(pool.participant, try refOf(handle), text, out);
+    return description.text(&pool.participant, try refOf(handle), text, out);
 }
 
 pub export fn xmem_meta_set_text(
@@ -460,7 +460,7 @@ pub export fn xmem_meta_set_text(
 
 fn metaSetText(pool: *Pool, handle: f64, which: u32, value: []const u8) Error!void {
     const text = try field(description.Text, pool, which);
-    return description.setText(pool.participant, try refOf(handle), text, value);
+    return description.setText(&pool.participant, try refOf(handle), text, value);
 }
 
 /// The event loop's end of a socket that becomes readable when a try is worth it.
@@ -484,7 +484,7 @@ pub export fn xmem_async_arm(number: u32) i32 {
     if (!pool.async_armed) {
         var patience: thaw.Patience = .none;
         patience.expiry = error.Pending;
-        if (waiting.begin(pool.participant, &patience)) {
+        if (waiting.begin(&pool.participant, &patience)) {
             pool.async_armed = true;
         } else |err| {
             result = errors.negative(err);
@@ -501,8 +501,8 @@ pub export fn xmem_async_disarm(number: u32, pass_on: u32) void {
     if (!pool.async_armed) return;
     pool.async_armed = false;
     var patience: thaw.Patience = .none;
-    waiting.end(pool.participant, &patience);
-    if (pass_on != 0) waiting.passOn(pool.participant);
+    waiting.end(&pool.participant, &patience);
+    if (pass_on != 0) waiting.passOn(&pool.participant);
 }
 
 /// A wait of an event loop ended without a buffer; the loop itself knows when.

@@ -226,7 +226,7 @@ fn reserve(
     // Only now: dead before the word said PRIVATE, the claim would be of memory that is not there.
     atomic.store(u64, &slot.committed, need, .monotonic);
     participant.leave();
-    participant.committed_before = committed;
+    participant.local.committed_before = committed;
     return .{ .handle = index, .outcome = .uncommitted };
 }
 
@@ -238,7 +238,7 @@ fn commit(
     patience: *Patience,
 ) Error!u64 {
     const view = &participant.view;
-    const committed_before = participant.committed_before;
+    const committed_before = participant.local.committed_before;
     const need = view.geometry.committedFor(size);
     const offset = view.geometry.dataOffset(index);
     system.memory.commit(view.fd, view.base, offset, need) catch {

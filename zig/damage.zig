@@ -132,7 +132,7 @@ const Bench = struct {
     }
 
     fn acquire(bench: Bench) errors.Error!u64 {
-        return acquire_file.acquire(bench.pool.participant, 64);
+        return acquire_file.acquire(&bench.pool.participant, 64);
     }
 
     fn reclaim(bench: Bench) !recovery.Report {
@@ -167,7 +167,7 @@ test "free slots that fell off the list do not keep memory from those on it" {
     const bench = try Bench.open(4, 4096);
     defer bench.close();
     const handle = try bench.acquire();
-    _ = try references.operate(bench.pool.participant, .release, handle, 0);
+    _ = try references.operate(&bench.pool.participant, .release, handle, 0);
     bench.view().header.hot.free_head = @bitCast(Head{ .index = 2, .tag = 0, .frozen = false });
     _ = try bench.acquire();
 }
@@ -189,7 +189,7 @@ test "a flush by nobody does not keep the pool closed" {
     for ([_]u32{ 2, 65, std.math.maxInt(u32) }) |flusher| {
         bench.view().header.hot.flushing = flusher;
         const handle = try bench.acquire();
-        _ = try references.operate(bench.pool.participant, .release, handle, 0);
+        _ = try references.operate(&bench.pool.participant, .release, handle, 0);
     }
     bench.view().header.hot.flushing = bench.pool.participant.index + 1;
     try testing.expectError(error.PoolFlushing, bench.acquire());
@@ -209,7 +209,7 @@ test "a wrong sum of committed bytes, or a claim beyond the slot, is not out of 
 test "`still` under a head that is not frozen does not let a recovery skip its waits" {
     const bench = try Bench.open(2, null);
     defer bench.close();
-    const participant = bench.pool.participant;
+    const participant = &bench.pool.participant;
     bench.view().header.repair.still = 1;
     participant.enter();
     try testing.expect(recovery.run(bench.view(), .{ .damaged = true }).deferred);
@@ -254,7 +254,7 @@ test "a frozen word ends in POOL_BUSY while somebody keeps the recovery mutex" {
     var patience: thaw.Patience = .{
         .until_ns = system.clock.monotonicNs() + 20 * std.time.ns_per_ms,
     };
-    const participant = bench.pool.participant;
+    const participant = &bench.pool.participant;
     const result = references.operateWithin(participant, .get, handle, 0, &patience);
     @atomicStore(u32, &keeper.word, 2, .seq_cst);
     thread.join();

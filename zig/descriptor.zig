@@ -8,10 +8,11 @@ const participant_file = @import("participant.zig");
 const pool_file = @import("pool.zig");
 const thread = @import("system/thread.zig");
 
+const Local = participant_file.Local;
 const Pool = pool_file.Pool;
 
 /// Opens that one process can have at a time, and one more that is never opened.
-pub const descriptors_max = 1 << 16;
+pub const descriptors_max = 1 << 14;
 
 /// In the zeroed part of the library's memory: what is not used costs nothing.
 var table: [descriptors_max]Pool = undefined;
@@ -20,33 +21,42 @@ var used: [descriptors_max]bool = @splat(false);
 var end: u32 = 0;
 var lock: thread.Lock = .{};
 
-/// Whom a closed pool belongs to: every operation looks at its attention first, and ends there.
-var nobody: participant_file.Participant = .{
-    .view = undefined,
-    .index = 0,
-    .row = undefined,
-    .holds = undefined,
-    .owed = undefined,
-    .attention = participant_file.attention_closed,
+/// Whose a closed pool is: every operation looks at its attention first, and ends there.
+var nobody: Local = .{ .owed = undefined, .attention = participant_file.attention_closed };
+
+/// Filled with what no operation gets past: no index is in bounds.
+var closed: Pool = .{
+    .participant = .{
+        .view = undefined,
+        .index = 0,
+        .row = undefined,
+        .holds = undefined,
+        .local = &nobody,
+    },
+    .mapping = null,
+    .counts = undefined,
 };
 
 pub fn prepare() void {
     lock.lock();
     defer lock.unlock();
     if (end > 0) return;
-    // No index is in bounds.
-    nobody.view.geometry.capacity = 0;
+    closed.participant.view.geometry.capacity = 0;
     table[0] = closed;
     used[0] = true;
     @atomicStore(u32, &end, 1, .monotonic);
 }
 
-const closed: Pool = .{ .participant = &nobody, .mapping = null, .counts = undefined };
-
 /// Never fails: a number of no open pool names a closed one.
 pub inline fn poolOf(descriptor: u32) *Pool {
     // Another thread may open a pool just now. The place of one's own was there before.
-    return &table[if (descriptor < @atomicLoad(u32, &end, .monotonic)) descriptor else 0];
+    if (descriptor >= @atomicLoad(u32, &end, .monotonic)) {
+        @branchHint(.cold);
+        // Keeps it a branch, which is predicted: all that follows would wait for a choice.
+        asm volatile ("");
+        return &table[0];
+    }
+    return &table[descriptor];
 }
 
 pub fn numberOf(pool: *const Pool) u32 {
@@ -85,12 +95,12 @@ pub fn giveBack(pool: *Pool) void {
     used[numberOf(pool)] = false;
 }
 
-/// The thread of `participant` ended without closing: its descriptors go with it.
-pub fn giveBackAllOf(participant: *const participant_file.Participant) void {
+/// The thread that `local` belongs to ended without closing: its descriptors go with it.
+pub fn giveBackAllOf(local: *const Local) void {
     lock.lock();
     defer lock.unlock();
     for (table[1..@max(end, 1)], used[1..@max(end, 1)]) |*pool, *taken| {
-        if (!taken.* or pool.participant != participant) continue;
+        if (!taken.* or pool.participant.local != local) continue;
         pool.* = closed;
         taken.* = false;
     }
@@ -107,7 +117,9 @@ test "a number that was given back names a closed pool" {
     const descriptor = numberOf(pool);
     try std.testing.expect(descriptor > 0 and poolOf(descriptor) == pool);
     giveBack(pool);
-    const attention = poolOf(descriptor).participant.attention;
+    const attention = poolOf(descriptor).participant.local.attention;
     try std.testing.expectEqual(participant_file.attention_closed, attention);
-    try std.testing.expectEqual(&table[0], poolOf(descriptors_max));
+    var beyond: u32 = descriptors_max;
+    _ = &beyond;
+    try std.testing.expectEqual(&table[0], poolOf(beyond));
 }

@@ -104,7 +104,7 @@ pub fn prepareToLeave(participant: *Participant) void {
     }
     // What could not be given back, because a stopped recoverer has the pool, is left to the next
     // recovery as a dead participant's would be.
-    if (participant.attention & participant_file.attention_owed != 0) {
+    if (participant.local.attention & participant_file.attention_owed != 0) {
         // SYNC: after the last access to the row. Pairs with `participant.isDead`.
         atomic.store(u32, &participant.row.abandoned, 1, .release);
     }

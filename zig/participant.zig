@@ -82,11 +82,8 @@ pub const View = struct {
 pub const attention_closed: u32 = 1;
 pub const attention_owed: u32 = 2;
 
-pub const Participant = struct {
-    view: View,
-    index: u32,
-    row: *layout.ParticipantRow,
-    holds: [*]u16,
+/// What changes in a participant beside its row: its thread's own, shared by all its opens.
+pub const Local = struct {
     attention: u32 = 0,
     /// How many waits of this thread are under way, blocking or not.
     waits: u32 = 0,
@@ -98,6 +95,16 @@ pub const Participant = struct {
     committed_before: u64 = 0,
     /// Wakes in a row that woke nobody: a killed waiter left the count too high.
     barren_wakes: u32 = 0,
+};
+
+/// Where all is that a participant works on. It never changes, so that each open has a copy, from
+/// which the fast path reads its pointers at once.
+pub const Participant = struct {
+    view: View,
+    index: u32,
+    row: *layout.ParticipantRow,
+    holds: [*]u16,
+    local: *Local,
 
     /// Between `enter` and `leave` there is no system call, no wait and no call back into
     /// JavaScript. SYNC: the next CAS on a freezable word releases the store; pairs with the loads

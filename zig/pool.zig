@@ -83,7 +83,8 @@ pub const Mapping = struct {
 
 /// One `xmem_open`.
 pub const Pool = struct {
-    participant: *Participant,
+    /// A copy of its thread's. Aligned, so that a descriptor becomes an address by a shift.
+    participant: Participant align(256),
     /// Null once closed.
     mapping: ?*Mapping,
     /// This open's own part of its thread's holds, per slot.
@@ -97,6 +98,7 @@ pub const Pool = struct {
 /// A thread's participant, with the thread's own list around it.
 const Member = struct {
     participant: Participant,
+    local: participant_file.Local,
     mapping: *Mapping,
     opens: u32 = 1,
     next: ?*Member = null,
@@ -514,7 +516,7 @@ fn makePool(
     errdefer system.memory.releaseLocal(counts, capacity_bytes);
     const pool = try descriptor.take();
     descriptor.fill(pool, .{
-        .participant = &member.participant,
+        .participant = member.participant,
         .mapping = mapping,
         .counts = @ptrCast(@alignCast(counts)),
     });
@@ -526,7 +528,7 @@ fn memberOf(mapping: *Mapping, name: []const u8) Error!*Member {
     var each = members;
     while (each) |member| : (each = member.next) {
         if (member.mapping != mapping) continue;
-        if (member.participant.attention & participant_file.attention_closed != 0) continue;
+        if (member.local.attention & participant_file.attention_closed != 0) continue;
         member.opens += 1;
         return member;
     }
@@ -542,8 +544,9 @@ fn memberOf(mapping: *Mapping, name: []const u8) Error!*Member {
             .index = index,
             .row = &mapping.view.rows[index],
             .holds = mapping.view.holdRow(index),
-            .owed = @ptrCast(@alignCast(owed)),
+            .local = &member.local,
         },
+        .local = .{ .owed = @ptrCast(@alignCast(owed)) },
         .mapping = mapping,
         .next = members,
     };
@@ -571,7 +574,7 @@ fn join(view: *const View, name: []const u8) Error!u32 {
 pub fn close(pool: *Pool) void {
     const mapping = pool.mapping orelse return;
     const capacity = mapping.view.geometry.capacity;
-    const forked = pool.participant.attention & participant_file.attention_closed != 0;
+    const forked = pool.participant.local.attention & participant_file.attention_closed != 0;
     if (pool.waiter) |waiter| {
         pool.waiter = null;
         // In a child of fork there is no such thread that could be waited for.
@@ -579,17 +582,17 @@ pub fn close(pool: *Pool) void {
     }
     if (!forked) {
         var patience: @import("thaw.zig").Patience = .untimed;
-        if (pool.async_armed) waiting.end(pool.participant, &patience);
-        if (pool.blocking) waiting.end(pool.participant, &patience);
+        if (pool.async_armed) waiting.end(&pool.participant, &patience);
+        if (pool.blocking) waiting.end(&pool.participant, &patience);
         for (pool.counts[0..capacity], 0..) |*count, index| {
             while (count.* > 0) : (count.* -= 1) {
                 const control = words.Control.load(&mapping.view.slots[index].control, .acquire);
-                _ = references.giveBack(pool.participant, control.handle(@intCast(index)));
+                _ = references.giveBack(&pool.participant, control.handle(@intCast(index)));
             }
         }
     }
     system.memory.releaseLocal(@ptrCast(@alignCast(pool.counts)), @as(u64, capacity) * 2);
-    const member: *Member = @fieldParentPtr("participant", pool.participant);
+    const member: *Member = @fieldParentPtr("local", pool.participant.local);
     // First, so that no place names a participant that is no more.
     descriptor.giveBack(pool);
     releaseMember(member);
@@ -599,9 +602,9 @@ pub fn close(pool: *Pool) void {
 fn releaseMember(member: *Member) void {
     member.opens -= 1;
     if (member.opens > 0) return;
-    const forked = member.participant.attention & participant_file.attention_closed != 0;
+    const forked = member.local.attention & participant_file.attention_closed != 0;
     if (!forked) {
-        if (member.participant.attention != 0) references.settle(&member.participant);
+        if (member.local.attention != 0) references.settle(&member.participant);
         membership.prepareToLeave(&member.participant);
         unlockRow(member.mapping, member.participant.row);
         rows_taken -= 1;
@@ -613,7 +616,7 @@ fn releaseMember(member: *Member) void {
         break;
     }
     const capacity = member.mapping.view.geometry.capacity;
-    const owed: [*]align(4096) u8 = @ptrCast(@alignCast(member.participant.owed));
+    const owed: [*]align(4096) u8 = @ptrCast(@alignCast(member.local.owed));
     system.memory.releaseLocal(owed, @as(u64, capacity) * 2);
     allocator.destroy(member);
 }
@@ -634,10 +637,10 @@ fn abandonThread() void {
     members = null;
     while (each) |member| {
         each = member.next;
-        if (member.participant.attention & participant_file.attention_closed != 0) continue;
+        if (member.local.attention & participant_file.attention_closed != 0) continue;
         // SYNC: after the last access to the row. Pairs with `participant.isDead`.
         atomic.store(u32, &member.participant.row.abandoned, 1, .release);
-        descriptor.giveBackAllOf(&member.participant);
+        descriptor.giveBackAllOf(&member.local);
         unlockRow(member.mapping, member.participant.row);
         for (0..member.opens) |_| releaseMapping(member.mapping);
         rows_taken -= 1;
@@ -652,7 +655,7 @@ fn forgetAfterFork() void {
     waiter_thread.forgetAfterFork();
     var each = members;
     while (each) |member| : (each = member.next) {
-        member.participant.attention |= participant_file.attention_closed;
+        member.local.attention |= participant_file.attention_closed;
     }
     rows_taken = 0;
 }

@@ -326,7 +326,7 @@ pub inline fn giveBack(participant: *Participant, handle: u64) bool {
 
 noinline fn giveBackSlowly(participant: *Participant, handle: u64) bool {
     // Who owes has waited in vain already; once more for each hold of many would add up.
-    const owes = participant.attention & participant_file.attention_owed != 0;
+    const owes = participant.local.attention & participant_file.attention_owed != 0;
     var patience: Patience = if (owes) .none else .untimed;
     _ = operateWithin(participant, .release, handle, 0, &patience) catch |err| switch (err) {
         error.PoolBusy, error.Timeout => owe(participant, @as(Handle, @bitCast(handle)).index),
@@ -337,30 +337,30 @@ noinline fn giveBackSlowly(participant: *Participant, handle: u64) bool {
 
 pub fn owe(participant: *Participant, index: u32) void {
     @branchHint(.cold);
-    participant.owed[index] +|= 1;
-    participant.owed_count += 1;
-    participant.attention |= participant_file.attention_owed;
+    participant.local.owed[index] +|= 1;
+    participant.local.owed_count += 1;
+    participant.local.attention |= participant_file.attention_owed;
 }
 
 /// Pays what is owed, without patience: what is still frozen stays owed.
 pub fn settle(participant: *Participant) void {
     @branchHint(.cold);
-    if (participant.owes_unwait) {
+    if (participant.local.owes_unwait) {
         var impatient: Patience = .none;
         waiting.end(participant, &impatient);
-        if (participant.owes_unwait) return;
+        if (participant.local.owes_unwait) return;
     }
     var index: u32 = 0;
     const capacity = participant.view.geometry.capacity;
-    while (participant.owed_count > 0 and index < capacity) : (index += 1) {
-        while (participant.owed[index] > 0) {
+    while (participant.local.owed_count > 0 and index < capacity) : (index += 1) {
+        while (participant.local.owed[index] > 0) {
             payOne(participant, index) catch return;
-            participant.owed[index] -= 1;
-            participant.owed_count -= 1;
+            participant.local.owed[index] -= 1;
+            participant.local.owed_count -= 1;
         }
     }
-    participant.owed_count = 0;
-    participant.attention &= ~participant_file.attention_owed;
+    participant.local.owed_count = 0;
+    participant.local.attention &= ~participant_file.attention_owed;
 }
 
 fn payOne(participant: *Participant, index: u32) Error!void {

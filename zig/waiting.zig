@@ -24,28 +24,28 @@ const pool_bit: u64 = 1;
 
 /// Makes this row one of those who wait. Nested waits of one thread count once.
 pub fn begin(participant: *Participant, patience: *Patience) Error!void {
-    if (participant.waits == 0) {
-        if (participant.owes_unwait) {
-            participant.owes_unwait = false;
+    if (participant.local.waits == 0) {
+        if (participant.local.owes_unwait) {
+            participant.local.owes_unwait = false;
         } else try mark(participant, .wait, patience);
         participant.count("waits");
     }
-    participant.waits += 1;
+    participant.local.waits += 1;
 }
 
 /// The end of a wait. Never fails: past its patience the change is owed, and until it is paid the
 /// only harm is a wake more than needed.
 pub fn end(participant: *Participant, patience: *Patience) void {
-    if (!participant.owes_unwait) {
-        participant.waits -= 1;
-        if (participant.waits > 0) return;
+    if (!participant.local.owes_unwait) {
+        participant.local.waits -= 1;
+        if (participant.local.waits > 0) return;
     }
     mark(participant, .stop, patience) catch {
-        participant.owes_unwait = true;
-        participant.attention |= participant_file.attention_owed;
+        participant.local.owes_unwait = true;
+        participant.local.attention |= participant_file.attention_owed;
         return;
     };
-    participant.owes_unwait = false;
+    participant.local.owes_unwait = false;
 }
 
 fn mark(participant: *Participant, change: enum { wait, stop }, patience: *Patience) Error!void {
@@ -95,14 +95,14 @@ fn wakeWaiter(participant: *Participant) void {
     // fall asleep. Pairs with `acquire.slice`, `waiter_thread.arm` and `waiter_thread.watch`.
     _ = atomic.fetchAdd(u32, &hot.wake_seq, 1);
     if (system.futex.wake(&hot.wake_seq, 1) > 0) {
-        participant.barren_wakes = 0;
+        participant.local.barren_wakes = 0;
         return;
     }
     // A waiter between its look and its sleep needs no wake: `wake_seq` has changed. But a killed
     // one leaves the count too high until somebody recovers.
-    participant.barren_wakes += 1;
-    if (participant.barren_wakes < barren_wakes_max) return;
-    participant.barren_wakes = 0;
+    participant.local.barren_wakes += 1;
+    if (participant.local.barren_wakes < barren_wakes_max) return;
+    participant.local.barren_wakes = 0;
     if (participant_file.anybodyDead(&participant.view)) _ = recovery.run(&participant.view, .{});
 }
 

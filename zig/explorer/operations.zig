@@ -81,7 +81,7 @@ pub fn body() callconv(.c) noreturn {
 
 pub noinline fn perform(me: u8, operation: Operation) void {
     const participant = &state.participants[me];
-    if (operation != .join and participant.attention != 0) references.settle(participant);
+    if (operation != .join and participant.local.attention != 0) references.settle(participant);
     switch (operation) {
         .acquire => acquired(me, acquire_file.acquire(participant, programs.current.size)),
         .acquire_at_once => acquiredAtOnce(me),
@@ -296,8 +296,9 @@ pub fn join(me: u8) void {
         .index = index,
         .row = &state.view.rows[index],
         .holds = state.view.holdRow(index),
-        .owed = &state.now.owed[me],
+        .local = &state.locals[me],
     };
+    state.locals[me] = .{ .owed = &state.now.owed[me] };
     state.participants[me].view.populated = &state.now.populated[me];
     state.now.ledgers[me].joined = true;
     oracle.joined(me);
@@ -307,7 +308,7 @@ fn leave(me: u8) void {
     const ledger = &state.now.ledgers[me];
     const participant = &state.participants[me];
     while (heldSlot(ledger)) |slot| release(me, slot);
-    if (participant.attention != 0) references.settle(participant);
+    if (participant.local.attention != 0) references.settle(participant);
     membership.prepareToLeave(participant);
     ledger.joined = false;
     if (programs.current.ephemeral)

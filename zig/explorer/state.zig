@@ -159,6 +159,7 @@ pub var buffers: [fibers_max]Buffer = undefined;
 /// The pool's object, as all have it mapped.
 pub var object: [16 * 1024]u8 align(4096) = undefined;
 pub var participants: [fibers_max]participant_file.Participant = undefined;
+pub var locals: [fibers_max]participant_file.Local = undefined;
 pub var stacks: [fibers_max]Stack align(64) = undefined;
 pub var view: participant_file.View = undefined;
 pub var buffered = false;
@@ -173,6 +174,7 @@ pub fn clear() void {
     @memset(std.mem.asBytes(&buffers), 0);
     @memset(&object, 0);
     @memset(std.mem.asBytes(&participants), 0);
+    @memset(std.mem.asBytes(&locals), 0);
     @memset(std.mem.asBytes(&stacks), 0);
 }
 
@@ -205,6 +207,7 @@ pub fn track() void {
             add(&@field(participant, field.name), @sizeOf(field.type));
         }
     }
+    for (&locals) |*local| add(local, @sizeOf(participant_file.Local));
 }
 
 fn add(start: anytype, bytes: usize) void {
