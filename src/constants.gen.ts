@@ -116,6 +116,7 @@ export const LIMIT_CAPACITY = 16777214;
 export const LIMIT_PARTICIPANTS = 4096;
 export const LIMIT_CHANNELS = 1024;
 export const LIMIT_REFERENCES = 65535;
+export const LIMIT_DESCRIPTORS = 16384;
 export const LIMIT_NAME_BYTES = 200;
 export const LIMIT_TEXT_BYTES = 31;
 export const LIMIT_DIMENSIONS = 8;

@@ -1,12 +1,13 @@
 // A guard stands for one hold of one buffer, and gives it back when it is disposed of.
 
 import { publish } from "./caller.ts";
+import { INDEX_COUNT } from "./constants.gen.ts";
 import { raise, type XmemError } from "./errors.ts";
 import { BufferMeta, type DType, type MetaAccess } from "./meta.ts";
 import { type Descriptor, native } from "./native.ts";
 import { closed, type Session } from "./session.ts";
 import { trace, tracing, untrace } from "./trace.ts";
-import { describe, indexOf } from "./validate.ts";
+import { describe } from "./validate.ts";
 import { detach } from "./views.ts";
 
 export type AnyTypedArray =
@@ -62,28 +63,36 @@ const classes: Record<DType, TypedArrayConstructor> = {
 const TypedArray = Object.getPrototypeOf(Uint8Array) as typeof Uint8Array;
 
 export class BufferGuard implements Disposable {
-  /** Names the buffer for as long as it is not recycled: generation x 2^24 + index, below 2^53. */
-  readonly handle: number;
+  /** The slot's number, 0 to capacity - 1. */
+  readonly index: number;
   /** Bytes. */
   readonly size: number;
   readonly writable: boolean;
   readonly #session: Session;
+  readonly #generation: number;
   #live = true;
   #bytes: Uint8Array<ArrayBuffer> | null = null;
   #meta: BufferMeta | null = null;
 
   /** Made by the pool. */
-  constructor(session: Session, handle: number, size: number, writable: boolean) {
+  constructor(
+    session: Session,
+    index: number,
+    generation: number,
+    size: number,
+    writable: boolean,
+  ) {
     this.#session = session;
-    this.handle = handle;
+    this.index = index;
+    this.#generation = generation;
     this.size = size;
     this.writable = writable;
-    if (tracing) trace(this, session, handle);
+    if (tracing) trace(this, session, this.handle);
   }
 
-  /** The slot's number, 0 to capacity - 1. */
-  get index(): number {
-    return indexOf(this.handle);
+  /** Names the buffer for as long as it is not recycled: generation x 2^24 + index, below 2^53. */
+  get handle(): number {
+    return this.#generation * INDEX_COUNT + this.index;
   }
 
   /**
@@ -136,7 +145,7 @@ export class BufferGuard implements Disposable {
     const descriptor = this.#readable("clone()");
     const handle = native.xmem_get(descriptor, this.handle);
     if (handle < 0) throw this.#failure(handle, "clone()");
-    return new BufferGuard(this.#session, handle, this.size, this.writable);
+    return guardOf(this.#session, handle, this.size, this.writable);
   }
 
   /** Makes an in-flight reference for somebody to `take`; returns the handle. This guard stays. */
@@ -164,7 +173,7 @@ export class BufferGuard implements Disposable {
     const { descriptor } = this.#session;
     this.#end();
     // Of a closed pool, whose holds went with it, nothing is done.
-    native.xmem_release(descriptor, this.handle);
+    native.xmem_release_index(descriptor, this.index, this.#generation);
   }
 
   [Symbol.dispose](): void {
@@ -180,7 +189,7 @@ export class BufferGuard implements Disposable {
   #end(): void {
     this.#live = false;
     if (this.#bytes !== null) {
-      if (this.#session.views.detaching) detach(this.#bytes.buffer);
+      if (this.#session.detaching) detach(this.#bytes.buffer);
       this.#bytes = null;
     }
     if (tracing) untrace(this);
@@ -188,15 +197,15 @@ export class BufferGuard implements Disposable {
 
   /** The guard is known to be readable. */
   #makeBytes(): Uint8Array<ArrayBuffer> {
-    this.#bytes = this.#session.views.bytes(this.handle, this.size);
+    this.#bytes = this.#session.views.bytes(this.index, this.size);
     return this.#bytes;
   }
 
   #bytesOf(tried: string): Uint8Array<ArrayBuffer> {
     // Bytes that the user transferred away are the receiver's; this guard gets a view of its own.
     this.#readable(tried);
-    const whole = this.#bytes !== null && this.#bytes.length === this.size;
-    return whole ? this.bytes : this.#makeBytes();
+    const { bytes } = this;
+    return bytes.length === this.size ? bytes : this.#makeBytes();
   }
 
   #tried(what: string): string {
@@ -235,6 +244,19 @@ export class BufferGuard implements Disposable {
       on: this.#on(),
     };
   }
+}
+
+/** The guard of a hold that the native side named by a handle. */
+export function guardOf(
+  session: Session,
+  handle: number,
+  size: number,
+  writable: boolean,
+): BufferGuard {
+  // Both as the integers that they are, since the engine keeps two kinds of numbers.
+  const generation = Math.floor(handle / INDEX_COUNT) | 0;
+  const index = (handle - generation * INDEX_COUNT) | 0;
+  return new BufferGuard(session, index, generation, size, writable);
 }
 
 publish(BufferGuard.prototype);

@@ -2,6 +2,7 @@
 // back. A thin, typed face of zig/abi.zig, nothing more.
 
 import { dlopen, type FFIFunction, type Library, type Pointer, toArrayBuffer } from "bun:ffi";
+import { LIMIT_DESCRIPTORS } from "./constants.gen.ts";
 import { raise } from "./errors.ts";
 import { libraryPath } from "./library.ts";
 
@@ -23,14 +24,15 @@ export interface Native {
   xmem_view_add(a: Pointer): void;
   xmem_view_done(a: Memory, b: Pointer): void;
   xmem_view_count(a: Pointer): number;
-  xmem_acquire(a: Descriptor, b: number): number;
+  xmem_made(): Pointer | null;
+  xmem_acquire_index(a: Descriptor, b: number): number;
+  xmem_release_index(a: Descriptor, b: number, c: number): void;
   xmem_release(a: Descriptor, b: number): void;
   xmem_acquire_at_once(a: Descriptor, b: number): number;
   xmem_acquire_blocking(a: Descriptor, b: number, c: number): number;
   xmem_now(): number;
   xmem_get(a: Descriptor, b: number): number;
   xmem_take(a: Descriptor, b: number): number;
-  xmem_size(a: Descriptor, b: number): number;
   xmem_share(a: Descriptor, b: number): number;
   xmem_hand_off(a: Descriptor, b: number): number;
   xmem_add_ref(a: Descriptor, b: number): number;
@@ -87,14 +89,15 @@ const opened = load(libraryPath(), {
   xmem_view_add: { args: ["ptr"], returns: "void" },
   xmem_view_done: { args: ["ptr", "ptr"], returns: "void" },
   xmem_view_count: { args: ["ptr"], returns: "u32" },
-  xmem_acquire: { args: ["u32", "f64"], returns: "f64" },
+  xmem_made: { args: [], returns: "ptr" },
+  xmem_acquire_index: { args: ["u32", "u32"], returns: "i32" },
+  xmem_release_index: { args: ["u32", "u32", "u32"], returns: "void" },
   xmem_release: { args: ["u32", "f64"], returns: "void" },
   xmem_acquire_at_once: { args: ["u32", "u32"], returns: "f64" },
   xmem_acquire_blocking: { args: ["u32", "u32", "f64"], returns: "f64" },
   xmem_now: { args: [], returns: "f64" },
   xmem_get: { args: ["u32", "f64"], returns: "f64" },
   xmem_take: { args: ["u32", "f64"], returns: "f64" },
-  xmem_size: { args: ["u32", "u32"], returns: "f64" },
   xmem_share: { args: ["u32", "f64"], returns: "i32" },
   xmem_hand_off: { args: ["u32", "f64"], returns: "i32" },
   xmem_add_ref: { args: ["u32", "f64"], returns: "f64" },
@@ -131,6 +134,22 @@ const opened = load(libraryPath(), {
 // Never closed: a later call of any symbol would be a segfault.
 // Bun's own types allow a bigint for a pointer, which none of our addresses is: they are below 2^53.
 export const native: Native = opened.symbols as unknown as Native;
+
+// What the last call that made a hold says beside its result: two tables, by descriptor. Static
+// memory of the library's, which is never unloaded.
+const made = toArrayBuffer(native.xmem_made() as Pointer, 0, LIMIT_DESCRIPTORS * 8);
+const generations = new Int32Array(made, 0, LIMIT_DESCRIPTORS);
+const sizes = new Uint32Array(made, LIMIT_DESCRIPTORS * 4, LIMIT_DESCRIPTORS);
+
+/** The generation of the buffer that was held last. */
+export function generationMade(descriptor: Descriptor): number {
+  return generations[descriptor] as number;
+}
+
+/** The size of the buffer that `xmem_get` or `xmem_take` held last, in bytes. */
+export function sizeMade(descriptor: Descriptor): number {
+  return sizes[descriptor] as number;
+}
 
 // The engine calls it when an ArrayBuffer's contents die, on whatever thread that happens.
 const viewDone = (opened.symbols.xmem_view_done as unknown as { ptr: Pointer }).ptr;

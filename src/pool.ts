@@ -4,9 +4,9 @@
 import { framesOf, publish } from "./caller.ts";
 import * as constants from "./constants.gen.ts";
 import { raise, XmemError } from "./errors.ts";
-import { BufferGuard } from "./guard.ts";
+import { BufferGuard, guardOf } from "./guard.ts";
 import * as inspection from "./inspect.ts";
-import { cString, type Descriptor, float64s, native } from "./native.ts";
+import { cString, type Descriptor, float64s, generationMade, native, sizeMade } from "./native.ts";
 import type { ReadGuard } from "./read_guard.ts";
 import { closed, Session } from "./session.ts";
 import * as validate from "./validate.ts";
@@ -64,6 +64,35 @@ export interface ReclaimReport {
 
 const howNumbers = { create: 0, open: 1, openOrCreate: 2 } as const;
 type How = keyof typeof howNumbers;
+
+/** The cheapest form of the check; a BigInt would throw on the shift alone. -0 passes. */
+function isUint32(value: number): boolean {
+  return typeof value === "number" && value >>> 0 === value;
+}
+
+// Functions and not methods: with calls of private methods in it, acquire is no longer inlined.
+
+function refuseSize(session: Session, tried: string, size: unknown): never {
+  if (session.descriptor === closed) raise("POOL_CLOSED", `${tried} ${session.on}`);
+  validate.uint32(tried, "size", size, session.on);
+  throw session.failure(-constants.ERROR_INVALID_ARGUMENT, tried);
+}
+
+function fail(session: Session, result: number, tried: string, size: number): never {
+  throw session.failure(result, tried, { size });
+}
+
+function refuseRef(session: Session, tried: string, ref: unknown): never {
+  if (session.descriptor === closed) raise("POOL_CLOSED", `${tried} ${session.on}`);
+  validate.ref(tried, ref, session.on);
+  throw session.failure(-constants.ERROR_INVALID_ARGUMENT, tried);
+}
+
+/** Of a number the native side checks the rest. */
+function failRef(session: Session, result: number, tried: string, ref: number): never {
+  if (result === -constants.ERROR_INVALID_ARGUMENT) refuseRef(session, tried, ref);
+  throw session.failure(result, tried, { ref });
+}
 
 export class BufferPool implements Disposable {
   readonly name: string;
@@ -163,20 +192,22 @@ export class BufferPool implements Disposable {
    */
   acquire(size: number = this.#session.bufferSize): BufferGuard {
     const session = this.#session;
-    if (typeof size !== "number") this.#refuse("acquire()", size);
-    const handle = native.xmem_acquire(session.descriptor, size);
-    if (handle < 0) this.#failed(handle, "acquire()", size);
-    return new BufferGuard(session, handle, size + 0, true);
+    if (!isUint32(size)) refuseSize(session, "acquire()", size);
+    const { descriptor } = session;
+    const index = native.xmem_acquire_index(descriptor, size);
+    if (index < 0) fail(session, index, "acquire()", size);
+    return new BufferGuard(session, index, generationMade(descriptor), size + 0, true);
   }
 
   /** As acquire, but null when the pool is full. */
   tryAcquire(size: number = this.#session.bufferSize): BufferGuard | null {
     const session = this.#session;
-    if (typeof size !== "number") this.#refuse("tryAcquire()", size);
-    const handle = native.xmem_acquire(session.descriptor, size);
-    if (handle >= 0) return new BufferGuard(session, handle, size + 0, true);
-    if (handle === -constants.ERROR_POOL_FULL) return null;
-    this.#failed(handle, "tryAcquire()", size);
+    if (!isUint32(size)) refuseSize(session, "tryAcquire()", size);
+    const { descriptor } = session;
+    const index = native.xmem_acquire_index(descriptor, size);
+    if (index === -constants.ERROR_POOL_FULL) return null;
+    if (index < 0) fail(session, index, "tryAcquire()", size);
+    return new BufferGuard(session, index, generationMade(descriptor), size + 0, true);
   }
 
   /**
@@ -193,7 +224,7 @@ export class BufferPool implements Disposable {
     while (true) {
       // A slice at a time, so that a Worker that waits can be terminated.
       const handle = native.xmem_acquire_blocking(descriptor, length, deadline);
-      if (handle >= 0) return new BufferGuard(this.#session, handle, length, true);
+      if (handle >= 0) return guardOf(this.#session, handle, length, true);
       if (handle !== -constants.ERROR_PENDING) {
         throw this.#session.failure(handle, tried, { size: length, timeout });
       }
@@ -217,7 +248,7 @@ export class BufferPool implements Disposable {
     if (timeout === 0) this.#waits.signalled();
     if (this.#waits.isEmpty) {
       const handle = native.xmem_acquire_at_once(descriptor, length);
-      if (handle >= 0) return new BufferGuard(this.#session, handle, length, true);
+      if (handle >= 0) return guardOf(this.#session, handle, length, true);
       const mayPass = handle === -constants.ERROR_POOL_FULL || handle === -constants.ERROR_PENDING;
       if (!mayPass) throw this.#session.failure(handle, tried, { size: length });
     } else if (length > this.bufferSize) {
@@ -232,7 +263,7 @@ export class BufferPool implements Disposable {
     Error.captureStackTrace(asked, BufferPool.prototype.acquireAsync);
     try {
       const handle = await this.#waits.wait(length, timeout, signal);
-      return new BufferGuard(this.#session, handle, length, true);
+      return guardOf(this.#session, handle, length, true);
     } catch (error) {
       if (error instanceof XmemError && error !== signal?.reason) {
         error.stack = `${error}\n${framesOf(asked)}`;
@@ -254,26 +285,32 @@ export class BufferPool implements Disposable {
 
   /** A new hold to read through. STALE_HANDLE, BUFFER_NOT_FOUND, NO_REFERENCE. */
   get(ref: number): ReadGuard {
-    if (typeof ref !== "number") this.#refuseRef("get()", ref);
-    const handle = native.xmem_get(this.#session.descriptor, ref);
-    if (handle < 0) this.#failedRef(handle, "get()", ref);
-    return new BufferGuard(this.#session, handle, this.#sizeOf(handle), false);
+    const session = this.#session;
+    if (typeof ref !== "number") refuseRef(session, "get()", ref);
+    const { descriptor } = session;
+    const handle = native.xmem_get(descriptor, ref);
+    if (handle < 0) failRef(session, handle, "get()", ref);
+    return guardOf(session, handle, sizeMade(descriptor), false);
   }
 
   /** A new hold to write through; who writes when is the holders' to arrange. */
   getMut(ref: number): BufferGuard {
-    if (typeof ref !== "number") this.#refuseRef("getMut()", ref);
-    const handle = native.xmem_get(this.#session.descriptor, ref);
-    if (handle < 0) this.#failedRef(handle, "getMut()", ref);
-    return new BufferGuard(this.#session, handle, this.#sizeOf(handle), true);
+    const session = this.#session;
+    if (typeof ref !== "number") refuseRef(session, "getMut()", ref);
+    const { descriptor } = session;
+    const handle = native.xmem_get(descriptor, ref);
+    if (handle < 0) failRef(session, handle, "getMut()", ref);
+    return guardOf(session, handle, sizeMade(descriptor), true);
   }
 
   /** Adopts an in-flight reference. STALE_HANDLE when recycled, NO_REFERENCE when none is in flight. */
   take(ref: number): BufferGuard {
-    if (typeof ref !== "number") this.#refuseRef("take()", ref);
-    const handle = native.xmem_take(this.#session.descriptor, ref);
-    if (handle < 0) this.#failedRef(handle, "take()", ref);
-    return new BufferGuard(this.#session, handle, this.#sizeOf(handle), true);
+    const session = this.#session;
+    if (typeof ref !== "number") refuseRef(session, "take()", ref);
+    const { descriptor } = session;
+    const handle = native.xmem_take(descriptor, ref);
+    if (handle < 0) failRef(session, handle, "take()", ref);
+    return guardOf(session, handle, sizeMade(descriptor), true);
   }
 
   /** One more in-flight reference; the buffer's whole count after it. */
@@ -409,38 +446,6 @@ export class BufferPool implements Disposable {
     const { descriptor } = this.#session;
     if (descriptor === closed) raise("POOL_CLOSED", `${tried} ${this.#session.on}`);
     return descriptor;
-  }
-
-  /** Numbers are checked by the native side; what it refused is named here. */
-  #failed(result: number, tried: string, size: number): never {
-    if (result === -constants.ERROR_INVALID_ARGUMENT) this.#refuse(tried, size);
-    throw this.#session.failure(result, tried, { size });
-  }
-
-  #refuse(tried: string, size: unknown): never {
-    this.#open(tried);
-    validate.uint32(tried, "size", size, this.#session.on);
-    throw this.#session.failure(-constants.ERROR_INVALID_ARGUMENT, tried);
-  }
-
-  #failedRef(result: number, tried: string, ref: number): never {
-    if (result === -constants.ERROR_INVALID_ARGUMENT) this.#refuseRef(tried, ref);
-    throw this.#session.failure(result, tried, { ref });
-  }
-
-  #refuseRef(tried: string, ref: unknown): never {
-    this.#open(tried);
-    validate.ref(tried, ref, this.#session.on);
-    throw this.#session.failure(-constants.ERROR_INVALID_ARGUMENT, tried);
-  }
-
-  /** Of a buffer that was just held; a damaged size gives the hold back. */
-  #sizeOf(handle: number): number {
-    const { descriptor } = this.#session;
-    const size = native.xmem_size(descriptor, validate.indexOf(handle));
-    if (size >= 0) return size;
-    native.xmem_release(descriptor, handle);
-    throw this.#session.failure(size, "reading a buffer's size");
   }
 }
 

@@ -32,6 +32,8 @@ export class Session {
   readonly device: number;
   readonly inode: number;
   readonly views: Views;
+  /** Whether a released guard's views are detached. */
+  readonly detaching: boolean;
   readonly tether: Tether;
 
   constructor(
@@ -58,6 +60,7 @@ export class Session {
       options.viewCache,
       options.views === "detach",
     );
+    this.detaching = options.views === "detach";
     this.tether = { descriptor, socket: undefined };
     unclosed.register(this, this.tether, this);
   }

@@ -4,15 +4,6 @@
 
 import type { Pointer } from "bun:ffi";
 import { viewOf } from "./native.ts";
-import { indexOf } from "./validate.ts";
-
-interface Cached {
-  buffer: ArrayBuffer;
-  bytes: Uint8Array<ArrayBuffer>;
-  size: number;
-  /** Used since eviction last passed it by. */
-  used: boolean;
-}
 
 export class Views {
   readonly #mapping: Pointer;
@@ -20,8 +11,12 @@ export class Views {
   readonly #stride: number;
   readonly #budget: number;
   readonly #detaching: boolean;
-  /** By slot. A hit costs a load and a comparison; the order below is only for evictions. */
-  readonly #cache: (Cached | undefined)[] = [];
+  /** By slot, and nothing around it: each step on the way to the bytes costs as much as the next. */
+  readonly #cached: (Uint8Array<ArrayBuffer> | undefined)[] = [];
+  /** By slot: hit since eviction last passed it by. */
+  readonly #used: boolean[] = [];
+  /** By slot, the length at first: what was transferred since is somebody else's, and has none. */
+  readonly #sizes: number[] = [];
   /** The slots cached, in the order in which they go: the least recently used first, hits aside. */
   readonly #order = new Set<number>();
   /** Every view that may be alive, for close() to detach. */
@@ -43,62 +38,55 @@ export class Views {
     this.#detaching = detaching;
   }
 
-  /** Whether a released guard's views are detached. */
-  get detaching(): boolean {
-    return this.#detaching;
-  }
-
   /** The bytes of a buffer that the caller holds. */
-  bytes(handle: number, size: number): Uint8Array<ArrayBuffer> {
-    if (this.#detaching || size === 0) return this.#make(handle, size).bytes;
-    const index = indexOf(handle);
-    const cached = this.#cache[index];
-    if (cached !== undefined) {
-      // Somebody may have transferred it; then it is theirs, and reads length 0.
-      if (cached.size === size && cached.bytes.length === size) {
-        cached.used = true;
-        return cached.bytes;
-      }
-      this.#forget(index, cached);
+  bytes(index: number, size: number): Uint8Array<ArrayBuffer> {
+    const cached = this.#cached[index];
+    // Somebody may have transferred it; then it is theirs, and reads length 0.
+    if (cached !== undefined && cached.length === size && size > 0) {
+      this.#used[index] = true;
+      return cached;
     }
-    const made = this.#make(handle, size);
-    if (size <= this.#budget) this.#keep(index, made);
-    return made.bytes;
+    return this.#miss(index, size);
   }
 
-  #make(handle: number, size: number): Cached {
-    if (size === 0) {
-      const buffer = new ArrayBuffer(0);
-      return { buffer, bytes: new Uint8Array(buffer), size, used: false };
-    }
-    const address = this.#dataAddress + indexOf(handle) * this.#stride;
+  #miss(index: number, size: number): Uint8Array<ArrayBuffer> {
+    if (size === 0) return new Uint8Array(new ArrayBuffer(0));
+    const made = this.#make(index, size);
+    if (this.#detaching) return made;
+    if (this.#cached[index] !== undefined) this.#forget(index);
+    if (size <= this.#budget) this.#keep(index, made);
+    return made;
+  }
+
+  #make(index: number, size: number): Uint8Array<ArrayBuffer> {
+    const address = this.#dataAddress + index * this.#stride;
     const buffer = viewOf(this.#mapping, address, size);
     this.#live.add(new WeakRef(buffer));
     if (this.#live.size >= this.#sweepAt) this.#sweep();
-    return { buffer, bytes: new Uint8Array(buffer), size, used: false };
+    return new Uint8Array(buffer);
   }
 
-  #keep(index: number, made: Cached): void {
+  #keep(index: number, made: Uint8Array<ArrayBuffer>): void {
     for (const oldest of this.#order) {
-      if (this.#cachedBytes + made.size <= this.#budget) break;
-      const cached = this.#cache[oldest];
-      if (cached === undefined) continue;
-      if (cached.used) {
+      if (this.#cachedBytes + made.length <= this.#budget) break;
+      if (this.#used[oldest] === true) {
         // A hit since the last pass: it goes to the end, once.
-        cached.used = false;
+        this.#used[oldest] = false;
         this.#order.delete(oldest);
         this.#order.add(oldest);
-      } else this.#forget(oldest, cached);
+      } else this.#forget(oldest);
     }
-    this.#cache[index] = made;
+    this.#cached[index] = made;
+    this.#used[index] = false;
+    this.#sizes[index] = made.length;
     this.#order.add(index);
-    this.#cachedBytes += made.size;
+    this.#cachedBytes += made.length;
   }
 
-  #forget(index: number, cached: Cached): void {
-    this.#cache[index] = undefined;
+  #forget(index: number): void {
+    this.#cached[index] = undefined;
     this.#order.delete(index);
-    this.#cachedBytes -= cached.size;
+    this.#cachedBytes -= this.#sizes[index] ?? 0;
   }
 
   #sweep(): void {
@@ -111,7 +99,7 @@ export class Views {
 
   /** Detaches all views. What the engine has pinned stays, and so does the mapping under it. */
   close(): void {
-    this.#cache.length = 0;
+    this.#cached.length = 0;
     this.#order.clear();
     for (const ref of this.#live) {
       const buffer = ref.deref();

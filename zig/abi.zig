@@ -59,7 +59,11 @@ inline fn fromHandle(handle: u64) f64 {
 }
 
 inline fn indexOf(handle: u64) u32 {
-    return @intCast(handle & 0xff_ffff);
+    return @as(words.Handle, @bitCast(handle)).index;
+}
+
+inline fn generationOf(handle: u64) u32 {
+    return @as(words.Handle, @bitCast(handle)).generation;
 }
 
 inline fn failed(err: Error) f64 {
@@ -183,6 +187,39 @@ pub export fn xmem_release(number: u32, handle_number: f64) void {
     if (references.giveBack(&pool.participant, handle)) pool.counts[index] -= 1;
 }
 
+/// What a call that made a hold has to say beside its result: the buffer's generation and its size,
+/// each at the place of the pool's number.
+const Made = extern struct {
+    generation: [descriptor.descriptors_max]u32,
+    size: [descriptor.descriptors_max]u32,
+};
+var made: Made = std.mem.zeroes(Made);
+
+pub export fn xmem_made() *const Made {
+    return &made;
+}
+
+/// As `xmem_acquire`, for callers to whom a handle costs more than an index: what follows an atomic
+/// operation waits for it, and a number's way through floating point and back is long. The index.
+pub export fn xmem_acquire_index(number: u32, size: u32) i32 {
+    const pool = descriptor.poolOf(number);
+    if (attend(pool)) |err| return errors.negative(err);
+    const handle = acquire_file.acquire(&pool.participant, size) catch |err|
+        return errors.negative(err);
+    const index = indexOf(handle);
+    pool.counts[index] +|= 1;
+    made.generation[number] = generationOf(handle);
+    return @intCast(index);
+}
+
+pub export fn xmem_release_index(number: u32, index: u32, generation: u32) void {
+    const pool = descriptor.poolOf(number);
+    if (attend(pool) != null) return;
+    if (index >= pool.participant.view.geometry.capacity or pool.counts[index] == 0) return;
+    const handle: words.Handle = .{ .index = @intCast(index), .generation = @truncate(generation) };
+    if (references.giveBack(&pool.participant, @bitCast(handle))) pool.counts[index] -= 1;
+}
+
 pub export fn xmem_acquire_blocking(number: u32, size: u32, deadline_ms: f64) f64 {
     const pool = descriptor.poolOf(number);
     if (attend(pool)) |err| return failed(err);
@@ -207,7 +244,8 @@ pub export fn xmem_now() f64 {
 }
 
 /// A new hold through `operation`: its handle.
-inline fn hold(pool: *Pool, comptime operation: references.Operation, ref_number: f64) f64 {
+inline fn hold(number: u32, comptime operation: references.Operation, ref_number: f64) f64 {
+    const pool = descriptor.poolOf(number);
     if (attend(pool)) |err| return failed(err);
     const ref = toRef(ref_number) orelse return failed(error.InvalidArgument);
     const done = references.operate(&pool.participant, operation, ref, 0) catch |err|
@@ -215,17 +253,23 @@ inline fn hold(pool: *Pool, comptime operation: references.Operation, ref_number
     const index = indexOf(done.handle);
     pool.counts[index] +|= 1;
     acquire_file.ensurePopulated(&pool.participant, index);
+    const view = &pool.participant.view;
+    const size = @atomicLoad(u32, &view.slots[index].size, .monotonic);
+    if (size > view.geometry.buffer_size) {
+        xmem_release(number, fromHandle(done.handle));
+        return failed(error.PoolCorrupt);
+    }
+    made.generation[number] = generationOf(done.handle);
+    made.size[number] = size;
     return fromHandle(done.handle);
 }
 
 pub export fn xmem_get(number: u32, ref: f64) f64 {
-    const pool = descriptor.poolOf(number);
-    return hold(pool, .get, ref);
+    return hold(number, .get, ref);
 }
 
 pub export fn xmem_take(number: u32, ref: f64) f64 {
-    const pool = descriptor.poolOf(number);
-    return hold(pool, .take, ref);
+    return hold(number, .take, ref);
 }
 
 pub export fn xmem_size(number: u32, index: u32) f64 {

@@ -3,6 +3,7 @@
 
 const std = @import("std");
 const description = @import("description.zig");
+const descriptor = @import("descriptor.zig");
 const errors = @import("errors.zig");
 const layout = @import("layout.zig");
 const object = @import("system/object.zig");
@@ -30,6 +31,7 @@ pub const all = numbers("ERROR_", errors.Code, false) ++
         .{ .name = "LIMIT_PARTICIPANTS", .value = layout.participants_max },
         .{ .name = "LIMIT_CHANNELS", .value = layout.channels_max },
         .{ .name = "LIMIT_REFERENCES", .value = words.references_max },
+        .{ .name = "LIMIT_DESCRIPTORS", .value = descriptor.descriptors_max },
         .{ .name = "LIMIT_NAME_BYTES", .value = object.name_length_max },
         .{ .name = "LIMIT_TEXT_BYTES", .value = layout.text_bytes_max },
         .{ .name = "LIMIT_DIMENSIONS", .value = layout.dimensions_max },
