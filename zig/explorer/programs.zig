@@ -343,8 +343,8 @@ pub const all = [_]Program{
         .name = "trim beside two",
         .set = .large,
         .threads = &.{
-            .{ .steps = &.{ &.{.acquire}, &.{.release} } },
-            .{ .steps = &.{ &.{.acquire}, &.{.release} } },
+            .{ .steps = &.{&.{.acquire}} },
+            .{ .first = &.{.acquire}, .steps = &.{&.{.release}} },
             .{ .steps = &.{&.{.trim}} },
         },
     },
@@ -475,14 +475,15 @@ pub const all = [_]Program{
         .budget = .{ .leases = 1 },
     },
     .{
-        .name = "one of all operations by three",
+        .name = "one of the usual operations by three",
         .set = .large,
         .threads = &.{
-            .{ .first = &.{ .acquire, .share }, .steps = &.{&everything} },
-            .{ .steps = &.{&everything} },
-            .{ .steps = &.{&everything} },
+            .{ .first = &.{ .acquire, .share }, .steps = &.{&usual} },
+            .{ .steps = &.{&usual} },
+            .{ .steps = &.{&usual} },
         },
-        .budget = .{ .leases = 1 },
+        .leases_over = true,
+        .budget = .{ .deaths = 1 },
     },
     .{
         .name = "three that acquire and release",
@@ -523,6 +524,10 @@ pub const all = [_]Program{
         },
         .budget = .{ .deaths = 2 },
     },
+};
+
+const usual = [_]Operation{
+    .acquire_blocking, .release, .clone, .share, .hand_off, .take, .unref, .reclaim,
 };
 
 const everything = [_]Operation{
