@@ -354,10 +354,10 @@ pub const all = [_]Program{
         .committed = 8,
         .threads = &.{
             .{ .steps = &.{&.{ .preallocate, .trim }} },
-            .{ .steps = &.{ &.{ .acquire, .reclaim }, &.{.release} } },
-            .{ .steps = &.{} },
+            .{ .steps = &.{&.{ .acquire, .reclaim }} },
+            .{ .first = &.{.abandon}, .steps = &.{} },
         },
-        .budget = .{ .deaths = 1, .commit_failures = 1 },
+        .budget = .{ .deaths = 1, .deferrals = 1 },
     },
     .{
         .name = "flush beside a waiter",
@@ -526,9 +526,7 @@ pub const all = [_]Program{
     },
 };
 
-const usual = [_]Operation{
-    .acquire_blocking, .release, .clone, .share, .hand_off, .take, .unref, .reclaim,
-};
+const usual = [_]Operation{ .acquire, .release, .clone, .share, .take, .unref };
 
 const everything = [_]Operation{
     .acquire, .acquire_blocking, .release,     .clone,           .share,
