@@ -204,10 +204,11 @@ pub export fn xmem_made() *const Made {
 pub export fn xmem_acquire_index(number: u32, size: u32) i32 {
     const pool = descriptor.poolOf(number);
     if (attend(pool)) |err| return errors.negative(err);
+    const counts = pool.counts;
     const handle = acquire_file.acquire(&pool.participant, size) catch |err|
         return errors.negative(err);
     const index = indexOf(handle);
-    pool.counts[index] +|= 1;
+    counts[index] +|= 1;
     made.generation[number] = generationOf(handle);
     return @intCast(index);
 }
@@ -215,9 +216,11 @@ pub export fn xmem_acquire_index(number: u32, size: u32) i32 {
 pub export fn xmem_release_index(number: u32, index: u32, generation: u32) void {
     const pool = descriptor.poolOf(number);
     if (attend(pool) != null) return;
-    if (index >= pool.participant.view.geometry.capacity or pool.counts[index] == 0) return;
+    const count = &pool.counts[index];
+    if (index >= pool.participant.view.geometry.capacity or count.* == 0) return;
     const handle: words.Handle = .{ .index = @intCast(index), .generation = @truncate(generation) };
-    if (references.giveBack(&pool.participant, @bitCast(handle))) pool.counts[index] -= 1;
+    count.* -= 1;
+    if (!references.giveBack(&pool.participant, @bitCast(handle))) count.* += 1;
 }
 
 pub export fn xmem_acquire_blocking(number: u32, size: u32, deadline_ms: f64) f64 {
