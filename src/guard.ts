@@ -7,7 +7,7 @@ import { BufferMeta, type DType, type MetaAccess } from "./meta.ts";
 import { type Descriptor, native } from "./native.ts";
 import { closed, type Session } from "./session.ts";
 import { trace, tracing, untrace } from "./trace.ts";
-import { describe } from "./validate.ts";
+import { describe, generationOf } from "./validate.ts";
 import { detach } from "./views.ts";
 
 export type AnyTypedArray =
@@ -145,7 +145,8 @@ export class BufferGuard implements Disposable {
     const descriptor = this.#readable("clone()");
     const handle = native.xmem_get(descriptor, this.handle);
     if (handle < 0) throw this.#failure(handle, "clone()");
-    return guardOf(this.#session, handle, this.size, this.writable);
+    const generation = generationOf(handle);
+    return new BufferGuard(this.#session, this.index, generation, this.size, this.writable);
   }
 
   /** Makes an in-flight reference for somebody to `take`; returns the handle. This guard stays. */
@@ -244,19 +245,6 @@ export class BufferGuard implements Disposable {
       on: this.#on(),
     };
   }
-}
-
-/** The guard of a hold that the native side named by a handle. */
-export function guardOf(
-  session: Session,
-  handle: number,
-  size: number,
-  writable: boolean,
-): BufferGuard {
-  // Both as the integers that they are, since the engine keeps two kinds of numbers.
-  const generation = Math.floor(handle / INDEX_COUNT) | 0;
-  const index = (handle - generation * INDEX_COUNT) | 0;
-  return new BufferGuard(session, index, generation, size, writable);
 }
 
 publish(BufferGuard.prototype);

@@ -4,7 +4,7 @@
 import { framesOf, publish } from "./caller.ts";
 import * as constants from "./constants.gen.ts";
 import { raise, XmemError } from "./errors.ts";
-import { BufferGuard, guardOf } from "./guard.ts";
+import { BufferGuard } from "./guard.ts";
 import * as inspection from "./inspect.ts";
 import { cString, type Descriptor, float64s, generationMade, native, sizeMade } from "./native.ts";
 import type { ReadGuard } from "./read_guard.ts";
@@ -224,7 +224,14 @@ export class BufferPool implements Disposable {
     while (true) {
       // A slice at a time, so that a Worker that waits can be terminated.
       const handle = native.xmem_acquire_blocking(descriptor, length, deadline);
-      if (handle >= 0) return guardOf(this.#session, handle, length, true);
+      if (handle >= 0)
+        return new BufferGuard(
+          this.#session,
+          validate.indexOf(handle),
+          validate.generationOf(handle),
+          length,
+          true,
+        );
       if (handle !== -constants.ERROR_PENDING) {
         throw this.#session.failure(handle, tried, { size: length, timeout });
       }
@@ -248,7 +255,14 @@ export class BufferPool implements Disposable {
     if (timeout === 0) this.#waits.signalled();
     if (this.#waits.isEmpty) {
       const handle = native.xmem_acquire_at_once(descriptor, length);
-      if (handle >= 0) return guardOf(this.#session, handle, length, true);
+      if (handle >= 0)
+        return new BufferGuard(
+          this.#session,
+          validate.indexOf(handle),
+          validate.generationOf(handle),
+          length,
+          true,
+        );
       const mayPass = handle === -constants.ERROR_POOL_FULL || handle === -constants.ERROR_PENDING;
       if (!mayPass) throw this.#session.failure(handle, tried, { size: length });
     } else if (length > this.bufferSize) {
@@ -263,7 +277,13 @@ export class BufferPool implements Disposable {
     Error.captureStackTrace(asked, BufferPool.prototype.acquireAsync);
     try {
       const handle = await this.#waits.wait(length, timeout, signal);
-      return guardOf(this.#session, handle, length, true);
+      return new BufferGuard(
+        this.#session,
+        validate.indexOf(handle),
+        validate.generationOf(handle),
+        length,
+        true,
+      );
     } catch (error) {
       if (error instanceof XmemError && error !== signal?.reason) {
         error.stack = `${error}\n${framesOf(asked)}`;
@@ -290,7 +310,13 @@ export class BufferPool implements Disposable {
     const { descriptor } = session;
     const handle = native.xmem_get(descriptor, ref);
     if (handle < 0) failRef(session, handle, "get()", ref);
-    return guardOf(session, handle, sizeMade(descriptor), false);
+    return new BufferGuard(
+      session,
+      validate.indexOf(handle),
+      validate.generationOf(handle),
+      sizeMade(descriptor),
+      false,
+    );
   }
 
   /** A new hold to write through; who writes when is the holders' to arrange. */
@@ -300,7 +326,13 @@ export class BufferPool implements Disposable {
     const { descriptor } = session;
     const handle = native.xmem_get(descriptor, ref);
     if (handle < 0) failRef(session, handle, "getMut()", ref);
-    return guardOf(session, handle, sizeMade(descriptor), true);
+    return new BufferGuard(
+      session,
+      validate.indexOf(handle),
+      validate.generationOf(handle),
+      sizeMade(descriptor),
+      true,
+    );
   }
 
   /** Adopts an in-flight reference. STALE_HANDLE when recycled, NO_REFERENCE when none is in flight. */
@@ -310,7 +342,13 @@ export class BufferPool implements Disposable {
     const { descriptor } = session;
     const handle = native.xmem_take(descriptor, ref);
     if (handle < 0) failRef(session, handle, "take()", ref);
-    return guardOf(session, handle, sizeMade(descriptor), true);
+    return new BufferGuard(
+      session,
+      validate.indexOf(handle),
+      validate.generationOf(handle),
+      sizeMade(descriptor),
+      true,
+    );
   }
 
   /** One more in-flight reference; the buffer's whole count after it. */

@@ -52,10 +52,15 @@ export function ref(tried: string, value: unknown, on: string): number {
   return integer(tried, "the ref", value, 0, Number.MAX_SAFE_INTEGER, on);
 }
 
-/** The low 24 bits: of any whole number below 2^53, and far cheaper than a remainder. */
+/** The low 24 bits of a whole number below 2^53. */
 export function indexOf(handle: number): number {
-  // Without the bit operation that comes to mind, which is slow for numbers above 2^32.
-  return handle - Math.floor(handle / INDEX_COUNT) * INDEX_COUNT;
+  // Not by the bit operation that comes to mind, which is slow for numbers above 2^32. The result is
+  // an integer also to the engine, which keeps two kinds of numbers.
+  return (handle - Math.floor(handle / INDEX_COUNT) * INDEX_COUNT) | 0;
+}
+
+export function generationOf(handle: number): number {
+  return Math.floor(handle / INDEX_COUNT) | 0;
 }
 
 export function poolName(tried: string, value: unknown): string {

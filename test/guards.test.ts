@@ -209,10 +209,10 @@ test("JSON and structured clone of a guard are plain data, and hold nothing", ()
   withPool(options, (pool) => {
     const guard = pool.acquire(7);
     guard.meta.contentType = "text/plain";
-    const { handle, size, writable } = guard;
-    expect(JSON.parse(JSON.stringify(guard))).toEqual({ handle, size, writable });
+    const { index, size, writable } = guard;
+    expect(JSON.parse(JSON.stringify(guard))).toEqual({ index, size, writable });
     const cloned = structuredClone(guard as object);
-    expect(cloned).toEqual({ handle, size, writable });
+    expect(cloned).toEqual({ index, size, writable });
     expect(cloned).not.toBeInstanceOf(Object.getPrototypeOf(guard).constructor);
     expect(JSON.parse(JSON.stringify(guard.meta))).toMatchObject({
       dtype: "uint8",
