@@ -1,18 +1,9 @@
 // The behaviour that the pool is modelled on: which buffer an acquire gets, and what references do.
 
 import { expect, test } from "bun:test";
-import { BufferPool, XmemError, type XmemErrorCode } from "../src/index.ts";
+import { BufferPool, type XmemErrorCode } from "../src/index.ts";
+import { codeOf } from "./codes.ts";
 import { withPool } from "./processes.ts";
-
-function codeOf(body: () => unknown): XmemErrorCode | "none" {
-  try {
-    body();
-    return "none";
-  } catch (error) {
-    if (error instanceof XmemError) return error.code;
-    throw error;
-  }
-}
 
 test("a new pool hands out 0, 1, 2; what was released last is next", () =>
   withPool({ capacity: 10, bufferSize: 64 }, (pool) => {

@@ -5,21 +5,12 @@ import { expect, test } from "bun:test";
 import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { BufferPool, XmemError } from "../src/index.ts";
+import { BufferPool } from "../src/index.ts";
+import { errorOf } from "./codes.ts";
 import { withPool } from "./processes.ts";
 
 const program = join(import.meta.dir, "programs", "callers.ts");
 const source = join(import.meta.dir, "..", "src", "index.ts");
-
-function errorOf(body: () => unknown): XmemError {
-  try {
-    body();
-  } catch (error) {
-    if (error instanceof XmemError) return error;
-    throw error;
-  }
-  throw new Error("nothing was thrown");
-}
 
 interface Run {
   code: number;

@@ -14,21 +14,12 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { BufferPool, XmemError } from "../src/index.ts";
+import { BufferPool } from "../src/index.ts";
+import { codeOf } from "./codes.ts";
 import { start } from "./processes.ts";
 import { script } from "./scripts.ts";
 
 const small = { capacity: 2, bufferSize: 64 };
-
-function codeOf(body: () => unknown): string {
-  try {
-    body();
-    return "none";
-  } catch (error) {
-    if (error instanceof XmemError) return error.code;
-    throw error;
-  }
-}
 
 /** With XMEM_DIR set to a new folder of the same file system, for this process and its children. */
 async function inFolder(body: (dir: string) => unknown): Promise<void> {

@@ -2,18 +2,9 @@
 // goes back exactly once, whichever way it ends.
 
 import { expect, test } from "bun:test";
-import { type BufferGuard, BufferPool, XmemError } from "../src/index.ts";
+import { type BufferGuard, BufferPool } from "../src/index.ts";
+import { codeOf } from "./codes.ts";
 import { withPool } from "./processes.ts";
-
-function codeOf(body: () => unknown): string {
-  try {
-    body();
-    return "none";
-  } catch (error) {
-    if (error instanceof XmemError) return error.code;
-    throw error;
-  }
-}
 
 const options = { capacity: 4, bufferSize: 64 };
 

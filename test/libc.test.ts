@@ -6,7 +6,8 @@ import { closeSync, openSync, readSync } from "node:fs";
 import { join } from "node:path";
 import { run, zigBuild } from "../scripts/setup.ts";
 import { ERROR_VERSION_MISMATCH } from "../src/constants.gen.ts";
-import { BufferPool, XmemError } from "../src/index.ts";
+import { BufferPool } from "../src/index.ts";
+import { errorOf } from "./codes.ts";
 
 const folder = process.env["XMEM_DIR"] ?? "/dev/shm";
 const program = join(import.meta.dir, "../build/other-libc");
@@ -22,16 +23,6 @@ function other(how: "create" | "open", name: string): string {
   const child = Bun.spawnSync([program, how, folder, name]);
   expect(child.exitCode).toBe(0);
   return child.stdout.toString().trim();
-}
-
-function errorOf(body: () => unknown): XmemError {
-  try {
-    body();
-  } catch (error) {
-    if (error instanceof XmemError) return error;
-    throw error;
-  }
-  throw new Error("nothing was thrown");
 }
 
 describe.skipIf(!onGlibc())("a pool of the other libc", () => {

@@ -4,18 +4,9 @@
 import { expect, test } from "bun:test";
 import { statSync } from "node:fs";
 import { join } from "node:path";
-import { BufferPool, XmemError } from "../src/index.ts";
+import { BufferPool } from "../src/index.ts";
+import { codeOfLater } from "./codes.ts";
 import { withPool } from "./processes.ts";
-
-async function codeOf(body: () => unknown): Promise<string> {
-  try {
-    await body();
-    return "none";
-  } catch (error) {
-    if (error instanceof XmemError) return error.code;
-    throw error;
-  }
-}
 
 /** Of the pool's file in the file system's own words. */
 function bytesOnDisk(name: string): number {
@@ -95,7 +86,7 @@ test("at maxCommitted every form of acquire is OUT_OF_MEMORY at once, and trim m
       () => pool.acquireAsync(1),
       () => pool.preallocate(1, 1),
     ];
-    for (const form of forms) expect(await codeOf(form)).toBe("OUT_OF_MEMORY");
+    for (const form of forms) expect(await codeOfLater(form)).toBe("OUT_OF_MEMORY");
     expect(pool.stats()).toMatchObject({ free: 6, waiters: 0, committedBytes: 4 * page });
     // A buffer that needs no more than it has is served.
     second.release();
@@ -116,7 +107,7 @@ test("at maxCommitted every form of acquire is OUT_OF_MEMORY at once, and trim m
 test("a pending acquireAsync that meets the bound is rejected, and the next one is served", () =>
   withPool({ capacity: 2, bufferSize: 4 * page, maxCommitted: 2 * page }, async (pool) => {
     const [one, two] = [pool.acquire(page), pool.acquire(page)];
-    const large = codeOf(() => pool.acquireAsync(4 * page));
+    const large = codeOfLater(() => pool.acquireAsync(4 * page));
     const small = pool.acquireAsync(1);
     one.release();
     expect(await large).toBe("OUT_OF_MEMORY");

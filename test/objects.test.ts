@@ -10,7 +10,8 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { BufferPool, XmemError, type XmemErrorCode } from "../src/index.ts";
+import { BufferPool, type XmemErrorCode } from "../src/index.ts";
+import { codeOf, errorOf } from "./codes.ts";
 import { start } from "./processes.ts";
 
 const dir = process.env["XMEM_DIR"] ?? "/dev/shm";
@@ -25,17 +26,6 @@ function named(body: (name: string, path: string) => void): void {
   }
 }
 
-function errorOf(body: () => unknown): XmemError {
-  try {
-    body();
-  } catch (error) {
-    if (error instanceof XmemError) return error;
-    throw error;
-  }
-  throw new Error("nothing was thrown");
-}
-
-const codeOf = (body: () => unknown): XmemErrorCode => errorOf(body).code;
 const small = { capacity: 2, bufferSize: 64 };
 
 test("create of a name that is taken is POOL_EXISTS, open of none is POOL_NOT_FOUND", () =>

@@ -5,7 +5,8 @@ import { expect, test } from "bun:test";
 import { closeSync, openSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import * as constants from "../../src/constants.gen.ts";
-import { BufferPool, type PoolOptions, XmemError } from "../../src/index.ts";
+import { BufferPool, type PoolOptions } from "../../src/index.ts";
+import { codeOf } from "../codes.ts";
 
 const directory = process.env["XMEM_DIR"] || "/dev/shm";
 let made = 0;
@@ -27,16 +28,6 @@ function damaged(options: PoolOptions, body: (pool: BufferPool, write: Write) =>
     pool.close();
     BufferPool.unlink(name);
   }
-}
-
-function codeOf(body: () => unknown): string {
-  try {
-    body();
-  } catch (error) {
-    if (error instanceof XmemError) return error.code;
-    throw error;
-  }
-  return "none";
 }
 
 const small = { capacity: 4, bufferSize: 64 };

@@ -12,7 +12,7 @@ import {
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
-import { BufferPool, XmemError } from "../../src/index.ts";
+import { BufferPool } from "../../src/index.ts";
 import { libraryPath } from "../../src/library.ts";
 
 export { BufferPool };
@@ -44,26 +44,7 @@ export async function heard(): Promise<string> {
   return (await lines.next()).value;
 }
 
-/** The code of what is thrown, "none" where nothing is; anything but an XmemError is not judged. */
-export function codeOf(body: () => unknown): string {
-  try {
-    body();
-    return "none";
-  } catch (error) {
-    if (error instanceof XmemError) return error.code;
-    throw error;
-  }
-}
-
-export async function codeOfLater(body: () => Promise<unknown>): Promise<string> {
-  try {
-    await body();
-    return "none";
-  } catch (error) {
-    if (error instanceof XmemError) return error.code;
-    throw error;
-  }
-}
+export { codeOf, codeOfLater } from "../codes.ts";
 
 type Hook = "xmem_crash_arm" | "xmem_stop_arm";
 
