@@ -69,6 +69,8 @@ export class BufferGuard implements Disposable {
   readonly size: number;
   readonly writable: boolean;
   readonly #session: Session;
+  /** The session's as it was: after a close it names a closed pool, and nothing else for long. */
+  readonly #descriptor: Descriptor;
   readonly #generation: number;
   #live = true;
   #bytes: Uint8Array<ArrayBuffer> | null = null;
@@ -77,12 +79,14 @@ export class BufferGuard implements Disposable {
   /** Made by the pool. */
   constructor(
     session: Session,
+    descriptor: Descriptor,
     index: number,
     generation: number,
     size: number,
     writable: boolean,
   ) {
     this.#session = session;
+    this.#descriptor = descriptor;
     this.index = index;
     this.#generation = generation;
     this.size = size;
@@ -146,7 +150,14 @@ export class BufferGuard implements Disposable {
     const handle = native.xmem_get(descriptor, this.handle);
     if (handle < 0) throw this.#failure(handle, "clone()");
     const generation = generationOf(handle);
-    return new BufferGuard(this.#session, this.index, generation, this.size, this.writable);
+    return new BufferGuard(
+      this.#session,
+      descriptor,
+      this.index,
+      generation,
+      this.size,
+      this.writable,
+    );
   }
 
   /** Makes an in-flight reference for somebody to `take`; returns the handle. This guard stays. */
@@ -171,10 +182,9 @@ export class BufferGuard implements Disposable {
   /** Gives the hold back; the last one recycles the buffer. A second call does nothing. */
   release(): void {
     if (!this.#live) return;
-    const { descriptor } = this.#session;
     this.#end();
     // Of a closed pool, whose holds went with it, nothing is done.
-    native.xmem_release_index(descriptor, this.index, this.#generation);
+    native.xmem_release_index(this.#descriptor, this.index, this.#generation);
   }
 
   [Symbol.dispose](): void {

@@ -100,10 +100,13 @@ export class BufferPool implements Disposable {
   /** Most bytes that one buffer can have. */
   readonly bufferSize: number;
   readonly #session: Session;
+  /** The session's, one step nearer. */
+  #descriptor: Descriptor;
   readonly #waits: WaitQueue;
 
   private constructor(session: Session) {
     this.#session = session;
+    this.#descriptor = session.descriptor;
     this.#waits = new WaitQueue(session);
     this.name = session.name;
     this.capacity = session.capacity;
@@ -193,21 +196,21 @@ export class BufferPool implements Disposable {
   acquire(size: number = this.#session.bufferSize): BufferGuard {
     const session = this.#session;
     if (!isUint32(size)) refuseSize(session, "acquire()", size);
-    const { descriptor } = session;
+    const descriptor = this.#descriptor;
     const index = native.xmem_acquire_index(descriptor, size);
     if (index < 0) fail(session, index, "acquire()", size);
-    return new BufferGuard(session, index, generationMade(descriptor), size + 0, true);
+    return new BufferGuard(session, descriptor, index, generationMade(descriptor), size + 0, true);
   }
 
   /** As acquire, but null when the pool is full. */
   tryAcquire(size: number = this.#session.bufferSize): BufferGuard | null {
     const session = this.#session;
     if (!isUint32(size)) refuseSize(session, "tryAcquire()", size);
-    const { descriptor } = session;
+    const descriptor = this.#descriptor;
     const index = native.xmem_acquire_index(descriptor, size);
     if (index === -constants.ERROR_POOL_FULL) return null;
     if (index < 0) fail(session, index, "tryAcquire()", size);
-    return new BufferGuard(session, index, generationMade(descriptor), size + 0, true);
+    return new BufferGuard(session, descriptor, index, generationMade(descriptor), size + 0, true);
   }
 
   /**
@@ -227,6 +230,7 @@ export class BufferPool implements Disposable {
       if (handle >= 0)
         return new BufferGuard(
           this.#session,
+          descriptor,
           validate.indexOf(handle),
           validate.generationOf(handle),
           length,
@@ -258,6 +262,7 @@ export class BufferPool implements Disposable {
       if (handle >= 0)
         return new BufferGuard(
           this.#session,
+          descriptor,
           validate.indexOf(handle),
           validate.generationOf(handle),
           length,
@@ -279,6 +284,7 @@ export class BufferPool implements Disposable {
       const handle = await this.#waits.wait(length, timeout, signal);
       return new BufferGuard(
         this.#session,
+        descriptor,
         validate.indexOf(handle),
         validate.generationOf(handle),
         length,
@@ -307,11 +313,12 @@ export class BufferPool implements Disposable {
   get(ref: number): ReadGuard {
     const session = this.#session;
     if (typeof ref !== "number") refuseRef(session, "get()", ref);
-    const { descriptor } = session;
+    const descriptor = this.#descriptor;
     const handle = native.xmem_get(descriptor, ref);
     if (handle < 0) failRef(session, handle, "get()", ref);
     return new BufferGuard(
       session,
+      descriptor,
       validate.indexOf(handle),
       validate.generationOf(handle),
       sizeMade(descriptor),
@@ -323,11 +330,12 @@ export class BufferPool implements Disposable {
   getMut(ref: number): BufferGuard {
     const session = this.#session;
     if (typeof ref !== "number") refuseRef(session, "getMut()", ref);
-    const { descriptor } = session;
+    const descriptor = this.#descriptor;
     const handle = native.xmem_get(descriptor, ref);
     if (handle < 0) failRef(session, handle, "getMut()", ref);
     return new BufferGuard(
       session,
+      descriptor,
       validate.indexOf(handle),
       validate.generationOf(handle),
       sizeMade(descriptor),
@@ -339,11 +347,12 @@ export class BufferPool implements Disposable {
   take(ref: number): BufferGuard {
     const session = this.#session;
     if (typeof ref !== "number") refuseRef(session, "take()", ref);
-    const { descriptor } = session;
+    const descriptor = this.#descriptor;
     const handle = native.xmem_take(descriptor, ref);
     if (handle < 0) failRef(session, handle, "take()", ref);
     return new BufferGuard(
       session,
+      descriptor,
       validate.indexOf(handle),
       validate.generationOf(handle),
       sizeMade(descriptor),
@@ -465,6 +474,7 @@ export class BufferPool implements Disposable {
   close(): void {
     if (this.#session.descriptor === closed) return;
     this.#waits.close();
+    this.#descriptor = closed;
     this.#session.close();
   }
 

@@ -19,6 +19,8 @@ var table: [descriptors_max]Pool = undefined;
 var used: [descriptors_max]bool = @splat(false);
 /// Descriptors below it were once in use, and are fit to be looked at.
 var end: u32 = 0;
+/// The place that was taken last.
+var last: usize = 0;
 var lock: thread.Lock = .{};
 
 /// Whose a closed pool is: every operation looks at its attention first, and ends there.
@@ -67,7 +69,9 @@ pub fn numberOf(pool: *const Pool) u32 {
 pub fn take() errors.Error!*Pool {
     lock.lock();
     defer lock.unlock();
-    const place = for (1..descriptors_max) |place| {
+    // In turn, so that a number stays the closed pool's for as long as possible.
+    const place = for (0..descriptors_max - 1) |step| {
+        const place = 1 + (last + step) % (descriptors_max - 1);
         if (!used[place]) break place;
     } else return errors.fail(
         error.OutOfMemory,
@@ -75,6 +79,7 @@ pub fn take() errors.Error!*Pool {
         "this process has {d} pools open",
         .{descriptors_max - 1},
     );
+    last = place;
     used[place] = true;
     table[place] = closed;
     @atomicStore(u32, &end, @max(end, @as(u32, @intCast(place)) + 1), .monotonic);
