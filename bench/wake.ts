@@ -1,7 +1,9 @@
 // A blocking wake between two processes: a buffer goes back and forth through two pools of one slot,
-// beside Bun's own IPC with an 8-byte message in the same run.
+// beside Bun's own IPC with an 8-byte message and the native pop + push loop, in the same run.
 
+import { dlopen } from "bun:ffi";
 import { BufferPool } from "../src/index.ts";
+import { libraryPath } from "../src/library.ts";
 
 const rounds = 20_000;
 const [role, pingName = "", pongName = ""] = process.argv.slice(2);
@@ -67,8 +69,21 @@ if (role === "child") {
   const start = Bun.nanoseconds();
   ask([ping, pong], held);
   const trip = (Bun.nanoseconds() - start) / rounds / 1000;
-  console.log(`round trip through two pools, blocking   ${trip.toFixed(2)} us`);
-  console.log(`round trip through Bun's IPC, 8 bytes    ${ipc.toFixed(2)} us`);
+  const { symbols } = dlopen(libraryPath(), {
+    xmem_bench_pop_push: { args: ["u32"], returns: "void" },
+  });
+  const pairs = 10_000_000;
+  const startLoop = Bun.nanoseconds();
+  symbols.xmem_bench_pop_push(pairs);
+  const loop = (Bun.nanoseconds() - startLoop) / pairs / 1000;
+  for (const [what, microseconds] of [
+    ["native tagged pop + push (the yardstick)", loop],
+    ["round trip through two pools, blocking", trip],
+    ["round trip through Bun's IPC, 8 bytes", ipc],
+  ] as const) {
+    const ratio = (microseconds / loop).toFixed(0);
+    console.log(`${what.padEnd(44)}${microseconds.toFixed(3).padStart(10)} us${ratio.padStart(9)}`);
+  }
   await child.exited;
   for (const pool of [ping, pong]) {
     pool.unlink();
