@@ -148,7 +148,7 @@ fn opened(result: i32) Descriptor {
 }
 
 fn participantOf(pool: Descriptor) *participant_file.Participant {
-    return descriptor.poolOf(pool).participant;
+    return &descriptor.poolOf(pool).participant;
 }
 
 fn poolOptions(plan: *const Plan, ephemeral: bool) pool_file.Options {
@@ -440,7 +440,7 @@ const Life = struct {
         const plan = life.plan;
         const options = poolOptions(plan, false);
         const second = opened(xmem_open(1, dir, name, "again", &options));
-        if (participantOf(second) != participantOf(life.pool))
+        if (participantOf(second).row != participantOf(life.pool).row)
             fail("two rows for one thread", .{});
         const codes = &.{ .POOL_FULL, .POOL_FLUSHING };
         _ = allowed("acquire", xmem_acquire(second, 64), codes);
