@@ -84,6 +84,8 @@ if (role === "child") {
     const ratio = (microseconds / loop).toFixed(0);
     console.log(`${what.padEnd(44)}${microseconds.toFixed(3).padStart(10)} us${ratio.padStart(9)}`);
   }
+  // Its listener for messages would keep it running.
+  child.disconnect();
   await child.exited;
   for (const pool of [ping, pong]) {
     pool.unlink();
