@@ -74,6 +74,9 @@ pub fn take(participant: *Participant, wanted: Wanted, until_ns: u64) Error!?Run
     holdUpPops(view);
     defer letPopsGoOn(view);
     const run = find(view, wanted) orelse return null;
+    // First off the list: who dies in between leaves free slots that the next recovery finds, and
+    // not slots on the list that are not free.
+    unlink(view, run, atomic.load(u32, &view.slots[run.last].next_free, .monotonic));
     var chain = run.indexes(view);
     var taken: u32 = 0;
     while (chain.next()) |index| : (taken += 1) {
@@ -90,7 +93,6 @@ pub fn take(participant: *Participant, wanted: Wanted, until_ns: u64) Error!?Run
         Control.store(&slot.control, free.held(.private, free.generation), .release);
         participant.addHold(index);
     }
-    unlink(view, run, chain.next_index);
     return run;
 }
 
