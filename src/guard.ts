@@ -7,7 +7,7 @@ import { BufferMeta, type DType, type MetaAccess } from "./meta.ts";
 import { type Descriptor, native } from "./native.ts";
 import { closed, type Session } from "./session.ts";
 import { trace, tracing, untrace } from "./trace.ts";
-import { describe, generationOf } from "./validate.ts";
+import { describe, generationOf, indexOf } from "./validate.ts";
 import { detach } from "./views.ts";
 
 export type AnyTypedArray =
@@ -149,15 +149,8 @@ export class BufferGuard implements Disposable {
     const descriptor = this.#readable("clone()");
     const handle = native.xmem_get(descriptor, this.handle);
     if (handle < 0) throw this.#failure(handle, "clone()");
-    const generation = generationOf(handle);
-    return new BufferGuard(
-      this.#session,
-      descriptor,
-      this.index,
-      generation,
-      this.size,
-      this.writable,
-    );
+    const guard = guardOf(this.#session, descriptor, handle, this.size, this.writable);
+    return guard;
   }
 
   /** Makes an in-flight reference for somebody to `take`; returns the handle. This guard stays. */
@@ -255,6 +248,21 @@ export class BufferGuard implements Disposable {
       on: this.#on(),
     };
   }
+}
+
+/**
+ * The guard of a hold that the native side named by a handle. Its callers do not end in a call of it:
+ * that would take them off the stack, and with them the line that a lost guard is traced to.
+ */
+export function guardOf(
+  session: Session,
+  descriptor: Descriptor,
+  handle: number,
+  size: number,
+  writable: boolean,
+): BufferGuard {
+  const index = indexOf(handle);
+  return new BufferGuard(session, descriptor, index, generationOf(handle), size, writable);
 }
 
 publish(BufferGuard.prototype);

@@ -4,7 +4,7 @@
 import { framesOf, publish } from "./caller.ts";
 import * as constants from "./constants.gen.ts";
 import { raise, XmemError } from "./errors.ts";
-import { BufferGuard } from "./guard.ts";
+import { BufferGuard, guardOf } from "./guard.ts";
 import * as inspection from "./inspect.ts";
 import { cString, type Descriptor, float64s, generationMade, native, sizeMade } from "./native.ts";
 import type { ReadGuard } from "./read_guard.ts";
@@ -227,15 +227,10 @@ export class BufferPool implements Disposable {
     while (true) {
       // A slice at a time, so that a Worker that waits can be terminated.
       const handle = native.xmem_acquire_blocking(descriptor, length, deadline);
-      if (handle >= 0)
-        return new BufferGuard(
-          this.#session,
-          descriptor,
-          validate.indexOf(handle),
-          validate.generationOf(handle),
-          length,
-          true,
-        );
+      if (handle >= 0) {
+        const guard = guardOf(this.#session, descriptor, handle, length, true);
+        return guard;
+      }
       if (handle !== -constants.ERROR_PENDING) {
         throw this.#session.failure(handle, tried, { size: length, timeout });
       }
@@ -259,15 +254,10 @@ export class BufferPool implements Disposable {
     if (timeout === 0) this.#waits.signalled();
     if (this.#waits.isEmpty) {
       const handle = native.xmem_acquire_at_once(descriptor, length);
-      if (handle >= 0)
-        return new BufferGuard(
-          this.#session,
-          descriptor,
-          validate.indexOf(handle),
-          validate.generationOf(handle),
-          length,
-          true,
-        );
+      if (handle >= 0) {
+        const guard = guardOf(this.#session, descriptor, handle, length, true);
+        return guard;
+      }
       const mayPass = handle === -constants.ERROR_POOL_FULL || handle === -constants.ERROR_PENDING;
       if (!mayPass) throw this.#session.failure(handle, tried, { size: length });
     } else if (length > this.bufferSize) {
@@ -282,14 +272,8 @@ export class BufferPool implements Disposable {
     Error.captureStackTrace(asked, BufferPool.prototype.acquireAsync);
     try {
       const handle = await this.#waits.wait(length, timeout, signal);
-      return new BufferGuard(
-        this.#session,
-        descriptor,
-        validate.indexOf(handle),
-        validate.generationOf(handle),
-        length,
-        true,
-      );
+      const guard = guardOf(this.#session, descriptor, handle, length, true);
+      return guard;
     } catch (error) {
       if (error instanceof XmemError && error !== signal?.reason) {
         error.stack = `${error}\n${framesOf(asked)}`;
@@ -316,14 +300,8 @@ export class BufferPool implements Disposable {
     const descriptor = this.#descriptor;
     const handle = native.xmem_get(descriptor, ref);
     if (handle < 0) failRef(session, handle, "get()", ref);
-    return new BufferGuard(
-      session,
-      descriptor,
-      validate.indexOf(handle),
-      validate.generationOf(handle),
-      sizeMade(descriptor),
-      false,
-    );
+    const guard = guardOf(session, descriptor, handle, sizeMade(descriptor), false);
+    return guard;
   }
 
   /** A new hold to write through; who writes when is the holders' to arrange. */
@@ -333,14 +311,8 @@ export class BufferPool implements Disposable {
     const descriptor = this.#descriptor;
     const handle = native.xmem_get(descriptor, ref);
     if (handle < 0) failRef(session, handle, "getMut()", ref);
-    return new BufferGuard(
-      session,
-      descriptor,
-      validate.indexOf(handle),
-      validate.generationOf(handle),
-      sizeMade(descriptor),
-      true,
-    );
+    const guard = guardOf(session, descriptor, handle, sizeMade(descriptor), true);
+    return guard;
   }
 
   /** Adopts an in-flight reference. STALE_HANDLE when recycled, NO_REFERENCE when none is in flight. */
@@ -350,14 +322,8 @@ export class BufferPool implements Disposable {
     const descriptor = this.#descriptor;
     const handle = native.xmem_take(descriptor, ref);
     if (handle < 0) failRef(session, handle, "take()", ref);
-    return new BufferGuard(
-      session,
-      descriptor,
-      validate.indexOf(handle),
-      validate.generationOf(handle),
-      sizeMade(descriptor),
-      true,
-    );
+    const guard = guardOf(session, descriptor, handle, sizeMade(descriptor), true);
+    return guard;
   }
 
   /** One more in-flight reference; the buffer's whole count after it. */
