@@ -201,26 +201,73 @@ pub export fn xmem_made() *const Made {
 
 /// As `xmem_acquire`, for callers to whom a handle costs more than an index: what follows an atomic
 /// operation waits for it, and a number's way through floating point and back is long. The index.
+///
+/// All that is uncommon is a call in tail position, so that the common way saves no registers.
 pub export fn xmem_acquire_index(number: u32, size: u32) i32 {
     const pool = descriptor.poolOf(number);
+    const now_ns = system.ticker.tickedNs();
+    if (pool.participant.local.attention != 0 or now_ns == 0)
+        return acquireIndexSlowly(number, size);
+    const tried = acquire_file.attempt(&pool.participant, size, now_ns);
+    if (tried.outcome != .acquired) return carryOnIndex(number, size, tried);
+    const index = indexOf(tried.handle);
+    pool.counts[index] +|= 1;
+    made.generation[number] = generationOf(tried.handle);
+    if (!acquire_file.isPopulated(&pool.participant, index, size))
+        return populateIndex(number, index);
+    return @intCast(index);
+}
+
+noinline fn acquireIndexSlowly(number: u32, size: u32) i32 {
+    const pool = descriptor.poolOf(number);
     if (attend(pool)) |err| return errors.negative(err);
-    const counts = pool.counts;
-    const handle = acquire_file.acquire(&pool.participant, size) catch |err|
-        return errors.negative(err);
+    return indexMade(number, acquire_file.acquire(&pool.participant, size));
+}
+
+noinline fn carryOnIndex(number: u32, size: u32, first: acquire_file.Attempt) i32 {
+    @branchHint(.cold);
+    const pool = descriptor.poolOf(number);
+    return indexMade(number, acquire_file.carryOnFrom(&pool.participant, size, first));
+}
+
+fn indexMade(number: u32, result: Error!u64) i32 {
+    const handle = result catch |err| return errors.negative(err);
     const index = indexOf(handle);
-    counts[index] +|= 1;
+    descriptor.poolOf(number).counts[index] +|= 1;
     made.generation[number] = generationOf(handle);
+    return @intCast(index);
+}
+
+noinline fn populateIndex(number: u32, index: u32) i32 {
+    @branchHint(.cold);
+    acquire_file.ensurePopulated(&descriptor.poolOf(number).participant, index);
     return @intCast(index);
 }
 
 pub export fn xmem_release_index(number: u32, index: u32, generation: u32) void {
     const pool = descriptor.poolOf(number);
+    if (pool.participant.local.attention != 0) return releaseIndexSlowly(number, index, generation);
+    const count = &pool.counts[index];
+    if (index >= pool.participant.view.geometry.capacity or count.* == 0) return;
+    count.* -= 1;
+    if (!references.releaseSole(&pool.participant, handleOf(index, generation))) {
+        count.* += 1;
+        return releaseIndexSlowly(number, index, generation);
+    }
+}
+
+noinline fn releaseIndexSlowly(number: u32, index: u32, generation: u32) void {
+    @branchHint(.cold);
+    const pool = descriptor.poolOf(number);
     if (attend(pool) != null) return;
     const count = &pool.counts[index];
     if (index >= pool.participant.view.geometry.capacity or count.* == 0) return;
-    const handle: words.Handle = .{ .index = @intCast(index), .generation = @truncate(generation) };
-    count.* -= 1;
-    if (!references.giveBack(&pool.participant, @bitCast(handle))) count.* += 1;
+    const handle: u64 = @bitCast(handleOf(index, generation));
+    if (references.giveBack(&pool.participant, handle)) count.* -= 1;
+}
+
+inline fn handleOf(index: u32, generation: u32) words.Handle {
+    return .{ .index = @truncate(index), .generation = @truncate(generation) };
 }
 
 pub export fn xmem_acquire_blocking(number: u32, size: u32, deadline_ms: f64) f64 {
@@ -257,7 +304,7 @@ inline fn hold(number: u32, comptime operation: references.Operation, ref_number
     pool.counts[index] +|= 1;
     acquire_file.ensurePopulated(&pool.participant, index);
     const view = &pool.participant.view;
-    const size = @atomicLoad(u32, &view.slots[index].size, .monotonic);
+    const size = words.Content.load(&view.slots[index].content).size;
     if (size > view.geometry.buffer_size) {
         xmem_release(number, fromHandle(done.handle));
         return failed(error.PoolCorrupt);
@@ -280,7 +327,7 @@ pub export fn xmem_size(number: u32, index: u32) f64 {
     if (attend(pool)) |err| return failed(err);
     const view = &pool.participant.view;
     if (index >= view.geometry.capacity) return failed(error.BufferNotFound);
-    const size = @atomicLoad(u32, &view.slots[index].size, .monotonic);
+    const size = words.Content.load(&view.slots[index].content).size;
     if (size > view.geometry.buffer_size) return failed(error.PoolCorrupt);
     return @floatFromInt(size);
 }

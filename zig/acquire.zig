@@ -5,7 +5,6 @@
 const std = @import("std");
 const atomic = @import("atomic.zig");
 const damage = @import("damage.zig");
-const description = @import("description.zig");
 const errors = @import("errors.zig");
 const free_list = @import("free_list.zig");
 const layout = @import("layout.zig");
@@ -21,6 +20,7 @@ const words = @import("words.zig");
 const Control = words.Control;
 const Error = errors.Error;
 const Participant = participant_file.Participant;
+const Bracket = participant_file.Bracket;
 const View = participant_file.View;
 const Patience = thaw.Patience;
 
@@ -28,13 +28,15 @@ const Patience = thaw.Patience;
 const spins_max = if (atomic.stepped) 1 else 2000;
 
 /// One word, so that it stays in a register.
-const Attempt = packed struct(u64) {
-    /// Of the buffer that was acquired; only the index, where it is uncommitted.
+pub const Attempt = packed struct(u64) {
+    /// Of the buffer that was acquired; only the index, where it is not complete.
     handle: u53 = 0,
     outcome: Outcome,
 
     const Outcome = enum(u11) {
         acquired,
+        /// Off the list, and the caller still in the bracket: memory is to be reserved.
+        unreserved,
         /// Off the list, and PRIVATE: its memory has to be committed.
         uncommitted,
         empty,
@@ -47,21 +49,20 @@ const Attempt = packed struct(u64) {
 };
 
 /// A hold of a free buffer of `size` bytes; its handle.
-pub inline fn acquire(participant: *Participant, size: u32) Error!u64 {
-    const first = attempt(participant, size);
-    if (first.outcome == .acquired) return first.handle;
-    return acquireSlowly(participant, size, first);
+pub fn acquire(participant: *Participant, size: u32) Error!u64 {
+    return carryOnFrom(participant, size, attempt(participant, size, system.ticker.recentNs()));
 }
 
 /// The same for an event loop, which must not be kept: PENDING while a recovery has the pool.
 pub fn acquireAtOnce(participant: *Participant, size: u32) Error!u64 {
     var patience: Patience = .none;
     patience.expiry = error.Pending;
-    return carryOnOrRecover(participant, size, attempt(participant, size), &patience);
+    const first = attempt(participant, size, system.ticker.recentNs());
+    return carryOnOrRecover(participant, size, first, &patience);
 }
 
-noinline fn acquireSlowly(participant: *Participant, size: u32, first: Attempt) Error!u64 {
-    @branchHint(.cold);
+/// What is left to do after an attempt: nothing, mostly.
+pub fn carryOnFrom(participant: *Participant, size: u32, first: Attempt) Error!u64 {
     errors.clear();
     var patience: Patience = .untimed;
     return carryOnOrRecover(participant, size, first, &patience);
@@ -95,15 +96,23 @@ fn mayRecover(participant: *Participant, result: Error!u64) bool {
 
 /// One try, however many attempts it takes; it does not look for losses.
 fn tryWithin(participant: *Participant, size: u32, patience: *Patience) Error!u64 {
-    return carryOn(participant, size, attempt(participant, size), patience);
+    const first = attempt(participant, size, system.ticker.recentNs());
+    return carryOn(participant, size, first, patience);
 }
 
 fn carryOn(participant: *Participant, size: u32, first: Attempt, patience: *Patience) Error!u64 {
     var tried = first;
     var trimmed = false;
-    while (true) : (tried = attempt(participant, size)) {
+    while (true) : (tried = attempt(participant, size, system.ticker.recentNs())) {
+        if (tried.outcome == .unreserved)
+            tried = reserve(participant, @intCast(tried.handle), size);
         const result: Error!u64 = switch (tried.outcome) {
-            .acquired => tried.handle,
+            .acquired => {
+                const handle: words.Handle = @bitCast(@as(u64, tried.handle));
+                ensurePopulated(participant, handle.index);
+                return tried.handle;
+            },
+            .unreserved => unreachable,
             .uncommitted => commit(participant, @intCast(tried.handle), size, patience),
             .empty => error.PoolFull,
             .frozen => {
@@ -127,57 +136,59 @@ fn carryOn(participant: *Participant, size: u32, first: Attempt, patience: *Pati
     }
 }
 
-inline fn attempt(participant: *Participant, size: u32) Attempt {
-    // A copy, which stays in registers: what is read through a pointer must be read again after
-    // each atomic operation.
-    const own = participant.*;
-    const view = &own.view;
+/// The acquire itself. No call stands in it, so that what calls nothing else either needs no
+/// stack: the stores of a prologue would have to drain before each atomic operation.
+pub inline fn attempt(participant: *const Participant, size: u32, now_ns: u64) Attempt {
+    const view = &participant.view;
     if (size > view.geometry.buffer_size) return .{ .outcome = .too_large };
     // SYNC: a waiter that read the `wake_seq` after a flush sees the flush, or its end. Pairs with
     // `maintenance.flush`, `membership.prepareToLeave` and `recovery.emptyRows`.
     const flushing = atomic.load(u32, &view.header.hot.flushing, .acquire);
     if (flushing != 0) return .{ .outcome = .flushing };
-    const now_ns = system.ticker.recentNs();
-    own.enter();
+    const bracket = participant.enter();
     const index: u32 = switch (free_list.pop(view)) {
-        .empty => return leaveWith(&own, .empty),
-        .frozen => return leaveWith(&own, .frozen),
-        .corrupt => return leaveWith(&own, .corrupt),
+        .empty => return leaveWith(bracket, .empty),
+        .frozen => return leaveWith(bracket, .frozen),
+        .corrupt => return leaveWith(bracket, .corrupt),
         _ => |slot| @intFromEnum(slot),
     };
     const slot = &view.slots[index];
     // Plain: the slot is off the list, and words are frozen only when nobody is here.
     const from = Control.load(&slot.control, .monotonic);
     if (from.state != .free or from.references != 0 or from.frozen)
-        return leaveWith(&own, .corrupt);
+        return leaveWith(bracket, .corrupt);
     const generation = words.generationAfter(from.generation);
-    const need = view.geometry.committedFor(size);
     const committed = atomic.load(u64, &slot.committed, .monotonic);
-    if (committed < need) return reserve(participant, index, from, need, committed);
+    if (committed < view.geometry.committedFor(size))
+        return .{ .handle = index, .outcome = .unreserved };
     describe(view, slot, size, now_ns);
     const to = from.held(.used, generation);
     // SYNC: release, so that whoever reads the word finds the size and the description. Pairs with
     // `references.attempt` and `description.of`.
     Control.store(&slot.control, to, .release);
-    own.addHold(index);
-    own.count("acquired");
-    own.leave();
-    if (view.populatedBytes(index) < need) populate(participant, index, need);
+    participant.addHold(index);
+    bracket.count("acquired");
+    bracket.leave();
     return .{ .handle = @intCast(to.handle(index)), .outcome = .acquired };
 }
 
-inline fn leaveWith(participant: *const Participant, outcome: Attempt.Outcome) Attempt {
+inline fn leaveWith(bracket: Bracket, outcome: Attempt.Outcome) Attempt {
     @branchHint(.unlikely);
-    participant.leave();
+    bracket.leave();
     return .{ .outcome = outcome };
 }
 
 inline fn describe(view: *const View, slot: *layout.Slot, size: u32, now_ns: u64) void {
-    atomic.store(u32, &slot.size, size, .monotonic);
+    // What it says of the description is that there is none.
+    words.Content.store(&slot.content, .{ .size = size, .dirty = view.zero_on_release });
     atomic.store(u64, &slot.lease_deadline_ns, 0, .monotonic);
     atomic.store(u64, &slot.acquired_at_ns, now_ns, .monotonic);
-    if (view.zero_on_release) atomic.store(u32, &slot.dirty, 1, .monotonic);
-    description.reset(&slot.description, size);
+}
+
+/// Whether the process has mapped `size` bytes of a slot.
+pub inline fn isPopulated(participant: *const Participant, index: u32, size: u32) bool {
+    const view = &participant.view;
+    return view.populatedBytes(index) >= view.geometry.committedFor(size);
 }
 
 /// The first use of a slot in this process: its pages exist, and only the mapping must learn it.
@@ -190,10 +201,10 @@ fn populate(participant: *Participant, index: u32, need: u64) void {
 
 /// For a hold of a buffer that another process filled: maps what there is at once, instead of a
 /// page at each touch.
-pub inline fn ensurePopulated(participant: *Participant, index: u32) void {
+pub fn ensurePopulated(participant: *Participant, index: u32) void {
     const view = &participant.view;
     const committed = atomic.load(u64, &view.slots[index].committed, .monotonic);
-    const size = atomic.load(u32, &view.slots[index].size, .monotonic);
+    const size = words.Content.load(&view.slots[index].content).size;
     const need = view.geometry.committedFor(size);
     if (need > committed or need > view.geometry.stride) return;
     if (view.populatedBytes(index) < need) populate(participant, index, need);
@@ -201,21 +212,18 @@ pub inline fn ensurePopulated(participant: *Participant, index: u32) void {
 
 /// Still in the bracket of the pop: counts the bytes before they are committed, so that the bound
 /// holds whatever happens, and makes the slot PRIVATE to this row.
-fn reserve(
-    participant: *Participant,
-    index: u32,
-    from: Control,
-    need: u64,
-    committed: u64,
-) Attempt {
-    @branchHint(.cold);
+fn reserve(participant: *Participant, index: u32, size: u32) Attempt {
+    const bracket = participant.entered();
     const view = &participant.view;
     const slot = &view.slots[index];
+    const from = Control.load(&slot.control, .monotonic);
+    const committed = atomic.load(u64, &slot.committed, .monotonic);
+    const need = view.geometry.committedFor(size);
     const total = &view.header.repair.committed_bytes;
     if (atomic.fetchAdd(u64, total, need - committed) +| (need - committed) > view.max_committed) {
         _ = atomic.fetchSub(u64, total, need - committed);
         _ = free_list.push(view, index);
-        participant.leave();
+        bracket.leave();
         waiting.wakeOne(participant);
         return .{ .outcome = .out_of_memory };
     }
@@ -225,7 +233,7 @@ fn reserve(
     if (!atomic.broken(.private_without_row)) participant.addHold(index);
     // Only now: dead before the word said PRIVATE, the claim would be of memory that is not there.
     atomic.store(u64, &slot.committed, need, .monotonic);
-    participant.leave();
+    bracket.leave();
     participant.local.committed_before = committed;
     return .{ .handle = index, .outcome = .uncommitted };
 }
@@ -253,17 +261,17 @@ fn commit(
     const now_ns = system.clock.coarseNs();
     const slot = &view.slots[index];
     while (true) {
-        participant.enter();
+        const bracket = participant.enter();
         const from = Control.load(&slot.control, .acquire);
         if (from.frozen) {
-            participant.leave();
+            bracket.leave();
             thaw.wait(participant, patience) catch |err| {
                 references.owe(participant, index);
                 return err;
             };
             continue;
         }
-        defer participant.leave();
+        defer bracket.leave();
         if (from.state != .private) return error.PoolCorrupt;
         describe(view, slot, size, now_ns);
         const to = from.held(.used, from.generation);

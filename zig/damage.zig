@@ -211,9 +211,9 @@ test "`still` under a head that is not frozen does not let a recovery skip its w
     defer bench.close();
     const participant = &bench.pool.participant;
     bench.view().header.repair.still = 1;
-    participant.enter();
+    const bracket = participant.enter();
     try testing.expect(recovery.run(bench.view(), .{ .damaged = true }).deferred);
-    participant.leave();
+    bracket.leave();
     const report = recovery.run(bench.view(), .{ .damaged = true, .forced = true });
     try testing.expect(report.ran and !report.deferred);
 }

@@ -40,46 +40,117 @@ pub const Text = enum(u32) { CONTENT_TYPE, PRODUCER };
 
 const integer_max: f64 = 1 << 53;
 
-/// For the next acquirer: bytes, one dimension, nothing else. One cache line.
-pub inline fn reset(description: *Description, size: u32) void {
-    const words_of: *[5]u64 = @ptrCast(description);
-    // dtype, shape count, stride count, then nothing.
-    const first: u64 = @bitCast([8]u8{ 0, 1, 1, 0, 0, 0, 0, 0 });
-    @atomicStore(u64, &words_of[0], first, .monotonic);
-    @atomicStore(u64, &words_of[1], 0, .monotonic);
-    @atomicStore(u64, &words_of[2], 0, .monotonic);
-    @atomicStore(u64, &words_of[3], size, .monotonic);
-    @atomicStore(u64, &words_of[4], 1, .monotonic);
-}
+/// A buffer's slot, of which its description is a part.
+const Buffer = struct {
+    slot: *layout.Slot,
 
-fn of(participant: *Participant, handle_number: u64) Error!*Description {
-    const handle: words.Handle = @bitCast(handle_number);
-    if (handle.index >= participant.view.geometry.capacity) return error.BufferNotFound;
-    const slot = &participant.view.slots[handle.index];
-    // SYNC: pairs with `acquire.attempt`, which resets the description before it stores the word.
-    const control = words.Control.load(&slot.control, .acquire);
-    if (control.state != .used or control.generation != handle.generation) return error.StaleHandle;
-    return &slot.description;
-}
+    fn of(participant: *Participant, handle_number: u64) Error!Buffer {
+        const handle: words.Handle = @bitCast(handle_number);
+        if (handle.index >= participant.view.geometry.capacity) return error.BufferNotFound;
+        const slot = &participant.view.slots[handle.index];
+        // SYNC: pairs with `acquire.attempt`, which says that nothing is described before it stores
+        // the word.
+        const control = words.Control.load(&slot.control, .acquire);
+        if (control.state != .used or control.generation != handle.generation)
+            return error.StaleHandle;
+        return .{ .slot = slot };
+    }
+
+    /// SYNC: what it says is described was written. Pairs with `set` and `unset`.
+    fn content(buffer: Buffer) words.Content {
+        return @bitCast(@atomicLoad(u64, &buffer.slot.content, .acquire));
+    }
+
+    fn has(buffer: Buffer, comptime field: []const u8) bool {
+        return @field(buffer.content().described, field);
+    }
+
+    /// After the field was written. Two holders may set two fields at once. SYNC: pairs with
+    /// `content`.
+    fn set(buffer: Buffer, comptime field: []const u8) void {
+        _ = @atomicRmw(u64, &buffer.slot.content, .Or, bitOf(field), .acq_rel);
+    }
+
+    /// The field has its default again. SYNC: pairs with `content`.
+    fn unset(buffer: Buffer, comptime field: []const u8) void {
+        _ = @atomicRmw(u64, &buffer.slot.content, .And, ~bitOf(field), .acq_rel);
+    }
+
+    fn bitOf(comptime field: []const u8) u64 {
+        var described: words.Described = .{};
+        @field(described, field) = true;
+        return @bitCast(words.Content{ .size = 0, .described = described, .dirty = false });
+    }
+
+    fn dtype(buffer: Buffer) Error!DType {
+        if (!buffer.has("dtype")) return .UINT8;
+        const code = @atomicLoad(u8, &buffer.slot.description.dtype, .monotonic);
+        return std.enums.fromInt(DType, code) orelse error.PoolCorrupt;
+    }
+
+    fn shape(buffer: Buffer, lengths: *Lengths) Error![]const u64 {
+        if (!buffer.has("shape")) {
+            lengths[0] = buffer.content().size;
+            return lengths[0..1];
+        }
+        const count = try countOf(&buffer.slot.description.shape_count);
+        const dimensions = buffer.slot.description.dimensions[0..count];
+        for (dimensions, lengths[0..count]) |*dimension, *length| length.* = dimension.length;
+        return lengths[0..count];
+    }
+
+    fn strides(buffer: Buffer, steps: *Steps) Error![]const i64 {
+        if (!buffer.has("strides")) return buffer.contiguousStrides(steps);
+        const count = try countOf(&buffer.slot.description.stride_count);
+        const dimensions = buffer.slot.description.dimensions[0..count];
+        for (dimensions, steps[0..count]) |*dimension, *step| step.* = dimension.stride;
+        return steps[0..count];
+    }
+
+    /// The strides that follow from shape and dtype.
+    fn contiguousStrides(buffer: Buffer, steps: *Steps) Error![]const i64 {
+        var lengths: Lengths = undefined;
+        const shaped = try buffer.shape(&lengths);
+        var stride = (try buffer.dtype()).bytes();
+        var place = shaped.len;
+        while (place > 0) {
+            place -= 1;
+            steps[place] = @bitCast(stride);
+            stride *%= shaped[place];
+        }
+        return steps[0..shaped.len];
+    }
+
+    /// Whether the strides are the ones that they would be, had nobody set them.
+    fn isContiguous(buffer: Buffer) bool {
+        var followed: Steps = undefined;
+        var steps: Steps = undefined;
+        const expected = buffer.contiguousStrides(&followed) catch return false;
+        const found = buffer.strides(&steps) catch return false;
+        return std.mem.eql(i64, expected, found);
+    }
+};
+
+const Lengths = [layout.dimensions_max]u64;
+const Steps = [layout.dimensions_max]i64;
 
 pub fn number(participant: *Participant, handle: u64, which: Number) Error!f64 {
-    const description = try of(participant, handle);
+    const buffer: Buffer = try .of(participant, handle);
+    const description = &buffer.slot.description;
     return switch (which) {
-        .DTYPE => @floatFromInt(@intFromEnum(try dtypeOf(description))),
-        .TIMESTAMP => integerOf(&description.timestamp),
-        .SEQUENCE => integerOf(&description.sequence),
+        .DTYPE => @floatFromInt(@intFromEnum(try buffer.dtype())),
+        .TIMESTAMP => if (buffer.has("timestamp")) integerOf(&description.timestamp) else 0,
+        .SEQUENCE => if (buffer.has("sequence")) integerOf(&description.sequence) else 0,
     };
 }
 
 fn integerOf(value: *const u64) Error!f64 {
-    const integer = @atomicLoad(u64, value, .monotonic);
-    if (integer > 1 << 53) return error.PoolCorrupt;
-    return @floatFromInt(integer);
+    return toNumber(@atomicLoad(u64, value, .monotonic));
 }
 
-fn dtypeOf(description: *const Description) Error!DType {
-    const code = @atomicLoad(u8, &description.dtype, .monotonic);
-    return std.enums.fromInt(DType, code) orelse error.PoolCorrupt;
+fn toNumber(integer: u64) Error!f64 {
+    if (integer > 1 << 53) return error.PoolCorrupt;
+    return @floatFromInt(integer);
 }
 
 /// How many dimensions are used. Read once, since another participant's write between a check and
@@ -90,17 +161,25 @@ fn countOf(count: *const u8) Error!u8 {
 }
 
 pub fn setNumber(participant: *Participant, handle: u64, which: Number, value: f64) Error!void {
-    const description = try of(participant, handle);
+    const buffer: Buffer = try .of(participant, handle);
+    const description = &buffer.slot.description;
     if (!(value >= 0 and value <= integer_max)) return error.InvalidArgument;
     const integer: u64 = @intFromFloat(value);
     switch (which) {
-        .TIMESTAMP => description.timestamp = integer,
-        .SEQUENCE => description.sequence = integer,
+        .TIMESTAMP => {
+            description.timestamp = integer;
+            buffer.set("timestamp");
+        },
+        .SEQUENCE => {
+            description.sequence = integer;
+            buffer.set("sequence");
+        },
         .DTYPE => {
             if (integer > @intFromEnum(DType.FLOAT64)) return error.InvalidArgument;
-            const follow = contiguousCount(description);
+            const follow = buffer.isContiguous();
             description.dtype = @intCast(integer);
-            if (follow) |count| makeContiguous(description, count);
+            buffer.set("dtype");
+            if (follow) buffer.unset("strides");
         },
     }
 }
@@ -111,17 +190,21 @@ pub fn dims(
     which: Dims,
     out: *[layout.dimensions_max]f64,
 ) Error!u32 {
-    const description = try of(participant, handle);
-    const count = try countOf(
-        if (which == .SHAPE) &description.shape_count else &description.stride_count,
-    );
-    for (description.dimensions[0..count], out[0..count]) |*dimension, *value| {
-        value.* = switch (which) {
-            .SHAPE => try integerOf(&dimension.length),
-            .STRIDES => @floatFromInt(dimension.stride),
-        };
+    const buffer: Buffer = try .of(participant, handle);
+    switch (which) {
+        .SHAPE => {
+            var lengths: Lengths = undefined;
+            const shape = try buffer.shape(&lengths);
+            for (shape, out[0..shape.len]) |length, *value| value.* = try toNumber(length);
+            return @intCast(shape.len);
+        },
+        .STRIDES => {
+            var steps: Steps = undefined;
+            const strides = try buffer.strides(&steps);
+            for (strides, out[0..strides.len]) |step, *value| value.* = @floatFromInt(step);
+            return @intCast(strides.len);
+        },
     }
-    return count;
 }
 
 /// Strides follow shape and dtype for as long as they are the contiguous ones.
@@ -131,57 +214,28 @@ pub fn setDims(
     which: Dims,
     values: []const f64,
 ) Error!void {
-    const description = try of(participant, handle);
+    const buffer: Buffer = try .of(participant, handle);
+    const description = &buffer.slot.description;
     if (values.len > layout.dimensions_max) return error.InvalidArgument;
     const least: f64 = if (which == .SHAPE) 0 else -integer_max;
     for (values) |value| {
         if (!(value >= least and value <= integer_max)) return error.InvalidArgument;
     }
+    const dimensions = description.dimensions[0..values.len];
     switch (which) {
         .SHAPE => {
-            const follow = contiguousCount(description) != null or
-                description.stride_count != values.len;
-            for (values, description.dimensions[0..values.len]) |value, *dimension| {
-                dimension.length = @intFromFloat(value);
-            }
+            const follow = buffer.isContiguous() or description.stride_count != values.len;
+            for (values, dimensions) |value, *dimension| dimension.length = @intFromFloat(value);
             description.shape_count = @intCast(values.len);
-            if (follow) makeContiguous(description, @intCast(values.len));
+            buffer.set("shape");
+            if (follow) buffer.unset("strides");
         },
         .STRIDES => {
-            for (values, description.dimensions[0..values.len]) |value, *dimension| {
-                dimension.stride = @intFromFloat(value);
-            }
+            for (values, dimensions) |value, *dimension| dimension.stride = @intFromFloat(value);
             description.stride_count = @intCast(values.len);
+            buffer.set("strides");
         },
     }
-}
-
-/// The number of dimensions where the strides are the contiguous ones of shape and dtype.
-fn contiguousCount(description: *const Description) ?u8 {
-    const count = countOf(&description.shape_count) catch return null;
-    if (count != description.stride_count) return null;
-    const dtype = dtypeOf(description) catch return null;
-    var expected: u64 = dtype.bytes();
-    var place: usize = count;
-    while (place > 0) {
-        place -= 1;
-        const dimension = description.dimensions[place];
-        if (dimension.stride != @as(i64, @bitCast(expected))) return null;
-        expected *%= dimension.length;
-    }
-    return count;
-}
-
-fn makeContiguous(description: *Description, count: u8) void {
-    const dtype = dtypeOf(description) catch return;
-    var stride: u64 = dtype.bytes();
-    var place: usize = count;
-    while (place > 0) {
-        place -= 1;
-        description.dimensions[place].stride = @bitCast(stride);
-        stride *%= description.dimensions[place].length;
-    }
-    description.stride_count = count;
 }
 
 pub fn text(
@@ -190,11 +244,21 @@ pub fn text(
     which: Text,
     out: *[layout.text_bytes_max + 1]u8,
 ) Error!u32 {
-    const description = try of(participant, handle);
-    const length_of, const bytes = switch (which) {
-        .CONTENT_TYPE => .{ &description.content_type_length, &description.content_type },
-        .PRODUCER => .{ &description.producer_length, &description.producer },
+    const buffer: Buffer = try .of(participant, handle);
+    const description = &buffer.slot.description;
+    const there, const length_of, const bytes = switch (which) {
+        .CONTENT_TYPE => .{
+            buffer.has("content_type"),
+            &description.content_type_length,
+            &description.content_type,
+        },
+        .PRODUCER => .{
+            buffer.has("producer"),
+            &description.producer_length,
+            &description.producer,
+        },
     };
+    if (!there) return 0;
     const length = @atomicLoad(u8, length_of, .monotonic);
     if (length > layout.text_bytes_max) return error.PoolCorrupt;
     @memcpy(out[0..length], bytes[0..length]);
@@ -202,16 +266,19 @@ pub fn text(
 }
 
 pub fn setText(participant: *Participant, handle: u64, which: Text, value: []const u8) Error!void {
-    const description = try of(participant, handle);
+    const buffer: Buffer = try .of(participant, handle);
+    const description = &buffer.slot.description;
     if (value.len > layout.text_bytes_max) return error.InvalidArgument;
     switch (which) {
         .CONTENT_TYPE => {
             @memcpy(description.content_type[0..value.len], value);
             description.content_type_length = @intCast(value.len);
+            buffer.set("content_type");
         },
         .PRODUCER => {
             @memcpy(description.producer[0..value.len], value);
             description.producer_length = @intCast(value.len);
+            buffer.set("producer");
         },
     }
 }

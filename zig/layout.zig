@@ -6,7 +6,7 @@ const std = @import("std");
 const RobustMutex = @import("system.zig").RobustMutex;
 
 pub const magic: u64 = 0x314d_454d_5f4c_4f50; // "POL_MEM1"
-pub const version: u32 = 2;
+pub const version: u32 = 3;
 pub const section_alignment: u64 = 128;
 
 pub const dimensions_max = 8;
@@ -134,7 +134,8 @@ pub const Dimension = extern struct {
     stride: i64,
 };
 
-/// The description of a buffer's content. Reset touches its first cache line only.
+/// The description of a buffer's content. What `Slot.content` does not say is described is not
+/// there, whatever stands in the field: so an acquire need not touch it.
 pub const Description = extern struct {
     dtype: u8,
     shape_count: u8,
@@ -157,10 +158,9 @@ pub const Slot = extern struct {
     lease_deadline_ns: u64,
     acquired_at_ns: u64,
     committed: u64,
-    size: u32,
+    /// Its size and what else an acquire says of it, in one store: `words.Content`.
+    content: u64,
     next_free: u32,
-    /// Whether a user may have written since the content was last zeroed (pools that zero only).
-    dirty: u32,
     padding: [20]u8,
     description: Description align(64),
 };
@@ -219,11 +219,10 @@ comptime {
     std.debug.assert(@offsetOf(ParticipantRow, "waiting") == 256);
     std.debug.assert(@sizeOf(Description) == 320);
     std.debug.assert(@offsetOf(Description, "dimensions") == 24);
-    // The reset of a description stays within its first cache line.
-    std.debug.assert(@offsetOf(Description, "dimensions") + @sizeOf(Dimension) <= 64);
     std.debug.assert(@sizeOf(Slot) == 384);
     std.debug.assert(@offsetOf(Slot, "control") == 0);
-    std.debug.assert(@offsetOf(Slot, "next_free") == 36);
+    std.debug.assert(@offsetOf(Slot, "content") == 32);
+    std.debug.assert(@offsetOf(Slot, "next_free") == 40);
     std.debug.assert(@offsetOf(Slot, "description") == 64);
     std.debug.assert(@sizeOf(ChannelEnd) == 128);
     std.debug.assert(@sizeOf(Channel) % section_alignment == 0);

@@ -123,14 +123,14 @@ fn setCommitted(participant: *Participant, index: u32, bytes: u64, patience: *Pa
     const slot = &view.slots[index];
     const total = &view.header.repair.committed_bytes;
     while (true) {
-        participant.enterSequential();
+        const bracket = participant.enterSequential();
         // SYNC: as in `waiting.mark`. Pairs with `recovery.freezeHead`.
         if (words.Head.load(&view.header.hot.free_head, .seq_cst).frozen) {
-            participant.leave();
+            bracket.leave();
             try thaw.wait(participant, patience);
             continue;
         }
-        defer participant.leave();
+        defer bracket.leave();
         const before = atomic.load(u64, &slot.committed, .monotonic);
         if (bytes > before) {
             const sum = atomic.fetchAdd(u64, total, bytes - before) +| (bytes - before);

@@ -109,31 +109,33 @@ pub const Participant = struct {
     /// Between `enter` and `leave` there is no system call, no wait and no call back into
     /// JavaScript. SYNC: the next CAS on a freezable word releases the store; pairs with the loads
     /// in `recovery.waitUntilQuiet`.
-    pub inline fn enter(participant: *const Participant) void {
-        const busy = atomic.load(u64, &participant.row.busy, .monotonic);
-        atomic.store(u64, &participant.row.busy, (busy +% 1) | 1, .monotonic);
+    pub inline fn enter(participant: *const Participant) Bracket {
+        const row = participant.row;
+        const busy = (atomic.load(u64, &row.busy, .monotonic) +% 1) | 1;
+        atomic.store(u64, &row.busy, busy, .monotonic);
+        return .{ .row = row, .busy = busy };
     }
 
     /// A bracket in which no CAS on a freezable word follows: the store itself is ordered before
     /// the load of the head. SYNC: sequential; pairs with `recovery.freezeHead` and
     /// `recovery.waitUntilQuiet`.
-    pub fn enterSequential(participant: *const Participant) void {
-        const busy = atomic.load(u64, &participant.row.busy, .monotonic);
+    pub fn enterSequential(participant: *const Participant) Bracket {
+        const row = participant.row;
+        const busy = (atomic.load(u64, &row.busy, .monotonic) +% 1) | 1;
         if (atomic.broken(.bracket_not_sequential)) {
-            atomic.store(u64, &participant.row.busy, (busy +% 1) | 1, .monotonic);
+            atomic.store(u64, &row.busy, busy, .monotonic);
         } else {
-            atomic.store(u64, &participant.row.busy, (busy +% 1) | 1, .seq_cst);
+            atomic.store(u64, &row.busy, busy, .seq_cst);
         }
+        return .{ .row = row, .busy = busy };
     }
 
-    /// SYNC: the release makes the row's change visible to whoever reads the even value. Pairs with
-    /// `recovery.waitUntilQuiet`.
-    pub inline fn leave(participant: *const Participant) void {
-        const busy = atomic.load(u64, &participant.row.busy, .monotonic);
-        const even = (busy +% 1) & ~@as(u64, 1);
-        if (atomic.broken(.leave_relaxed))
-            return atomic.store(u64, &participant.row.busy, even, .monotonic);
-        atomic.store(u64, &participant.row.busy, even, .release);
+    /// The bracket that this thread stands in.
+    pub fn entered(participant: *const Participant) Bracket {
+        return .{
+            .row = participant.row,
+            .busy = atomic.load(u64, &participant.row.busy, .monotonic),
+        };
     }
 
     pub inline fn addHold(participant: *const Participant, index: u32) void {
@@ -147,8 +149,7 @@ pub const Participant = struct {
     }
 
     pub inline fn count(participant: *const Participant, comptime counter: []const u8) void {
-        const ptr = &@field(participant.row.counters, counter);
-        @atomicStore(u64, ptr, @atomicLoad(u64, ptr, .monotonic) +% 1, .monotonic);
+        raise(participant.row, counter);
     }
 
     /// All holds of this thread in the pool.
@@ -156,6 +157,31 @@ pub const Participant = struct {
         return sumHolds(&participant.view, participant.index);
     }
 };
+
+/// An operation under way: what its end needs to know, so that it reads nothing again.
+pub const Bracket = struct {
+    row: *layout.ParticipantRow,
+    /// As it is inside: odd.
+    busy: u64,
+
+    /// SYNC: the release makes the row's change visible to whoever reads the even value. Pairs with
+    /// `recovery.waitUntilQuiet`.
+    pub inline fn leave(bracket: Bracket) void {
+        const even = bracket.busy +% 1;
+        if (atomic.broken(.leave_relaxed))
+            return atomic.store(u64, &bracket.row.busy, even, .monotonic);
+        atomic.store(u64, &bracket.row.busy, even, .release);
+    }
+
+    pub inline fn count(bracket: Bracket, comptime counter: []const u8) void {
+        raise(bracket.row, counter);
+    }
+};
+
+inline fn raise(row: *layout.ParticipantRow, comptime counter: []const u8) void {
+    const ptr = &@field(row.counters, counter);
+    @atomicStore(u64, ptr, @atomicLoad(u64, ptr, .monotonic) +% 1, .monotonic);
+}
 
 pub fn sumHolds(view: *const View, participant: u32) u64 {
     var sum: u64 = 0;

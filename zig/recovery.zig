@@ -154,7 +154,7 @@ fn freezeWord(slot: *layout.Slot) void {
 /// Waits until every live participant was seen outside an operation, or in another one than when
 /// the wait began: whatever it began since then met the freeze. SYNC: the loads are sequential
 /// after the freeze, and acquire what a bracket changed. Pairs with `Participant.enter`,
-/// `Participant.enterSequential` and `Participant.leave`.
+/// `Participant.enterSequential` and `Bracket.leave`.
 fn waitUntilQuiet(view: *const View) bool {
     var deadline_ns: u64 = 0;
     for (view.rows[0..view.rowsUsed()]) |*row| {
@@ -329,16 +329,16 @@ fn staysParked(control: Control, expired: bool) bool {
 /// What a dead owner left dirty, or half committed, is given back to the system whole: a hole reads
 /// as zeros, and punching it cannot fault.
 fn makeClean(view: *const View, slot: *layout.Slot, index: u32, unfinished: bool) void {
-    const dirty = view.zero_on_release and atomic.load(u32, &slot.dirty, .monotonic) != 0;
+    const content = words.Content.load(&slot.content);
+    const dirty = view.zero_on_release and content.dirty;
     if (!dirty and !unfinished) return;
     if (system.memory.punch(view.fd, view.geometry.dataOffset(index), view.geometry.stride)) {
         atomic.store(u64, &slot.committed, 0, .monotonic);
     } else if (dirty) {
-        const claimed = @atomicLoad(u32, &slot.size, .monotonic);
-        const size = @min(claimed, view.geometry.buffer_size);
+        const size = @min(content.size, view.geometry.buffer_size);
         system.memory.zero(view.data(index, size));
     }
-    atomic.store(u32, &slot.dirty, 0, .monotonic);
+    words.Content.storeClean(&slot.content);
 }
 
 /// A row that nobody has, and nobody died with, has no holds: what stands there is damage.

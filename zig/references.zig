@@ -177,15 +177,15 @@ inline fn attempt(
     const view = &participant.view;
     const index: u32 = ref.index;
     const slot = &view.slots[index];
-    participant.enter();
+    const bracket = participant.enter();
     while (true) {
         const from = Control.load(&slot.control, .acquire);
         if (from.frozen) {
-            participant.leave();
+            bracket.leave();
             return .frozen;
         }
         const step = checked(operation, from, ref, argument) catch |err| {
-            participant.leave();
+            bracket.leave();
             return .{ .refused = err };
         };
         var to = step.to;
@@ -200,7 +200,7 @@ inline fn attempt(
                 participant.dropHold(index);
             continue;
         }
-        if (atomic.broken(.row_after_bracket)) participant.leave();
+        if (atomic.broken(.row_after_bracket)) bracket.leave();
         if (step.freed and view.zero_on_release) {
             // The row keeps or gets the one reference that the PRIVATE word has.
             if (step.row == .unchanged and !atomic.broken(.private_without_row)) {
@@ -216,7 +216,7 @@ inline fn attempt(
             participant.count("released");
             if (!view.zero_on_release) _ = free_list.push(view, index);
         }
-        if (!atomic.broken(.row_after_bracket)) participant.leave();
+        if (!atomic.broken(.row_after_bracket)) bracket.leave();
         return .{ .done = .{ .control = to, .freed = step.freed } };
     }
 }
@@ -250,11 +250,11 @@ inline fn finishFreed(
 fn zero(participant: *Participant, index: u32) void {
     const view = &participant.view;
     const slot = &view.slots[index];
-    const size = @min(@atomicLoad(u32, &slot.size, .monotonic), view.geometry.buffer_size);
+    const size = @min(words.Content.load(&slot.content).size, view.geometry.buffer_size);
     if (@atomicLoad(u64, &slot.committed, .monotonic) >= size) {
         system.memory.zero(view.data(index, size));
     }
-    atomic.store(u32, &slot.dirty, 0, .monotonic);
+    words.Content.storeClean(&slot.content);
 }
 
 /// Makes a PRIVATE slot of this row FREE and puts it on the list, in a bracket of its own.
@@ -262,25 +262,25 @@ pub fn finishPrivate(participant: *Participant, index: u32, patience: *Patience)
     const view = &participant.view;
     const slot = &view.slots[index];
     while (true) {
-        participant.enter();
+        const bracket = participant.enter();
         const from = Control.load(&slot.control, .acquire);
         if (from.frozen) {
-            participant.leave();
+            bracket.leave();
             try thaw.wait(participant, patience);
             continue;
         }
         if (from.state != .private or from.references != 1) {
-            participant.leave();
+            bracket.leave();
             return error.PoolCorrupt;
         }
         // SYNC: as in `attempt`. Pairs with `recovery.freezeWord`.
         if (!Control.cas(&slot.control, from, from.freed())) {
-            participant.leave();
+            bracket.leave();
             continue;
         }
         participant.dropHold(index);
         _ = free_list.push(view, index);
-        participant.leave();
+        bracket.leave();
         waiting.wakeOne(participant);
         return;
     }
@@ -288,10 +288,8 @@ pub fn finishPrivate(participant: *Participant, index: u32, patience: *Patience)
 
 /// The common release, of the only reference: what the word must be follows from the handle alone,
 /// so that one CAS both checks and changes it. False: nothing was done, and `operate` sorts it out.
-inline fn releaseSole(participant: *Participant, handle: Handle) bool {
-    // A copy, which stays in registers across the atomic operations.
-    const own = participant.*;
-    const view = &own.view;
+pub inline fn releaseSole(participant: *Participant, handle: Handle) bool {
+    const view = &participant.view;
     if (view.zero_on_release) return false;
     const index: u32 = handle.index;
     const sole: Control = .{
@@ -301,17 +299,17 @@ inline fn releaseSole(participant: *Participant, handle: Handle) bool {
         .state = .used,
         .frozen = false,
     };
-    own.enter();
+    const bracket = participant.enter();
     // SYNC: as in `attempt`, of earlier holders; the next one is reached through the push. Pairs
     // with `attempt` and `recovery.freezeWord`.
     if (!Control.cas(&view.slots[index].control, sole, sole.freed())) {
-        own.leave();
+        bracket.leave();
         return false;
     }
-    own.dropHold(index);
-    own.count("released");
+    participant.dropHold(index);
+    bracket.count("released");
     _ = free_list.push(view, index);
-    own.leave();
+    bracket.leave();
     waiting.wakeOne(participant);
     return true;
 }
@@ -319,7 +317,7 @@ inline fn releaseSole(participant: *Participant, handle: Handle) bool {
 /// Gives one hold back, whatever stands in the way: where the pool stays frozen for longer than
 /// patience lasts, the hold is owed, and paid at this thread's next operation. False: the handle
 /// names no buffer in use, or a damaged one, which recovery sorts out; nothing was given back.
-pub inline fn giveBack(participant: *Participant, handle: u64) bool {
+pub fn giveBack(participant: *Participant, handle: u64) bool {
     if (releaseSole(participant, @bitCast(handle))) return true;
     return giveBackSlowly(participant, handle);
 }

@@ -52,12 +52,15 @@ fn mark(participant: *Participant, change: enum { wait, stop }, patience: *Patie
     const hot = &participant.view.header.hot;
     const bits = &participant.row.waiting[0];
     while (true) {
-        if (!atomic.broken(.waiting_outside_bracket)) participant.enterSequential();
+        const bracket: ?participant_file.Bracket = if (atomic.broken(.waiting_outside_bracket))
+            null
+        else
+            participant.enterSequential();
         // SYNC: this load and the store of `busy` before it are sequential: either it sees the
         // freeze, or the freezer sees `busy`. Pairs with `recovery.freezeHead`.
         const frozen = Head.load(&hot.free_head, .seq_cst).frozen;
-        if (frozen and !atomic.broken(.waiting_outside_bracket)) {
-            participant.leave();
+        if (frozen and bracket != null) {
+            bracket.?.leave();
             try thaw.wait(participant, patience);
             continue;
         }
@@ -75,7 +78,7 @@ fn mark(participant: *Participant, change: enum { wait, stop }, patience: *Patie
             _ = atomic.fetchSub(u32, &hot.waiters, 1);
             atomic.store(u64, bits, now & ~pool_bit, .monotonic);
         }
-        if (!atomic.broken(.waiting_outside_bracket)) participant.leave();
+        if (bracket) |entered| entered.leave();
         return;
     }
 }

@@ -91,6 +91,43 @@ pub const Control = packed struct(u64) {
     }
 };
 
+/// What an acquire says of a buffer's content: written whole by who takes the slot off the list.
+pub const Content = packed struct(u64) {
+    /// Bytes that were asked for.
+    size: u32,
+    /// What of the description was set since: all else has its default.
+    described: Described = .{},
+    /// Whether a user may have written since the content was last zeroed (pools that zero only).
+    dirty: bool,
+    unused: u23 = 0,
+
+    pub inline fn load(ptr: *const u64) Content {
+        return @bitCast(atomic.load(u64, ptr, .monotonic));
+    }
+
+    pub inline fn store(ptr: *u64, content: Content) void {
+        atomic.store(u64, ptr, @bitCast(content), .monotonic);
+    }
+
+    /// By who has the slot to itself, while it is PRIVATE or the pool stands still.
+    pub fn storeClean(ptr: *u64) void {
+        var content = load(ptr);
+        content.dirty = false;
+        store(ptr, content);
+    }
+};
+
+pub const Described = packed struct(u8) {
+    dtype: bool = false,
+    timestamp: bool = false,
+    sequence: bool = false,
+    shape: bool = false,
+    strides: bool = false,
+    content_type: bool = false,
+    producer: bool = false,
+    unused: bool = false,
+};
+
 /// Generation 0 is never issued, so that a handle is never mistaken for a bare index.
 pub inline fn generationAfter(generation: u29) u29 {
     if (atomic.broken(.generation_kept)) return generation;
@@ -110,7 +147,7 @@ pub const Handle = packed struct(u64) {
 };
 
 test "the fields of each word do not overlap" {
-    inline for (.{ Head, Control, Handle }) |Word| {
+    inline for (.{ Head, Control, Content, Handle }) |Word| {
         var seen: u64 = 0;
         inline for (std.meta.fields(Word)) |field| {
             const width = @bitSizeOf(field.type);

@@ -196,7 +196,7 @@ pub fn track() void {
     }
     for (view.slots[0..view.geometry.capacity], 0..) |*slot, index| {
         add(slot, @offsetOf(layout.Slot, "acquired_at_ns"));
-        add(&slot.committed, @offsetOf(layout.Slot, "padding") + 4 -
+        add(&slot.committed, @offsetOf(layout.Slot, "padding") -
             @offsetOf(layout.Slot, "committed"));
         add(view.data(@intCast(index), buffer_size).ptr, buffer_size);
     }

@@ -22,10 +22,15 @@ var ticking: bool = false;
 var last_ns: u64 = 0;
 var readings: u32 = 0;
 
-pub inline fn recentNs() u64 {
-    const now_ns = @atomicLoad(u64, &ticked_ns, .monotonic);
+pub fn recentNs() u64 {
+    const now_ns = tickedNs();
     if (now_ns != 0) return now_ns;
     return read();
+}
+
+/// The same without a call, or 0 where it takes one.
+pub inline fn tickedNs() u64 {
+    return @atomicLoad(u64, &ticked_ns, .monotonic);
 }
 
 noinline fn read() u64 {
