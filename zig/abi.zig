@@ -202,38 +202,29 @@ pub export fn xmem_made() *const Made {
 /// As `xmem_acquire`, for callers to whom a handle costs more than an index: what follows an atomic
 /// operation waits for it, and a number's way through floating point and back is long. The index.
 ///
-/// All that is uncommon is a call in tail position, so that the common way saves no registers.
+/// All that is uncommon is a call in tail position, so that the common way saves no registers: what
+/// it stores has to drain before the next atomic operation, like everything else.
 pub export fn xmem_acquire_index(number: u32, size: u32) i32 {
     const pool = descriptor.poolOf(number);
+    if (pool.participant.local.attention != 0) return acquireIndexSlowly(number, size);
     const now_ns = system.ticker.tickedNs();
-    if (pool.participant.local.attention != 0 or now_ns == 0)
+    if (now_ns == 0) return acquireIndexSlowly(number, size);
+    const acquired = acquire_file.acquireStraight(&pool.participant, size, now_ns) orelse
         return acquireIndexSlowly(number, size);
-    const tried = acquire_file.attempt(&pool.participant, size, now_ns);
-    if (tried.outcome != .acquired) return carryOnIndex(number, size, tried);
-    const index = indexOf(tried.handle);
-    pool.counts[index] +|= 1;
-    made.generation[number] = generationOf(tried.handle);
-    if (!acquire_file.isPopulated(&pool.participant, index, size))
-        return populateIndex(number, index);
-    return @intCast(index);
+    pool.counts[acquired.index] +|= 1;
+    made.generation[number] = acquired.generation;
+    if (pool.participant.view.populatedBytes(acquired.index) < acquired.need)
+        return populateIndex(number, acquired.index);
+    return @intCast(acquired.index);
 }
 
 noinline fn acquireIndexSlowly(number: u32, size: u32) i32 {
     const pool = descriptor.poolOf(number);
     if (attend(pool)) |err| return errors.negative(err);
-    return indexMade(number, acquire_file.acquire(&pool.participant, size));
-}
-
-noinline fn carryOnIndex(number: u32, size: u32, first: acquire_file.Attempt) i32 {
-    @branchHint(.cold);
-    const pool = descriptor.poolOf(number);
-    return indexMade(number, acquire_file.carryOnFrom(&pool.participant, size, first));
-}
-
-fn indexMade(number: u32, result: Error!u64) i32 {
-    const handle = result catch |err| return errors.negative(err);
+    const handle = acquire_file.acquire(&pool.participant, size) catch |err|
+        return errors.negative(err);
     const index = indexOf(handle);
-    descriptor.poolOf(number).counts[index] +|= 1;
+    pool.counts[index] +|= 1;
     made.generation[number] = generationOf(handle);
     return @intCast(index);
 }

@@ -1,6 +1,6 @@
 //! Acquiring: from the free list's head to a buffer that the caller holds, in a straight line where
-//! the slot's memory is there, through PRIVATE where it must be committed first. And the blocking
-//! form, a slice at a time.
+//! the slot's memory is there and nobody interferes; else by attempts, through PRIVATE where memory
+//! must be committed first. And the blocking form, a slice at a time.
 
 const std = @import("std");
 const atomic = @import("atomic.zig");
@@ -27,8 +27,81 @@ const Patience = thaw.Patience;
 /// About as long as a sleep and a wake cost.
 const spins_max = if (atomic.stepped) 1 else 2000;
 
+/// The buffer that was acquired.
+pub const Made = struct {
+    index: u32,
+    generation: u29,
+    /// Its bytes, in whole pages: committed, and perhaps not mapped in this process yet.
+    need: u64,
+
+    fn handle(made: Made) u64 {
+        return @bitCast(words.Handle{
+            .index = @intCast(made.index),
+            .generation = made.generation,
+        });
+    }
+};
+
+/// The common acquire, whole: all that it has to know is read first, so that after its one CAS
+/// nothing is left but stores, and no call stands in it, so that a caller without one saves no
+/// registers. Null: something stands in the way, nothing was done, and `attempt` sees what it is.
+pub inline fn acquireStraight(participant: *const Participant, size: u32, now_ns: u64) ?Made {
+    const view = &participant.view;
+    if (size > view.geometry.buffer_size) return null;
+    const header = view.header;
+    if (isFlushing(header)) return null;
+    const bracket = participant.enter();
+    const there = free_list.top(view, free_list.headOf(header)) orelse return leaveNull(bracket);
+    const from = Control.load(&there.slot.control, .monotonic);
+    const committed = atomic.load(u64, &there.slot.committed, .monotonic);
+    const need = view.geometry.committedFor(size);
+    if (!isFree(from)) return leaveNull(bracket);
+    if (committed < need) return leaveNull(bracket);
+    if (!free_list.take(header, there)) return leaveNull(bracket);
+    const generation = use(participant, bracket, there.slot, there.index, from, size, now_ns);
+    return .{ .index = there.index, .generation = generation, .need = need };
+}
+
+inline fn leaveNull(bracket: Bracket) ?Made {
+    @branchHint(.unlikely);
+    bracket.leave();
+    return null;
+}
+
+/// SYNC: a waiter that read the `wake_seq` after a flush sees the flush, or its end. Pairs with
+/// `maintenance.flush`, `membership.prepareToLeave` and `recovery.emptyRows`.
+inline fn isFlushing(header: *const layout.Header) bool {
+    return atomic.load(u32, &header.hot.flushing, .acquire) != 0;
+}
+
+/// Words are frozen only when nobody is in a bracket.
+inline fn isFree(control: Control) bool {
+    return control.state == .free and control.references == 0 and !control.frozen;
+}
+
+/// The end of an acquire: the slot is off the list, and becomes USED by this row. Its generation.
+inline fn use(
+    participant: *const Participant,
+    bracket: Bracket,
+    slot: *layout.Slot,
+    index: u32,
+    from: Control,
+    size: u32,
+    now_ns: u64,
+) u29 {
+    const generation = words.generationAfter(from.generation);
+    describe(&participant.view, slot, size, now_ns);
+    // SYNC: release, so that whoever reads the word finds the size and the description. Pairs with
+    // `references.attempt` and `description.of`.
+    Control.store(&slot.control, from.held(.used, generation), .release);
+    participant.addHold(index);
+    bracket.count("acquired");
+    bracket.leave();
+    return generation;
+}
+
 /// One word, so that it stays in a register.
-pub const Attempt = packed struct(u64) {
+const Attempt = packed struct(u64) {
     /// Of the buffer that was acquired; only the index, where it is not complete.
     handle: u53 = 0,
     outcome: Outcome,
@@ -50,7 +123,14 @@ pub const Attempt = packed struct(u64) {
 
 /// A hold of a free buffer of `size` bytes; its handle.
 pub fn acquire(participant: *Participant, size: u32) Error!u64 {
-    return carryOnFrom(participant, size, attempt(participant, size, system.ticker.recentNs()));
+    const now_ns = system.ticker.recentNs();
+    if (acquireStraight(participant, size, now_ns)) |made| {
+        ensurePopulated(participant, made.index);
+        return made.handle();
+    }
+    errors.clear();
+    var patience: Patience = .untimed;
+    return carryOnOrRecover(participant, size, attempt(participant, size, now_ns), &patience);
 }
 
 /// The same for an event loop, which must not be kept: PENDING while a recovery has the pool.
@@ -58,13 +138,6 @@ pub fn acquireAtOnce(participant: *Participant, size: u32) Error!u64 {
     var patience: Patience = .none;
     patience.expiry = error.Pending;
     const first = attempt(participant, size, system.ticker.recentNs());
-    return carryOnOrRecover(participant, size, first, &patience);
-}
-
-/// What is left to do after an attempt: nothing, mostly.
-pub fn carryOnFrom(participant: *Participant, size: u32, first: Attempt) Error!u64 {
-    errors.clear();
-    var patience: Patience = .untimed;
     return carryOnOrRecover(participant, size, first, &patience);
 }
 
@@ -136,15 +209,11 @@ fn carryOn(participant: *Participant, size: u32, first: Attempt, patience: *Pati
     }
 }
 
-/// The acquire itself. No call stands in it, so that what calls nothing else either needs no
-/// stack: the stores of a prologue would have to drain before each atomic operation.
-pub inline fn attempt(participant: *const Participant, size: u32, now_ns: u64) Attempt {
+/// An acquire that says what stands in the way, and leaves what takes longer to its caller.
+inline fn attempt(participant: *const Participant, size: u32, now_ns: u64) Attempt {
     const view = &participant.view;
     if (size > view.geometry.buffer_size) return .{ .outcome = .too_large };
-    // SYNC: a waiter that read the `wake_seq` after a flush sees the flush, or its end. Pairs with
-    // `maintenance.flush`, `membership.prepareToLeave` and `recovery.emptyRows`.
-    const flushing = atomic.load(u32, &view.header.hot.flushing, .acquire);
-    if (flushing != 0) return .{ .outcome = .flushing };
+    if (isFlushing(view.header)) return .{ .outcome = .flushing };
     const bracket = participant.enter();
     const index: u32 = switch (free_list.pop(view)) {
         .empty => return leaveWith(bracket, .empty),
@@ -153,23 +222,14 @@ pub inline fn attempt(participant: *const Participant, size: u32, now_ns: u64) A
         _ => |slot| @intFromEnum(slot),
     };
     const slot = &view.slots[index];
-    // Plain: the slot is off the list, and words are frozen only when nobody is here.
     const from = Control.load(&slot.control, .monotonic);
-    if (from.state != .free or from.references != 0 or from.frozen)
-        return leaveWith(bracket, .corrupt);
-    const generation = words.generationAfter(from.generation);
+    if (!isFree(from)) return leaveWith(bracket, .corrupt);
     const committed = atomic.load(u64, &slot.committed, .monotonic);
     if (committed < view.geometry.committedFor(size))
         return .{ .handle = index, .outcome = .unreserved };
-    describe(view, slot, size, now_ns);
-    const to = from.held(.used, generation);
-    // SYNC: release, so that whoever reads the word finds the size and the description. Pairs with
-    // `references.attempt` and `description.of`.
-    Control.store(&slot.control, to, .release);
-    participant.addHold(index);
-    bracket.count("acquired");
-    bracket.leave();
-    return .{ .handle = @intCast(to.handle(index)), .outcome = .acquired };
+    const generation = use(participant, bracket, slot, index, from, size, now_ns);
+    const handle: words.Handle = .{ .index = @intCast(index), .generation = generation };
+    return .{ .handle = @intCast(@as(u64, @bitCast(handle))), .outcome = .acquired };
 }
 
 inline fn leaveWith(bracket: Bracket, outcome: Attempt.Outcome) Attempt {
@@ -183,12 +243,6 @@ inline fn describe(view: *const View, slot: *layout.Slot, size: u32, now_ns: u64
     words.Content.store(&slot.content, .{ .size = size, .dirty = view.zero_on_release });
     atomic.store(u64, &slot.lease_deadline_ns, 0, .monotonic);
     atomic.store(u64, &slot.acquired_at_ns, now_ns, .monotonic);
-}
-
-/// Whether the process has mapped `size` bytes of a slot.
-pub inline fn isPopulated(participant: *const Participant, index: u32, size: u32) bool {
-    const view = &participant.view;
-    return view.populatedBytes(index) >= view.geometry.committedFor(size);
 }
 
 /// The first use of a slot in this process: its pages exist, and only the mapping must learn it.
@@ -275,7 +329,7 @@ fn commit(
         if (from.state != .private) return error.PoolCorrupt;
         describe(view, slot, size, now_ns);
         const to = from.held(.used, from.generation);
-        // SYNC: as the store in `attempt`. Pairs with `references.attempt`.
+        // SYNC: as the store in `use`. Pairs with `references.attempt`.
         if (!Control.cas(&slot.control, from, to)) continue;
         participant.count("acquired");
         return to.handle(index);

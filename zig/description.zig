@@ -48,7 +48,7 @@ const Buffer = struct {
         const handle: words.Handle = @bitCast(handle_number);
         if (handle.index >= participant.view.geometry.capacity) return error.BufferNotFound;
         const slot = &participant.view.slots[handle.index];
-        // SYNC: pairs with `acquire.attempt`, which says that nothing is described before it stores
+        // SYNC: pairs with `acquire.use`, which says that nothing is described before it stores
         // the word.
         const control = words.Control.load(&slot.control, .acquire);
         if (control.state != .used or control.generation != handle.generation)

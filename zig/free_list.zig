@@ -2,6 +2,7 @@
 //! stack). Callers stand in their bracket. What a slot's word says is not decided here.
 
 const atomic = @import("atomic.zig");
+const layout = @import("layout.zig");
 const participant_file = @import("participant.zig");
 const words = @import("words.zig");
 
@@ -17,29 +18,53 @@ pub const Popped = enum(u32) {
     _,
 };
 
+/// The slot on top of the list, and the head that says so: what is read of the slot is true if
+/// `take` succeeds.
+pub const Top = struct {
+    head: Head,
+    index: u32,
+    slot: *layout.Slot,
+    next: u32,
+};
+
+/// Null: none is there, or one that is not to be had.
+pub inline fn top(view: *const View, head: Head) ?Top {
+    if (head.frozen) return null;
+    const checked = !atomic.broken(.index_unchecked);
+    const capacity = view.geometry.capacity;
+    if (head.index >= capacity and (checked or head.index == words.index_nil)) return null;
+    const slot = &view.slots[head.index];
+    const next = atomic.load(u32, &slot.next_free, .monotonic);
+    if (checked and next != words.index_nil and next >= capacity) return null;
+    return .{ .head = head, .index = head.index, .slot = slot, .next = next };
+}
+
+pub inline fn take(header: *layout.Header, there: Top) bool {
+    const to = there.head.successor(@truncate(there.next));
+    // SYNC: release for `busy`, which was raised before: a freeze that comes later in the head's
+    // order sees it raised. Pairs with `recovery.freezeHead` and `free_run.holdUpPops`.
+    return Head.cas(&header.hot.free_head, there.head, to, .acq_rel);
+}
+
+/// SYNC: acquire, so that `next_free` is what was stored before the head; sequential, so that a
+/// waiter's try comes after its count. Pairs with `push`, `recovery.rebuildList` and
+/// `free_run.letPopsGoOn`.
+pub inline fn headOf(header: *const layout.Header) Head {
+    return Head.load(&header.hot.free_head, .seq_cst);
+}
+
 pub inline fn pop(view: *const View) Popped {
-    const head_ptr = &view.header.hot.free_head;
     while (true) {
-        // SYNC: acquire, so that `next_free` is what was stored before the head; sequential, so
-        // that a waiter's try comes after its count. Pairs with `push`,
-        // `recovery.rebuildList` and `free_run.letPopsGoOn`.
-        const head = Head.load(head_ptr, .seq_cst);
-        if (head.frozen) return .frozen;
-        if (head.index == words.index_nil) return .empty;
-        const checked = !atomic.broken(.index_unchecked);
-        if (checked and head.index >= view.geometry.capacity) return .corrupt;
-        const next = atomic.load(u32, &view.slots[head.index].next_free, .monotonic);
-        if (checked and next != words.index_nil and next >= view.geometry.capacity) {
+        const head = headOf(view.header);
+        const there = top(view, head) orelse {
+            if (head.frozen) return .frozen;
+            if (head.index == words.index_nil) return .empty;
             // Somebody may have popped the slot meanwhile; then it was not ours to read.
-            const again = Head.load(head_ptr, .acquire);
+            const again = Head.load(&view.header.hot.free_head, .acquire);
             if (@as(u64, @bitCast(again)) == @as(u64, @bitCast(head))) return .corrupt;
             continue;
-        }
-        // SYNC: release for `busy`, which was raised before: a freeze that comes later in the
-        // head's order sees it raised. Pairs with `recovery.freezeHead` and `free_run.holdUpPops`.
-        if (Head.cas(head_ptr, head, head.successor(@truncate(next)), .acq_rel)) {
-            return @enumFromInt(head.index);
-        }
+        };
+        if (take(view.header, there)) return @enumFromInt(there.index);
     }
 }
 
@@ -57,7 +82,7 @@ pub inline fn push(view: *const View, index: u32) bool {
             continue;
         }
         // SYNC: release for the content and `next_free`, sequential before the load of `waiters` in
-        // `waiting.wakeOne`. Pairs with `pop`, `waiting.mark`, `free_run.holdUpPops`,
+        // `waiting.wakeOne`. Pairs with `headOf`, `waiting.mark`, `free_run.holdUpPops`,
         // `free_run.replaceAtTop` and `free_run.link`.
         if (Head.cas(head_ptr, head, pushed, .seq_cst)) return true;
     }

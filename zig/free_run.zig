@@ -139,7 +139,7 @@ pub fn putBack(participant: *Participant, run: Run, until_ns: u64) void {
 
 /// The tag grows with the frozen bit, so that a pop which read the head before fails at its CAS,
 /// and what it read of the links does not matter. SYNC: acquires the links of what was pushed.
-/// Pairs with `free_list.pop` and `free_list.push`.
+/// Pairs with `free_list.take` and `free_list.push`.
 fn holdUpPops(view: *const View) void {
     const head_ptr = &view.header.hot.free_head;
     while (true) {
@@ -151,7 +151,7 @@ fn holdUpPops(view: *const View) void {
 }
 
 /// SYNC: whoever finds the head thawed finds the links, and it is sequential before the load of
-/// `waiters` in `putBack`. Pairs with `free_list.pop` and `waiting.mark`.
+/// `waiters` in `putBack`. Pairs with `free_list.headOf` and `waiting.mark`.
 fn letPopsGoOn(view: *const View) void {
     const head_ptr = &view.header.hot.free_head;
     while (true) {

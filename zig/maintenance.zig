@@ -76,7 +76,7 @@ fn takeRun(participant: *Participant, wanted: Wanted, until_ns: u64) Error!?Run 
 /// While it lasts every acquire fails with POOL_FLUSHING, and everybody who waits is told so.
 pub fn flush(participant: *Participant, on: bool) Error!void {
     const value: u32 = if (on) participant.index + 1 else 0;
-    // SYNC: before `wake_seq` changes. Pairs with `acquire.attempt`.
+    // SYNC: before `wake_seq` changes. Pairs with `acquire.isFlushing`.
     atomic.store(u32, &participant.view.header.hot.flushing, value, .seq_cst);
     waiting.wakeAll(&participant.view);
 }

@@ -99,7 +99,7 @@ fn introduce(row: *layout.ParticipantRow, who: Who) void {
 pub fn prepareToLeave(participant: *Participant) void {
     const view = &participant.view;
     if (atomic.load(u32, &view.header.hot.flushing, .acquire) == participant.index + 1) {
-        // SYNC: pairs with `acquire.attempt`.
+        // SYNC: pairs with `acquire.isFlushing`.
         atomic.store(u32, &view.header.hot.flushing, 0, .seq_cst);
     }
     // What could not be given back, because a stopped recoverer has the pool, is left to the next

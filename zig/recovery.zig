@@ -127,7 +127,7 @@ pub fn stop(view: *const View) bool {
 }
 
 /// SYNC: sequential before the loads of `busy`. Pairs with `Participant.enterSequential`,
-/// `waiting.mark`, `maintenance.setCommitted` and `free_list.pop`.
+/// `waiting.mark`, `maintenance.setCommitted` and `free_list.take`.
 fn freezeHead(view: *const View) void {
     const head_ptr = &view.header.hot.free_head;
     while (true) {
@@ -265,7 +265,7 @@ fn emptyRows(view: *const View, dead: Dead, report: *Report) void {
     }
     // Who flushed and died must not keep the pool closed.
     if (!damage.flushIsOrphaned(view)) return;
-    // SYNC: before `wake_seq` changes in `start`. Pairs with `acquire.attempt`.
+    // SYNC: before `wake_seq` changes in `start`. Pairs with `acquire.isFlushing`.
     atomic.store(u32, &view.header.hot.flushing, 0, .seq_cst);
 }
 
@@ -368,7 +368,7 @@ fn rebuildList(view: *const View) void {
     var rebuilt = head.successor(top);
     rebuilt.frozen = true;
     // SYNC: a store loses no push, since nobody is in a bracket; it comes after the links. Pairs
-    // with `free_list.pop`.
+    // with `free_list.headOf`.
     atomic.store(u64, &view.header.hot.free_head, @bitCast(rebuilt), .seq_cst);
 }
 

@@ -193,7 +193,7 @@ inline fn attempt(
         if (atomic.broken(.hold_before_cas) and operation == .get) participant.addHold(index);
         // SYNC: release hands the content to the next holder and shows `busy` to who freezes the
         // word, acquire takes the content from the last holder. Pairs with `attempt` of others,
-        // `releaseSole`, `acquire.attempt`, `acquire.commit`, `recovery.freezeWord` and
+        // `releaseSole`, `acquire.use`, `acquire.commit`, `recovery.freezeWord` and
         // `recovery.start`.
         if (!Control.cas(&slot.control, from, to)) {
             if (atomic.broken(.hold_before_cas) and operation == .get)

@@ -189,10 +189,20 @@ pub const all = [_]Program{
         .budget = .{ .deaths = 1, .deferrals = 1 },
         .catches = &.{
             .recovery_without_waiting,
-            .recovery_one_wait,
             .push_gives_up_when_frozen,
             .row_after_bracket,
         },
+    },
+    .{
+        .name = "an acquire and what follows beside a recovery of a third",
+        .threads = &.{
+            .{ .steps = &.{ &.{.acquire}, &.{ .release, .clone, .share } } },
+            .{ .steps = &.{&.{.reclaim}} },
+            .{ .first = &.{.acquire}, .steps = &.{} },
+        },
+        .slots = 3,
+        .budget = .{ .deaths = 1, .deferrals = 1 },
+        .catches = &.{ .recovery_without_waiting, .recovery_one_wait },
     },
     .{
         .name = "references in flight",
