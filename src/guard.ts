@@ -192,11 +192,13 @@ export class BufferGuard implements Disposable {
 
   #end(): void {
     this.#live = false;
-    if (this.#bytes !== null) {
-      if (this.#session.detaching) detach(this.#bytes.buffer);
-      this.#bytes = null;
-    }
+    if (this.#bytes !== null) this.#letGo(this.#bytes);
     if (tracing) untrace(this);
+  }
+
+  #letGo(bytes: Uint8Array<ArrayBuffer>): void {
+    if (this.#session.detaching) detach(bytes.buffer);
+    this.#bytes = null;
   }
 
   /** The guard is known to be readable. */

@@ -254,7 +254,7 @@ noinline fn releaseIndexSlowly(number: u32, index: u32, generation: u32) void {
     const count = &pool.counts[index];
     if (index >= pool.participant.view.geometry.capacity or count.* == 0) return;
     const handle: u64 = @bitCast(handleOf(index, generation));
-    if (references.giveBack(&pool.participant, handle)) count.* -= 1;
+    if (references.giveBackSlowly(&pool.participant, handle)) count.* -= 1;
 }
 
 inline fn handleOf(index: u32, generation: u32) words.Handle {

@@ -255,7 +255,7 @@ fn populate(participant: *Participant, index: u32, need: u64) void {
 
 /// For a hold of a buffer that another process filled: maps what there is at once, instead of a
 /// page at each touch.
-pub fn ensurePopulated(participant: *Participant, index: u32) void {
+pub inline fn ensurePopulated(participant: *Participant, index: u32) void {
     const view = &participant.view;
     const committed = atomic.load(u64, &view.slots[index].committed, .monotonic);
     const size = words.Content.load(&view.slots[index].content).size;

@@ -322,7 +322,8 @@ pub fn giveBack(participant: *Participant, handle: u64) bool {
     return giveBackSlowly(participant, handle);
 }
 
-noinline fn giveBackSlowly(participant: *Participant, handle: u64) bool {
+/// The same for a hold that may not be the only one.
+pub noinline fn giveBackSlowly(participant: *Participant, handle: u64) bool {
     // Who owes has waited in vain already; once more for each hold of many would add up.
     const owes = participant.local.attention & participant_file.attention_owed != 0;
     var patience: Patience = if (owes) .none else .untimed;
