@@ -132,10 +132,8 @@ pub const Participant = struct {
 
     /// The bracket that this thread stands in.
     pub fn entered(participant: *const Participant) Bracket {
-        return .{
-            .row = participant.row,
-            .busy = atomic.load(u64, &participant.row.busy, .monotonic),
-        };
+        const row = participant.row;
+        return .{ .row = row, .busy = atomic.load(u64, &row.busy, .monotonic) | 1 };
     }
 
     pub inline fn addHold(participant: *const Participant, index: u32) void {
