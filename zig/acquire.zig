@@ -28,16 +28,16 @@ const Patience = thaw.Patience;
 const spins_max = if (atomic.stepped) 1 else 2000;
 
 /// The buffer that was acquired.
-pub const Made = struct {
+pub const Acquired = struct {
     index: u32,
     generation: u29,
     /// Its bytes, in whole pages: committed, and perhaps not mapped in this process yet.
     need: u64,
 
-    fn handle(made: Made) u64 {
+    fn handle(acquired: Acquired) u64 {
         return @bitCast(words.Handle{
-            .index = @intCast(made.index),
-            .generation = made.generation,
+            .index = @intCast(acquired.index),
+            .generation = acquired.generation,
         });
     }
 };
@@ -45,7 +45,7 @@ pub const Made = struct {
 /// The common acquire, whole: all that it has to know is read first, so that after its one CAS
 /// nothing is left but stores, and no call stands in it, so that a caller without one saves no
 /// registers. Null: something stands in the way, nothing was done, and `attempt` sees what it is.
-pub inline fn acquireStraight(participant: *const Participant, size: u32, now_ns: u64) ?Made {
+pub inline fn acquireStraight(participant: *const Participant, size: u32, now_ns: u64) ?Acquired {
     const view = &participant.view;
     if (size > view.geometry.buffer_size) return null;
     const header = view.header;
@@ -62,7 +62,7 @@ pub inline fn acquireStraight(participant: *const Participant, size: u32, now_ns
     return .{ .index = there.index, .generation = generation, .need = need };
 }
 
-inline fn leaveNull(bracket: Bracket) ?Made {
+inline fn leaveNull(bracket: Bracket) ?Acquired {
     @branchHint(.unlikely);
     bracket.leave();
     return null;
@@ -74,7 +74,8 @@ inline fn isFlushing(header: *const layout.Header) bool {
     return atomic.load(u32, &header.hot.flushing, .acquire) != 0;
 }
 
-/// Words are frozen only when nobody is in a bracket.
+/// A frozen word is none: where a recovery gives up, the head thaws after the words and is the same
+/// again, so that a CAS would not notice.
 inline fn isFree(control: Control) bool {
     return control.state == .free and control.references == 0 and !control.frozen;
 }
@@ -124,9 +125,9 @@ const Attempt = packed struct(u64) {
 /// A hold of a free buffer of `size` bytes; its handle.
 pub fn acquire(participant: *Participant, size: u32) Error!u64 {
     const now_ns = system.ticker.recentNs();
-    if (acquireStraight(participant, size, now_ns)) |made| {
-        ensurePopulated(participant, made.index);
-        return made.handle();
+    if (acquireStraight(participant, size, now_ns)) |acquired| {
+        ensurePopulated(participant, acquired.index);
+        return acquired.handle();
     }
     errors.clear();
     var patience: Patience = .untimed;
@@ -273,6 +274,8 @@ fn reserve(participant: *Participant, index: u32, size: u32) Attempt {
     const from = Control.load(&slot.control, .monotonic);
     const committed = atomic.load(u64, &slot.committed, .monotonic);
     const need = view.geometry.committedFor(size);
+    // Nobody changes them: this is damage.
+    if (!isFree(from) or committed >= need) return leaveWith(bracket, .corrupt);
     const total = &view.header.repair.committed_bytes;
     if (atomic.fetchAdd(u64, total, need - committed) +| (need - committed) > view.max_committed) {
         _ = atomic.fetchSub(u64, total, need - committed);

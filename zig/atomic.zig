@@ -75,6 +75,26 @@ pub inline fn fetchSub(comptime T: type, ptr: *T, amount: T) T {
     return @atomicRmw(T, ptr, .Sub, amount, .seq_cst);
 }
 
+/// Acquires and releases.
+pub inline fn setBits(ptr: *u64, bits: u64) void {
+    if (build_options.hook == .explore) {
+        _ = explorer.change(u64, ptr, bits, .set);
+        return;
+    }
+    step();
+    _ = @atomicRmw(u64, ptr, .Or, bits, .acq_rel);
+}
+
+/// Acquires and releases.
+pub inline fn clearBits(ptr: *u64, bits: u64) void {
+    if (build_options.hook == .explore) {
+        _ = explorer.change(u64, ptr, bits, .clear);
+        return;
+    }
+    step();
+    _ = @atomicRmw(u64, ptr, .And, ~bits, .acq_rel);
+}
+
 pub inline fn fetchMax(comptime T: type, ptr: *T, value: T) T {
     if (build_options.hook == .explore) return explorer.change(T, ptr, value, .max);
     step();

@@ -2,6 +2,7 @@
 //! the buffer. Written by holders, read by holders, checked against rubbish at each read.
 
 const std = @import("std");
+const atomic = @import("atomic.zig");
 const errors = @import("errors.zig");
 const layout = @import("layout.zig");
 const participant_file = @import("participant.zig");
@@ -43,6 +44,7 @@ const integer_max: f64 = 1 << 53;
 /// A buffer's slot, of which its description is a part.
 const Buffer = struct {
     slot: *layout.Slot,
+    size_max: u64,
 
     fn of(participant: *Participant, handle_number: u64) Error!Buffer {
         const handle: words.Handle = @bitCast(handle_number);
@@ -53,12 +55,12 @@ const Buffer = struct {
         const control = words.Control.load(&slot.control, .acquire);
         if (control.state != .used or control.generation != handle.generation)
             return error.StaleHandle;
-        return .{ .slot = slot };
+        return .{ .slot = slot, .size_max = participant.view.geometry.buffer_size };
     }
 
     /// SYNC: what it says is described was written. Pairs with `set` and `unset`.
     fn content(buffer: Buffer) words.Content {
-        return @bitCast(@atomicLoad(u64, &buffer.slot.content, .acquire));
+        return @bitCast(atomic.load(u64, &buffer.slot.content, .acquire));
     }
 
     fn has(buffer: Buffer, comptime field: []const u8) bool {
@@ -68,12 +70,12 @@ const Buffer = struct {
     /// After the field was written. Two holders may set two fields at once. SYNC: pairs with
     /// `content`.
     fn set(buffer: Buffer, comptime field: []const u8) void {
-        _ = @atomicRmw(u64, &buffer.slot.content, .Or, bitOf(field), .acq_rel);
+        atomic.setBits(&buffer.slot.content, bitOf(field));
     }
 
     /// The field has its default again. SYNC: pairs with `content`.
     fn unset(buffer: Buffer, comptime field: []const u8) void {
-        _ = @atomicRmw(u64, &buffer.slot.content, .And, ~bitOf(field), .acq_rel);
+        atomic.clearBits(&buffer.slot.content, bitOf(field));
     }
 
     fn bitOf(comptime field: []const u8) u64 {
@@ -90,12 +92,16 @@ const Buffer = struct {
 
     fn shape(buffer: Buffer, lengths: *Lengths) Error![]const u64 {
         if (!buffer.has("shape")) {
-            lengths[0] = buffer.content().size;
+            const size = buffer.content().size;
+            if (size > buffer.size_max) return error.PoolCorrupt;
+            lengths[0] = size;
             return lengths[0..1];
         }
         const count = try countOf(&buffer.slot.description.shape_count);
         const dimensions = buffer.slot.description.dimensions[0..count];
-        for (dimensions, lengths[0..count]) |*dimension, *length| length.* = dimension.length;
+        for (dimensions, lengths[0..count]) |*dimension, *length| {
+            length.* = @atomicLoad(u64, &dimension.length, .monotonic);
+        }
         return lengths[0..count];
     }
 
@@ -103,7 +109,9 @@ const Buffer = struct {
         if (!buffer.has("strides")) return buffer.contiguousStrides(steps);
         const count = try countOf(&buffer.slot.description.stride_count);
         const dimensions = buffer.slot.description.dimensions[0..count];
-        for (dimensions, steps[0..count]) |*dimension, *step| step.* = dimension.stride;
+        for (dimensions, steps[0..count]) |*dimension, *step| {
+            step.* = @atomicLoad(i64, &dimension.stride, .monotonic);
+        }
         return steps[0..count];
     }
 
@@ -224,7 +232,9 @@ pub fn setDims(
     const dimensions = description.dimensions[0..values.len];
     switch (which) {
         .SHAPE => {
-            const follow = buffer.isContiguous() or description.stride_count != values.len;
+            var steps: Steps = undefined;
+            const strides = buffer.strides(&steps) catch &.{};
+            const follow = buffer.isContiguous() or strides.len != values.len;
             for (values, dimensions) |value, *dimension| dimension.length = @intFromFloat(value);
             description.shape_count = @intCast(values.len);
             buffer.set("shape");

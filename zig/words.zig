@@ -92,6 +92,7 @@ pub const Control = packed struct(u64) {
 };
 
 /// What an acquire says of a buffer's content: written whole by who takes the slot off the list.
+/// Later, holders set and clear the bits of what is described, and who zeroes the dirty one.
 pub const Content = packed struct(u64) {
     /// Bytes that were asked for.
     size: u32,

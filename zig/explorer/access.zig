@@ -46,13 +46,14 @@ pub noinline fn change(
     comptime T: type,
     ptr: *T,
     amount: T,
-    comptime how: enum { add, sub, max },
+    comptime how: enum { add, sub, max, set, clear },
 ) T {
     const address = @intFromPtr(ptr);
     fiber.pause(switch (how) {
         .add => .add,
         .sub => .sub,
         .max => .max,
+        .set, .clear => .store,
     }, address, widened(T, amount));
     memory_model.beforeExchange(address, .seq_cst);
     const before = ptr.*;
@@ -60,6 +61,8 @@ pub noinline fn change(
         .add => before +% amount,
         .sub => before -% amount,
         .max => @max(before, amount),
+        .set => before | amount,
+        .clear => before & ~amount,
     };
     oracle.beforeChange(address, before != after);
     ptr.* = after;

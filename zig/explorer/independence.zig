@@ -70,7 +70,8 @@ fn isConstant(address: usize) bool {
 /// list, and read by who got a handle from it, after the store of the control word.
 fn isOwners(address: usize) bool {
     const offset = slotOffset(address) orelse return false;
-    // Where the pool zeroes, it is also said there whether that is done.
+    // Where the pool zeroes, it is also said there whether that is done; elsewhere a recovery that
+    // cleans up after a dead owner writes the same again.
     return (offset == @offsetOf(layout.Slot, "content") and !state.view.zero_on_release) or
         offset == @offsetOf(layout.Slot, "acquired_at_ns");
 }
