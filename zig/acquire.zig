@@ -77,7 +77,8 @@ inline fn isFlushing(header: *const layout.Header) bool {
 /// A frozen word is none: where a recovery gives up, the head thaws after the words and is the same
 /// again, so that a CAS would not notice.
 inline fn isFree(control: Control) bool {
-    return control.state == .free and control.references == 0 and !control.frozen;
+    const frozen = control.frozen and !atomic.broken(.frozen_word_taken);
+    return control.state == .free and control.references == 0 and !frozen;
 }
 
 /// The end of an acquire: the slot is off the list, and becomes USED by this row. Its generation.

@@ -26,6 +26,7 @@ pub const Canary = enum {
     // Caught by the explorer with store buffers: harmless where memory is sequentially consistent,
     // but for two that begin to wait at once, who may count as one.
     hold_before_cas,
+    frozen_word_taken,
     bracket_not_sequential,
     waiters_not_sequential,
     leave_relaxed,

@@ -448,6 +448,17 @@ pub const all = [_]Program{
         .catches = &.{.hold_before_cas},
     },
     .{
+        .name = "store buffers: an acquire beside the freeze",
+        .memory = .tso,
+        .threads = &.{
+            .{ .steps = &.{ &.{.acquire}, &.{.release} } },
+            .{ .steps = &.{&.{.reclaim}} },
+            .{ .first = &.{.abandon}, .steps = &.{} },
+        },
+        .budget = .{ .deferrals = 1 },
+        .catches = &.{.frozen_word_taken},
+    },
+    .{
         .name = "stores out of order: a hold beside leaving the bracket",
         .memory = .pso,
         .threads = &.{
