@@ -75,24 +75,16 @@ pub inline fn fetchSub(comptime T: type, ptr: *T, amount: T) T {
     return @atomicRmw(T, ptr, .Sub, amount, .seq_cst);
 }
 
-/// Acquires and releases.
-pub inline fn setBits(ptr: *u64, bits: u64) void {
-    if (build_options.hook == .explore) {
-        _ = explorer.change(u64, ptr, bits, .set);
-        return;
-    }
+pub inline fn fetchOr(comptime T: type, ptr: *T, bits: T) T {
+    if (build_options.hook == .explore) return explorer.change(T, ptr, bits, .bit_or);
     step();
-    _ = @atomicRmw(u64, ptr, .Or, bits, .acq_rel);
+    return @atomicRmw(T, ptr, .Or, bits, .seq_cst);
 }
 
-/// Acquires and releases.
-pub inline fn clearBits(ptr: *u64, bits: u64) void {
-    if (build_options.hook == .explore) {
-        _ = explorer.change(u64, ptr, bits, .clear);
-        return;
-    }
+pub inline fn fetchAnd(comptime T: type, ptr: *T, bits: T) T {
+    if (build_options.hook == .explore) return explorer.change(T, ptr, bits, .bit_and);
     step();
-    _ = @atomicRmw(u64, ptr, .And, ~bits, .acq_rel);
+    return @atomicRmw(T, ptr, .And, bits, .seq_cst);
 }
 
 pub inline fn fetchMax(comptime T: type, ptr: *T, value: T) T {

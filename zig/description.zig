@@ -70,12 +70,12 @@ const Buffer = struct {
     /// After the field was written. Two holders may set two fields at once. SYNC: pairs with
     /// `content`.
     fn set(buffer: Buffer, comptime field: []const u8) void {
-        atomic.setBits(&buffer.slot.content, bitOf(field));
+        _ = atomic.fetchOr(u64, &buffer.slot.content, bitOf(field));
     }
 
     /// The field has its default again. SYNC: pairs with `content`.
     fn unset(buffer: Buffer, comptime field: []const u8) void {
-        atomic.clearBits(&buffer.slot.content, bitOf(field));
+        _ = atomic.fetchAnd(u64, &buffer.slot.content, ~bitOf(field));
     }
 
     fn bitOf(comptime field: []const u8) u64 {

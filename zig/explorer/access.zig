@@ -46,14 +46,14 @@ pub noinline fn change(
     comptime T: type,
     ptr: *T,
     amount: T,
-    comptime how: enum { add, sub, max, set, clear },
+    comptime how: enum { add, sub, max, bit_or, bit_and },
 ) T {
     const address = @intFromPtr(ptr);
     fiber.pause(switch (how) {
         .add => .add,
         .sub => .sub,
         .max => .max,
-        .set, .clear => .store,
+        .bit_or, .bit_and => .store,
     }, address, widened(T, amount));
     memory_model.beforeExchange(address, .seq_cst);
     const before = ptr.*;
@@ -61,8 +61,8 @@ pub noinline fn change(
         .add => before +% amount,
         .sub => before -% amount,
         .max => @max(before, amount),
-        .set => before | amount,
-        .clear => before & ~amount,
+        .bit_or => before | amount,
+        .bit_and => before & amount,
     };
     oracle.beforeChange(address, before != after);
     ptr.* = after;
