@@ -4,7 +4,7 @@ import { publish } from "./caller.ts";
 import { INDEX_COUNT } from "./constants.gen.ts";
 import { raise, type XmemError } from "./errors.ts";
 import { BufferMeta, type DType, type MetaAccess } from "./meta.ts";
-import { type Descriptor, native } from "./native.ts";
+import { type Descriptor, native, releaseIndex } from "./native.ts";
 import { closed, type Session } from "./session.ts";
 import { trace, tracing, untrace } from "./trace.ts";
 import { describe, generationOf, indexOf } from "./validate.ts";
@@ -177,7 +177,7 @@ export class BufferGuard implements Disposable {
     if (!this.#live) return;
     this.#end();
     // Of a closed pool, whose holds went with it, nothing is done.
-    native.xmem_release_index(this.#descriptor, this.index, this.#generation);
+    releaseIndex(this.#descriptor, this.index, this.#generation);
   }
 
   [Symbol.dispose](): void {

@@ -135,6 +135,11 @@ const opened = load(libraryPath(), {
 // Bun's own types allow a bigint for a pointer, which none of our addresses is: they are below 2^53.
 export const native: Native = opened.symbols as unknown as Native;
 
+// The two calls of the fast path by names of their own: a constant of a module is one to the engine's
+// compiler, too, so that the call is always a direct one. A property of `native` is that only mostly.
+export const acquireIndex: Native["xmem_acquire_index"] = native.xmem_acquire_index;
+export const releaseIndex: Native["xmem_release_index"] = native.xmem_release_index;
+
 // What the last call that made a hold says beside its result: two tables, by descriptor. Static
 // memory of the library's, which is never unloaded.
 const made = toArrayBuffer(native.xmem_made() as Pointer, 0, LIMIT_DESCRIPTORS * 8);

@@ -6,7 +6,15 @@ import * as constants from "./constants.gen.ts";
 import { raise, XmemError } from "./errors.ts";
 import { BufferGuard, guardOf } from "./guard.ts";
 import * as inspection from "./inspect.ts";
-import { cString, type Descriptor, float64s, generationMade, native, sizeMade } from "./native.ts";
+import {
+  acquireIndex,
+  cString,
+  type Descriptor,
+  float64s,
+  generationMade,
+  native,
+  sizeMade,
+} from "./native.ts";
 import type { ReadGuard } from "./read_guard.ts";
 import { closed, Session } from "./session.ts";
 import * as validate from "./validate.ts";
@@ -197,7 +205,7 @@ export class BufferPool implements Disposable {
     const session = this.#session;
     if (!isUint32(size)) refuseSize(session, "acquire()", size);
     const descriptor = this.#descriptor;
-    const index = native.xmem_acquire_index(descriptor, size);
+    const index = acquireIndex(descriptor, size);
     if (index < 0) fail(session, index, "acquire()", size);
     return new BufferGuard(session, descriptor, index, generationMade(descriptor), size + 0, true);
   }
@@ -207,7 +215,7 @@ export class BufferPool implements Disposable {
     const session = this.#session;
     if (!isUint32(size)) refuseSize(session, "tryAcquire()", size);
     const descriptor = this.#descriptor;
-    const index = native.xmem_acquire_index(descriptor, size);
+    const index = acquireIndex(descriptor, size);
     if (index === -constants.ERROR_POOL_FULL) return null;
     if (index < 0) fail(session, index, "tryAcquire()", size);
     return new BufferGuard(session, descriptor, index, generationMade(descriptor), size + 0, true);
