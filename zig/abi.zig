@@ -202,7 +202,7 @@ pub export fn xmem_made() *const Made {
 /// As `xmem_acquire`, for callers to whom a handle costs more than an index: what follows an atomic
 /// operation waits for it, and a number's way through floating point and back is long. The index.
 ///
-/// All that is uncommon is a call in tail position, so that the common way saves no registers: what
+/// All that is uncommon is a call in tail position, so that the common way saves few registers: what
 /// it stores has to drain before the next atomic operation, like everything else.
 pub export fn xmem_acquire_index(number: u32, size: u32) i32 {
     const pool = descriptor.poolOf(number);

@@ -17,10 +17,10 @@ const thaw = @import("thaw.zig");
 const waiting = @import("waiting.zig");
 const words = @import("words.zig");
 
+const Bracket = participant_file.Bracket;
 const Control = words.Control;
 const Error = errors.Error;
 const Participant = participant_file.Participant;
-const Bracket = participant_file.Bracket;
 const View = participant_file.View;
 const Patience = thaw.Patience;
 
@@ -43,7 +43,7 @@ pub const Acquired = struct {
 };
 
 /// The common acquire, whole: all that it has to know is read first, so that after its one CAS
-/// nothing is left but stores, and no call stands in it, so that a caller without one saves no
+/// nothing is left but stores, and no call stands in it, so that a caller without one saves few
 /// registers. Null: something stands in the way, nothing was done, and `attempt` sees what it is.
 pub inline fn acquireStraight(participant: *const Participant, size: u32, now_ns: u64) ?Acquired {
     const view = &participant.view;
@@ -102,25 +102,18 @@ inline fn use(
     return generation;
 }
 
-/// One word, so that it stays in a register.
-const Attempt = packed struct(u64) {
-    /// Of the buffer that was acquired; only the index, where it is not complete.
-    handle: u53 = 0,
-    outcome: Outcome,
-
-    const Outcome = enum(u11) {
-        acquired,
-        /// Off the list, and the caller still in the bracket: memory is to be reserved.
-        unreserved,
-        /// Off the list, and PRIVATE: its memory has to be committed.
-        uncommitted,
-        empty,
-        frozen,
-        corrupt,
-        flushing,
-        too_large,
-        out_of_memory,
-    };
+const Attempt = union(enum) {
+    acquired: Acquired,
+    /// The index: off the list, and the caller still in the bracket; memory is to be reserved.
+    unreserved: u32,
+    /// The index: off the list, and PRIVATE; its memory has to be committed.
+    uncommitted: u32,
+    empty,
+    frozen,
+    corrupt,
+    flushing,
+    too_large,
+    out_of_memory,
 };
 
 /// A hold of a free buffer of `size` bytes; its handle.
@@ -179,16 +172,14 @@ fn carryOn(participant: *Participant, size: u32, first: Attempt, patience: *Pati
     var tried = first;
     var trimmed = false;
     while (true) : (tried = attempt(participant, size, system.ticker.recentNs())) {
-        if (tried.outcome == .unreserved)
-            tried = reserve(participant, @intCast(tried.handle), size);
-        const result: Error!u64 = switch (tried.outcome) {
-            .acquired => {
-                const handle: words.Handle = @bitCast(@as(u64, tried.handle));
-                ensurePopulated(participant, handle.index);
-                return tried.handle;
+        if (tried == .unreserved) tried = reserve(participant, tried.unreserved, size);
+        const result: Error!u64 = switch (tried) {
+            .acquired => |acquired| {
+                ensurePopulated(participant, acquired.index);
+                return acquired.handle();
             },
             .unreserved => unreachable,
-            .uncommitted => commit(participant, @intCast(tried.handle), size, patience),
+            .uncommitted => |index| commit(participant, index, size, patience),
             .empty => error.PoolFull,
             .frozen => {
                 try thaw.wait(participant, patience);
@@ -212,10 +203,10 @@ fn carryOn(participant: *Participant, size: u32, first: Attempt, patience: *Pati
 }
 
 /// An acquire that says what stands in the way, and leaves what takes longer to its caller.
-inline fn attempt(participant: *const Participant, size: u32, now_ns: u64) Attempt {
+fn attempt(participant: *const Participant, size: u32, now_ns: u64) Attempt {
     const view = &participant.view;
-    if (size > view.geometry.buffer_size) return .{ .outcome = .too_large };
-    if (isFlushing(view.header)) return .{ .outcome = .flushing };
+    if (size > view.geometry.buffer_size) return .too_large;
+    if (isFlushing(view.header)) return .flushing;
     const bracket = participant.enter();
     const index: u32 = switch (free_list.pop(view)) {
         .empty => return leaveWith(bracket, .empty),
@@ -227,17 +218,15 @@ inline fn attempt(participant: *const Participant, size: u32, now_ns: u64) Attem
     const from = Control.load(&slot.control, .monotonic);
     if (!isFree(from)) return leaveWith(bracket, .corrupt);
     const committed = atomic.load(u64, &slot.committed, .monotonic);
-    if (committed < view.geometry.committedFor(size))
-        return .{ .handle = index, .outcome = .unreserved };
+    const need = view.geometry.committedFor(size);
+    if (committed < need) return .{ .unreserved = index };
     const generation = use(participant, bracket, slot, index, from, size, now_ns);
-    const handle: words.Handle = .{ .index = @intCast(index), .generation = generation };
-    return .{ .handle = @intCast(@as(u64, @bitCast(handle))), .outcome = .acquired };
+    return .{ .acquired = .{ .index = index, .generation = generation, .need = need } };
 }
 
-inline fn leaveWith(bracket: Bracket, outcome: Attempt.Outcome) Attempt {
-    @branchHint(.unlikely);
+fn leaveWith(bracket: Bracket, outcome: Attempt) Attempt {
     bracket.leave();
-    return .{ .outcome = outcome };
+    return outcome;
 }
 
 inline fn describe(view: *const View, slot: *layout.Slot, size: u32, now_ns: u64) void {
@@ -283,7 +272,7 @@ fn reserve(participant: *Participant, index: u32, size: u32) Attempt {
         _ = free_list.push(view, index);
         bracket.leave();
         waiting.wakeOne(participant);
-        return .{ .outcome = .out_of_memory };
+        return .out_of_memory;
     }
     const generation = words.generationAfter(from.generation);
     // SYNC: the word before the hold. Pairs with `recovery.rewriteWord`.
@@ -293,7 +282,7 @@ fn reserve(participant: *Participant, index: u32, size: u32) Attempt {
     atomic.store(u64, &slot.committed, need, .monotonic);
     bracket.leave();
     participant.local.committed_before = committed;
-    return .{ .handle = index, .outcome = .uncommitted };
+    return .{ .uncommitted = index };
 }
 
 /// Outside the bracket: commits the memory of a PRIVATE slot, then makes it USED.
