@@ -28,7 +28,7 @@ export interface Native {
   xmem_acquire_index(a: Descriptor, b: number): number;
   xmem_release_index(a: Descriptor, b: number, c: number): void;
   xmem_release(a: Descriptor, b: number): void;
-  xmem_acquire_at_once(a: Descriptor, b: number): number;
+  xmem_acquire_at_once(a: Descriptor, b: number, c: number): number;
   xmem_acquire_blocking(a: Descriptor, b: number, c: number): number;
   xmem_now(): number;
   xmem_get(a: Descriptor, b: number): number;
@@ -93,7 +93,7 @@ const opened = load(libraryPath(), {
   xmem_acquire_index: { args: ["u32", "u32"], returns: "i32" },
   xmem_release_index: { args: ["u32", "u32", "u32"], returns: "void" },
   xmem_release: { args: ["u32", "f64"], returns: "void" },
-  xmem_acquire_at_once: { args: ["u32", "u32"], returns: "f64" },
+  xmem_acquire_at_once: { args: ["u32", "u32", "f64"], returns: "f64" },
   xmem_acquire_blocking: { args: ["u32", "u32", "f64"], returns: "f64" },
   xmem_now: { args: [], returns: "f64" },
   xmem_get: { args: ["u32", "f64"], returns: "f64" },

@@ -18,7 +18,7 @@ import {
 import type { ReadGuard } from "./read_guard.ts";
 import { closed, Session } from "./session.ts";
 import * as validate from "./validate.ts";
-import { WaitQueue } from "./wait_async.ts";
+import { endWaits, queueOf } from "./wait_async.ts";
 
 /** Lengths are bytes, times are milliseconds. */
 export interface PoolOptions {
@@ -110,12 +110,10 @@ export class BufferPool implements Disposable {
   readonly #session: Session;
   /** The session's, one step nearer. */
   #descriptor: Descriptor;
-  readonly #waits: WaitQueue;
 
   private constructor(session: Session) {
     this.#session = session;
     this.#descriptor = session.descriptor;
-    this.#waits = new WaitQueue(session);
     this.name = session.name;
     this.capacity = session.capacity;
     this.bufferSize = session.bufferSize;
@@ -258,10 +256,11 @@ export class BufferPool implements Disposable {
     const length = validate.uint32(tried, "size", size, this.#session.on);
     const { timeout, signal } = validate.waitOptions(tried, options, this.#session.on);
     signal?.throwIfAborted();
+    const waits = queueOf(this.#session);
     // Nobody who asked before is overtaken.
-    if (timeout === 0) this.#waits.signalled();
-    if (this.#waits.isEmpty) {
-      const handle = native.xmem_acquire_at_once(descriptor, length);
+    if (timeout === 0) waits.signalled();
+    if (waits.isEmpty) {
+      const handle = native.xmem_acquire_at_once(descriptor, length, 0);
       if (handle >= 0) {
         const guard = guardOf(this.#session, descriptor, handle, length, true);
         return guard;
@@ -279,7 +278,7 @@ export class BufferPool implements Disposable {
     const asked = new Error(tried);
     Error.captureStackTrace(asked, BufferPool.prototype.acquireAsync);
     try {
-      const handle = await this.#waits.wait(length, timeout, signal);
+      const handle = await waits.wait(this.#session, length, timeout, signal);
       const guard = guardOf(this.#session, descriptor, handle, length, true);
       return guard;
     } catch (error) {
@@ -447,7 +446,7 @@ export class BufferPool implements Disposable {
   /** Gives back this object's holds, detaches its views, unmaps. Twice does nothing. */
   close(): void {
     if (this.#session.descriptor === closed) return;
-    this.#waits.close();
+    endWaits(this.#session);
     this.#descriptor = closed;
     this.#session.close();
   }

@@ -31,10 +31,14 @@ export class Session {
   readonly bufferSize: number;
   readonly device: number;
   readonly inode: number;
+  /** Names this thread's participant among all of the thread: opens of one pool share it. */
+  readonly participant: string;
   readonly views: Views;
   /** Whether a released guard's views are detached. */
   readonly detaching: boolean;
   readonly tether: Tether;
+  /** The queue of this thread's waiters, where this session's native thread watches for it. */
+  waits: object | undefined;
 
   constructor(
     descriptor: Descriptor,
@@ -53,6 +57,7 @@ export class Session {
     this.bufferSize = field(constants.INFO_BUFFER_SIZE);
     this.device = field(constants.INFO_DEVICE);
     this.inode = field(constants.INFO_INODE);
+    this.participant = `${this.device}:${this.inode}:${field(constants.INFO_ROW)}`;
     this.views = new Views(
       native.xmem_mapping(descriptor) as Pointer,
       field(constants.INFO_DATA_ADDRESS),

@@ -1,22 +1,28 @@
-// Waiting for a buffer without blocking the event loop: a queue per session, first asked, first
-// served, woken by the native thread through a socket that becomes readable when a try is worth it.
+// Waiting for a buffer without blocking the event loop: one queue per participant, that is, per pool
+// and thread, however often the thread has it open. First asked, first served, woken by the native
+// thread through a socket that becomes readable when a try is worth it.
 
 import type { Socket } from "bun";
 import { ERROR_PENDING, ERROR_POOL_BUSY, ERROR_POOL_FULL, ERROR_TIMEOUT } from "./constants.gen.ts";
 import { make } from "./errors.ts";
-import { type Descriptor, native } from "./native.ts";
+import { native } from "./native.ts";
 import { closed, type Session } from "./session.ts";
 
 /** As long as a call that blocks waits for a recovery that does not end; POOL_BUSY then. */
 const busyPatience = 2000;
 
+// As they are now: a test with fake timers must not make a real wait last for ever.
+const { setTimeout, clearTimeout } = globalThis;
+
 interface Waiter {
+  session: Session;
   size: number;
   resolve: (handle: number) => void;
   reject: (reason: unknown) => void;
-  /** Milliseconds. */
+  /** When it began; milliseconds of the core's clock, as all times here. */
+  since: number;
   timeout: number;
-  /** When it ends without a buffer; performance.now(). */
+  /** When it ends without a buffer. */
   deadline: number;
   timer: ReturnType<typeof setTimeout> | undefined;
   signal: AbortSignal | undefined;
@@ -38,42 +44,62 @@ function watch(fd: number, queue: WeakRef<WaitQueue>): Promise<Socket> {
   } as unknown as Parameters<typeof Bun.connect>[0]) as Promise<Socket>;
 }
 
-/** Queues with somebody in them stay reachable; an idle one goes with its session. */
+/** Queues with somebody in them stay reachable; an idle one goes with its carrier. */
 const busy = new Set<WaitQueue>();
 
+/** By participant. Weak, since a socket's handlers see this module's variables. */
+const queues = new Map<string, WeakRef<WaitQueue>>();
+
+/** The queue of the session's participant. */
+export function queueOf(session: Session): WaitQueue {
+  const known = queues.get(session.participant)?.deref();
+  if (known !== undefined) return known;
+  const made = new WaitQueue(session.participant);
+  queues.set(session.participant, new WeakRef(made));
+  return made;
+}
+
+/** The session closes: who waits through it is told, and nothing is taken. */
+export function endWaits(session: Session): void {
+  queues.get(session.participant)?.deref()?.close(session);
+}
+
 export class WaitQueue {
-  readonly #session: Session;
+  readonly #participant: string;
   readonly #waiting = new Set<Waiter>();
+  /** The session whose native thread watches for all of them. */
+  #carrier: Session | undefined;
   #socket: Socket | undefined;
-  #connecting = false;
   /** Whether the native thread watches in this loop's place. */
   #armed = false;
-  /** Whether those who release know that this participant waits. */
-  #counted = false;
   /** Runs from when a recovery was found to have the pool until it is found to be over. */
   #busyTimer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(session: Session) {
-    this.#session = session;
+  constructor(participant: string) {
+    this.#participant = participant;
   }
 
   get isEmpty(): boolean {
     return this.#waiting.size === 0;
   }
 
-  /** Resolves with the handle of a new hold. */
+  /** Resolves with the handle of a new hold of the session's. */
   wait(
+    session: Session,
     size: number,
     timeout: number | undefined,
     signal: AbortSignal | undefined,
   ): Promise<number> {
     return new Promise((resolve, reject) => {
+      const since = native.xmem_now();
       const waiter: Waiter = {
+        session,
         size,
         resolve,
         reject,
+        since,
         timeout: timeout ?? Number.POSITIVE_INFINITY,
-        deadline: performance.now() + (timeout ?? Number.POSITIVE_INFINITY),
+        deadline: since + (timeout ?? Number.POSITIVE_INFINITY),
         timer: undefined,
         signal,
         onAbort: undefined,
@@ -94,47 +120,57 @@ export class WaitQueue {
     this.#serve();
   }
 
-  /** Everybody is told; nothing is taken. */
-  close(): void {
+  close(session: Session): void {
     for (const waiter of this.#waiting) {
+      if (waiter.session !== session) continue;
       this.#remove(waiter);
-      waiter.reject(make("POOL_CLOSED", `acquireAsync() ${this.#session.on}`));
+      waiter.reject(make("POOL_CLOSED", `acquireAsync() ${session.on}`));
     }
-    busy.delete(this);
-    this.#notBusy();
+    if (session === this.#carrier) this.#dropCarrier();
+    if (this.isEmpty) this.#rest(false);
+    // The others wait on through a session of theirs.
+    else if (this.#carrier === undefined) this.#begin();
+  }
+
+  #dropCarrier(): void {
     this.#socket?.terminate();
     this.#socket = undefined;
+    if (this.#carrier !== undefined) this.#carrier.waits = undefined;
+    this.#carrier = undefined;
+    // The native thread ends with the session, and what it was armed for.
+    this.#armed = false;
   }
 
   #begin(): void {
-    const { descriptor } = this.#session;
-    const fd = native.xmem_async_open(descriptor);
-    if (fd < 0) {
-      this.#failAll(fd);
-      return;
+    for (const { session } of this.#waiting) {
+      if (this.#carrier !== undefined) break;
+      const fd = native.xmem_async_open(session.descriptor);
+      if (fd < 0) {
+        this.#failAll(fd);
+        return;
+      }
+      this.#carrier = session;
+      session.waits = this;
+      this.#connect(fd, session);
     }
     this.#socket?.ref();
-    if (this.#socket === undefined && !this.#connecting) this.#connect(fd);
     this.#serve();
   }
 
-  #connect(fd: number): void {
-    this.#connecting = true;
-    const opened = watch(fd, new WeakRef(this));
-    opened.then(
+  #connect(fd: number, carrier: Session): void {
+    watch(fd, new WeakRef(this)).then(
       (socket) => {
-        this.#connecting = false;
-        if (this.#session.descriptor === closed) return socket.terminate();
+        if (this.#carrier !== carrier) return socket.terminate();
         this.#socket = socket;
-        this.#session.tether.socket = socket;
+        carrier.tether.socket = socket;
         if (this.isEmpty) socket.unref();
         this.#serve();
       },
       (cause: unknown) => {
-        this.#connecting = false;
+        if (this.#carrier !== carrier) return;
         for (const waiter of this.#waiting) {
           this.#remove(waiter);
-          const tried = `acquireAsync() ${this.#session.on}`;
+          const tried = `acquireAsync() ${waiter.session.on}`;
           waiter.reject(make("SYSTEM", tried, "the event loop cannot watch its socket", { cause }));
         }
         this.#rest(true);
@@ -144,37 +180,36 @@ export class WaitQueue {
 
   /** Arms, then tries: a release between the two is found, one after them makes a signal. */
   #serve(): void {
-    const { descriptor } = this.#session;
+    const descriptor = this.#carrier?.descriptor ?? closed;
     if (descriptor === closed) return;
     while (!this.isEmpty) {
-      if (!this.#counted) {
-        const armed = native.xmem_async_arm(descriptor);
-        if (armed < 0 && armed !== -ERROR_PENDING) {
-          this.#failAll(armed);
-          return;
-        }
-        this.#armed = true;
-        this.#counted = armed === 0;
+      const armed = native.xmem_async_arm(descriptor);
+      if (armed < 0 && armed !== -ERROR_PENDING) {
+        this.#failAll(armed);
+        return;
       }
-      if (this.#serveInOrder(descriptor) === -ERROR_PENDING) {
+      this.#armed = true;
+      if (this.#serveInOrder() === -ERROR_PENDING) {
         this.#busyTimer ??= setTimeout(() => this.#tellBusy(), busyPatience);
         return;
       }
       this.#notBusy();
       // Else a recovery ended between the two, and nobody knows yet that this one waits.
-      if (this.#counted) break;
+      if (armed === 0) break;
     }
     if (this.isEmpty) this.#rest(true);
   }
 
   /** Until the pool is empty or a recovery has it: what stood in the way, 0 when nothing did. */
-  #serveInOrder(descriptor: Descriptor): number {
+  #serveInOrder(): number {
     for (const waiter of this.#waiting) {
-      const handle = native.xmem_acquire_at_once(descriptor, waiter.size);
+      const { session, size, since } = waiter;
+      const waited = native.xmem_now() - since;
+      const handle = native.xmem_acquire_at_once(session.descriptor, size, waited);
       if (handle === -ERROR_POOL_FULL || handle === -ERROR_PENDING) return handle;
       this.#remove(waiter);
       if (handle >= 0) waiter.resolve(handle);
-      else waiter.reject(this.#session.failure(handle, "acquireAsync()", { size: waiter.size }));
+      else waiter.reject(session.failure(handle, "acquireAsync()", { size }));
     }
     return 0;
   }
@@ -185,7 +220,7 @@ export class WaitQueue {
     for (const waiter of this.#waiting) {
       if (waiter.deadline !== Number.POSITIVE_INFINITY) continue;
       this.#remove(waiter);
-      waiter.reject(this.#session.failure(-ERROR_POOL_BUSY, "acquireAsync()"));
+      waiter.reject(waiter.session.failure(-ERROR_POOL_BUSY, "acquireAsync()"));
     }
     if (this.isEmpty) this.#rest(true);
   }
@@ -197,22 +232,22 @@ export class WaitQueue {
 
   /** A timer holds 2^31 - 1 ms at most, and may end a little early. */
   #setTimer(waiter: Waiter): void {
-    const left = Math.ceil(waiter.deadline - performance.now());
+    const left = Math.ceil(waiter.deadline - native.xmem_now());
     waiter.timer = setTimeout(() => this.#expire(waiter), Math.min(Math.max(left, 0), 2 ** 31 - 1));
   }
 
   #expire(waiter: Waiter): void {
     if (!this.#waiting.has(waiter)) return;
-    if (performance.now() < waiter.deadline) {
+    if (native.xmem_now() < waiter.deadline) {
       this.#setTimer(waiter);
       return;
     }
     // A last try, for whoever is first in the queue only: nobody overtakes.
     this.#serve();
     if (!this.#waiting.has(waiter)) return;
-    native.xmem_async_timed_out(this.#session.descriptor);
-    const { timeout } = waiter;
-    this.#giveUp(waiter, this.#session.failure(-ERROR_TIMEOUT, "acquireAsync()", { timeout }));
+    const { session, timeout } = waiter;
+    native.xmem_async_timed_out(session.descriptor);
+    this.#giveUp(waiter, session.failure(-ERROR_TIMEOUT, "acquireAsync()", { timeout }));
   }
 
   #giveUp(waiter: Waiter, reason: unknown): void {
@@ -225,7 +260,7 @@ export class WaitQueue {
   #failAll(result: number): void {
     for (const waiter of this.#waiting) {
       this.#remove(waiter);
-      waiter.reject(this.#session.failure(result, "acquireAsync()"));
+      waiter.reject(waiter.session.failure(result, "acquireAsync()"));
     }
     this.#rest(false);
   }
@@ -235,10 +270,11 @@ export class WaitQueue {
     busy.delete(this);
     this.#notBusy();
     this.#socket?.unref();
-    if (!this.#armed || this.#session.descriptor === closed) return;
+    const descriptor = this.#carrier?.descriptor ?? closed;
+    if (this.#carrier === undefined) queues.delete(this.#participant);
+    if (!this.#armed || descriptor === closed) return;
     this.#armed = false;
-    this.#counted = false;
-    native.xmem_async_disarm(this.#session.descriptor, passOn ? 1 : 0);
+    native.xmem_async_disarm(descriptor, passOn ? 1 : 0);
   }
 
   #remove(waiter: Waiter): void {

@@ -169,10 +169,13 @@ pub export fn xmem_acquire(number: u32, size_number: f64) f64 {
 }
 
 /// For an event loop: never waits, PENDING while a recovery has the pool.
-pub export fn xmem_acquire_at_once(number: u32, size: u32) f64 {
+///
+/// `waited_ms`: for how long this loop has waited, 0 at its first try.
+pub export fn xmem_acquire_at_once(number: u32, size: u32, waited_ms: f64) f64 {
     const pool = descriptor.poolOf(number);
     if (attend(pool)) |err| return failed(err);
-    const handle = acquire_file.acquireAtOnce(&pool.participant, size) catch |err|
+    const participant = &pool.participant;
+    const handle = acquire_file.acquireAtOnce(participant, size, toNs(waited_ms)) catch |err|
         return failed(err);
     pool.counts[indexOf(handle)] +|= 1;
     return fromHandle(handle);
@@ -266,7 +269,7 @@ pub export fn xmem_acquire_blocking(number: u32, size: u32, deadline_ms: f64) f6
     if (attend(pool)) |err| return failed(err);
     const handle = acquire_file.acquireSlice(
         &pool.participant,
-        &pool.blocking,
+        &pool.wait,
         size,
         toNs(deadline_ms),
     ) catch |err| return failed(err);
@@ -553,7 +556,7 @@ pub export fn xmem_async_open(number: u32) i32 {
     const pool = descriptor.poolOf(number);
     if (attend(pool)) |err| return errors.negative(err);
     if (pool.waiter == null) {
-        pool.waiter = waiter_thread.start(pool.participant.view) catch |err|
+        pool.waiter = waiter_thread.start(&pool.participant) catch |err|
             return refused(err);
     }
     return pool.waiter.?.loop_socket;

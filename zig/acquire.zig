@@ -7,6 +7,7 @@ const atomic = @import("atomic.zig");
 const damage = @import("damage.zig");
 const errors = @import("errors.zig");
 const free_list = @import("free_list.zig");
+const gate = @import("gate.zig");
 const layout = @import("layout.zig");
 const maintenance = @import("maintenance.zig");
 const participant_file = @import("participant.zig");
@@ -49,7 +50,7 @@ pub inline fn acquireStraight(participant: *const Participant, size: u32, now_ns
     const view = &participant.view;
     if (size > view.geometry.buffer_size) return null;
     const header = view.header;
-    if (isFlushing(header)) return null;
+    if (!gate.isOpen(header)) return null;
     const bracket = participant.enter();
     const there = free_list.top(view, free_list.headOf(header)) orelse return leaveNull(bracket);
     const from = Control.load(&there.slot.control, .monotonic);
@@ -66,12 +67,6 @@ inline fn leaveNull(bracket: Bracket) ?Acquired {
     @branchHint(.unlikely);
     bracket.leave();
     return null;
-}
-
-/// SYNC: a waiter that read the `wake_seq` after a flush sees the flush, or its end. Pairs with
-/// `maintenance.flush`, `membership.prepareToLeave` and `recovery.emptyRows`.
-inline fn isFlushing(header: *const layout.Header) bool {
-    return atomic.load(u32, &header.hot.flushing, .acquire) != 0;
 }
 
 /// A frozen word is none: where a recovery gives up, the head thaws after the words and is the same
@@ -129,11 +124,20 @@ pub fn acquire(participant: *Participant, size: u32) Error!u64 {
 }
 
 /// The same for an event loop, which must not be kept: PENDING while a recovery has the pool.
-pub fn acquireAtOnce(participant: *Participant, size: u32) Error!u64 {
+///
+/// `waited_ns`: for how long the loop has waited for this buffer, counted as one who waits.
+pub fn acquireAtOnce(participant: *Participant, size: u32, waited_ns: u64) Error!u64 {
     var patience: Patience = .none;
     patience.expiry = error.Pending;
     const first = attempt(participant, size, system.ticker.recentNs());
-    return carryOnOrRecover(participant, size, first, &patience);
+    const result = carryOnOrRecover(participant, size, first, &patience);
+    if (participant.local.waits == 0) return result;
+    if (result) |_| {
+        waiting.endClaim(participant);
+    } else |err| if (err == error.PoolFull) {
+        gate.claim(participant, system.clock.monotonicNs(), waited_ns);
+    }
+    return result;
 }
 
 fn carryOnOrRecover(
@@ -153,7 +157,7 @@ fn carryOnOrRecover(
 fn mayRecover(participant: *Participant, result: Error!u64) bool {
     const view = &participant.view;
     if (result == error.PoolFull) return recovery.lookForLosses(view);
-    if (result == error.PoolFlushing and damage.flushIsOrphaned(view))
+    if (result == error.PoolFlushing and gate.flushIsOrphaned(view))
         return recovery.run(view, .{}).ran;
     if (result == error.OutOfMemory and
         (damage.committedSumIsWrong(view) or damage.listIsBroken(view)))
@@ -206,9 +210,17 @@ fn carryOn(participant: *Participant, size: u32, first: Attempt, patience: *Pati
 fn attempt(participant: *const Participant, size: u32, now_ns: u64) Attempt {
     const view = &participant.view;
     if (size > view.geometry.buffer_size) return .too_large;
-    if (isFlushing(view.header)) return .flushing;
+    const leave_last = switch (gate.look(participant, now_ns)) {
+        .open => false,
+        .claimed => !atomic.broken(.claim_ignored),
+        .flushing => return .flushing,
+        .void => |found| dropped: {
+            if (gate.drop(view, found)) waiting.wakeOne(participant);
+            break :dropped false;
+        },
+    };
     const bracket = participant.enter();
-    const index: u32 = switch (free_list.pop(view)) {
+    const index: u32 = switch (free_list.pop(view, leave_last)) {
         .empty => return leaveWith(bracket, .empty),
         .frozen => return leaveWith(bracket, .frozen),
         .corrupt => return leaveWith(bracket, .corrupt),
@@ -329,24 +341,33 @@ fn commit(
     }
 }
 
+/// What a blocking acquire remembers between its slices.
+pub const Wait = struct {
+    /// Counted as one who waits.
+    counted: bool = false,
+    since_ns: u64 = 0,
+};
+
 /// One slice of a blocking acquire, of at most `waiting.slice_ns`. PENDING: call again. Any other
-/// result ends the wait, which `blocking` remembers between slices.
+/// result ends the wait.
 pub fn acquireSlice(
     participant: *Participant,
-    blocking: *bool,
+    wait: *Wait,
     size: u32,
     deadline_ns: u64,
 ) Error!u64 {
     errors.clear();
-    const slice_end_ns = @min(system.clock.monotonicNs() + waiting.slice_ns, deadline_ns);
+    const now_ns = system.clock.monotonicNs();
+    const slice_end_ns = @min(now_ns + waiting.slice_ns, deadline_ns);
+    if (!wait.counted) wait.since_ns = now_ns;
     var patience: Patience = .{ .until_ns = @max(slice_end_ns, 1), .expiry = error.Pending };
-    var result = slice(participant, blocking, size, slice_end_ns, deadline_ns, &patience);
+    var result = slice(participant, wait, size, slice_end_ns, deadline_ns, &patience);
     if (result == error.Pending) {
         if (system.clock.monotonicNs() < deadline_ns) return result;
         result = error.Timeout;
     }
-    if (blocking.*) {
-        blocking.* = false;
+    if (wait.counted) {
+        wait.counted = false;
         waiting.end(participant, &patience);
         // A wake that came too late for this one is the next one's.
         if (result == error.Timeout) waiting.passOn(participant);
@@ -357,7 +378,7 @@ pub fn acquireSlice(
 
 fn slice(
     participant: *Participant,
-    blocking: *bool,
+    wait: *Wait,
     size: u32,
     slice_end_ns: u64,
     deadline_ns: u64,
@@ -365,7 +386,7 @@ fn slice(
 ) Error!u64 {
     const view = &participant.view;
     const wake_seq = &view.header.hot.wake_seq;
-    if (!blocking.*) {
+    if (!wait.counted) {
         if (try tryUnlessFull(participant, size, patience)) |handle| return handle;
         if (recovery.lookForLosses(view)) {
             if (try tryUnlessFull(participant, size, patience)) |handle| return handle;
@@ -373,12 +394,13 @@ fn slice(
         if (system.clock.monotonicNs() >= deadline_ns) return error.Timeout;
         spin(participant);
         try waiting.begin(participant, patience);
-        blocking.* = true;
+        wait.counted = true;
     }
     while (true) {
         // Read before the try: a release after the try changes it, and the sleep does not begin.
         // SYNC: pairs with `waiting.wakeWaiter`, `waiting.wakeAll` and `recovery.start`.
         var seen = atomic.load(u32, wake_seq, .seq_cst);
+        waiting.aboutToSleep(view);
         if (try tryUnlessFull(participant, size, patience)) |handle| return handle;
         if (atomic.broken(.wake_seq_after_try)) seen = atomic.load(u32, wake_seq, .seq_cst);
         const now_ns = system.clock.monotonicNs();
@@ -387,7 +409,10 @@ fn slice(
             _ = recovery.lookForLosses(view);
             return error.Pending;
         }
-        if (system.futex.wait(wake_seq, seen, slice_end_ns) == .interrupted) return error.Pending;
+        gate.claim(participant, now_ns, now_ns - wait.since_ns);
+        const bit = waiting.bitOf(participant.index);
+        const ended = system.futex.waitAs(wake_seq, seen, slice_end_ns, bit);
+        if (ended == .interrupted) return error.Pending;
     }
 }
 

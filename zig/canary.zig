@@ -22,13 +22,20 @@ pub const Canary = enum {
     wake_seq_after_try,
     waiting_outside_bracket,
     run_keeps_tag,
+    /// A claim outlives its owner and its time.
+    claim_never_ends,
+    /// A claim holds nobody back.
+    claim_ignored,
+    /// A releaser does not notice that somebody is about to sleep.
+    sleep_not_counted,
+    /// Two that begin to wait at once may count as one.
+    waiters_not_atomic,
 
-    // Caught by the explorer with store buffers: harmless where memory is sequentially consistent,
-    // but for two that begin to wait at once, who may count as one.
+    // Caught by the explorer with store buffers: harmless where memory is sequentially consistent.
     hold_before_cas,
     frozen_word_taken,
     bracket_not_sequential,
-    waiters_not_sequential,
+    sleep_not_sequential,
     leave_relaxed,
 
     /// Caught by the explorer and by ThreadSanitizer: the push of a free slot releases nothing, so

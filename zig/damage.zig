@@ -55,14 +55,6 @@ fn restingAt(view: *const View) ?u64 {
     return sum;
 }
 
-/// Acquires are refused for a flusher that is dead, or never was.
-pub fn flushIsOrphaned(view: *const View) bool {
-    const flushing = atomic.load(u32, &view.header.hot.flushing, .acquire);
-    if (flushing == 0) return false;
-    const row = flushing - 1;
-    return row >= view.geometry.participant_count or !participant_file.isLive(&view.rows[row]);
-}
-
 fn listDiffers(view: *const View) bool {
     const capacity = view.geometry.capacity;
     var free_count: u32 = 0;
@@ -186,12 +178,13 @@ test "holds in a row that nobody has do not count" {
 test "a flush by nobody does not keep the pool closed" {
     const bench = try Bench.open(1, null);
     defer bench.close();
-    for ([_]u32{ 2, 65, std.math.maxInt(u32) }) |flusher| {
-        bench.view().header.hot.flushing = flusher;
+    for ([_]u13{ 2, 65, std.math.maxInt(u13) }) |flusher| {
+        bench.view().header.hot.gate = @bitCast(words.Gate.open.withFlusher(flusher));
         const handle = try bench.acquire();
         _ = try references.operate(&bench.pool.participant, .release, handle, 0);
     }
-    bench.view().header.hot.flushing = bench.pool.participant.index + 1;
+    const own: u13 = @intCast(bench.pool.participant.index + 1);
+    bench.view().header.hot.gate = @bitCast(words.Gate.open.withFlusher(own));
     try testing.expectError(error.PoolFlushing, bench.acquire());
 }
 

@@ -53,7 +53,8 @@ pub inline fn headOf(header: *const layout.Header) Head {
     return Head.load(&header.hot.free_head, .seq_cst);
 }
 
-pub inline fn pop(view: *const View) Popped {
+/// `leave_last`: a list of one slot counts as empty, because that slot is somebody else's.
+pub inline fn pop(view: *const View, leave_last: bool) Popped {
     while (true) {
         const head = headOf(view.header);
         const there = top(view, head) orelse {
@@ -61,9 +62,14 @@ pub inline fn pop(view: *const View) Popped {
             if (head.index == words.index_nil) return .empty;
             // Somebody may have popped the slot meanwhile; then it was not ours to read.
             const again = Head.load(&view.header.hot.free_head, .acquire);
-            if (@as(u64, @bitCast(again)) == @as(u64, @bitCast(head))) return .corrupt;
+            if (again == head) return .corrupt;
             continue;
         };
+        if (leave_last and there.next == words.index_nil) {
+            // As above: only while the head is the same was `next` this slot's.
+            if (Head.load(&view.header.hot.free_head, .acquire) == head) return .empty;
+            continue;
+        }
         if (take(view.header, there)) return @enumFromInt(there.index);
     }
 }

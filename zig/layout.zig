@@ -6,7 +6,7 @@ const std = @import("std");
 const RobustMutex = @import("system.zig").RobustMutex;
 
 pub const magic: u64 = 0x314d_454d_5f4c_4f50; // "POL_MEM1"
-pub const version: u32 = 3;
+pub const version: u32 = 4;
 pub const section_alignment: u64 = 128;
 
 pub const dimensions_max = 8;
@@ -55,11 +55,13 @@ pub const Hot = extern struct {
     free_head: u64,
     waiters: u32,
     wake_seq: u32,
-    /// 0, or the row + 1 of the participant that flushes.
-    flushing: u32,
+    /// Who flushes, and which waiter goes first: `words.Gate`.
+    gate: u64,
     /// Rows at and past it were never joined. Grows only.
     rows_used: u32,
-    reserved: [104]u8,
+    /// Raised by whoever is about to sleep until a buffer is released.
+    sleeps: u32,
+    reserved: [96]u8,
 };
 
 /// What recovery needs, away from the hot words.
@@ -112,7 +114,9 @@ pub const ParticipantRow = extern struct {
     joined: u32,
     /// Its owner went away while the pool was frozen by a stopped recoverer: dead by agreement.
     abandoned: u32,
-    row_padding: [8]u8,
+    /// Its owner flushes the pool. Changed under the recovery mutex only.
+    flushing: u32,
+    row_padding: [4]u8,
 
     /// Raised at each end of an operation, odd inside.
     busy: u64 align(section_alignment),

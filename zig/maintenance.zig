@@ -6,7 +6,10 @@ const std = @import("std");
 const atomic = @import("atomic.zig");
 const errors = @import("errors.zig");
 const free_run = @import("free_run.zig");
+const gate = @import("gate.zig");
+const membership = @import("membership.zig");
 const participant_file = @import("participant.zig");
+const recovery = @import("recovery.zig");
 const references = @import("references.zig");
 const system = @import("system.zig");
 const thaw = @import("thaw.zig");
@@ -74,11 +77,21 @@ fn takeRun(participant: *Participant, wanted: Wanted, until_ns: u64) Error!?Run 
 }
 
 /// While it lasts every acquire fails with POOL_FLUSHING, and everybody who waits is told so.
+/// Each flusher has its mark in its row, so that the end of one does not lift the flush of another.
 pub fn flush(participant: *Participant, on: bool) Error!void {
-    const value: u32 = if (on) participant.index + 1 else 0;
-    // SYNC: before `wake_seq` changes. Pairs with `acquire.isFlushing`.
-    atomic.store(u32, &participant.view.header.hot.flushing, value, .seq_cst);
-    waiting.wakeAll(&participant.view);
+    const view = &participant.view;
+    {
+        const inherited = try membership.lockRepair(view, 0);
+        defer view.header.repair.mutex.unlock();
+        _ = recovery.runLocked(view, .{}, inherited);
+        if (on) {
+            atomic.store(u32, &participant.row.flushing, 1, .monotonic);
+        } else for (view.rows[0..view.rowsUsed()]) |*row| {
+            atomic.store(u32, &row.flushing, 0, .monotonic);
+        }
+        gate.settleFlusher(view);
+    }
+    waiting.wakeAll(view);
 }
 
 fn grow(participant: *Participant, index: u32, need: u64, patience: *Patience) Error!u64 {

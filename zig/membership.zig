@@ -5,6 +5,7 @@
 const std = @import("std");
 const atomic = @import("atomic.zig");
 const errors = @import("errors.zig");
+const gate = @import("gate.zig");
 const layout = @import("layout.zig");
 const participant_file = @import("participant.zig");
 const recovery = @import("recovery.zig");
@@ -56,6 +57,7 @@ fn takeRow(view: *const View, row: *layout.ParticipantRow, index: u32, who: Who)
     }
     introduce(row, who);
     atomic.store(u64, &row.busy, 0, .monotonic);
+    atomic.store(u32, &row.flushing, 0, .monotonic);
     for (&row.waiting) |*bits| atomic.store(u64, bits, 0, .monotonic);
     // SYNC: the row is whole before it is joined, and joined before it counts. Pairs with
     // `recovery.holdsOf`, `statistics.participants`, `statistics.rowsUsed` and `View.rowsUsed`.
@@ -98,17 +100,27 @@ fn introduce(row: *layout.ParticipantRow, who: Who) void {
 /// What a thread that gives its row back does first, its holds being given back already.
 pub fn prepareToLeave(participant: *Participant) void {
     const view = &participant.view;
-    if (atomic.load(u32, &view.header.hot.flushing, .acquire) == participant.index + 1) {
-        // SYNC: pairs with `acquire.isFlushing`.
-        atomic.store(u32, &view.header.hot.flushing, 0, .seq_cst);
-    }
     // What could not be given back, because a stopped recoverer has the pool, is left to the next
     // recovery as a dead participant's would be.
-    if (participant.local.attention & participant_file.attention_owed != 0) {
+    const flush_ended = endFlush(participant);
+    const owes = participant.local.attention & participant_file.attention_owed != 0;
+    if (owes or !flush_ended) {
         // SYNC: after the last access to the row. Pairs with `participant.isDead`.
         atomic.store(u32, &participant.row.abandoned, 1, .release);
     }
     if (participant_file.anybodyDead(view)) _ = recovery.run(view, .{});
+}
+
+/// A flush ends with its flusher, unless there is another one. False: a stopped recoverer has the pool.
+fn endFlush(participant: *Participant) bool {
+    const view = &participant.view;
+    if (atomic.load(u32, &participant.row.flushing, .monotonic) == 0) return true;
+    const inherited = lockRepair(view, 0) catch return false;
+    defer view.header.repair.mutex.unlock();
+    if (inherited) _ = recovery.runLocked(view, .{ .forced = true }, true);
+    atomic.store(u32, &participant.row.flushing, 0, .monotonic);
+    gate.settleFlusher(view);
+    return true;
 }
 
 /// Gives the row of an ephemeral pool back. True when it was the last one: nobody can join any

@@ -93,8 +93,11 @@ pub const Local = struct {
     owes_unwait: bool = false,
     /// What the slot that this thread is about to commit had before, for when that fails.
     committed_before: u64 = 0,
-    /// Wakes in a row that woke nobody: a killed waiter left the count too high.
+    /// Wakes in a row that reached nobody, and at how many of them the dead are looked for.
     barren_wakes: u32 = 0,
+    barren_look_at: u32 = 8,
+    /// The count of sleeps before the last wake that reached nobody; above 32 bits: there was none.
+    barren_sleeps: u64 = std.math.maxInt(u64),
 };
 
 /// Where all is that a participant works on. It never changes, so that each open has a copy, from

@@ -3,6 +3,7 @@
 //! are named after it.
 
 const std = @import("std");
+const acquire_file = @import("acquire.zig");
 const atomic = @import("atomic.zig");
 const errors = @import("errors.zig");
 const descriptor = @import("descriptor.zig");
@@ -89,7 +90,7 @@ pub const Pool = struct {
     mapping: ?*Mapping,
     /// This open's own part of its thread's holds, per slot.
     counts: [*]u16,
-    blocking: bool = false,
+    wait: acquire_file.Wait = .{},
     waiter: ?*waiter_thread.Waiter = null,
     async_armed: bool = false,
     is_observer: bool = false,
@@ -583,7 +584,7 @@ pub fn close(pool: *Pool) void {
     if (!forked) {
         var patience: @import("thaw.zig").Patience = .untimed;
         if (pool.async_armed) waiting.end(&pool.participant, &patience);
-        if (pool.blocking) waiting.end(&pool.participant, &patience);
+        if (pool.wait.counted) waiting.end(&pool.participant, &patience);
         for (pool.counts[0..capacity], 0..) |*count, index| {
             while (count.* > 0) : (count.* -= 1) {
                 const control = words.Control.load(&mapping.view.slots[index].control, .acquire);

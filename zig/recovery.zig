@@ -6,6 +6,7 @@ const std = @import("std");
 const atomic = @import("atomic.zig");
 const damage = @import("damage.zig");
 const errors = @import("errors.zig");
+const gate = @import("gate.zig");
 const layout = @import("layout.zig");
 const participant_file = @import("participant.zig");
 const system = @import("system.zig");
@@ -83,7 +84,7 @@ pub fn runLocked(view: *const View, request: Request, inherited: bool) Report {
     const still = claimed_still and frozen;
     const needed = inherited or frozen or request.damaged or
         (!request.successor and participant_file.anybodyDead(view)) or
-        damage.flushIsOrphaned(view) or
+        gate.flushIsOrphaned(view) or
         (request.leases and anyLeaseExpired(view)) or
         (request.forced and (damage.listIsBroken(view) or damage.committedSumIsWrong(view)));
     if (!needed) return .{};
@@ -261,12 +262,12 @@ fn emptyRows(view: *const View, dead: Dead, report: *Report) void {
         for (&row.waiting) |*bits| {
             if (@atomicLoad(u64, bits, .monotonic) != 0) atomic.store(u64, bits, 0, .monotonic);
         }
+        atomic.store(u32, &row.flushing, 0, .monotonic);
         atomic.store(u64, &row.busy, 0, .monotonic);
     }
-    // Who flushed and died must not keep the pool closed.
-    if (!damage.flushIsOrphaned(view)) return;
-    // SYNC: before `wake_seq` changes in `start`. Pairs with `acquire.isFlushing`.
-    atomic.store(u32, &view.header.hot.flushing, 0, .seq_cst);
+    // Who flushed, or was to go first, and died must not keep the pool closed.
+    gate.settleFlusher(view);
+    gate.dropDeadClaim(view);
 }
 
 fn rewriteWords(view: *const View, report: *Report) void {

@@ -68,7 +68,7 @@ pub fn collect(view: *const View, values: []f64) void {
     out.add(.CAPACITY, view.geometry.capacity);
     out.add(.WAITERS, @atomicLoad(u32, &header.hot.waiters, .monotonic));
     out.add(.COMMITTED_BYTES, @atomicLoad(u64, &header.repair.committed_bytes, .monotonic));
-    out.add(.FLUSHING, @intFromBool(@atomicLoad(u32, &header.hot.flushing, .monotonic) != 0));
+    out.add(.FLUSHING, @intFromBool(isFlushing(header)));
     out.add(.RECOVERIES, @atomicLoad(u64, &header.repair.recoveries, .monotonic));
     out.add(.DEFERRED, @atomicLoad(u64, &header.repair.deferrals, .monotonic));
     const now_ns = system.clock.coarseNs();
@@ -78,6 +78,11 @@ pub fn collect(view: *const View, values: []f64) void {
         addCounters(out, &row.counters);
         if (participant_file.isLive(row)) out.add(.ALIVE, 1);
     }
+}
+
+fn isFlushing(header: *const layout.Header) bool {
+    const gate: words.Gate = @bitCast(@atomicLoad(u64, &header.hot.gate, .monotonic));
+    return gate.flusher != 0;
 }
 
 fn addSlot(out: Out, view: *const View, slot: *const layout.Slot, now_ns: u64) void {

@@ -6,6 +6,7 @@
 const std = @import("std");
 const atomic = @import("atomic.zig");
 const errors = @import("errors.zig");
+const gate = @import("gate.zig");
 const participant_file = @import("participant.zig");
 const recovery = @import("recovery.zig");
 const system = @import("system.zig");
@@ -19,7 +20,10 @@ const Patience = thaw.Patience;
 
 /// At each slice's end a waiter looks for the dead.
 pub const slice_ns: u64 = 50 * std.time.ns_per_ms;
-const barren_wakes_max = 8;
+/// After so many releases in a row whose wake would reach nobody, a releaser looks for the dead: at
+/// first, and at most, since a waiter that is only stopped makes every look a vain one.
+const barren_first = 8;
+const barren_most = 4096;
 const pool_bit: u64 = 1;
 
 /// Makes this row one of those who wait. Nested waits of one thread count once.
@@ -40,12 +44,35 @@ pub fn end(participant: *Participant, patience: *Patience) void {
         participant.local.waits -= 1;
         if (participant.local.waits > 0) return;
     }
+    endClaim(participant);
     mark(participant, .stop, patience) catch {
         participant.local.owes_unwait = true;
         participant.local.attention |= participant_file.attention_owed;
         return;
     };
     participant.local.owes_unwait = false;
+}
+
+/// The participant was served, or gives up: a waiter that its claim held back looks again.
+pub fn endClaim(participant: *const Participant) void {
+    if (gate.relinquish(participant)) wakeOne(participant);
+}
+
+/// The last thing before the try that a sleep follows. SYNC: sequential before that try: either it
+/// finds what was pushed, or the releaser sees that somebody may fall asleep. Pairs with
+/// `wakeWaiter`.
+pub fn aboutToSleep(view: *const participant_file.View) void {
+    const sleeps = &view.header.hot.sleeps;
+    if (atomic.broken(.sleep_not_counted)) return;
+    if (atomic.broken(.sleep_not_sequential)) {
+        return atomic.store(u32, sleeps, atomic.load(u32, sleeps, .monotonic) + 1, .monotonic);
+    }
+    _ = atomic.fetchAdd(u32, sleeps, 1);
+}
+
+/// By which a sleeper in the futex is singled out; 32 rows share one.
+pub fn bitOf(row: u32) u32 {
+    return @as(u32, 1) << @truncate(row);
 }
 
 fn mark(participant: *Participant, change: enum { wait, stop }, patience: *Patience) Error!void {
@@ -70,7 +97,7 @@ fn mark(participant: *Participant, change: enum { wait, stop }, patience: *Patie
             // SYNC: sequential before the waiter's next try: either that finds what was pushed, or
             // the releaser finds the count. Pairs with `free_list.push`, `wakeOne`,
             // `free_run.letPopsGoOn` and `free_run.putBack`.
-            if (atomic.broken(.waiters_not_sequential)) {
+            if (atomic.broken(.waiters_not_atomic)) {
                 const waiters = atomic.load(u32, &hot.waiters, .monotonic);
                 atomic.store(u32, &hot.waiters, waiters + 1, .monotonic);
             } else _ = atomic.fetchAdd(u32, &hot.waiters, 1);
@@ -86,26 +113,47 @@ fn mark(participant: *Participant, change: enum { wait, stop }, patience: *Patie
 /// After a push and outside the bracket. SYNC: the load is sequential after the push's CAS, and a
 /// recovery that counts again leaves no live waiter out. Pairs with `mark` and
 /// `recovery.recountWaiters`.
-pub inline fn wakeOne(participant: *Participant) void {
+pub inline fn wakeOne(participant: *const Participant) void {
     if (atomic.load(u32, &participant.view.header.hot.waiters, .seq_cst) == 0) return;
     wakeWaiter(participant);
 }
 
-fn wakeWaiter(participant: *Participant) void {
+fn wakeWaiter(participant: *const Participant) void {
     @branchHint(.cold);
-    const hot = &participant.view.header.hot;
+    const view = &participant.view;
+    const hot = &view.header.hot;
+    const local = participant.local;
+    // SYNC: after the push, and before `wake_seq` changes: whoever counts later tries later, and finds
+    // the slot. Pairs with `aboutToSleep`.
+    const sleeps = atomic.load(u32, &hot.sleeps, .seq_cst);
+    // The last wake found nobody asleep, and nobody has gone to sleep since: those who are counted
+    // are awake, stopped or dead.
+    if (sleeps == local.barren_sleeps) return countBarren(participant);
     // SYNC: after the push: who reads the new value finds the slot, who read the old one does not
     // fall asleep. Pairs with `acquire.slice`, `waiter_thread.arm` and `waiter_thread.watch`.
     _ = atomic.fetchAdd(u32, &hot.wake_seq, 1);
-    if (system.futex.wake(&hot.wake_seq, 1) > 0) {
-        participant.local.barren_wakes = 0;
+    if (gate.claimantOf(view)) |row| {
+        // Nobody else may have the buffer.
+        _ = system.futex.wakeBits(&hot.wake_seq, bitOf(row));
         return;
     }
-    // A waiter between its look and its sleep needs no wake: `wake_seq` has changed. But a killed
-    // one leaves the count too high until somebody recovers.
-    participant.local.barren_wakes += 1;
-    if (participant.local.barren_wakes < barren_wakes_max) return;
-    participant.local.barren_wakes = 0;
+    if (system.futex.wake(&hot.wake_seq, 1) > 0) {
+        local.barren_wakes = 0;
+        local.barren_look_at = barren_first;
+        return;
+    }
+    // A waiter between its look and its sleep needs no wake: `wake_seq` has changed.
+    local.barren_sleeps = sleeps;
+    countBarren(participant);
+}
+
+/// A killed waiter leaves the count too high until somebody recovers.
+fn countBarren(participant: *const Participant) void {
+    const local = participant.local;
+    local.barren_wakes += 1;
+    if (local.barren_wakes < local.barren_look_at) return;
+    local.barren_wakes = 0;
+    local.barren_look_at = @min(local.barren_look_at * 8, barren_most);
     if (participant_file.anybodyDead(&participant.view)) _ = recovery.run(&participant.view, .{});
 }
 
@@ -118,6 +166,6 @@ pub fn wakeAll(view: *const participant_file.View) void {
 }
 
 /// Hands a wake that may have been meant for this thread to the next who waits.
-pub fn passOn(participant: *Participant) void {
+pub fn passOn(participant: *const Participant) void {
     if (!@import("free_list.zig").isEmpty(&participant.view)) wakeOne(participant);
 }

@@ -129,6 +129,37 @@ pub const Described = packed struct(u8) {
     unused: bool = false,
 };
 
+/// What an acquire looks at before its bracket: 0 in ordinary times, so that one comparison with 0
+/// is all that it costs.
+pub const Gate = packed struct(u64) {
+    /// 0, or the row + 1 of a participant that flushes.
+    flusher: u13,
+    /// 0, or the row + 1 of the waiter that goes first.
+    claimant: u13,
+    /// When the claim ends by itself, in milliseconds of the monotonic clock. It wraps after 8 years.
+    claim_end_ms: u38,
+
+    pub const open: Gate = .{ .flusher = 0, .claimant = 0, .claim_end_ms = 0 };
+
+    pub inline fn load(ptr: *const u64, comptime order: atomic.Order) Gate {
+        return @bitCast(atomic.load(u64, ptr, order));
+    }
+
+    pub inline fn cas(ptr: *u64, from: Gate, to: Gate) bool {
+        return atomic.cas(u64, ptr, @bitCast(from), @bitCast(to), .seq_cst);
+    }
+
+    pub fn withFlusher(gate: Gate, flusher: u13) Gate {
+        var changed = gate;
+        changed.flusher = flusher;
+        return changed;
+    }
+
+    pub fn withoutClaim(gate: Gate) Gate {
+        return .{ .flusher = gate.flusher, .claimant = 0, .claim_end_ms = 0 };
+    }
+};
+
 /// Generation 0 is never issued, so that a handle is never mistaken for a bare index.
 pub inline fn generationAfter(generation: u29) u29 {
     if (atomic.broken(.generation_kept)) return generation;
@@ -148,7 +179,7 @@ pub const Handle = packed struct(u64) {
 };
 
 test "the fields of each word do not overlap" {
-    inline for (.{ Head, Control, Content, Handle }) |Word| {
+    inline for (.{ Head, Control, Content, Gate, Handle }) |Word| {
         var seen: u64 = 0;
         inline for (std.meta.fields(Word)) |field| {
             const width = @bitSizeOf(field.type);

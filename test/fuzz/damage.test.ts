@@ -55,10 +55,21 @@ test("a frozen head that nobody froze thaws", () =>
 
 test("a flush by nobody does not keep the pool closed", () =>
   damaged(small, (pool, write) => {
-    for (const flusher of [2n, 64n, 65n, 2n ** 32n - 1n]) {
-      write(constants.AT_HOT_FLUSHING, flusher, 4);
+    for (const flusher of [2n, 64n, 65n, 2n ** 13n - 1n]) {
+      write(constants.AT_HOT_GATE, flusher, 8);
       pool.acquire().release();
       expect(pool.stats().flushing).toBe(false);
+    }
+  }));
+
+test("a claim by nobody does not keep the last buffer from others", () =>
+  damaged({ ...small, capacity: 1 }, (pool, write) => {
+    const endMax = 2n ** 38n - 1n;
+    for (const claimant of [1n, 2n, 64n, 65n, 2n ** 13n - 1n]) {
+      for (const end of [0n, 1n, endMax / 2n, endMax]) {
+        write(constants.AT_HOT_GATE, (claimant << 13n) | (end << 26n), 8);
+        pool.acquire().release();
+      }
     }
   }));
 

@@ -27,6 +27,15 @@ const commands: Record<string, () => unknown> = {
     console.log("flushing");
     await Bun.sleep(60_000);
   },
+  /** Flushes the pool, and closes it when it is signalled. */
+  flushBriefly: async () => {
+    const signalled = new Promise((resolve) => process.on("SIGUSR1", resolve));
+    pool.flush();
+    console.log("flushing");
+    await signalled;
+    pool.close();
+    process.exit(0);
+  },
   wait: () => {
     console.log("waiting");
     try {
@@ -35,6 +44,20 @@ const commands: Record<string, () => unknown> = {
     } catch (error) {
       console.log((error as { code?: string }).code);
     }
+  },
+  /** Waits with an event loop that is busy for so many milliseconds, and sees nothing meanwhile. */
+  busy: async () => {
+    const wait = pool.acquireAsync(1);
+    console.log("busy");
+    Bun.sleepSync(Number(argument));
+    (await wait).release();
+  },
+  /** Waits as soon as it is told to, and says when it was served, as milliseconds since 1970. */
+  served: () => {
+    console.log("waiting");
+    const guard = pool.acquireBlocking(1, { timeout: 60_000 });
+    console.log(performance.timeOrigin + performance.now());
+    guard.release();
   },
   /** Commits and gives back memory until it is killed. */
   maintain: () => {

@@ -10,7 +10,7 @@ const state = @import("state.zig");
 
 /// What the program never changes, by its operations: loads of it are loads of a constant.
 pub var rows_are_constant = false;
-pub var nobody_flushes = false;
+pub var gate_is_open = false;
 pub var nobody_abandons = false;
 
 pub fn ofLoad(address: usize) bool {
@@ -57,11 +57,12 @@ fn isOwnRow(address: usize) bool {
 
 fn isConstant(address: usize) bool {
     const header = state.view.header;
-    if (nobody_flushes and address == @intFromPtr(&header.hot.flushing)) return true;
+    if (gate_is_open and address == @intFromPtr(&header.hot.gate)) return true;
     if (rows_are_constant and address == @intFromPtr(&header.hot.rows_used)) return true;
     const offset = rowOffset(address) orelse return false;
     return (rows_are_constant and offset == @offsetOf(layout.ParticipantRow, "joined")) or
         (nobody_abandons and offset == @offsetOf(layout.ParticipantRow, "abandoned")) or
+        (gate_is_open and offset == @offsetOf(layout.ParticipantRow, "flushing")) or
         // Bits of channels, of which a pool here has none.
         offset > @offsetOf(layout.ParticipantRow, "waiting");
 }

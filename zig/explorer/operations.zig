@@ -83,7 +83,7 @@ pub noinline fn perform(me: u8, operation: Operation) void {
     const participant = &state.participants[me];
     if (operation != .join and participant.local.attention != 0) references.settle(participant);
     switch (operation) {
-        .acquire => acquired(me, acquire_file.acquire(participant, programs.current.size)),
+        .acquire => acquire(me),
         .acquire_at_once => acquiredAtOnce(me),
         .acquire_blocking => acquired(me, block(participant, std.math.maxInt(u64))),
         .acquire_timed => {
@@ -128,19 +128,27 @@ fn indexOf(handle: u64) usize {
 }
 
 fn block(participant: *Participant, deadline_ns: u64) Error!u64 {
-    var blocking = false;
+    var wait: acquire_file.Wait = .{};
     while (true) {
         const size = programs.current.size;
-        return acquire_file.acquireSlice(participant, &blocking, size, deadline_ns) catch |err| {
+        return acquire_file.acquireSlice(participant, &wait, size, deadline_ns) catch |err| {
             if (err == error.Pending) continue;
             return err;
         };
     }
 }
 
+fn acquire(me: u8) void {
+    state.now.ledgers[me].gate = state.view.header.hot.gate;
+    const result = acquire_file.acquire(&state.participants[me], programs.current.size);
+    acquired(me, result);
+    oracle.checkClaim(me, result);
+    state.now.ledgers[me].gate = 0;
+}
+
 fn acquiredAtOnce(me: u8) void {
     const size = programs.current.size;
-    const result = acquire_file.acquireAtOnce(&state.participants[me], size);
+    const result = acquire_file.acquireAtOnce(&state.participants[me], size, 0);
     if (result == error.Pending and programs.current.mayRecover()) return;
     acquired(me, result);
 }

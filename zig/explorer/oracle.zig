@@ -58,6 +58,20 @@ pub fn acquired(me: u8, number: u64) void {
     state.now.ledgers[me].contents[slot] = mark;
 }
 
+/// A pool's only buffer goes to the waiter that has a claim, when the claim stood from the begin of
+/// somebody else's acquire to its end.
+pub fn checkClaim(me: u8, result: errors.Error!u64) void {
+    _ = result catch return;
+    const gate = theGate();
+    const participant = &state.participants[me];
+    if (state.view.geometry.capacity > 1 or gate.claimant == 0) return;
+    if (@as(u64, @bitCast(gate)) != state.now.ledgers[me].gate) return;
+    if (gate.claimant == participant.index + 1) return;
+    const claimant = theClaimant() orelse return;
+    const comes = claimant.status == .asleep or claimant.status == .ready;
+    require(!comes, "a buffer goes to another one than the waiter that has a claim");
+}
+
 pub fn holds(me: u8, number: u64) void {
     const handle: Handle = @bitCast(number);
     const ledger = &state.now.ledgers[me];
@@ -308,7 +322,12 @@ fn checkSleepers() void {
             report("an operation sleeps for ever on a pool that nobody recovers");
             continue;
         }
-        require(hot.flushing == 0, "a waiter sleeps on while the pool is flushed");
+        require(theGate().flusher == 0, "a waiter sleeps on while the pool is flushed");
+        const claimant = theClaimant();
+        if (claimant) |owner| require(
+            owner.status == .asleep or owner.status == .stopped,
+            "a claim outlives its wait",
+        );
         if (stopped) continue;
         for (state.view.slots[0..state.view.geometry.capacity]) |*slot| {
             const control: Control = @bitCast(slot.control);
@@ -332,7 +351,27 @@ fn isFrozen() bool {
 
 /// What somebody who wakes up and looks around will find.
 pub fn isAnythingToFind() bool {
-    return isFrozen() or isRowDead() or isLeaseOver();
+    return isFrozen() or isRowDead() or isLeaseOver() or isClaimIdle();
+}
+
+fn theGate() words.Gate {
+    return @bitCast(state.view.header.hot.gate);
+}
+
+/// Whose claim is at the gate.
+fn theClaimant() ?*const state.Fiber {
+    const claimant = theGate().claimant;
+    if (claimant == 0) return null;
+    const owner = state.view.rows[claimant - 1].mutex.owner() orelse return null;
+    return &state.now.fibers[owner];
+}
+
+/// A free slot waits for somebody who does not come, and who looks when the claim's time is over
+/// will get it.
+fn isClaimIdle() bool {
+    const claimant = theClaimant() orelse return false;
+    const head: Head = @bitCast(state.view.header.hot.free_head);
+    return claimant.status == .stopped and head.index != words.index_nil;
 }
 
 /// Something that only a recovery puts right: a death, or a lease that has run out.

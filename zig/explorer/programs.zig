@@ -63,6 +63,10 @@ pub const Program = struct {
         return program.does(.flush);
     }
 
+    fn waits(program: *const Program) bool {
+        return program.does(.acquire_blocking) or program.does(.acquire_timed);
+    }
+
     pub fn parks(program: *const Program) bool {
         return program.does(.release_by_hand) or program.does(.set_ref_count);
     }
@@ -106,7 +110,7 @@ pub fn begin() void {
     state.buffered = current.memory != .sequential;
     memory_model.model = current.memory;
     independence.rows_are_constant = false;
-    independence.nobody_flushes = !current.flushes();
+    independence.gate_is_open = !current.flushes() and !current.waits();
     independence.nobody_abandons = false;
     state.now.clock_ns = clock_start_ns;
     makePool();
@@ -267,6 +271,52 @@ pub const all = [_]Program{
             .{ .steps = &.{&.{.acquire_blocking}} },
         },
         .budget = .{ .timeouts = 1 },
+        .catches = &.{.waiters_not_atomic},
+    },
+    .{
+        .name = "a waiter beside one who acquires again",
+        .slots = 1,
+        .threads = &.{
+            .{
+                .first = &.{.acquire},
+                .steps = &.{ &.{.release}, &.{.acquire}, &.{.release}, &.{.acquire} },
+            },
+            .{ .steps = &.{ &.{.acquire_blocking}, &.{.release} } },
+        },
+        .budget = .{ .deaths = 1 },
+        .catches = &.{ .claim_ignored, .sleep_not_counted },
+    },
+    .{
+        .name = "two waiters, one dies",
+        .set = .large,
+        .slots = 1,
+        .threads = &.{
+            .{ .first = &.{.acquire}, .steps = &.{&.{.release}} },
+            .{ .steps = &.{ &.{.acquire_blocking}, &.{.release} } },
+            .{ .steps = &.{&.{.acquire_blocking}} },
+        },
+        .budget = .{ .deaths = 1 },
+    },
+    .{
+        .name = "two waiters, one stops",
+        .slots = 1,
+        .threads = &.{
+            .{ .first = &.{.acquire}, .steps = &.{&.{.release}} },
+            .{ .steps = &.{ &.{.acquire_blocking}, &.{.release} } },
+            .{ .steps = &.{ &.{.acquire_blocking}, &.{.release} } },
+        },
+        .budget = .{ .stops = 1 },
+        .catches = &.{.claim_never_ends},
+    },
+    .{
+        .name = "two that flush, and a waiter",
+        .slots = 1,
+        .threads = &.{
+            .{ .first = &.{.flush}, .steps = &.{&.{ .leave, .unflush, .abandon }} },
+            .{ .steps = &.{ &.{.flush}, &.{ .unflush, .leave } } },
+            .{ .steps = &.{&.{.acquire_blocking}} },
+        },
+        .budget = .{ .deaths = 1 },
     },
     .{
         .name = "a waiter beside a recovery",
@@ -432,10 +482,10 @@ pub const all = [_]Program{
         .memory = .tso,
         .slots = 1,
         .threads = &.{
-            .{ .first = &.{.acquire}, .steps = &.{&.{.release}} },
+            .{ .first = &.{.acquire}, .steps = &.{ &.{.release}, &.{.acquire}, &.{.release} } },
             .{ .steps = &.{&.{.acquire_blocking}} },
         },
-        .catches = &.{.waiters_not_sequential},
+        .catches = &.{.sleep_not_sequential},
     },
     .{
         .name = "store buffers: an operation beside the freeze",

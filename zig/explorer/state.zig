@@ -65,7 +65,8 @@ pub const Fiber = extern struct {
     /// What the scheduler decided, where a step has more than one outcome.
     answer: u8,
     operation: u8,
-    padding: u32 = 0,
+    /// By which a sleeper is singled out.
+    bits: u32 = 0,
 };
 
 /// A store that other fibers do not see yet.
@@ -92,6 +93,8 @@ pub const Ledger = extern struct {
     joined: bool,
     /// The user's own bound of a wait ends before a slice does.
     timed: bool,
+    /// The gate when its acquire began.
+    gate: u64,
 };
 
 /// What is known of a slot from outside.
@@ -183,13 +186,14 @@ pub fn track() void {
     tracked_count = 0;
     const header = view.header;
     add(&header.identity.state, 4);
-    add(&header.hot, @offsetOf(layout.Hot, "rows_used") + 4);
+    add(&header.hot, @offsetOf(layout.Hot, "reserved"));
     add(&header.repair.mutex, 8);
     add(&header.repair.still, @offsetOf(layout.Repair, "recoveries") -
         @offsetOf(layout.Repair, "still"));
     for (view.rows[0..view.geometry.participant_count], 0..) |*row, index| {
         add(&row.mutex, 8);
         add(&row.joined, 8);
+        add(&row.flushing, 4);
         add(&row.busy, 8);
         add(&row.waiting[0], 8);
         add(view.holdRow(@intCast(index)), view.geometry.row_stride);
@@ -247,6 +251,7 @@ pub fn forget(index: usize) void {
     fiber.address = 0;
     fiber.amount = 0;
     fiber.deadline_ns = 0;
+    fiber.bits = 0;
     fiber.answer = 0;
     now.stack_hashes[index] = 0;
 }

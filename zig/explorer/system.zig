@@ -13,7 +13,13 @@ pub const futex = struct {
     pub const Wait = enum(u8) { woken, changed, timed_out, interrupted };
     pub const never_ns = std.math.maxInt(u64);
 
+    const any_bits = std.math.maxInt(u32);
+
     pub fn wait(word: *const u32, expected: u32, deadline_ns: u64) Wait {
+        return waitAs(word, expected, deadline_ns, any_bits);
+    }
+
+    pub fn waitAs(word: *const u32, expected: u32, deadline_ns: u64, bits: u32) Wait {
         if (fiber.direct) return .changed;
         fiber.pause(.futex_wait, @intFromPtr(word), expected);
         memory_model.beforeSystemCall();
@@ -21,12 +27,22 @@ pub const futex = struct {
         const self = fiber.self();
         self.status = .asleep;
         self.deadline_ns = deadline_ns;
+        self.bits = bits;
         fiber.pause(.in_futex, @intFromPtr(word), expected);
         self.deadline_ns = 0;
+        self.bits = 0;
         return @enumFromInt(self.answer);
     }
 
+    pub fn wakeBits(word: *const u32, bits: u32) u32 {
+        return wakeSome(word, std.math.maxInt(i32), bits);
+    }
+
     pub fn wake(word: *const u32, count: u32) u32 {
+        return wakeSome(word, count, any_bits);
+    }
+
+    fn wakeSome(word: *const u32, count: u32, bits: u32) u32 {
         fiber.pause(.futex_wake, @intFromPtr(word), count);
         if (fiber.direct) return 0;
         memory_model.beforeSystemCall();
@@ -34,7 +50,7 @@ pub const futex = struct {
         var passed_over = if (count == 1) fiber.self().answer else 0;
         var woken: u32 = 0;
         for (&state.now.fibers) |*sleeper| {
-            if (!sleepsOn(sleeper, word)) continue;
+            if (!sleepsOn(sleeper, word) or sleeper.bits & bits == 0) continue;
             if (passed_over > 0) {
                 passed_over -= 1;
                 continue;

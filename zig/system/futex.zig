@@ -23,16 +23,24 @@ pub const Wait = enum {
     interrupted,
 };
 
+/// An ordinary sleeper, which an ordinary wake reaches.
+const any_bits = std.math.maxInt(u32);
+
 /// A deadline that never comes.
 pub const never_ns = std.math.maxInt(u64);
 
 /// Sleeps while `word` is `expected`, until a wake, a signal, or the moment `deadline_ns` of
 /// `clock.monotonicNs`. A deadline in the past does not sleep, and still compares the word first.
 pub fn wait(word: *const u32, expected: u32, deadline_ns: u64) Wait {
+    return waitAs(word, expected, deadline_ns, any_bits);
+}
+
+/// The same for a sleeper that `wakeBits` can single out by any of its bits.
+pub fn waitAs(word: *const u32, expected: u32, deadline_ns: u64, bits: u32) Wait {
     return if (is_darwin)
         darwin.wait(word, expected, deadline_ns)
     else
-        linuxWait(word, expected, deadline_ns);
+        linuxWait(word, expected, deadline_ns, bits);
 }
 
 /// Wakes at most `count` of those who sleep on `word`, and returns how many it woke. On macOS
@@ -42,7 +50,17 @@ pub fn wake(word: *const u32, count: u32) u32 {
     return if (is_darwin) darwin.wake(word, count) else linuxWake(word, count);
 }
 
-fn linuxWait(word: *const u32, expected: u32, deadline_ns: u64) Wait {
+/// Wakes everybody who sleeps on `word` with one of these bits, and returns how many. macOS knows no
+/// bits, and wakes all.
+pub fn wakeBits(word: *const u32, bits: u32) u32 {
+    crash_point.here();
+    return if (is_darwin)
+        darwin.wake(word, std.math.maxInt(u32))
+    else
+        linuxWakeBits(word, bits);
+}
+
+fn linuxWait(word: *const u32, expected: u32, deadline_ns: u64, bits: u32) Wait {
     // Not PRIVATE: the sleepers are in other processes, which map the word at other addresses.
     // WAIT_BITSET, unlike WAIT, takes an absolute time, so that a wait cut short and started again
     // does not get longer. Even a wait for ever gets a time: without one the kernel goes back to
@@ -57,7 +75,7 @@ fn linuxWait(word: *const u32, expected: u32, deadline_ns: u64) Wait {
         expected,
         .{ .timeout = &deadline },
         null,
-        std.math.maxInt(u32), // any bit: the wake is an ordinary one
+        bits,
     );
     return switch (linux.errno(result)) {
         .SUCCESS => .woken,
@@ -78,6 +96,13 @@ fn linuxWake(word: *const u32, count: u32) u32 {
     const count_signed = @min(count, std.math.maxInt(i32));
     if (count_signed == 0) return 0;
     const result = linux.futex_3arg(word, .{ .cmd = .WAKE, .private = false }, count_signed);
+    return if (linux.errno(result) == .SUCCESS) @intCast(result) else 0;
+}
+
+fn linuxWakeBits(word: *const u32, bits: u32) u32 {
+    const cmd: linux.FUTEX_OP = .{ .cmd = .WAKE_BITSET, .private = false };
+    const everybody = std.math.maxInt(i32);
+    const result = linux.futex(word, cmd, everybody, .{ .timeout = null }, null, bits);
     return if (linux.errno(result) == .SUCCESS) @intCast(result) else 0;
 }
 
@@ -233,6 +258,34 @@ test "a wake wakes as many as it is asked for, and says how many" {
     for (threads) |thread| thread.join();
     try testing.expectEqual(@as(u32, sleepers.len), woken);
     for (sleepers) |sleeper| try testing.expectEqual(Wait.woken, sleeper.result);
+}
+
+test "a wake by bits reaches the sleepers that have one of them" {
+    if (is_darwin) return error.SkipZigTest;
+    const Chosen = struct {
+        word: u32 = 0,
+        woken: u32 = 0,
+
+        fn run(chosen: *@This(), bits: u32) void {
+            if (waitAs(&chosen.word, 0, inMs(60_000), bits) == .woken)
+                _ = @atomicRmw(u32, &chosen.woken, .Add, bits, .seq_cst);
+        }
+    };
+    var chosen: Chosen = .{};
+    var threads: [3]std.Thread = undefined;
+    for (&threads, [_]u32{ 1, 2, 4 }) |*thread, bits|
+        thread.* = try std.Thread.spawn(.{}, Chosen.run, .{ &chosen, bits });
+    while (wakeBits(&chosen.word, 2) == 0) pauseBriefly();
+    threads[1].join();
+    try testing.expectEqual(@as(u32, 2), chosen.woken);
+    var woken: u32 = 0;
+    while (woken < 2) {
+        woken += wakeBits(&chosen.word, 1 | 4);
+        pauseBriefly();
+    }
+    threads[0].join();
+    threads[2].join();
+    try testing.expectEqual(@as(u32, 7), chosen.woken);
 }
 
 test "a wake of everybody wakes everybody" {
