@@ -288,7 +288,8 @@ pub const User = struct {
 
     /// PENDING is the event loop's word for a pool that is being recovered.
     fn acquireAtOnce(user: *User) void {
-        const handle = c.xmem_acquire_at_once(user.pool, user.size());
+        const waited_ms: f64 = @floatFromInt(user.random.uintLessThan(u32, 400));
+        const handle = c.xmem_acquire_at_once(user.pool, user.size(), waited_ms);
         if (handle != -@as(f64, @intFromEnum(errors.Code.PENDING))) user.keep(handle);
     }
 
