@@ -3,7 +3,7 @@
 
 const std = @import("std");
 const builtin = @import("builtin");
-const Canary = @import("canary.zig").Canary;
+const Canary = @import("hooks/canary.zig").Canary;
 
 const version_needed = "0.16.0";
 comptime {
@@ -38,56 +38,150 @@ pub fn build(b: *std.Build) void {
     ) orelse .ReleaseFast;
 
     const options = b.addOptions();
-    options.addOption(Hook, "hook", hook);
     options.addOption(Canary, "canary", canary);
+    const house: House = .{ .b = b, .options = options, .hook = hook };
 
     const host = b.standardTargetOptions(.{ .default_target = hostQuery() });
-    if (hook == .explore) return addExplorer(b, host, options);
-    const library = addLibrary(b, host, optimize, options, tsan);
+    if (hook == .explore) return addExplorer(house, host);
+    addLibraries(house, host, optimize, tsan);
+    addGenerator(house, host);
+    addFuzzer(house, host);
+    addTests(house, host, tsan);
+    addStress(house, host);
+    addOtherLibc(house, host.result.cpu.arch);
+}
+
+/// The modules that programs are built of. `hooks/` is one of its own, so that the core does not know
+/// which of its files was chosen; and a checker reaches the core by the name `xmem`, so that the core
+/// cannot import its checker.
+const House = struct {
+    b: *std.Build,
+    options: *std.Build.Step.Options,
+    hook: Hook,
+
+    const Kind = struct {
+        target: std.Build.ResolvedTarget,
+        optimize: std.builtin.OptimizeMode,
+        sanitize: bool = false,
+        strip: ?bool = null,
+        /// On stacks of a program's own nothing may stand below the top of a stack.
+        red_zone: ?bool = null,
+    };
+
+    /// Of the core itself, with a root in `zig/`.
+    fn part(house: House, root: []const u8, kind: Kind) *std.Build.Module {
+        const made = house.module(house.b.path(root), kind);
+        made.addImport("hooks", house.hooks(kind));
+        return made;
+    }
+
+    /// Of a checker, which has the core beside it.
+    fn checker(house: House, root: []const u8, kind: Kind) *std.Build.Module {
+        const made = house.module(house.b.path(root), kind);
+        const chosen = house.hooks(kind);
+        const core = house.module(house.b.path("xmem.zig"), kind);
+        core.addImport("hooks", chosen);
+        made.addImport("hooks", chosen);
+        made.addImport("xmem", core);
+        return made;
+    }
+
+    fn hooks(house: House, kind: Kind) *std.Build.Module {
+        const file = house.b.fmt("hooks/{s}.zig", .{@tagName(house.hook)});
+        const made = house.module(house.b.path(file), kind);
+        made.addOptions("build_options", house.options);
+        return made;
+    }
+
+    fn module(house: House, root: std.Build.LazyPath, kind: Kind) *std.Build.Module {
+        return house.b.createModule(.{
+            .root_source_file = root,
+            .target = kind.target,
+            .optimize = kind.optimize,
+            .link_libc = true,
+            .sanitize_thread = if (kind.sanitize) true else null,
+            .strip = kind.strip,
+            .red_zone = kind.red_zone,
+        });
+    }
+
+    fn library(house: House, kind: Kind) *std.Build.Step.Compile {
+        return house.b.addLibrary(.{
+            .name = "xmem",
+            .linkage = .dynamic,
+            .root_module = house.part("library.zig", kind),
+            // ThreadSanitizer reports nothing with Zig's own backend.
+            .use_llvm = true,
+        });
+    }
+};
+
+/// For this machine by default, for every target by the step `cross`.
+fn addLibraries(
+    house: House,
+    host: std.Build.ResolvedTarget,
+    optimize: std.builtin.OptimizeMode,
+    tsan: bool,
+) void {
+    const b = house.b;
+    const built = house.library(.{
+        .target = host,
+        .optimize = optimize,
+        .sanitize = tsan,
+        .strip = !tsan,
+    });
     b.getInstallStep().dependOn(&b.addInstallFile(
-        library.getEmittedBin(),
+        built.getEmittedBin(),
         if (host.result.os.tag.isDarwin()) "libxmem.dylib" else "libxmem.so",
     ).step);
-
     const cross = b.step("cross", "Build the library for every target");
     for (targets) |target| {
         const query = std.Target.Query.parse(.{ .arch_os_abi = target.triple }) catch unreachable;
-        const built = addLibrary(b, b.resolveTargetQuery(query), optimize, options, false);
+        const kind: House.Kind = .{
+            .target = b.resolveTargetQuery(query),
+            .optimize = optimize,
+            .strip = true,
+        };
         const path = b.fmt("{s}/{s}", .{ target.name, target.file });
-        cross.dependOn(&b.addInstallFile(built.getEmittedBin(), path).step);
+        cross.dependOn(&b.addInstallFile(house.library(kind).getEmittedBin(), path).step);
     }
+}
 
-    addOtherLibc(b, host.result.cpu.arch, options);
-
-    const generator = b.addExecutable(.{
-        .name = "generate",
-        .root_module = module(b, "generate.zig", host, .Debug, options),
-    });
-    const generate = b.addRunArtifact(generator);
+fn addGenerator(house: House, host: std.Build.ResolvedTarget) void {
+    const b = house.b;
+    const root = house.checker("abi/generate.zig", .{ .target = host, .optimize = .Debug });
+    const generate = b.addRunArtifact(b.addExecutable(.{ .name = "generate", .root_module = root }));
     generate.addFileArg(b.path("../src/constants.gen.ts"));
     generate.has_side_effects = true;
     b.step("generate", "Write src/constants.gen.ts").dependOn(&generate.step);
+}
 
-    const fuzzer = b.addExecutable(.{
-        .name = "pool_fuzz",
-        // With safety checks, which turn what would be a wrong number into a finding.
-        .root_module = module(b, "pool_fuzz.zig", host, .ReleaseSafe, options),
-    });
-    const install_fuzzer = b.addInstallFile(fuzzer.getEmittedBin(), "pool_fuzz");
-    b.step("fuzz", "Build the corruption fuzzer").dependOn(&install_fuzzer.step);
+fn addFuzzer(house: House, host: std.Build.ResolvedTarget) void {
+    const b = house.b;
+    // With safety checks, which turn what would be a wrong number into a finding.
+    const kind: House.Kind = .{ .target = host, .optimize = .ReleaseSafe };
+    const root = house.checker("check/fuzz/pool_fuzz.zig", kind);
+    const fuzzer = b.addExecutable(.{ .name = "pool_fuzz", .root_module = root });
+    const install = b.addInstallFile(fuzzer.getEmittedBin(), "pool_fuzz");
+    b.step("fuzz", "Build the corruption fuzzer").dependOn(&install.step);
+}
 
-    const tests_module = module(b, "tests.zig", host, .Debug, options);
-    if (tsan) tests_module.sanitize_thread = true;
-    const tests = b.addTest(.{ .root_module = tests_module, .use_llvm = if (tsan) true else null });
+fn addTests(house: House, host: std.Build.ResolvedTarget, tsan: bool) void {
+    const b = house.b;
+    const kind: House.Kind = .{ .target = host, .optimize = .Debug, .sanitize = tsan };
+    const root = house.part("tests.zig", kind);
+    const tests = b.addTest(.{ .root_module = root, .use_llvm = if (tsan) true else null });
     const run_tests = b.addRunArtifact(tests);
     run_tests.has_side_effects = true;
     b.step("test", "Run the unit tests").dependOn(&run_tests.step);
+}
 
-    const stress_module = module(b, "stress.zig", host, .ReleaseSafe, options);
-    stress_module.sanitize_thread = true;
+fn addStress(house: House, host: std.Build.ResolvedTarget) void {
+    const b = house.b;
+    const kind: House.Kind = .{ .target = host, .optimize = .ReleaseSafe, .sanitize = true };
     const stress = b.addExecutable(.{
         .name = "stress",
-        .root_module = stress_module,
+        .root_module = house.checker("check/stress.zig", kind),
         // ThreadSanitizer reports nothing with Zig's own backend.
         .use_llvm = true,
     });
@@ -96,17 +190,15 @@ pub fn build(b: *std.Build) void {
     );
 }
 
-/// Instead of the library: a program that runs the core's code on stacks of its own, where nothing
-/// may stand below the top of a stack.
-fn addExplorer(
-    b: *std.Build,
-    host: std.Build.ResolvedTarget,
-    options: *std.Build.Step.Options,
-) void {
-    const root = module(b, "explore.zig", host, .ReleaseSafe, options);
-    root.red_zone = false;
-    root.strip = true;
-    b.installArtifact(b.addExecutable(.{
+/// Instead of the library: a program that runs the core's code on stacks of its own.
+fn addExplorer(house: House, host: std.Build.ResolvedTarget) void {
+    const root = house.checker("check/explore.zig", .{
+        .target = host,
+        .optimize = .ReleaseSafe,
+        .strip = true,
+        .red_zone = false,
+    });
+    house.b.installArtifact(house.b.addExecutable(.{
         .name = "explore",
         .root_module = root,
         .use_llvm = true,
@@ -115,11 +207,14 @@ fn addExplorer(
 
 /// A program for the tests that brings the core with another libc than a Bun on glibc has. Static,
 /// so that it runs where that libc is not installed.
-fn addOtherLibc(b: *std.Build, arch: std.Target.Cpu.Arch, options: *std.Build.Step.Options) void {
+fn addOtherLibc(house: House, arch: std.Target.Cpu.Arch) void {
+    const b = house.b;
     const musl = b.resolveTargetQuery(.{ .cpu_arch = arch, .os_tag = .linux, .abi = .musl });
-    const root = module(b, "../test/programs/other_libc.zig", musl, .Debug, options);
-    root.addImport("xmem", module(b, "abi.zig", musl, .Debug, options));
-    const program = b.addExecutable(.{ .name = "other-libc", .root_module = root });
+    const kind: House.Kind = .{ .target = musl, .optimize = .Debug };
+    const program = b.addExecutable(.{
+        .name = "other-libc",
+        .root_module = house.checker("../test/programs/other_libc.zig", kind),
+    });
     program.linkage = .static;
     const install = b.addInstallFile(program.getEmittedBin(), "other-libc");
     b.step("other-libc", "Build the tests' program of another libc").dependOn(&install.step);
@@ -134,40 +229,4 @@ fn hostQuery() std.Target.Query {
         query.glibc_version = .{ .major = 2, .minor = 17, .patch = 0 };
     }
     return query;
-}
-
-fn module(
-    b: *std.Build,
-    root: []const u8,
-    target: std.Build.ResolvedTarget,
-    optimize: std.builtin.OptimizeMode,
-    options: *std.Build.Step.Options,
-) *std.Build.Module {
-    const made = b.createModule(.{
-        .root_source_file = b.path(root),
-        .target = target,
-        .optimize = optimize,
-        .link_libc = true,
-    });
-    made.addOptions("build_options", options);
-    return made;
-}
-
-fn addLibrary(
-    b: *std.Build,
-    target: std.Build.ResolvedTarget,
-    optimize: std.builtin.OptimizeMode,
-    options: *std.Build.Step.Options,
-    tsan: bool,
-) *std.Build.Step.Compile {
-    const root = module(b, "abi.zig", target, optimize, options);
-    root.strip = !tsan;
-    if (tsan) root.sanitize_thread = true;
-    return b.addLibrary(.{
-        .name = "xmem",
-        .linkage = .dynamic,
-        .root_module = root,
-        // ThreadSanitizer reports nothing with Zig's own backend.
-        .use_llvm = true,
-    });
 }

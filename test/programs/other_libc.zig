@@ -4,7 +4,7 @@
 const std = @import("std");
 
 comptime {
-    _ = @import("xmem"); // for its exported symbols
+    _ = @import("xmem").abi.engine; // for its exported symbols
 }
 
 extern fn xmem_open(

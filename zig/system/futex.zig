@@ -6,7 +6,7 @@
 const std = @import("std");
 const builtin = @import("builtin");
 const clock = @import("clock.zig");
-const crash_point = @import("../crash_point.zig");
+const hooks = @import("hooks");
 
 const linux = std.os.linux;
 const is_darwin = builtin.os.tag.isDarwin();
@@ -46,14 +46,14 @@ pub fn waitAs(word: *const u32, expected: u32, deadline_ns: u64, bits: u32) Wait
 /// Wakes at most `count` of those who sleep on `word`, and returns how many it woke. On macOS
 /// a wake of everybody returns 1 for any number.
 pub fn wake(word: *const u32, count: u32) u32 {
-    crash_point.here();
+    hooks.call();
     return if (is_darwin) darwin.wake(word, count) else linuxWake(word, count);
 }
 
 /// Wakes everybody who sleeps on `word` with one of these bits, and returns how many. macOS knows no
 /// bits, and wakes all.
 pub fn wakeBits(word: *const u32, bits: u32) u32 {
-    crash_point.here();
+    hooks.call();
     return if (is_darwin)
         darwin.wake(word, std.math.maxInt(u32))
     else

@@ -6,7 +6,7 @@
 
 const std = @import("std");
 const builtin = @import("builtin");
-const crash_point = @import("../crash_point.zig");
+const hooks = @import("hooks");
 const errors = @import("../errors.zig");
 
 const linux = std.os.linux;
@@ -51,7 +51,7 @@ pub fn releaseLocal(base: [*]align(alignment) const u8, length: u64) void {
 
 fn mapWith(fd: i32, length: u64, writable: bool, flags: std.c.MAP) Error!Pointer {
     const protection: std.c.PROT = .{ .READ = true, .WRITE = writable };
-    crash_point.here();
+    hooks.call();
     const address = std.c.mmap(null, length, protection, flags, fd, 0);
     if (@intFromPtr(address) != std.math.maxInt(usize)) return @ptrCast(@alignCast(address));
     const errno = lastErrno();
@@ -74,7 +74,7 @@ pub fn commit(fd: i32, base: Pointer, offset: u64, length: u64) Error!void {
 /// Makes this process's page tables know a range that is committed in the file already.
 pub fn populate(base: Pointer, offset: u64, length: u64) error{OutOfMemory}!void {
     if (length == 0) return;
-    crash_point.here();
+    hooks.call();
     const page_size = pageSize();
     const first = std.mem.alignBackward(u64, offset, page_size);
     const end = std.mem.alignForward(u64, offset + length, page_size);
@@ -111,7 +111,7 @@ pub fn populate(base: Pointer, offset: u64, length: u64) error{OutOfMemory}!void
 
 /// Overwrites bytes that are mapped and committed.
 pub fn zero(bytes: []u8) void {
-    crash_point.here();
+    hooks.call();
     @memset(bytes, 0);
 }
 
@@ -122,7 +122,7 @@ pub fn punch(fd: i32, offset: u64, length: u64) bool {
     if (is_darwin) return darwinPunch(fd, offset, length);
     const mode = linux.FALLOC.FL_PUNCH_HOLE | linux.FALLOC.FL_KEEP_SIZE;
     while (true) {
-        crash_point.here();
+        hooks.call();
         const result = linux.fallocate(fd, mode, @intCast(offset), @intCast(length));
         switch (linux.errno(result)) {
             .SUCCESS => return true,
@@ -143,7 +143,7 @@ fn allocate(fd: i32, offset: u64, length: u64) Error!void {
     var done: u64 = 0;
     while (done < length) {
         const part = @min(piece, length - done);
-        crash_point.here();
+        hooks.call();
         const result = linux.fallocate(fd, 0, @intCast(offset + done), @intCast(part));
         switch (linux.errno(result)) {
             .SUCCESS => done += part,

@@ -6,7 +6,7 @@
 
 const std = @import("std");
 const builtin = @import("builtin");
-const crash_point = @import("../crash_point.zig");
+const hooks = @import("hooks");
 const errors = @import("../errors.zig");
 
 const Error = errors.Error;
@@ -179,7 +179,7 @@ pub fn open(
         .CLOEXEC = true,
     };
     const fd = while (true) {
-        crash_point.here();
+        hooks.call();
         const result = c.openat(directory, entry.ptr, flags);
         if (result >= 0) break result;
         const errno = c.errno(result);
@@ -283,7 +283,7 @@ fn openDirectory(dir: [:0]const u8) Error!i32 {
     else
         .{ .DIRECTORY = true, .CLOEXEC = true, .PATH = true };
     while (true) {
-        crash_point.here();
+        hooks.call();
         const fd = c.open(dir.ptr, flags);
         if (fd >= 0) return fd;
         const errno = c.errno(fd);
@@ -309,7 +309,7 @@ fn openNameless(directory: i32) i32 {
     };
     const mode: c_uint = 0o600;
     const fd = while (true) {
-        crash_point.here();
+        hooks.call();
         const result = c.openat(directory, ".", flags, mode);
         if (result >= 0) break result;
         // Whatever it was: a temporary file either works, or fails with the same error and says it.
@@ -354,7 +354,7 @@ fn openTemporary(dir: [:0]const u8, directory: i32, name: *[64:0]u8) Error!i32 {
             .{ @as(u32, @intCast(c.getpid())), nanoseconds, salt },
             0,
         ) catch unreachable;
-        crash_point.here();
+        hooks.call();
         const fd = c.openat(directory, name, flags, mode);
         if (fd >= 0) {
             if (lockTemporary(fd, directory, name)) return fd;
@@ -526,7 +526,7 @@ fn failed(errno: c.E, comptime format: []const u8, arguments: anytype) Error {
 /// The call's errno, the call repeated as long as signals cut it short.
 fn call(comptime function: anytype, arguments: anytype) c.E {
     while (true) {
-        crash_point.here();
+        hooks.call();
         const errno = c.errno(@call(.auto, function, arguments));
         if (errno != .INTR) return errno;
     }
@@ -569,7 +569,7 @@ fn linuxStatus(directory: i32, path: [:0]const u8, flags: u32) StatusResult {
         .INO = true,
         .SIZE = true,
     };
-    crash_point.here();
+    hooks.call();
     const result = linux.statx(directory, path.ptr, flags, wanted, &found);
     const errno = linux.errno(result);
     if (errno != .SUCCESS) return .{ .errno = errno };

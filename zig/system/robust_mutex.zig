@@ -10,7 +10,7 @@
 
 const std = @import("std");
 const builtin = @import("builtin");
-const crash_point = @import("../crash_point.zig");
+const hooks = @import("hooks");
 
 const is_darwin = builtin.os.tag.isDarwin();
 const is_musl = builtin.target.isMuslLibC();
@@ -65,7 +65,7 @@ pub const RobustMutex = extern struct {
         const words: *[8]u64 = @ptrCast(&mutex.storage);
         // SYNC: pairs with `load`.
         for (words, template) |*word, value| {
-            crash_point.here();
+            hooks.call();
             @atomicStore(u64, word, value, .release);
         }
     }
@@ -76,14 +76,14 @@ pub const RobustMutex = extern struct {
     /// id in another PID namespace. What is left is a kill in the nanoseconds after such an owner
     /// took it between the look and the try.
     pub fn tryLock(mutex: *RobustMutex) TryLock {
-        crash_point.here();
+        hooks.call();
         if (is_darwin) return mutex.darwinTryLock();
         if (mutex.load() & mask_owner != 0) return .busy;
         // SYNC: libc's lock acquires, from a dead owner too. Pairs with `unlock`.
         switch (pthread_mutex_trylock(mutex)) {
             0 => return .acquired,
             owner_dead => {
-                crash_point.here();
+                hooks.call();
                 // At once: until then musl leaves the mark on a mutex that has a live owner again.
                 _ = pthread_mutex_consistent(mutex);
                 return .acquired_from_dead;
@@ -94,7 +94,7 @@ pub const RobustMutex = extern struct {
 
     /// Gives it back. Of one that this thread does not have, nothing happens.
     pub fn unlock(mutex: *RobustMutex) void {
-        crash_point.here();
+        hooks.call();
         if (is_darwin) return mutex.darwinUnlock();
         // SYNC: libc's unlock releases. Pairs with `tryLock` and `load`.
         _ = pthread_mutex_unlock(mutex);

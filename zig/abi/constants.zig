@@ -1,0 +1,82 @@
+//! Every number that TypeScript shares with the core, by name: written to src/constants.gen.ts when
+//! the library is built, and compared with the loaded library by a test.
+
+const std = @import("std");
+const description = @import("../protocol/pool/content.zig");
+const descriptor = @import("../process/descriptor.zig");
+const errors = @import("../errors.zig");
+const layout = @import("../format/layout.zig");
+const object = @import("../system/object.zig");
+const pool = @import("../process/pool.zig");
+const statistics = @import("../protocol/statistics.zig");
+const words = @import("../format/words.zig");
+
+pub const Constant = struct { name: []const u8, value: f64 };
+
+const Reclaim = enum { PARTICIPANTS, REFERENCES, BUFFERS, DEFERRED };
+pub const reclaim_count = std.meta.fields(Reclaim).len;
+
+pub const all = numbers("ERROR_", errors.Code, false) ++
+    numbers("OPTION_", pool.Option, true) ++
+    numbers("INFO_", pool.Info, true) ++
+    numbers("STAT_", statistics.Stat, true) ++
+    numbers("PARTICIPANT_", statistics.ParticipantField, true) ++
+    numbers("RECLAIM_", Reclaim, true) ++
+    numbers("META_", description.Number, false) ++
+    numbers("META_", description.Dims, false) ++
+    numbers("META_", description.Text, false) ++
+    numbers("DTYPE_", description.DType, false) ++
+    [_]Constant{
+        .{ .name = "LIMIT_CAPACITY", .value = words.capacity_max },
+        .{ .name = "LIMIT_PARTICIPANTS", .value = layout.participants_max },
+        .{ .name = "LIMIT_CHANNELS", .value = layout.channels_max },
+        .{ .name = "LIMIT_REFERENCES", .value = words.references_max },
+        .{ .name = "LIMIT_DESCRIPTORS", .value = descriptor.descriptors_max },
+        .{ .name = "LIMIT_NAME_BYTES", .value = object.name_length_max },
+        .{ .name = "LIMIT_TEXT_BYTES", .value = layout.text_bytes_max },
+        .{ .name = "LIMIT_DIMENSIONS", .value = layout.dimensions_max },
+        .{ .name = "LIMIT_MODE", .value = 0o777 },
+        .{ .name = "INDEX_COUNT", .value = 1 << 24 },
+        .{ .name = "FORMAT_VERSION", .value = layout.version },
+        .{ .name = "SIZE_MUTEX", .value = @offsetOf(layout.ParticipantRow, "pid") },
+        .{ .name = "SIZE_ROW", .value = @sizeOf(layout.ParticipantRow) },
+        .{ .name = "SIZE_SLOT", .value = @sizeOf(layout.Slot) },
+    } ++
+    offsets("AT_IDENTITY_", layout.Identity, 0) ++
+    offsets("AT_HOT_", layout.Hot, @offsetOf(layout.Header, "hot")) ++
+    offsets("AT_REPAIR_", layout.Repair, @offsetOf(layout.Header, "repair")) ++
+    offsets("AT_ROW_", layout.ParticipantRow, 0) ++
+    offsets("AT_SLOT_", layout.Slot, 0);
+
+/// Where each field lies, for tools that look at an object from outside: in the header from its
+/// beginning, in a row or slot from that one's.
+fn offsets(
+    comptime prefix: []const u8,
+    comptime Struct: type,
+    comptime base: u64,
+) [std.meta.fields(Struct).len]Constant {
+    @setEvalBranchQuota(20_000);
+    const fields = std.meta.fields(Struct);
+    var made: [fields.len]Constant = undefined;
+    for (fields, 0..) |field, place| {
+        var name: [field.name.len]u8 = undefined;
+        _ = std.ascii.upperString(&name, field.name);
+        const copy = name;
+        made[place] = .{ .name = prefix ++ copy, .value = base + @offsetOf(Struct, field.name) };
+    }
+    return made;
+}
+
+fn numbers(
+    comptime prefix: []const u8,
+    comptime Enum: type,
+    comptime counted: bool,
+) [std.meta.fields(Enum).len + @intFromBool(counted)]Constant {
+    const fields = std.meta.fields(Enum);
+    var made: [fields.len + @intFromBool(counted)]Constant = undefined;
+    for (fields, 0..) |field, place| {
+        made[place] = .{ .name = prefix ++ field.name, .value = field.value };
+    }
+    if (counted) made[fields.len] = .{ .name = prefix ++ "COUNT", .value = fields.len };
+    return made;
+}

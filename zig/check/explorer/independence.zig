@@ -1,0 +1,130 @@
+//! Which accesses need no step of their own: those that no other fiber's step can tell from having
+//! happened right after the access before them. Fewer steps, the same behaviours. Each rule says
+//! why it is sound; where a rule rests on an invariant of the core, the oracle reports every access
+//! that breaks it.
+
+const std = @import("std");
+const fiber = @import("fiber.zig");
+const layout = @import("xmem").format.layout;
+const state = @import("state.zig");
+const system = @import("system.zig");
+
+/// What the program never changes, by its operations: loads of it are loads of a constant.
+pub var rows_are_constant = false;
+pub var gate_is_open = false;
+pub var nobody_abandons = false;
+
+pub fn ofLoad(address: usize) bool {
+    return isOwnRow(address) or isConstant(address) or isOwners(address) or
+        standsStillForMe(address);
+}
+
+pub fn ofStore(address: usize) bool {
+    // Stores of a constant's value are recovery's, into the rows of the dead.
+    return isConstant(address) or isOwners(address);
+}
+
+/// A row's mutex is its owner's for as long as that lives; and once nobody can die, join or leave
+/// any more, and nobody's death is still to be dealt with, it never changes again.
+pub fn ofLook(address: usize) bool {
+    if (fiber.direct) return true;
+    if (state.now.ledgers[fiber.current].joined and
+        address == @intFromPtr(&state.participants[fiber.current].row.mutex)) return true;
+    if (rowOffset(address) == null) return false;
+    if (!rows_are_constant or state.now.budget.deaths > 0) return false;
+    for (state.view.rows[0..state.view.geometry.participant_count]) |*row| {
+        if (system.isMarked(&row.mutex)) return false;
+        const owner = system.ownerOf(&row.mutex) orelse continue;
+        if (state.now.fibers[owner].status == .dead) return false;
+    }
+    return true;
+}
+
+/// Whether a row is locked by anybody, dead or alive, changes by joins and leaves, and by recovery.
+pub fn ofLookForOwner(address: usize) bool {
+    return ofLook(address) or (rows_are_constant and rowOffset(address) != null and
+        system.ownerOf(&state.view.header.repair.mutex) == fiber.current);
+}
+
+/// The words of a live participant's own row are written by its own thread only, so that its loads
+/// of them cannot meet anything. (Its stores can: recovery reads them.)
+fn isOwnRow(address: usize) bool {
+    if (fiber.direct or !state.now.ledgers[fiber.current].joined) return false;
+    const participant = &state.participants[fiber.current];
+    return address == @intFromPtr(&participant.row.busy) or
+        address == @intFromPtr(&participant.row.waiting[0]) or
+        isWithin(address, participant.holds, state.view.geometry.capacity * 2);
+}
+
+fn isConstant(address: usize) bool {
+    const header = state.view.header;
+    if (gate_is_open and address == @intFromPtr(&header.hot.gate)) return true;
+    if (rows_are_constant and address == @intFromPtr(&header.hot.rows_used)) return true;
+    const offset = rowOffset(address) orelse return false;
+    return (rows_are_constant and offset == @offsetOf(layout.ParticipantRow, "joined")) or
+        (nobody_abandons and offset == @offsetOf(layout.ParticipantRow, "abandoned")) or
+        (gate_is_open and offset == @offsetOf(layout.ParticipantRow, "flushing")) or
+        // Bits of channels, of which a pool here has none.
+        offset > @offsetOf(layout.ParticipantRow, "waiting");
+}
+
+/// A slot's size and the time of its acquire are written by who has just taken the slot off the
+/// list, and read by who got a handle from it, after the store of the control word.
+fn isOwners(address: usize) bool {
+    const offset = slotOffset(address) orelse return false;
+    // Where the pool zeroes, it is also said there whether that is done; elsewhere a recovery that
+    // cleans up after a dead owner writes the same again.
+    return (offset == @offsetOf(layout.Slot, "content") and !state.view.zero_on_release) or
+        offset == @offsetOf(layout.Slot, "acquired_at_ns");
+}
+
+/// While the pool stands still, nobody but the recoverer changes words, rows and list: the oracle
+/// sees to it. The recoverer's loads of them cannot meet anything. (It may die at its stores.)
+fn standsStillForMe(address: usize) bool {
+    return !fiber.direct and stillIsHeldBy(fiber.current) and standsStill(address);
+}
+
+pub fn stillIsHeldBy(index: u8) bool {
+    const repair = &state.view.header.repair;
+    return repair.still != 0 and system.ownerOf(&repair.mutex) == index;
+}
+
+/// Words that only the recoverer may change while the pool stands still.
+pub fn standsStill(address: usize) bool {
+    const hot = &state.view.header.hot;
+    if (address == @intFromPtr(&hot.free_head) or address == @intFromPtr(&hot.waiters)) return true;
+    if (slotOffset(address)) |offset| return offset == @offsetOf(layout.Slot, "control") or
+        offset == @offsetOf(layout.Slot, "next_free");
+    if (rowOffset(address)) |offset| return offset == @offsetOf(layout.ParticipantRow, "waiting");
+    const geometry = state.view.geometry;
+    return isWithin(
+        address,
+        state.view.holdRow(0),
+        geometry.participant_count * geometry.row_stride,
+    );
+}
+
+/// Whether a fiber that spins may be waiting for this word: `busy` of a row, or a mutex.
+pub fn isWatchedBySpinners(address: usize) bool {
+    if (address == @intFromPtr(&state.view.header.repair.mutex)) return true;
+    const offset = rowOffset(address) orelse return false;
+    return offset == @offsetOf(layout.ParticipantRow, "busy") or
+        offset == @offsetOf(layout.ParticipantRow, "mutex");
+}
+
+fn rowOffset(address: usize) ?usize {
+    const bytes = state.view.geometry.participant_count * @sizeOf(layout.ParticipantRow);
+    if (!isWithin(address, state.view.rows, bytes)) return null;
+    return (address - @intFromPtr(state.view.rows)) % @sizeOf(layout.ParticipantRow);
+}
+
+fn slotOffset(address: usize) ?usize {
+    const bytes = state.view.geometry.capacity * @sizeOf(layout.Slot);
+    if (!isWithin(address, state.view.slots, bytes)) return null;
+    return (address - @intFromPtr(state.view.slots)) % @sizeOf(layout.Slot);
+}
+
+fn isWithin(address: usize, start: anytype, bytes: usize) bool {
+    const first = @intFromPtr(start);
+    return address >= first and address < first + bytes;
+}

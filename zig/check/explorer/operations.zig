@@ -1,0 +1,339 @@
+//! What a fiber does: its program's operations, one after the other, as the C interface would call
+//! them. It keeps the ledger of what the calls gave it, and reports a call that answers what it
+//! must not.
+
+const std = @import("std");
+const acquire_file = @import("xmem").protocol.pool.acquire;
+const errors = @import("xmem").errors;
+const fiber = @import("fiber.zig");
+const maintenance = @import("xmem").protocol.pool.maintenance;
+const membership = @import("xmem").protocol.recovery.membership;
+const oracle = @import("oracle.zig");
+const participant_file = @import("xmem").protocol.participant;
+const programs = @import("programs.zig");
+const recovery = @import("xmem").protocol.recovery.recovery;
+const references = @import("xmem").protocol.pool.references;
+const state = @import("state.zig");
+const words = @import("xmem").format.words;
+
+const Error = errors.Error;
+const Participant = participant_file.Participant;
+
+pub const Operation = enum(u8) {
+    acquire,
+    /// As for an event loop, which is told to come again while a recovery has the pool.
+    acquire_at_once,
+    acquire_blocking,
+    /// Blocking, with a bound that ends before a slice of the wait does.
+    acquire_timed,
+    release,
+    clone,
+    share,
+    hand_off,
+    /// These four go by the handle that was passed on last.
+    get,
+    take,
+    add_ref,
+    unref,
+    release_by_hand,
+    try_release,
+    set_ref_count,
+    preallocate,
+    trim,
+    flush,
+    unflush,
+    reclaim,
+    join,
+    leave,
+    /// The thread ends without having closed anything.
+    abandon,
+};
+
+/// No operation of a set was possible.
+pub const skipped: u8 = 255;
+
+pub fn isPossible(index: u8, operation: Operation) bool {
+    const ledger = &state.now.ledgers[index];
+    if (operation == .join) return !ledger.joined;
+    if (!ledger.joined) return false;
+    return switch (operation) {
+        .release, .clone, .share, .hand_off => heldSlot(ledger) != null,
+        .get, .take, .add_ref, .unref => state.now.mail != 0,
+        .release_by_hand, .try_release, .set_ref_count => state.now.mail != 0,
+        else => true,
+    };
+}
+
+/// What runs on a fiber's stack.
+pub fn body() callconv(.c) noreturn {
+    const me = fiber.current;
+    for (programs.current.threads[me].steps) |set| {
+        fiber.pause(.choose, @intFromPtr(set.ptr), set.len);
+        const answer = fiber.self().answer;
+        if (answer == skipped) continue;
+        fiber.self().operation = @intFromEnum(set[answer]);
+        perform(me, set[answer]);
+    }
+    fiber.self().status = .ended;
+    fiber.pause(.end, 0, 0);
+    unreachable;
+}
+
+pub noinline fn perform(me: u8, operation: Operation) void {
+    const participant = &state.participants[me];
+    if (operation != .join and participant.local.attention != 0) references.settle(participant);
+    switch (operation) {
+        .acquire => acquire(me),
+        .acquire_at_once => acquiredAtOnce(me),
+        .acquire_blocking => acquired(me, block(participant, std.math.maxInt(u64))),
+        .acquire_timed => {
+            state.now.ledgers[me].timed = true;
+            acquired(me, block(participant, state.now.clock_ns + programs.short_ns));
+            state.now.ledgers[me].timed = false;
+        },
+        .release => release(me, heldSlot(&state.now.ledgers[me]).?),
+        .clone => gained(me, references.operate(participant, .get, ownHandle(me), 0), true),
+        .share => share(me),
+        .hand_off => handOff(me),
+        .get => gained(me, references.operate(participant, .get, state.now.mail, 0), false),
+        .take => take(me),
+        .add_ref => addRef(me),
+        .unref => countDown(me, .unref),
+        .release_by_hand => countDown(me, .release_by_hand),
+        .try_release => tryRelease(me),
+        .set_ref_count => setRefCount(me),
+        .preallocate => tolerate(maintenance.preallocate(participant, state.buffer_size, 2)),
+        .trim => tolerate(maintenance.trim(participant, 0)),
+        .flush => maintenance.flush(participant, true) catch |err| oracle.unexpected(err),
+        .unflush => maintenance.flush(participant, false) catch |err| oracle.unexpected(err),
+        .reclaim => tolerate(recovery.runPatiently(&state.view)),
+        .join => join(me),
+        .leave => leave(me),
+        .abandon => abandon(me),
+    }
+}
+
+fn heldSlot(ledger: *const state.Ledger) ?usize {
+    for (ledger.holds, 0..) |holds, slot| if (holds > 0) return slot;
+    return null;
+}
+
+fn ownHandle(me: u8) u64 {
+    const ledger = &state.now.ledgers[me];
+    return ledger.handles[heldSlot(ledger).?];
+}
+
+fn indexOf(handle: u64) usize {
+    return @as(words.Handle, @bitCast(handle)).index;
+}
+
+fn block(participant: *Participant, deadline_ns: u64) Error!u64 {
+    var wait: acquire_file.Wait = .{};
+    while (true) {
+        const size = programs.current.size;
+        return acquire_file.acquireSlice(participant, &wait, size, deadline_ns) catch |err| {
+            if (err == error.Pending) continue;
+            return err;
+        };
+    }
+}
+
+fn acquire(me: u8) void {
+    state.now.ledgers[me].gate = state.view.header.hot.gate;
+    const result = acquire_file.acquire(&state.participants[me], programs.current.size);
+    acquired(me, result);
+    oracle.checkClaim(me, result);
+    state.now.ledgers[me].gate = 0;
+}
+
+fn acquiredAtOnce(me: u8) void {
+    const size = programs.current.size;
+    const result = acquire_file.acquireAtOnce(&state.participants[me], size, 0);
+    if (result == error.Pending and programs.current.mayRecover()) return;
+    acquired(me, result);
+}
+
+fn acquired(me: u8, result: Error!u64) void {
+    const handle = result catch |err| return switch (err) {
+        error.PoolFull => {},
+        error.PoolFlushing => if (!programs.current.flushes()) oracle.unexpected(err),
+        error.OutOfMemory => if (programs.current.memoryIsPlenty()) oracle.unexpected(err),
+        error.Timeout => if (!state.now.ledgers[me].timed) oracle.unexpected(err),
+        else => mayBeBusy(err),
+    };
+    oracle.acquired(me, handle);
+}
+
+/// A stopped recoverer, or the clock that jumped over somebody's patience.
+fn mayBeBusy(err: Error) void {
+    if (err == error.PoolBusy and oracle.patienceMayEnd()) return;
+    oracle.unexpected(err);
+}
+
+fn tolerate(result: anytype) void {
+    _ = result catch |err| switch (err) {
+        error.OutOfMemory => if (programs.current.memoryIsPlenty()) oracle.unexpected(err),
+        else => mayBeBusy(err),
+    };
+}
+
+/// `certain`: there is a hold already, so that one more cannot be refused.
+fn gained(me: u8, result: Error!references.Result, certain: bool) void {
+    const done = result catch |err| return switch (err) {
+        error.StaleHandle, error.NoReference => if (certain) oracle.unexpected(err),
+        else => mayBeBusy(err),
+    };
+    oracle.holds(me, done.handle);
+}
+
+fn release(me: u8, slot: usize) void {
+    const ledger = &state.now.ledgers[me];
+    const handle = ledger.handles[slot];
+    // From here on it is the pool's business.
+    ledger.holds[slot] -= 1;
+    if (ledger.holds[slot] == 0) ledger.contents[slot] = 0;
+    if (!references.giveBack(&state.participants[me], handle))
+        oracle.report("a hold could not be given back");
+}
+
+fn share(me: u8) void {
+    const handle = ownHandle(me);
+    const claim = oracle.beginShare(indexOf(handle));
+    const result = references.operate(&state.participants[me], .share, handle, 0);
+    shared(handle, claim, result) catch |err| mayBeBusy(err);
+}
+
+fn shared(handle: u64, claim: oracle.Claim, result: Error!references.Result) Error!void {
+    errdefer oracle.failShare(claim);
+    _ = try result;
+    oracle.endShare(claim);
+    state.now.mail = handle;
+}
+
+fn handOff(me: u8) void {
+    const handle = ownHandle(me);
+    const slot = indexOf(handle);
+    const ledger = &state.now.ledgers[me];
+    const contents = ledger.contents[slot];
+    ledger.holds[slot] -= 1;
+    if (ledger.holds[slot] == 0) ledger.contents[slot] = 0;
+    const claim = oracle.beginShare(slot);
+    const result = references.operate(&state.participants[me], .hand_off, handle, 0);
+    shared(handle, claim, result) catch |err| {
+        ledger.holds[slot] += 1;
+        ledger.contents[slot] = contents;
+        mayBeBusy(err);
+    };
+}
+
+fn addRef(me: u8) void {
+    const handle = state.now.mail;
+    const claim = oracle.beginShare(indexOf(handle));
+    const result = references.operate(&state.participants[me], .add_ref, handle, 0);
+    shared(handle, claim, result) catch |err| {
+        if (err != error.StaleHandle) mayBeBusy(err);
+    };
+}
+
+fn take(me: u8) void {
+    const handle = state.now.mail;
+    const claim = oracle.beginTake(indexOf(handle));
+    if (references.operate(&state.participants[me], .take, handle, 0)) |done| {
+        oracle.endTake(claim);
+        oracle.holds(me, done.handle);
+    } else |err| notTaken(claim, err);
+}
+
+fn notTaken(claim: oracle.Claim, err: Error) void {
+    const certain = oracle.failTake(claim);
+    switch (err) {
+        error.StaleHandle, error.NoReference => if (certain) oracle.unexpected(err),
+        else => mayBeBusy(err),
+    }
+}
+
+fn countDown(me: u8, comptime operation: references.Operation) void {
+    const handle = state.now.mail;
+    const slot = indexOf(handle);
+    if (operation == .unref) oracle.beginRecycling(slot);
+    defer if (operation == .unref) oracle.endRecycling(slot);
+    const park = oracle.beginPark(slot);
+    const claim = oracle.beginTake(slot);
+    if (references.operate(&state.participants[me], operation, handle, 0)) |done| {
+        oracle.endTake(claim);
+        if (operation == .release_by_hand and done.count == 0)
+            oracle.endPark(claim, handle, park);
+    } else |err| notTaken(claim, err);
+}
+
+fn tryRelease(me: u8) void {
+    const handle = state.now.mail;
+    oracle.beginRecycling(indexOf(handle));
+    defer oracle.endRecycling(indexOf(handle));
+    _ = references.operate(&state.participants[me], .try_release, handle, 0) catch |err| {
+        switch (err) {
+            error.StaleHandle, error.BufferInUse => {},
+            else => mayBeBusy(err),
+        }
+    };
+}
+
+/// Whatever the count was, it is this, or the holds where they are more.
+fn setRefCount(me: u8) void {
+    const handle = state.now.mail;
+    oracle.beginRecycling(indexOf(handle));
+    defer oracle.endRecycling(indexOf(handle));
+    oracle.beginSetCount(indexOf(handle), 1);
+    _ = references.operate(&state.participants[me], .set_ref_count, handle, 1) catch |err| {
+        switch (err) {
+            error.StaleHandle, error.InvalidArgument => {},
+            else => mayBeBusy(err),
+        }
+    };
+}
+
+pub fn join(me: u8) void {
+    const who: membership.Who = .{ .pid = me, .tid = me, .start_time = 0, .name = "" };
+    const index = membership.join(&state.view, who) catch |err| return switch (err) {
+        error.TooManyParticipants => {},
+        error.PoolNotFound => if (!programs.current.ephemeral) oracle.unexpected(err),
+        else => mayBeBusy(err),
+    };
+    state.participants[me] = .{
+        .view = state.view,
+        .index = index,
+        .row = &state.view.rows[index],
+        .holds = state.view.holdRow(index),
+        .local = &state.locals[me],
+    };
+    state.locals[me] = .{ .owed = &state.now.owed[me] };
+    state.participants[me].view.populated = &state.now.populated[me];
+    state.now.ledgers[me].joined = true;
+    oracle.joined(me);
+}
+
+fn leave(me: u8) void {
+    const ledger = &state.now.ledgers[me];
+    const participant = &state.participants[me];
+    while (heldSlot(ledger)) |slot| release(me, slot);
+    if (participant.local.attention != 0) references.settle(participant);
+    membership.prepareToLeave(participant);
+    ledger.joined = false;
+    if (programs.current.ephemeral)
+        _ = membership.unlockEphemeralRow(&state.view, participant.row)
+    else
+        participant.row.mutex.unlock();
+    @memset(&state.now.owed[me], 0);
+}
+
+fn abandon(me: u8) void {
+    const participant = &state.participants[me];
+    const atomic = @import("hooks");
+    const ledger = &state.now.ledgers[me];
+    @memset(&ledger.holds, 0);
+    @memset(&ledger.contents, 0);
+    atomic.store(u32, &participant.row.abandoned, 1, .release);
+    ledger.joined = false;
+    participant.row.mutex.unlock();
+    @memset(&state.now.owed[me], 0);
+}

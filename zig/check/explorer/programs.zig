@@ -1,0 +1,606 @@
+//! The programs that are explored: for each thread the operations that it does, each from a set of
+//! which every one is tried, and how often the world may interfere. Every program names the broken
+//! variants that it has to catch.
+
+const std = @import("std");
+const geometry_file = @import("xmem").format.geometry;
+const layout = @import("xmem").format.layout;
+const participant_file = @import("xmem").protocol.participant;
+const pool_file = @import("xmem").process.pool;
+const fiber = @import("fiber.zig");
+const independence = @import("independence.zig");
+const memory_model = @import("memory_model.zig");
+const operations = @import("operations.zig");
+const oracle = @import("oracle.zig");
+const state = @import("state.zig");
+const words = @import("xmem").format.words;
+const Canary = @import("hooks").Canary;
+const Operation = operations.Operation;
+
+pub const clock_start_ns: u64 = 10 * std.time.ns_per_s;
+pub const lease_ns: u64 = 1000 * std.time.ns_per_ms;
+/// The user's own bound of a timed wait, well within a slice.
+pub const short_ns: u64 = 20 * std.time.ns_per_ms;
+
+pub const Thread = struct {
+    /// Has its row from the beginning.
+    joined: bool = true,
+    /// Done before the exploration begins.
+    first: []const Operation = &.{},
+    /// One of each set, in this order.
+    steps: []const []const Operation,
+};
+
+pub const Program = struct {
+    name: []const u8,
+    set: enum { small, large } = .small,
+    threads: []const Thread,
+    slots: u32 = 2,
+    rows: ?u32 = null,
+    /// Of each acquire.
+    size: u32 = state.buffer_size,
+    /// Bytes of each slot that have memory at first.
+    committed: u64 = state.buffer_size,
+    max_committed: u64 = 0,
+    zero_on_release: bool = false,
+    ephemeral: bool = false,
+    /// The leases of what was passed on at first have run out already.
+    leases_over: bool = false,
+    budget: state.Budget = .{},
+    memory: memory_model.Model = .sequential,
+    catches: []const Canary = &.{},
+
+    pub fn does(program: *const Program, wanted: Operation) bool {
+        for (program.threads) |thread| {
+            for (thread.steps) |set| {
+                for (set) |operation| if (operation == wanted) return true;
+            }
+        }
+        return false;
+    }
+
+    pub fn flushes(program: *const Program) bool {
+        return program.does(.flush);
+    }
+
+    fn waits(program: *const Program) bool {
+        return program.does(.acquire_blocking) or program.does(.acquire_timed);
+    }
+
+    pub fn parks(program: *const Program) bool {
+        return program.does(.release_by_hand) or program.does(.set_ref_count);
+    }
+
+    /// Pops are held up meanwhile, in the way in which a recovery does it.
+    fn worksOnFreeSlots(program: *const Program) bool {
+        return program.does(.preallocate) or program.does(.trim) or !program.memoryIsPlenty();
+    }
+
+    pub fn memoryIsPlenty(program: *const Program) bool {
+        return program.budget.commit_failures == 0 and program.max_committed == 0;
+    }
+
+    /// Without any of these, a recovery could only mend damage that the core did itself.
+    pub fn mayRecover(program: *const Program) bool {
+        const budget = program.budget;
+        return budget.deaths + budget.stops + budget.leases > 0 or program.leases_over or
+            program.does(.reclaim) or program.does(.abandon) or program.begins(.abandon) or
+            program.worksOnFreeSlots();
+    }
+
+    fn begins(program: *const Program, with: Operation) bool {
+        for (program.threads) |thread| {
+            for (thread.first) |operation| if (operation == with) return true;
+        }
+        return false;
+    }
+
+    fn changesRows(program: *const Program) bool {
+        return program.does(.join) or program.does(.leave) or program.does(.abandon);
+    }
+};
+
+pub var current: Program = undefined;
+
+/// The state in which the exploration of `current` begins.
+pub fn begin() void {
+    fiber.direct = true;
+    fiber.current = state.outside;
+    state.clear();
+    state.buffered = current.memory != .sequential;
+    memory_model.model = current.memory;
+    independence.rows_are_constant = false;
+    independence.gate_is_open = !current.flushes() and !current.waits();
+    independence.nobody_abandons = false;
+    state.now.clock_ns = clock_start_ns;
+    makePool();
+    for (current.threads, 0..) |thread, index| {
+        fiber.current = @intCast(index);
+        if (thread.joined) operations.join(@intCast(index));
+        for (thread.first) |operation| operations.perform(@intCast(index), operation);
+    }
+    fiber.current = state.outside;
+    state.now.budget = current.budget;
+    if (current.leases_over) state.now.clock_ns += lease_ns + 1;
+    oracle.clockMoved();
+    independence.rows_are_constant = !current.changesRows();
+    independence.nobody_abandons = !current.changesRows() and !current.begins(.abandon);
+    for (0..current.threads.len) |index| fiber.prepare(@intCast(index), operations.body);
+    state.track();
+}
+
+fn makePool() void {
+    const geometry = geometry_file.compute(.{
+        .capacity = current.slots,
+        .buffer_size = state.buffer_size,
+        .participant_count = current.rows orelse @intCast(current.threads.len),
+        .channel_count = 0,
+    }, state.page_size) catch unreachable;
+    std.debug.assert(geometry.total_size <= state.object.len);
+    var identity = std.mem.zeroes(layout.Identity);
+    identity.pool_id = 1;
+    identity.lease_timeout_ms = lease_ns / std.time.ns_per_ms;
+    identity.max_committed = current.max_committed;
+    identity.zero_on_release = @intFromBool(current.zero_on_release);
+    identity.ephemeral = @intFromBool(current.ephemeral);
+    identity.state = layout.state_ready;
+    state.view = .init(&state.object, geometry, identity, -1, &state.now.populated[0]);
+    pool_file.fill(&state.object, geometry, identity);
+    for (state.view.slots[0..current.slots], state.now.slots[0..current.slots]) |*slot, *facts| {
+        slot.control = @bitCast(words.Control.freed(@bitCast(@as(u64, 1))));
+        slot.committed = current.committed;
+        facts.backed = current.committed;
+        state.view.header.repair.committed_bytes += current.committed;
+    }
+    // Bringing memory into a mapping is nobody else's business.
+    for (&state.now.populated) |*bytes| @memset(bytes, state.buffer_size);
+}
+
+pub const all = [_]Program{
+    .{
+        .name = "pop and push",
+        .threads = &.{
+            .{ .steps = &.{ &.{.acquire}, &.{.acquire} } },
+            .{ .steps = &.{ &.{.acquire}, &.{.acquire}, &.{.release} } },
+        },
+        .catches = &.{.untagged_head},
+    },
+    .{
+        .name = "acquire and release",
+        .threads = &.{
+            .{ .steps = &.{ &.{.acquire}, &.{.release} } },
+            .{ .steps = &.{ &.{.acquire}, &.{.release} } },
+        },
+        .budget = .{ .deaths = 1 },
+    },
+    .{
+        .name = "release beside a recovery",
+        .threads = &.{
+            .{ .first = &.{.acquire}, .steps = &.{ &.{.release}, &.{.acquire} } },
+            .{ .steps = &.{&.{.reclaim}} },
+        },
+        .budget = .{ .deaths = 1, .deferrals = 1 },
+        .catches = &.{.dead_rows_kept},
+    },
+    .{
+        .name = "operations beside a recovery of a third",
+        .threads = &.{
+            .{ .first = &.{.acquire}, .steps = &.{ &.{ .release, .clone, .share }, &.{.acquire} } },
+            .{ .steps = &.{&.{.reclaim}} },
+            .{ .first = &.{.acquire}, .steps = &.{} },
+        },
+        .slots = 3,
+        .budget = .{ .deaths = 1, .deferrals = 1 },
+        .catches = &.{
+            .recovery_without_waiting,
+            .push_gives_up_when_frozen,
+            .row_after_bracket,
+        },
+    },
+    .{
+        .name = "an acquire and what follows beside a recovery of a third",
+        .threads = &.{
+            .{ .steps = &.{ &.{.acquire}, &.{ .release, .clone, .share } } },
+            .{ .steps = &.{&.{.reclaim}} },
+            .{ .first = &.{.acquire}, .steps = &.{} },
+        },
+        .slots = 3,
+        .budget = .{ .deaths = 1, .deferrals = 1 },
+        .catches = &.{ .recovery_without_waiting, .recovery_one_wait },
+    },
+    .{
+        .name = "references in flight",
+        .threads = &.{
+            .{ .first = &.{.acquire}, .steps = &.{&.{ .share, .hand_off }} },
+            .{ .steps = &.{ &.{ .take, .unref, .get, .add_ref }, &.{.release} } },
+            .{ .steps = &.{&.{.reclaim}} },
+        },
+        .budget = .{ .deaths = 1, .leases = 1 },
+        .catches = &.{.rebuild_ignores_in_flight},
+    },
+    .{
+        .name = "references by hand",
+        .threads = &.{
+            .{
+                .first = &.{ .acquire, .hand_off },
+                .steps = &.{ &.{ .release_by_hand, .set_ref_count }, &.{.try_release} },
+            },
+            .{ .steps = &.{&.{ .add_ref, .unref, .release_by_hand }} },
+            .{ .steps = &.{&.{.reclaim}} },
+        },
+        .budget = .{ .deaths = 1 },
+        .catches = &.{.rebuild_recycles_parked},
+    },
+    .{
+        .name = "memory to commit",
+        .threads = &.{
+            .{ .steps = &.{ &.{.acquire}, &.{.release} } },
+            .{ .steps = &.{&.{ .acquire, .reclaim }} },
+            .{ .steps = &.{} },
+        },
+        .committed = 0,
+        .budget = .{ .deaths = 1, .commit_failures = 1 },
+        .catches = &.{ .rebuild_frees_private, .private_without_row },
+    },
+    .{
+        .name = "a pool that zeroes",
+        .threads = &.{
+            .{ .first = &.{.acquire}, .steps = &.{ &.{ .release, .hand_off }, &.{.acquire} } },
+            .{ .steps = &.{&.{ .acquire, .unref, .reclaim }} },
+            .{ .steps = &.{} },
+        },
+        .zero_on_release = true,
+        .budget = .{ .deaths = 1, .deferrals = 1 },
+    },
+    .{
+        .name = "a waiter and a release",
+        .slots = 1,
+        .threads = &.{
+            .{ .first = &.{.acquire}, .steps = &.{&.{.release}} },
+            .{ .steps = &.{&.{.acquire_blocking}} },
+        },
+        .budget = .{ .deaths = 1 },
+        .catches = &.{.wake_seq_after_try},
+    },
+    .{
+        .name = "two waiters, one gives up",
+        .slots = 1,
+        .threads = &.{
+            .{ .first = &.{.acquire}, .steps = &.{&.{.release}} },
+            .{ .steps = &.{&.{.acquire_timed}} },
+            .{ .steps = &.{&.{.acquire_blocking}} },
+        },
+        .budget = .{ .timeouts = 1 },
+        .catches = &.{.waiters_not_atomic},
+    },
+    .{
+        .name = "a waiter beside one who acquires again",
+        .slots = 1,
+        .threads = &.{
+            .{
+                .first = &.{.acquire},
+                .steps = &.{ &.{.release}, &.{.acquire}, &.{.release}, &.{.acquire} },
+            },
+            .{ .steps = &.{ &.{.acquire_blocking}, &.{.release} } },
+        },
+        .budget = .{ .deaths = 1 },
+        .catches = &.{ .claim_ignored, .sleep_not_counted },
+    },
+    .{
+        .name = "two waiters, one dies",
+        .set = .large,
+        .slots = 1,
+        .threads = &.{
+            .{ .first = &.{.acquire}, .steps = &.{&.{.release}} },
+            .{ .steps = &.{ &.{.acquire_blocking}, &.{.release} } },
+            .{ .steps = &.{&.{.acquire_blocking}} },
+        },
+        .budget = .{ .deaths = 1 },
+    },
+    .{
+        .name = "two waiters, one stops",
+        .slots = 1,
+        .threads = &.{
+            .{ .first = &.{.acquire}, .steps = &.{&.{.release}} },
+            .{ .steps = &.{ &.{.acquire_blocking}, &.{.release} } },
+            .{ .steps = &.{ &.{.acquire_blocking}, &.{.release} } },
+        },
+        .budget = .{ .stops = 1 },
+        .catches = &.{.claim_never_ends},
+    },
+    .{
+        .name = "two that flush, and a waiter",
+        .slots = 1,
+        .threads = &.{
+            .{ .first = &.{.flush}, .steps = &.{&.{ .leave, .unflush, .abandon }} },
+            .{ .steps = &.{ &.{.flush}, &.{ .unflush, .leave } } },
+            .{ .steps = &.{&.{.acquire_blocking}} },
+        },
+        .budget = .{ .deaths = 1 },
+    },
+    .{
+        .name = "a waiter beside a recovery",
+        .slots = 1,
+        .threads = &.{
+            .{ .first = &.{.acquire}, .steps = &.{&.{.release}} },
+            .{ .steps = &.{&.{.acquire_blocking}} },
+            .{ .steps = &.{&.{.reclaim}} },
+        },
+        .budget = .{ .deaths = 1, .deferrals = 1 },
+        .catches = &.{.waiting_outside_bracket},
+    },
+    .{
+        .name = "recoverers that die",
+        .threads = &.{
+            .{ .steps = &.{&.{.reclaim}} },
+            .{ .steps = &.{&.{.reclaim}} },
+            .{ .first = &.{.acquire}, .steps = &.{&.{.release}} },
+        },
+        .budget = .{ .deaths = 2, .deferrals = 1 },
+        .catches = &.{.dead_read_twice},
+    },
+    .{
+        .name = "a recoverer's successor",
+        .slots = 1,
+        .threads = &.{
+            .{ .steps = &.{&.{.reclaim}} },
+            .{ .steps = &.{&.{.reclaim}} },
+            .{ .first = &.{ .acquire, .share }, .steps = &.{&.{.clone}} },
+        },
+        .leases_over = true,
+        .budget = .{ .deaths = 1, .deferrals = 1 },
+        .catches = &.{.successor_may_defer},
+    },
+    .{
+        .name = "join and leave",
+        .rows = 2,
+        .threads = &.{
+            .{ .first = &.{.acquire}, .steps = &.{&.{ .leave, .abandon }} },
+            .{ .steps = &.{&.{ .acquire, .reclaim }} },
+            .{ .joined = false, .steps = &.{ &.{.join}, &.{.acquire} } },
+        },
+        .budget = .{ .deaths = 1 },
+    },
+    .{
+        .name = "the last of an ephemeral pool",
+        .rows = 2,
+        .ephemeral = true,
+        .threads = &.{
+            .{ .steps = &.{&.{.leave}} },
+            .{ .joined = false, .steps = &.{ &.{.join}, &.{.leave} } },
+        },
+        .budget = .{ .deaths = 1 },
+    },
+    .{
+        .name = "trim beside an acquire",
+        .threads = &.{
+            .{ .steps = &.{&.{.acquire}} },
+            .{ .steps = &.{&.{.trim}} },
+        },
+        .catches = &.{.run_keeps_tag},
+    },
+    .{
+        .name = "preallocate beside a release",
+        .committed = 8,
+        .size = 8,
+        .threads = &.{
+            .{ .first = &.{.acquire}, .steps = &.{&.{.release}} },
+            .{ .steps = &.{&.{.preallocate}} },
+        },
+        .budget = .{ .deaths = 1, .commit_failures = 1 },
+    },
+    .{
+        .name = "trim beside an acquire and a release",
+        .set = .large,
+        .threads = &.{
+            .{ .first = &.{.acquire}, .steps = &.{ &.{.release}, &.{.acquire} } },
+            .{ .steps = &.{&.{ .trim, .preallocate }} },
+        },
+        .committed = 8,
+        .budget = .{ .deaths = 1, .commit_failures = 1 },
+    },
+    .{
+        .name = "trim beside two",
+        .set = .large,
+        .threads = &.{
+            .{ .steps = &.{&.{.acquire}} },
+            .{ .first = &.{.acquire}, .steps = &.{&.{.release}} },
+            .{ .steps = &.{&.{.trim}} },
+        },
+    },
+    .{
+        .name = "trim and preallocate beside a recovery",
+        .set = .large,
+        .committed = 8,
+        .threads = &.{
+            .{ .steps = &.{&.{ .preallocate, .trim }} },
+            .{ .steps = &.{&.{ .acquire, .reclaim }} },
+            .{ .first = &.{.abandon}, .steps = &.{} },
+        },
+        .budget = .{ .deaths = 1, .deferrals = 1 },
+    },
+    .{
+        .name = "flush beside a waiter",
+        .slots = 1,
+        .threads = &.{
+            .{ .first = &.{.acquire}, .steps = &.{ &.{.flush}, &.{.release}, &.{.unflush} } },
+            .{ .steps = &.{&.{.acquire_blocking}} },
+        },
+        .budget = .{ .deaths = 1 },
+    },
+    .{
+        .name = "somebody stops",
+        .threads = &.{
+            .{ .first = &.{.acquire}, .steps = &.{ &.{.release}, &.{ .acquire, .leave } } },
+            .{ .steps = &.{&.{ .reclaim, .acquire }} },
+            .{ .first = &.{ .acquire, .abandon }, .steps = &.{} },
+        },
+        .budget = .{ .stops = 1 },
+    },
+    .{
+        .name = "a timed waiter, and somebody stops",
+        .slots = 1,
+        .threads = &.{
+            .{ .first = &.{.acquire}, .steps = &.{&.{ .release, .share, .leave }} },
+            .{ .steps = &.{ &.{.acquire_timed}, &.{.release} } },
+            .{ .first = &.{.abandon}, .steps = &.{} },
+        },
+        .budget = .{ .stops = 1, .timeouts = 1 },
+    },
+    .{
+        .name = "memory to its bound",
+        .committed = 0,
+        .max_committed = state.buffer_size,
+        .threads = &.{
+            .{ .steps = &.{ &.{.acquire}, &.{.release} } },
+            .{ .steps = &.{ &.{.acquire}, &.{.release} } },
+        },
+        .budget = .{ .deaths = 1 },
+    },
+    .{
+        .name = "an event loop's acquire beside a recovery",
+        .threads = &.{
+            .{ .steps = &.{ &.{.acquire_at_once}, &.{.release} } },
+            .{ .steps = &.{&.{.reclaim}} },
+            .{ .first = &.{ .acquire, .abandon }, .steps = &.{} },
+        },
+        .budget = .{ .deaths = 1, .deferrals = 1 },
+    },
+    .{
+        .name = "store buffers: a waiter's bracket beside the freeze",
+        .memory = .tso,
+        .slots = 1,
+        .threads = &.{
+            .{ .first = &.{.acquire}, .steps = &.{ &.{.reclaim}, &.{.release} } },
+            .{ .steps = &.{&.{.acquire_blocking}} },
+            .{ .first = &.{.abandon}, .steps = &.{} },
+        },
+        .catches = &.{.bracket_not_sequential},
+    },
+    .{
+        .name = "store buffers: a push beside a waiter",
+        .memory = .tso,
+        .slots = 1,
+        .threads = &.{
+            .{ .first = &.{.acquire}, .steps = &.{ &.{.release}, &.{.acquire}, &.{.release} } },
+            .{ .steps = &.{&.{.acquire_blocking}} },
+        },
+        .catches = &.{.sleep_not_sequential},
+    },
+    .{
+        .name = "store buffers: an operation beside the freeze",
+        .memory = .tso,
+        .threads = &.{
+            .{ .first = &.{.acquire}, .steps = &.{&.{.clone}} },
+            .{ .steps = &.{&.{.reclaim}} },
+            .{ .first = &.{.abandon}, .steps = &.{} },
+        },
+        .catches = &.{.hold_before_cas},
+    },
+    .{
+        .name = "store buffers: an acquire beside the freeze",
+        .memory = .tso,
+        .threads = &.{
+            .{ .steps = &.{ &.{.acquire}, &.{.release} } },
+            .{ .steps = &.{&.{.reclaim}} },
+            .{ .first = &.{.abandon}, .steps = &.{} },
+        },
+        .budget = .{ .deferrals = 1 },
+        .catches = &.{.frozen_word_taken},
+    },
+    .{
+        .name = "stores out of order: a hold beside leaving the bracket",
+        .memory = .pso,
+        .threads = &.{
+            .{ .first = &.{.acquire}, .steps = &.{&.{ .clone, .share, .release }} },
+            .{ .steps = &.{&.{.reclaim}} },
+            .{ .first = &.{.abandon}, .steps = &.{} },
+        },
+        .catches = &.{.leave_relaxed},
+    },
+    .{
+        .name = "stores out of order: a push and a pop",
+        .memory = .pso,
+        .threads = &.{
+            .{ .first = &.{ .acquire, .acquire }, .steps = &.{&.{.release}} },
+            .{ .steps = &.{ &.{.acquire}, &.{.acquire} } },
+        },
+        .catches = &.{.push_relaxed},
+    },
+    .{
+        .name = "one of all operations by two",
+        .set = .large,
+        .threads = &.{
+            .{ .first = &.{ .acquire, .share }, .steps = &.{&everything} },
+            .{ .steps = &.{&everything} },
+        },
+        .budget = .{ .deaths = 2, .deferrals = 1, .leases = 1 },
+    },
+    .{
+        .name = "two of all operations by two",
+        .set = .large,
+        .threads = &.{
+            .{ .first = &.{ .acquire, .share }, .steps = &.{ &everything, &everything } },
+            .{ .steps = &.{ &everything, &everything } },
+        },
+        .budget = .{ .leases = 1 },
+    },
+    .{
+        .name = "one of the usual operations by three",
+        .set = .large,
+        .threads = &.{
+            .{ .first = &.{ .acquire, .share }, .steps = &.{&usual} },
+            .{ .steps = &.{&usual} },
+            .{ .steps = &.{&usual} },
+        },
+        .leases_over = true,
+        .budget = .{ .deaths = 1 },
+    },
+    .{
+        .name = "three that acquire and release",
+        .set = .large,
+        .threads = &.{
+            .{ .steps = &.{ &.{.acquire}, &.{.release}, &.{.acquire} } },
+            .{ .steps = &.{ &.{.acquire}, &.{.release} } },
+            .{ .steps = &.{ &.{.acquire}, &.{.release} } },
+        },
+    },
+    .{
+        .name = "two waiters and two releases",
+        .set = .large,
+        .threads = &.{
+            .{ .first = &.{ .acquire, .acquire }, .steps = &.{ &.{.release}, &.{.release} } },
+            .{ .steps = &.{ &.{.acquire_blocking}, &.{.release} } },
+            .{ .steps = &.{ &.{.acquire_blocking}, &.{.release} } },
+        },
+    },
+    .{
+        .name = "two recoverers and two deaths",
+        .set = .large,
+        .threads = &.{
+            .{ .steps = &.{&.{.reclaim}} },
+            .{ .steps = &.{&.{.reclaim}} },
+            .{ .first = &.{.acquire}, .steps = &.{ &.{.release}, &.{.acquire} } },
+        },
+        .budget = .{ .deaths = 2, .deferrals = 2 },
+    },
+    .{
+        .name = "two that join, and two deaths",
+        .set = .large,
+        .rows = 2,
+        .threads = &.{
+            .{ .first = &.{.acquire}, .steps = &.{&.{ .leave, .abandon, .share }} },
+            .{ .joined = false, .steps = &.{ &.{.join}, &.{.acquire}, &.{.leave} } },
+            .{ .joined = false, .steps = &.{ &.{.join}, &.{.acquire} } },
+        },
+        .budget = .{ .deaths = 2 },
+    },
+};
+
+const usual = [_]Operation{ .acquire, .release, .clone, .share, .take, .unref };
+
+const everything = [_]Operation{
+    .acquire, .acquire_blocking, .release,     .clone,           .share,
+    .get,     .take,             .add_ref,     .hand_off,        .unref,
+    .reclaim, .set_ref_count,    .try_release, .release_by_hand,
+};

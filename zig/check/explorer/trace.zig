@@ -1,0 +1,174 @@
+//! A schedule for people: every choice with the fiber, its operation and the access it makes, and
+//! for machines: the choices alone, which `--replay` takes.
+
+const std = @import("std");
+const choices = @import("choices.zig");
+const layout = @import("xmem").format.layout;
+const operations = @import("operations.zig");
+const oracle = @import("oracle.zig");
+const programs = @import("programs.zig");
+const state = @import("state.zig");
+const words = @import("xmem").format.words;
+
+const Choice = choices.Choice;
+
+pub fn print(comptime format: []const u8, arguments: anytype) void {
+    var line: [4096]u8 = undefined;
+    const text = std.fmt.bufPrint(&line, format, arguments) catch line[0..];
+    _ = std.c.write(1, text.ptr, text.len);
+}
+
+/// Runs the choices again from the beginning, and tells what each does.
+pub fn replay(path: []const Choice) void {
+    programs.begin();
+    oracle.violation = null;
+    for (path, 1..) |choice, number| {
+        print("{d:>4} ", .{number});
+        describe(choice);
+        choices.carryOut(choice);
+        if (oracle.violation == null) oracle.checkState();
+        print("\n", .{});
+        if (oracle.violation != null) break;
+    }
+    describeEnd();
+    if (oracle.violation == null) {
+        var list: choices.List = .{};
+        choices.collect(&list);
+        if (list.at_end) oracle.checkEnd();
+    }
+    if (oracle.violation) |what| print("     {s}\n", .{what});
+}
+
+fn describe(choice: Choice) void {
+    const each = &state.now.fibers[choice.who];
+    switch (choice.kind) {
+        .step => {},
+        .mark => return print("the kernel marks {s} of thread {d}", .{
+            if (choice.what == choices.recovery_mutex) "the recovery mutex" else "the row",
+            choice.who,
+        }),
+        .store_leaves => {
+            const stored = state.buffers[choice.who].stores[choice.what];
+            print("thread {d}: its store becomes visible: ", .{choice.who});
+            describeWord(stored.address);
+            return describeValue(stored.address, stored.value);
+        },
+        .sleep_ends, .dies, .stops => return print("thread {d} {s}", .{
+            choice.who,
+            @tagName(choice.kind),
+        }),
+        else => return print("{s}", .{@tagName(choice.kind)}),
+    }
+    if (each.pending == .choose) {
+        const set: [*]const operations.Operation = @ptrFromInt(each.address);
+        const skipped = choice.what == operations.skipped;
+        const name = if (skipped) "nothing" else @tagName(set[choice.what]);
+        return print("thread {d} begins: {s}", .{ choice.who, name });
+    }
+    const operation: operations.Operation = @enumFromInt(each.operation);
+    print("thread {d} {s}: {s} ", .{ choice.who, @tagName(operation), @tagName(each.pending) });
+    switch (each.pending) {
+        .commit, .punch, .zero => {
+            print("{d} bytes{s}", .{ each.amount, if (choice.what == 1) ", which fails" else "" });
+        },
+        .begin, .in_futex, .relax, .end => {},
+        else => {
+            describeWord(each.address);
+            if (each.pending != .load and each.pending != .look_at_mutex)
+                describeValue(each.address, each.amount);
+        },
+    }
+}
+
+fn describeWord(address: usize) void {
+    inline for (.{ layout.Hot, layout.Repair }, .{
+        @intFromPtr(&state.view.header.hot),
+        @intFromPtr(&state.view.header.repair),
+    }) |Struct, start| {
+        if (address >= start and address < start + @sizeOf(Struct))
+            return print("{s}", .{fieldAt(Struct, address - start)});
+    }
+    const rows = @intFromPtr(state.view.rows);
+    const slots = @intFromPtr(state.view.slots);
+    const holds = @intFromPtr(state.view.holdRow(0));
+    const geometry = state.view.geometry;
+    if (address >= holds) {
+        const offset = address - holds;
+        return print("holds of row {d} in slot {d}", .{
+            offset / geometry.row_stride,
+            offset % geometry.row_stride / 2,
+        });
+    }
+    if (address >= slots) {
+        const offset = address - slots;
+        const field = fieldAt(layout.Slot, offset % @sizeOf(layout.Slot));
+        return print("{s} of slot {d}", .{ field, offset / @sizeOf(layout.Slot) });
+    }
+    if (address < rows) return print("state of the pool", .{});
+    const offset = address - rows;
+    const field = fieldAt(layout.ParticipantRow, offset % @sizeOf(layout.ParticipantRow));
+    print("{s} of row {d}", .{ field, offset / @sizeOf(layout.ParticipantRow) });
+}
+
+fn fieldAt(comptime Struct: type, offset: usize) []const u8 {
+    inline for (std.meta.fields(Struct)) |field| {
+        const start = @offsetOf(Struct, field.name);
+        if (offset >= start and offset < start + @sizeOf(field.type)) return field.name;
+    }
+    return "?";
+}
+
+fn describeValue(address: usize, value: u64) void {
+    if (address == @intFromPtr(&state.view.header.hot.free_head)) {
+        print(" <- ", .{});
+        return describeHead(@bitCast(value));
+    }
+    for (state.view.slots[0..state.view.geometry.capacity]) |*slot| {
+        if (address != @intFromPtr(&slot.control)) continue;
+        print(" <- ", .{});
+        return describeControl(@bitCast(value));
+    }
+    print(" <- {d}", .{value});
+}
+
+fn describeHead(head: words.Head) void {
+    const frozen = if (head.frozen) ", frozen" else "";
+    if (head.index == words.index_nil) return print("nothing, tag {d}{s}", .{ head.tag, frozen });
+    print("slot {d}, tag {d}{s}", .{ head.index, head.tag, frozen });
+}
+
+fn describeControl(control: words.Control) void {
+    print("{s}, references {d}, in flight {d}, generation {d}{s}", .{
+        std.enums.tagName(words.State, control.state) orelse "no state",
+        control.references,
+        control.in_flight,
+        control.generation,
+        if (control.frozen) ", frozen" else "",
+    });
+}
+
+fn describeEnd() void {
+    const hot = &state.view.header.hot;
+    print("     in the end: list ", .{});
+    describeHead(@bitCast(hot.free_head));
+    print(", waiters {d}\n", .{hot.waiters});
+    for (state.view.slots[0..state.view.geometry.capacity], 0..) |*slot, index| {
+        print("     slot {d}: ", .{index});
+        describeControl(@bitCast(slot.control));
+        print(", next {d}, committed {d}\n", .{ slot.next_free, slot.committed });
+    }
+    for (0..state.view.geometry.participant_count) |index| {
+        const row = &state.view.rows[index];
+        const held = state.view.holdRow(@intCast(index))[0..state.view.geometry.capacity];
+        print("     row {d}: mutex {x}, busy {d}, waiting {d}, holds {any}\n", .{
+            index,
+            row.mutex.word,
+            row.busy,
+            row.waiting[0],
+            held,
+        });
+    }
+    for (state.now.fibers[0..programs.current.threads.len], 0..) |*each, index| {
+        print("     thread {d}: {s}\n", .{ index, @tagName(each.status) });
+    }
+}

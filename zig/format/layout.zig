@@ -1,0 +1,256 @@
+//! What stands in shared memory, byte by byte: a wire format between processes, checked at compile
+//! time. Sections are computed and validated in `geometry.zig`; what the words mean is in
+//! `words.zig`. No code here reads or writes shared memory.
+
+const std = @import("std");
+const RobustMutex = @import("../system/door.zig").RobustMutex;
+
+pub const magic: u64 = 0x314d_454d_5f4c_4f50; // "POL_MEM1"
+pub const version: u32 = 4;
+pub const section_alignment: u64 = 128;
+
+pub const dimensions_max = 8;
+pub const text_bytes_max = 31;
+pub const name_bytes_max = 31;
+pub const participants_max = 4096;
+pub const channels_max = 1024;
+/// One bit for the pool, and one for each end of each channel.
+pub const waiting_words = (1 + 2 * channels_max + 63) / 64;
+
+pub const state_ready: u32 = 1;
+/// The last participant of an ephemeral pool, or a replacer, took the name away.
+pub const state_removed: u32 = 2;
+
+/// Written once, before anybody else can see the object, and never changed: all but `state`.
+pub const Identity = extern struct {
+    magic: u64,
+    version: u32,
+    libc_kind: u32,
+    layout_hash: u64,
+    pool_id: u64,
+    created_at_ms: u64,
+    buffer_size: u64,
+    stride: u64,
+    max_committed: u64,
+    total_size: u64,
+    participants_offset: u64,
+    slots_offset: u64,
+    rows_offset: u64,
+    row_stride: u64,
+    channels_offset: u64,
+    channel_stride: u64,
+    data_offset: u64,
+    capacity: u32,
+    participant_count: u32,
+    channel_count: u32,
+    page_size: u32,
+    lease_timeout_ms: u32,
+    zero_on_release: u32,
+    ephemeral: u32,
+    state: u32,
+};
+
+/// The words that every operation touches.
+pub const Hot = extern struct {
+    free_head: u64,
+    waiters: u32,
+    wake_seq: u32,
+    /// Who flushes, and which waiter goes first: `words.Gate`.
+    gate: u64,
+    /// Rows at and past it were never joined. Grows only.
+    rows_used: u32,
+    /// Raised by whoever is about to sleep until a buffer is released.
+    sleeps: u32,
+    reserved: [96]u8,
+};
+
+/// What recovery needs, away from the hot words.
+pub const Repair = extern struct {
+    mutex: RobustMutex,
+    /// The pool stands still and is being rewritten: a successor goes on, and never defers.
+    still: u32,
+    /// Changes at each end of a recovery; who met something frozen sleeps on it.
+    epoch: u32,
+    /// When a deferred recovery may be tried again, and how long the last pause was.
+    retry_at_ns: u64,
+    retry_pause_ns: u64,
+    /// When an empty pool may next be searched for expired leases.
+    lease_scan_at_ns: u64,
+    committed_bytes: u64,
+    recoveries: u64,
+    deferrals: u64,
+    reserved: [8]u8,
+};
+
+pub const Header = extern struct {
+    identity: Identity align(section_alignment),
+    /// The counters of participants whose rows were taken again.
+    retired: Counters,
+    identity_padding: [256 - @sizeOf(Identity) - @sizeOf(Counters)]u8,
+    hot: Hot align(section_alignment),
+    repair: Repair align(section_alignment),
+};
+
+/// A participant's own counters. Statistics are sums over the rows.
+pub const Counters = extern struct {
+    acquired: u64,
+    released: u64,
+    full: u64,
+    waits: u64,
+    timeouts: u64,
+    recoveries: u64,
+};
+
+pub const NameWords = [(name_bytes_max + 1) / 8]u64;
+
+/// A participant: alone on its cache lines, written by its own thread and by recovery.
+pub const ParticipantRow = extern struct {
+    mutex: RobustMutex align(section_alignment),
+    pid: u32,
+    tid: u32,
+    start_time: u64,
+    name: [name_bytes_max + 1]u8,
+    /// The row was taken at least once, and its hold row is committed.
+    joined: u32,
+    /// Its owner went away while the pool was frozen by a stopped recoverer: dead by agreement.
+    abandoned: u32,
+    /// Its owner flushes the pool. Changed under the recovery mutex only.
+    flushing: u32,
+    row_padding: [4]u8,
+
+    /// Raised at each end of an operation, odd inside.
+    busy: u64 align(section_alignment),
+    counters: Counters,
+    busy_padding: [72]u8,
+
+    /// One bit per place to wait; bit 0 is the pool.
+    waiting: [waiting_words]u64 align(section_alignment),
+    waiting_padding: [384 - waiting_words * 8]u8,
+
+    /// The name as words, which can be read and written whole.
+    pub fn nameWords(row: *const ParticipantRow) *const NameWords {
+        return @ptrCast(@alignCast(&row.name));
+    }
+};
+
+pub const Dimension = extern struct {
+    length: u64,
+    stride: i64,
+};
+
+/// The description of a buffer's content. What `Slot.content` does not say is described is not
+/// there, whatever stands in the field: so an acquire need not touch it.
+pub const Description = extern struct {
+    dtype: u8,
+    shape_count: u8,
+    stride_count: u8,
+    content_type_length: u8,
+    producer_length: u8,
+    storage_kind: u8,
+    reserved: [2]u8,
+    timestamp: u64,
+    sequence: u64,
+    dimensions: [dimensions_max]Dimension,
+    content_type: [text_bytes_max + 1]u8,
+    producer: [text_bytes_max + 1]u8,
+    device_handle: [64]u8,
+    padding: [40]u8,
+};
+
+pub const Slot = extern struct {
+    control: u64 align(128),
+    lease_deadline_ns: u64,
+    acquired_at_ns: u64,
+    committed: u64,
+    /// Its size and what else an acquire says of it, in one store: `words.Content`.
+    content: u64,
+    next_free: u32,
+    padding: [20]u8,
+    description: Description align(64),
+};
+
+/// One place of a channel's end. Operations on channels come with their own file; the places are
+/// here because they are the format.
+pub const ChannelEnd = extern struct {
+    position: u64 align(section_alignment),
+    waiters: u32,
+    wake_seq: u32,
+    padding: [112]u8,
+};
+
+pub const Channel = extern struct {
+    name: [64]u8 align(section_alignment),
+    state: u32,
+    mode: u32,
+    overflow: u32,
+    capacity: u32,
+    last_user_gone_at_ns: u64,
+    padding: [40]u8,
+    head: ChannelEnd,
+    tail: ChannelEnd,
+    open_by: [participants_max / 64]u64,
+};
+
+pub const Subscriber = extern struct {
+    participant: u32 align(section_alignment),
+    state: u32,
+    cursor: u64,
+    missed: u64,
+    padding: [104]u8,
+};
+
+pub const channel_subscribers_max = 64;
+pub const channel_cells_max = 1 << 16;
+
+/// A channel's directory entry, its subscribers and its cells: sparse until the channel is made.
+pub const ChannelBlock = extern struct {
+    channel: Channel,
+    subscribers: [channel_subscribers_max]Subscriber,
+    cells: [channel_cells_max]u64,
+};
+
+comptime {
+    std.debug.assert(@sizeOf(Identity) == 160);
+    std.debug.assert(@sizeOf(Hot) == 128);
+    std.debug.assert(@sizeOf(Repair) == 128);
+    std.debug.assert(@sizeOf(Header) == 512);
+    std.debug.assert(@offsetOf(Header, "hot") == 256);
+    std.debug.assert(@offsetOf(Header, "repair") == 384);
+    std.debug.assert(@sizeOf(ParticipantRow) == 640);
+    std.debug.assert(@offsetOf(ParticipantRow, "mutex") == 0);
+    std.debug.assert(@offsetOf(ParticipantRow, "name") % @alignOf(NameWords) == 0);
+    std.debug.assert(@offsetOf(ParticipantRow, "busy") == 128);
+    std.debug.assert(@offsetOf(ParticipantRow, "waiting") == 256);
+    std.debug.assert(@sizeOf(Description) == 320);
+    std.debug.assert(@offsetOf(Description, "dimensions") == 24);
+    std.debug.assert(@sizeOf(Slot) == 384);
+    std.debug.assert(@offsetOf(Slot, "control") == 0);
+    std.debug.assert(@offsetOf(Slot, "content") == 32);
+    std.debug.assert(@offsetOf(Slot, "next_free") == 40);
+    std.debug.assert(@offsetOf(Slot, "description") == 64);
+    std.debug.assert(@sizeOf(ChannelEnd) == 128);
+    std.debug.assert(@sizeOf(Channel) % section_alignment == 0);
+    std.debug.assert(@sizeOf(Subscriber) == 128);
+    std.debug.assert(@alignOf(ChannelBlock) == section_alignment);
+}
+
+/// A digest of every field's name, offset and size: two builds that disagree about any of them
+/// refuse each other's pools.
+pub const layout_hash: u64 = blk: {
+    @setEvalBranchQuota(200_000);
+    var digest: u64 = 0xcbf2_9ce4_8422_2325;
+    for (.{
+        Identity,       Hot,        Repair,       Header, Counters,
+        ParticipantRow, Dimension,  Description,  Slot,   ChannelEnd,
+        Channel,        Subscriber, ChannelBlock,
+    }) |Struct| {
+        for (std.meta.fields(Struct)) |field| {
+            for (field.name) |byte| digest = (digest ^ byte) *% 0x100_0000_01b3;
+            for ([_]u64{ @offsetOf(Struct, field.name), @sizeOf(field.type) }) |number| {
+                digest = (digest ^ number) *% 0x100_0000_01b3;
+            }
+        }
+        digest = (digest ^ @sizeOf(Struct)) *% 0x100_0000_01b3;
+    }
+    break :blk digest;
+};

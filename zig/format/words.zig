@@ -1,0 +1,215 @@
+//! The packed words of the shared memory: the free list's head, a slot's control word, and the
+//! handle that users hold. Every shift and mask of the project is in these declarations.
+
+const std = @import("std");
+const atomic = @import("hooks");
+
+/// The index that means "no slot". Capacities end below it.
+pub const index_nil: u24 = std.math.maxInt(u24);
+pub const capacity_max: u32 = (1 << 24) - 2;
+pub const references_max: u16 = std.math.maxInt(u16);
+pub const generation_max: u29 = std.math.maxInt(u29);
+
+/// The free list's head. The tag grows with every change, so that a pop which slept through a pop
+/// and a push of the same slot fails (the ABA problem). It wraps after 2^39 changes.
+pub const Head = packed struct(u64) {
+    index: u24,
+    tag: u39,
+    frozen: bool,
+
+    pub inline fn load(ptr: *const u64, comptime order: atomic.Order) Head {
+        return @bitCast(atomic.load(u64, ptr, order));
+    }
+
+    pub inline fn cas(ptr: *u64, from: Head, to: Head, comptime order: atomic.Order) bool {
+        return atomic.cas(u64, ptr, @bitCast(from), @bitCast(to), order);
+    }
+
+    pub inline fn successor(head: Head, index: u24) Head {
+        const tag = if (atomic.broken(.untagged_head)) head.tag else head.tag +% 1;
+        return .{ .index = index, .tag = tag, .frozen = head.frozen };
+    }
+};
+
+pub const State = enum(u2) {
+    /// On the free list, or on its way there or from there in a bracket of somebody.
+    free = 0,
+    /// Has an acquirer's content. At 0 references it is parked.
+    used = 1,
+    /// One row owns it while it is made ready, zeroed or trimmed.
+    private = 2,
+    /// Never written by xmem.
+    _,
+};
+
+/// A slot's control word: the truth about its references. `references` includes `in_flight`.
+pub const Control = packed struct(u64) {
+    generation: u29,
+    in_flight: u16,
+    references: u16,
+    state: State,
+    frozen: bool,
+
+    pub inline fn load(ptr: *const u64, comptime order: atomic.Order) Control {
+        return @bitCast(atomic.load(u64, ptr, order));
+    }
+
+    pub inline fn store(ptr: *u64, control: Control, comptime order: atomic.Order) void {
+        atomic.store(u64, ptr, @bitCast(control), order);
+    }
+
+    pub inline fn cas(ptr: *u64, from: Control, to: Control) bool {
+        if (atomic.broken(.word_relaxed))
+            return atomic.cas(u64, ptr, @bitCast(from), @bitCast(to), .monotonic);
+        return atomic.cas(u64, ptr, @bitCast(from), @bitCast(to), .acq_rel);
+    }
+
+    pub inline fn freed(control: Control) Control {
+        return .{
+            .generation = control.generation,
+            .in_flight = 0,
+            .references = 0,
+            .state = .free,
+            .frozen = control.frozen,
+        };
+    }
+
+    /// One reference, and it is a hold.
+    pub inline fn held(control: Control, state: State, generation: u29) Control {
+        return .{
+            .generation = generation,
+            .in_flight = 0,
+            .references = 1,
+            .state = state,
+            .frozen = control.frozen,
+        };
+    }
+
+    /// The handle that names this generation of the slot at `index`.
+    pub inline fn handle(control: Control, index: u32) u64 {
+        return @bitCast(Handle{ .index = @intCast(index), .generation = control.generation });
+    }
+};
+
+/// What an acquire says of a buffer's content: written whole by who takes the slot off the list.
+/// Later, holders set and clear the bits of what is described, and who zeroes the dirty one.
+pub const Content = packed struct(u64) {
+    /// Bytes that were asked for.
+    size: u32,
+    /// What of the description was set since: all else has its default.
+    described: Described = .{},
+    /// Whether a user may have written since the content was last zeroed (pools that zero only).
+    dirty: bool,
+    unused: u23 = 0,
+
+    pub inline fn load(ptr: *const u64) Content {
+        return @bitCast(atomic.load(u64, ptr, .monotonic));
+    }
+
+    pub inline fn store(ptr: *u64, content: Content) void {
+        atomic.store(u64, ptr, @bitCast(content), .monotonic);
+    }
+
+    /// By who has the slot to itself, while it is PRIVATE or the pool stands still.
+    pub fn storeClean(ptr: *u64) void {
+        var content = load(ptr);
+        content.dirty = false;
+        store(ptr, content);
+    }
+};
+
+pub const Described = packed struct(u8) {
+    dtype: bool = false,
+    timestamp: bool = false,
+    sequence: bool = false,
+    shape: bool = false,
+    strides: bool = false,
+    content_type: bool = false,
+    producer: bool = false,
+    unused: bool = false,
+};
+
+/// What an acquire looks at before its bracket: 0 in ordinary times, so that one comparison with 0
+/// is all that it costs.
+pub const Gate = packed struct(u64) {
+    /// 0, or the row + 1 of a participant that flushes.
+    flusher: u13,
+    /// 0, or the row + 1 of the waiter that goes first.
+    claimant: u13,
+    /// When the claim ends by itself, in milliseconds of the monotonic clock. It wraps after 8 years.
+    claim_end_ms: u38,
+
+    pub const open: Gate = .{ .flusher = 0, .claimant = 0, .claim_end_ms = 0 };
+
+    pub inline fn load(ptr: *const u64, comptime order: atomic.Order) Gate {
+        return @bitCast(atomic.load(u64, ptr, order));
+    }
+
+    pub inline fn cas(ptr: *u64, from: Gate, to: Gate) bool {
+        return atomic.cas(u64, ptr, @bitCast(from), @bitCast(to), .seq_cst);
+    }
+
+    pub fn withFlusher(gate: Gate, flusher: u13) Gate {
+        var changed = gate;
+        changed.flusher = flusher;
+        return changed;
+    }
+
+    pub fn withoutClaim(gate: Gate) Gate {
+        return .{ .flusher = gate.flusher, .claimant = 0, .claim_end_ms = 0 };
+    }
+};
+
+/// Generation 0 is never issued, so that a handle is never mistaken for a bare index.
+pub inline fn generationAfter(generation: u29) u29 {
+    if (atomic.broken(.generation_kept)) return generation;
+    return if (generation == generation_max) 1 else generation + 1;
+}
+
+/// A user's name for a buffer: below 2^53, so that a JavaScript number holds it exactly.
+pub const Handle = packed struct(u64) {
+    index: u24,
+    generation: u29,
+    zero: u11 = 0,
+
+    /// A bare index is a handle without a generation.
+    pub inline fn isBare(handle: Handle) bool {
+        return handle.generation == 0;
+    }
+};
+
+test "the fields of each word do not overlap" {
+    inline for (.{ Head, Control, Content, Gate, Handle }) |Word| {
+        var seen: u64 = 0;
+        inline for (std.meta.fields(Word)) |field| {
+            const width = @bitSizeOf(field.type);
+            const ones: u64 = ((1 << width) - 1) << @bitOffsetOf(Word, field.name);
+            try std.testing.expectEqual(@as(u64, 0), seen & ones);
+            seen |= ones;
+        }
+        try std.testing.expectEqual(@as(u64, std.math.maxInt(u64)), seen);
+    }
+}
+
+test "generations wrap to 1, tags to 0" {
+    try std.testing.expectEqual(@as(u29, 1), generationAfter(generation_max));
+    try std.testing.expectEqual(@as(u29, 6), generationAfter(5));
+    const last: Head = .{ .index = 3, .tag = std.math.maxInt(u39), .frozen = true };
+    const next = last.successor(7);
+    try std.testing.expectEqual(@as(u39, 0), next.tag);
+    try std.testing.expect(next.frozen and next.index == 7);
+}
+
+test "a handle is generation times 2^24 plus index" {
+    const control: Control = .{
+        .generation = 256,
+        .in_flight = 0,
+        .references = 1,
+        .state = .used,
+        .frozen = false,
+    };
+    try std.testing.expectEqual(@as(u64, 1 << 32), control.handle(0));
+    const handle: Handle = @bitCast(@as(u64, (1 << 32) + 5));
+    try std.testing.expect(handle.index == 5 and handle.generation == 256 and !handle.isBare());
+    try std.testing.expect((1 << 24) * @as(u64, generation_max) + (1 << 24) - 1 < (1 << 53));
+}

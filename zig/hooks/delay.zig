@@ -1,0 +1,53 @@
+//! Delays: a thread sometimes sleeps before an access to shared memory, in the middle of an operation.
+//! The soak's kills and stops then find most threads between two steps, and operations of others fall
+//! where they hardly ever would.
+
+const std = @import("std");
+const accesses = @import("accesses.zig");
+const canary = @import("chosen_canary.zig").canary;
+
+pub const Canary = @import("canary.zig").Canary;
+pub const Order = accesses.Order;
+pub const stepped = false;
+pub const modelled = false;
+pub const repairs_silently = false;
+
+const delayed = accesses.After(step);
+pub const load = delayed.load;
+pub const store = delayed.store;
+pub const cas = delayed.cas;
+pub const fetchAdd = delayed.fetchAdd;
+pub const fetchSub = delayed.fetchSub;
+pub const fetchOr = delayed.fetchOr;
+pub const fetchAnd = delayed.fetchAnd;
+pub const fetchMax = delayed.fetchMax;
+pub inline fn call() void {}
+
+pub inline fn broken(comptime rule: Canary) bool {
+    return canary == rule;
+}
+
+/// One access in so many, on average.
+const short_every = 128;
+const long_every = 1 << 13;
+
+/// A long one outlasts a recovery's patience with a participant inside an operation.
+const short_ns_max = 400 * std.time.ns_per_us;
+const long_ns = 15 * std.time.ns_per_ms;
+
+/// xorshift64: 0 means that this thread has not begun.
+threadlocal var random: u64 = 0;
+
+fn step() void {
+    if (random == 0) random = @intFromPtr(&random) ^ (@as(u64, @intCast(std.c.getpid())) << 32);
+    random ^= random << 13;
+    random ^= random >> 7;
+    random ^= random << 17;
+    if (random % long_every == 0) return sleep(long_ns);
+    if (random % short_every == 1) return sleep((random >> 32) % short_ns_max);
+}
+
+fn sleep(duration_ns: u64) void {
+    const duration: std.c.timespec = .{ .sec = 0, .nsec = @intCast(duration_ns) };
+    _ = std.c.nanosleep(&duration, null);
+}

@@ -1,0 +1,39 @@
+//! The hooks of the library that is shipped: nothing stands at any step, and no rule is broken unless
+//! a checker's build asks for it. `build.zig` chooses this file or one of those beside it as the
+//! module `hooks`, and all of them declare the same names.
+
+const accesses = @import("accesses.zig");
+const canary = @import("chosen_canary.zig").canary;
+
+pub const Canary = @import("canary.zig").Canary;
+pub const Order = accesses.Order;
+
+/// Whether each step counts: then a loop whose length is a matter of speed alone is short.
+pub const stepped = false;
+/// Whether a checker brings its own operating system.
+pub const modelled = false;
+/// Whether damage may be repaired silently: who looks for broken rules must see it.
+pub const repairs_silently = switch (canary) {
+    .none, .index_unchecked, .damage_is_waited_for => true,
+    else => false,
+};
+
+inline fn nothing() void {}
+
+const plain = accesses.After(nothing);
+pub const load = plain.load;
+pub const store = plain.store;
+pub const cas = plain.cas;
+pub const fetchAdd = plain.fetchAdd;
+pub const fetchSub = plain.fetchSub;
+pub const fetchOr = plain.fetchOr;
+pub const fetchAnd = plain.fetchAnd;
+pub const fetchMax = plain.fetchMax;
+
+/// Before a system call that others can see.
+pub const call = nothing;
+
+/// Whether this build breaks the rule named.
+pub inline fn broken(comptime rule: Canary) bool {
+    return canary == rule;
+}

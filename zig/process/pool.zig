@@ -1,0 +1,735 @@
+//! Opening and closing: how a process comes to have a pool's object mapped, a thread to have its
+//! row, and both to let go. Everything here is cold; what an open pool does is in the files that
+//! are named after it.
+
+const std = @import("std");
+const acquire_file = @import("../protocol/pool/acquire.zig");
+const atomic = @import("hooks");
+const errors = @import("../errors.zig");
+const descriptor = @import("descriptor.zig");
+const geometry_file = @import("../format/geometry.zig");
+const layout = @import("../format/layout.zig");
+const membership = @import("../protocol/recovery/membership.zig");
+const object = @import("../system/object.zig");
+const participant_file = @import("../protocol/participant.zig");
+const recovery = @import("../protocol/recovery/recovery.zig");
+const references = @import("../protocol/pool/references.zig");
+const robust_mutex = @import("../system/robust_mutex.zig");
+const system = @import("../system/door.zig");
+const thread = @import("../system/thread.zig");
+const waiter_thread = @import("waiter_thread.zig");
+const waiting = @import("../protocol/pool/waiting.zig");
+const words = @import("../format/words.zig");
+
+const Error = errors.Error;
+const Participant = participant_file.Participant;
+const View = participant_file.View;
+const allocator = std.heap.c_allocator;
+
+pub const How = enum(u32) { create = 0, open = 1, open_or_create = 2, _ };
+
+/// Where each option stands in the array that `open` takes; -1 there means not given.
+pub const Option = enum {
+    CAPACITY,
+    BUFFER_SIZE,
+    MAX_PARTICIPANTS,
+    LEASE_TIMEOUT,
+    MAX_COMMITTED,
+    CHANNELS,
+    ZERO_ON_RELEASE,
+    MODE,
+    EPHEMERAL,
+    REPLACE_ABANDONED,
+    ALLOW_OWNER,
+};
+pub const Options = [std.meta.fields(Option).len]f64;
+
+pub const Info = enum {
+    CAPACITY,
+    BUFFER_SIZE,
+    STRIDE,
+    DATA_ADDRESS,
+    DEVICE,
+    INODE,
+    MAX_PARTICIPANTS,
+    LEASE_TIMEOUT,
+    MAX_COMMITTED,
+    CHANNELS,
+    ZERO_ON_RELEASE,
+    EPHEMERAL,
+    CREATED_AT,
+    ROW,
+    TOTAL_SIZE,
+    MODE,
+    OWNER,
+};
+
+/// At most this many robust mutexes of one thread are marked at its death; one is for recovery.
+const thread_rows_max = 2047;
+
+/// One process's mapping of one object, shared by its threads. It goes with the last open and the
+/// last view of it.
+pub const Mapping = struct {
+    view: View,
+    identity: layout.Identity,
+    object: object.Object,
+    references: u32 = 1,
+    views: u32 = 0,
+    shared: bool,
+    /// Where the name was when it was mapped, for an ephemeral pool's last participant.
+    dir: [:0]const u8,
+    name: [:0]const u8,
+    next: ?*Mapping = null,
+};
+
+/// One `xmem_open`.
+pub const Pool = struct {
+    /// A copy of its thread's. Aligned, so that a descriptor becomes an address by a shift.
+    participant: Participant align(256),
+    /// Null once closed.
+    mapping: ?*Mapping,
+    /// This open's own part of its thread's holds, per slot.
+    counts: [*]u16,
+    wait: acquire_file.Wait = .{},
+    waiter: ?*waiter_thread.Waiter = null,
+    async_armed: bool = false,
+    is_observer: bool = false,
+};
+
+/// A thread's participant, with the thread's own list around it.
+const Member = struct {
+    participant: Participant,
+    local: participant_file.Local,
+    mapping: *Mapping,
+    opens: u32 = 1,
+    next: ?*Member = null,
+};
+
+var mappings: ?*Mapping = null;
+var mappings_lock: thread.Lock = .{};
+threadlocal var members: ?*Member = null;
+threadlocal var rows_taken: u32 = 0;
+
+pub fn open(
+    how: How,
+    dir: [:0]const u8,
+    name: []const u8,
+    participant_name: []const u8,
+    options: *const Options,
+) Error!*Pool {
+    errors.clear();
+    if (!object.isValidName(name)) return errors.fail(error.InvalidArgument, 0, "the name", .{});
+    if (!robust_mutex.supported()) return errors.fail(
+        error.UnsupportedPlatform,
+        0,
+        "this system does not mark the mutexes of dead threads (robust lists are missing)",
+        .{},
+    );
+    try thread.onThreadExit(abandonThread);
+    try thread.onFork(forgetAfterFork);
+    system.clock.prepare();
+    descriptor.prepare();
+    // A name can vanish and appear between two looks; each round is one look.
+    for (0..100) |_| {
+        if (how == .create) {
+            removeDeadEphemeral(dir, name, options);
+        } else {
+            if (openExisting(dir, name, participant_name, options, how)) |pool| {
+                return pool;
+            } else |err| if (err != error.PoolNotFound or how == .open) return err;
+        }
+        return createNew(dir, name, participant_name, options) catch |err| {
+            if (err == error.PoolExists and how == .open_or_create) continue;
+            return err;
+        };
+    }
+    return errors.fail(error.System, 0, "the name appears and vanishes all the time", .{});
+}
+
+fn option(options: *const Options, comptime which: Option) ?f64 {
+    const value = options[@intFromEnum(which)];
+    return if (value < 0) null else value;
+}
+
+fn whole(comptime T: type, options: *const Options, comptime which: Option, default: T) T {
+    const value = option(options, which) orelse return default;
+    return if (value >= 1 << @bitSizeOf(T)) std.math.maxInt(T) else @intFromFloat(value);
+}
+
+fn createNew(
+    dir: [:0]const u8,
+    name: []const u8,
+    participant_name: []const u8,
+    options: *const Options,
+) Error!*Pool {
+    const asked: geometry_file.Options = .{
+        .capacity = whole(u32, options, .CAPACITY, 1024),
+        .buffer_size = whole(u32, options, .BUFFER_SIZE, 1 << 20),
+        .participant_count = whole(u32, options, .MAX_PARTICIPANTS, 64),
+        .channel_count = whole(u32, options, .CHANNELS, 16),
+        .lease_timeout_ms = whole(u32, options, .LEASE_TIMEOUT, 30_000),
+        .max_committed = whole(u64, options, .MAX_COMMITTED, 0),
+        .zero_on_release = option(options, .ZERO_ON_RELEASE) orelse 0 != 0,
+        .ephemeral = option(options, .EPHEMERAL) orelse 0 != 0,
+    };
+    const page_size: u32 = @intCast(system.memory.pageSize());
+    const geometry = try geometry_file.compute(asked, page_size);
+    const mode = whole(u32, options, .MODE, 0o600) & 0o777;
+    var draft = try object.create(dir, geometry.total_size, mode);
+    var owned = true;
+    errdefer if (owned) draft.discard();
+    const base = try system.memory.map(draft.fd, geometry.total_size, true);
+    errdefer if (owned) system.memory.unmap(base, geometry.total_size);
+    try system.memory.commit(draft.fd, base, 0, geometry.fixedBytes());
+    const identity = identityOf(asked, geometry);
+    fill(base, geometry, identity);
+
+    const mapping = try makeMapping(base, geometry, identity, .{
+        .fd = draft.fd,
+        .identity = draft.identity,
+        .size = geometry.total_size,
+        .mode = mode,
+        .owner = std.c.geteuid(),
+    }, dir, name);
+    // The creator has its row before anybody can see the pool. From here on the mapping owns the
+    // descriptor and the memory.
+    const pool = makePool(mapping, participant_name) catch |err| {
+        draft.fd = std.c.dup(draft.fd);
+        releaseMapping(mapping);
+        draft.discard();
+        owned = false;
+        return err;
+    };
+    owned = false;
+    // SYNC: everything was written before; the kernel's lock on the folder, under which the name
+    // appears and is looked up, orders it. Pairs with `readIdentity`.
+    draft.publish(name) catch |err| {
+        draft.fd = std.c.dup(draft.fd);
+        close(pool);
+        draft.discard();
+        return err;
+    };
+    return pool;
+}
+
+fn identityOf(options: geometry_file.Options, geometry: geometry_file.Geometry) layout.Identity {
+    var pool_id: u64 = system.clock.monotonicNs() ^ (@as(u64, thread.threadId()) << 32);
+    fillRandom(std.mem.asBytes(&pool_id));
+    return .{
+        .magic = layout.magic,
+        .version = layout.version,
+        .libc_kind = robust_mutex.libc_kind,
+        .layout_hash = layout.layout_hash,
+        .pool_id = pool_id,
+        .created_at_ms = system.clock.realtimeMs(),
+        .buffer_size = options.buffer_size,
+        .stride = geometry.stride,
+        .max_committed = options.max_committed,
+        .total_size = geometry.total_size,
+        .participants_offset = geometry.participants_offset,
+        .slots_offset = geometry.slots_offset,
+        .rows_offset = geometry.rows_offset,
+        .row_stride = geometry.row_stride,
+        .channels_offset = geometry.channels_offset,
+        .channel_stride = geometry.channel_stride,
+        .data_offset = geometry.data_offset,
+        .capacity = options.capacity,
+        .participant_count = options.participant_count,
+        .channel_count = options.channel_count,
+        .page_size = geometry.page_size,
+        .lease_timeout_ms = options.lease_timeout_ms,
+        .zero_on_release = @intFromBool(options.zero_on_release),
+        .ephemeral = @intFromBool(options.ephemeral),
+        .state = layout.state_ready,
+    };
+}
+
+fn fillRandom(bytes: []u8) void {
+    const fd = std.c.open("/dev/urandom", .{ .ACCMODE = .RDONLY, .CLOEXEC = true });
+    if (fd < 0) return;
+    defer _ = std.c.close(fd);
+    var random: [8]u8 = undefined;
+    if (std.c.read(fd, &random, bytes.len) == bytes.len) @memcpy(bytes, random[0..bytes.len]);
+}
+
+/// The memory is all zeros, committed, and nobody else's yet.
+pub fn fill(
+    base: [*]align(4096) u8,
+    geometry: geometry_file.Geometry,
+    identity: layout.Identity,
+) void {
+    const header: *layout.Header = @ptrCast(@alignCast(base));
+    const slots: [*]layout.Slot = @ptrCast(@alignCast(base + geometry.slots_offset));
+    const first_row = base + geometry.participants_offset;
+    const rows: [*]layout.ParticipantRow = @ptrCast(@alignCast(first_row));
+    header.repair.mutex.initialise();
+    for (rows[0..geometry.participant_count]) |*row| row.mutex.initialise();
+    for (slots[0..geometry.capacity], 0..) |*slot, index| {
+        const next: u32 = @intCast(index + 1);
+        slot.next_free = if (next == geometry.capacity) words.index_nil else next;
+        const control: words.Control = .{
+            .generation = firstGeneration(identity.pool_id, @intCast(index)),
+            .in_flight = 0,
+            .references = 0,
+            .state = .free,
+            .frozen = false,
+        };
+        slot.control = @bitCast(control);
+    }
+    header.hot.free_head = @bitCast(words.Head{ .index = 0, .tag = 0, .frozen = false });
+    header.identity = identity;
+}
+
+/// Drawn from the pool's random id, so that a handle of another pool is refused.
+fn firstGeneration(pool_id: u64, index: u32) u29 {
+    const mixed = (pool_id ^ index) *% 0x9e37_79b9_7f4a_7c15;
+    return @intCast(1 + (mixed >> 35) % words.generation_max);
+}
+
+fn openExisting(
+    dir: [:0]const u8,
+    name: []const u8,
+    participant_name: []const u8,
+    options: *const Options,
+    how: How,
+) Error!*Pool {
+    const allow_owner: ?u32 = if (option(options, .ALLOW_OWNER)) |uid| @intFromFloat(uid) else null;
+    const found = try object.open(dir, name, .read_write, allow_owner);
+    const mapping = try mappingOf(found, dir, name);
+    errdefer releaseMapping(mapping);
+    if (mapping.identity.ephemeral != 0 and try removeIfAbandoned(mapping, dir, name)) {
+        return errors.fail(error.PoolNotFound, 0, "its last participant is gone", .{});
+    }
+    if (how == .open_or_create) {
+        if (option(options, .REPLACE_ABANDONED) orelse 0 != 0) {
+            if (try removeIfAbandoned(mapping, dir, name)) {
+                return errors.fail(error.PoolNotFound, 0, "it was abandoned, and is replaced", .{});
+            }
+        }
+        try checkAsked(mapping, options);
+    }
+    return makePool(mapping, participant_name) catch |err| {
+        // It was taken away meanwhile by who found it abandoned; help, in case that one died.
+        if (err == error.PoolNotFound) {
+            _ = object.unlinkIfSame(dir, name, mapping.object.identity) catch false;
+        }
+        return err;
+    };
+}
+
+fn checkAsked(mapping: *Mapping, options: *const Options) Error!void {
+    const geometry = mapping.view.geometry;
+    const asked = .{
+        .{ "capacity", option(options, .CAPACITY), geometry.capacity },
+        .{ "bufferSize", option(options, .BUFFER_SIZE), geometry.buffer_size },
+    };
+    inline for (asked) |row| {
+        if (row[1]) |wanted| if (@as(f64, @floatFromInt(row[2])) < wanted) {
+            return errors.fail(
+                error.OptionsMismatch,
+                0,
+                "its {s} is {d}, smaller than the {d} that was asked for",
+                .{ row[0], row[2], wanted },
+            );
+        };
+    }
+}
+
+/// An ephemeral pool of the dead has no claim to its name; whatever else is there keeps it, and
+/// `createNew` says so.
+fn removeDeadEphemeral(dir: [:0]const u8, name: []const u8, options: *const Options) void {
+    const allow_owner: ?u32 = if (option(options, .ALLOW_OWNER)) |uid| @intFromFloat(uid) else null;
+    const found = object.open(dir, name, .read_write, allow_owner) catch return;
+    const mapping = mappingOf(found, dir, name) catch return;
+    defer releaseMapping(mapping);
+    if (mapping.identity.ephemeral == 0) return;
+    _ = removeIfAbandoned(mapping, dir, name) catch return;
+}
+
+/// Takes the name away from a pool that no live participant has. True when it did, or somebody
+/// else had.
+fn removeIfAbandoned(mapping: *Mapping, dir: [:0]const u8, name: []const u8) Error!bool {
+    const view = &mapping.view;
+    const inherited = try membership.lockRepair(view, 0);
+    defer view.header.repair.mutex.unlock();
+    if (inherited) _ = recovery.runLocked(view, .{ .forced = true }, true);
+    const state = &view.header.identity.state;
+    if (atomic.load(u32, state, .acquire) != layout.state_removed) {
+        if (membership.anybodyLive(view)) return false;
+        // SYNC: under the recovery mutex, as the load. Pairs with `membership.join`.
+        atomic.store(u32, state, layout.state_removed, .release);
+    }
+    _ = try object.unlinkIfSame(dir, name, mapping.object.identity);
+    return true;
+}
+
+fn mappingOf(found: object.Object, dir: [:0]const u8, name: []const u8) Error!*Mapping {
+    {
+        mappings_lock.lock();
+        defer mappings_lock.unlock();
+        var each = mappings;
+        while (each) |mapping| : (each = mapping.next) {
+            if (!mapping.object.identity.equals(found.identity)) continue;
+            mapping.references += 1;
+            object.close(found.fd);
+            return mapping;
+        }
+    }
+    errdefer object.close(found.fd);
+    const identity = try readIdentity(found);
+    const geometry = try checkIdentity(identity, found);
+    const base = try system.memory.map(found.fd, geometry.total_size, true);
+    errdefer system.memory.unmap(base, geometry.total_size);
+    return makeMapping(base, geometry, identity, found, dir, name);
+}
+
+fn checkIdentity(identity: layout.Identity, found: object.Object) Error!geometry_file.Geometry {
+    const page_size: u32 = @intCast(system.memory.pageSize());
+    return geometry_file.validate(identity, found.size, robust_mutex.libc_kind, page_size);
+}
+
+fn readIdentity(found: object.Object) Error!layout.Identity {
+    var identity: layout.Identity = undefined;
+    const bytes = std.mem.asBytes(&identity);
+    // SYNC: pairs with `createNew`, whose name led here.
+    const length = if (found.size < @sizeOf(layout.Header))
+        -1
+    else
+        std.c.pread(found.fd, bytes, bytes.len, 0);
+    if (length != bytes.len) return errors.fail(
+        error.PoolCorrupt,
+        0,
+        "it has {d} bytes, fewer than a pool's header",
+        .{found.size},
+    );
+    return identity;
+}
+
+fn makeMapping(
+    base: [*]align(4096) u8,
+    geometry: geometry_file.Geometry,
+    identity: layout.Identity,
+    found: object.Object,
+    dir: [:0]const u8,
+    name: []const u8,
+) Error!*Mapping {
+    const populated_bytes = @as(u64, geometry.capacity) * 4;
+    const populated = system.memory.reserveLocal(populated_bytes) orelse return error.OutOfMemory;
+    errdefer system.memory.releaseLocal(populated, populated_bytes);
+    const view: View = .init(base, geometry, identity, found.fd, @ptrCast(@alignCast(populated)));
+    const mapping = try allocateMapping(view, identity, found, dir, name);
+    mapping.shared = true;
+    mappings_lock.lock();
+    defer mappings_lock.unlock();
+    mapping.next = mappings;
+    mappings = mapping;
+    return mapping;
+}
+
+/// Process-local, and in no list yet.
+fn allocateMapping(
+    view: View,
+    identity: layout.Identity,
+    found: object.Object,
+    dir: [:0]const u8,
+    name: []const u8,
+) Error!*Mapping {
+    const own_dir = allocator.dupeZ(u8, dir) catch return error.OutOfMemory;
+    errdefer allocator.free(own_dir);
+    const own_name = allocator.dupeZ(u8, name) catch return error.OutOfMemory;
+    errdefer allocator.free(own_name);
+    const mapping = allocator.create(Mapping) catch return error.OutOfMemory;
+    mapping.* = .{
+        .view = view,
+        .identity = identity,
+        .object = found,
+        .shared = false,
+        .dir = own_dir,
+        .name = own_name,
+    };
+    return mapping;
+}
+
+/// An open lets go.
+fn releaseMapping(mapping: *Mapping) void {
+    mappings_lock.lock();
+    mapping.references -= 1;
+    const gone = unlistIfUnused(mapping);
+    mappings_lock.unlock();
+    if (gone) destroyMapping(mapping);
+}
+
+fn unlistIfUnused(mapping: *Mapping) bool {
+    if (mapping.references != 0 or mapping.views != 0) return false;
+    var link = &mappings;
+    while (link.*) |each| : (link = &each.next) {
+        if (each != mapping) continue;
+        link.* = mapping.next;
+        return true;
+    }
+    // An observer's mapping is in no list.
+    return true;
+}
+
+fn destroyMapping(mapping: *Mapping) void {
+    const capacity = mapping.view.geometry.capacity;
+    system.memory.unmap(mapping.view.base, mapping.view.geometry.total_size);
+    if (mapping.shared) {
+        const populated: [*]align(4096) u8 = @ptrCast(@alignCast(mapping.view.populated));
+        system.memory.releaseLocal(populated, @as(u64, capacity) * 4);
+    }
+    object.close(mapping.object.fd);
+    allocator.free(mapping.dir);
+    allocator.free(mapping.name);
+    allocator.destroy(mapping);
+}
+
+/// A view over the mapping's bytes begins to live in the JavaScript engine.
+pub fn viewAdd(mapping: *Mapping) void {
+    mappings_lock.lock();
+    defer mappings_lock.unlock();
+    mapping.views += 1;
+}
+
+/// The engine dropped a view's contents, on whatever thread it did.
+pub fn viewDone(mapping: *Mapping) void {
+    mappings_lock.lock();
+    mapping.views -= 1;
+    const gone = unlistIfUnused(mapping);
+    mappings_lock.unlock();
+    if (gone) destroyMapping(mapping);
+}
+
+pub fn viewCount(mapping: *Mapping) u32 {
+    mappings_lock.lock();
+    defer mappings_lock.unlock();
+    return mapping.views;
+}
+
+fn makePool(
+    mapping: *Mapping,
+    participant_name: []const u8,
+) Error!*Pool {
+    const member = try memberOf(mapping, participant_name);
+    errdefer releaseMember(member);
+    const capacity_bytes = @as(u64, mapping.view.geometry.capacity) * 2;
+    const counts = system.memory.reserveLocal(capacity_bytes) orelse return error.OutOfMemory;
+    errdefer system.memory.releaseLocal(counts, capacity_bytes);
+    const pool = try descriptor.take();
+    descriptor.fill(pool, .{
+        .participant = member.participant,
+        .mapping = mapping,
+        .counts = @ptrCast(@alignCast(counts)),
+    });
+    return pool;
+}
+
+/// This thread's participant in the pool: the one that it has, or a new row.
+fn memberOf(mapping: *Mapping, name: []const u8) Error!*Member {
+    var each = members;
+    while (each) |member| : (each = member.next) {
+        if (member.mapping != mapping) continue;
+        if (member.local.attention & participant_file.attention_closed != 0) continue;
+        member.opens += 1;
+        return member;
+    }
+    const capacity_bytes = @as(u64, mapping.view.geometry.capacity) * 2;
+    const owed = system.memory.reserveLocal(capacity_bytes) orelse return error.OutOfMemory;
+    errdefer system.memory.releaseLocal(owed, capacity_bytes);
+    const member = allocator.create(Member) catch return error.OutOfMemory;
+    errdefer allocator.destroy(member);
+    const index = try join(&mapping.view, name);
+    member.* = .{
+        .participant = .{
+            .view = mapping.view,
+            .index = index,
+            .row = &mapping.view.rows[index],
+            .holds = mapping.view.holdRow(index),
+            .local = &member.local,
+        },
+        .local = .{ .owed = @ptrCast(@alignCast(owed)) },
+        .mapping = mapping,
+        .next = members,
+    };
+    members = member;
+    rows_taken += 1;
+    return member;
+}
+
+/// Takes a row for this thread.
+fn join(view: *const View, name: []const u8) Error!u32 {
+    if (rows_taken >= thread_rows_max) return errors.fail(
+        error.TooManyParticipants,
+        0,
+        "this thread has {d} pools open, and the kernel watches over no more",
+        .{rows_taken},
+    );
+    return membership.join(view, .{
+        .pid = thread.processId(),
+        .tid = thread.threadId(),
+        .start_time = thread.processStartTime(),
+        .name = name,
+    });
+}
+
+pub fn close(pool: *Pool) void {
+    const mapping = pool.mapping orelse return;
+    const capacity = mapping.view.geometry.capacity;
+    const forked = pool.participant.local.attention & participant_file.attention_closed != 0;
+    if (pool.waiter) |waiter| {
+        pool.waiter = null;
+        // In a child of fork there is no such thread that could be waited for.
+        if (!forked) waiter_thread.stop(waiter);
+    }
+    if (!forked) {
+        var patience: @import("../protocol/recovery/thaw.zig").Patience = .untimed;
+        if (pool.async_armed) waiting.end(&pool.participant, &patience);
+        if (pool.wait.counted) waiting.end(&pool.participant, &patience);
+        for (pool.counts[0..capacity], 0..) |*count, index| {
+            while (count.* > 0) : (count.* -= 1) {
+                const control = words.Control.load(&mapping.view.slots[index].control, .acquire);
+                _ = references.giveBack(&pool.participant, control.handle(@intCast(index)));
+            }
+        }
+    }
+    system.memory.releaseLocal(@ptrCast(@alignCast(pool.counts)), @as(u64, capacity) * 2);
+    const member: *Member = @fieldParentPtr("local", pool.participant.local);
+    // First, so that no place names a participant that is no more.
+    descriptor.giveBack(pool);
+    releaseMember(member);
+    releaseMapping(mapping);
+}
+
+fn releaseMember(member: *Member) void {
+    member.opens -= 1;
+    if (member.opens > 0) return;
+    const forked = member.local.attention & participant_file.attention_closed != 0;
+    if (!forked) {
+        if (member.local.attention != 0) references.settle(&member.participant);
+        membership.prepareToLeave(&member.participant);
+        unlockRow(member.mapping, member.participant.row);
+        rows_taken -= 1;
+    }
+    var link = &members;
+    while (link.*) |each| : (link = &each.next) {
+        if (each != member) continue;
+        link.* = member.next;
+        break;
+    }
+    const capacity = member.mapping.view.geometry.capacity;
+    const owed: [*]align(4096) u8 = @ptrCast(@alignCast(member.local.owed));
+    system.memory.releaseLocal(owed, @as(u64, capacity) * 2);
+    allocator.destroy(member);
+}
+
+/// Gives the row back; the last one of an ephemeral pool takes the name with it.
+fn unlockRow(mapping: *Mapping, row: *layout.ParticipantRow) void {
+    if (mapping.identity.ephemeral == 0) return row.mutex.unlock();
+    if (!membership.unlockEphemeralRow(&mapping.view, row)) return;
+    const identity = mapping.object.identity;
+    _ = object.unlinkIfSame(mapping.dir, mapping.name, identity) catch false;
+}
+
+/// The thread ends without having closed, as a terminated Worker's does: its rows are dead by
+/// agreement, so that the kernel's mark, and with it the mapping, need not be waited for.
+fn abandonThread() void {
+    waiter_thread.stopAllOfThread();
+    var each = members;
+    members = null;
+    while (each) |member| {
+        each = member.next;
+        if (member.local.attention & participant_file.attention_closed != 0) continue;
+        // SYNC: after the last access to the row. Pairs with `participant.isDead`.
+        atomic.store(u32, &member.participant.row.abandoned, 1, .release);
+        descriptor.giveBackAllOf(&member.local);
+        unlockRow(member.mapping, member.participant.row);
+        for (0..member.opens) |_| releaseMapping(member.mapping);
+        rows_taken -= 1;
+    }
+}
+
+/// In a child of fork: the rows are the parent's. What is open here says POOL_CLOSED from now on.
+fn forgetAfterFork() void {
+    mappings_lock.reset();
+    descriptor.forgetAfterFork();
+    system.ticker.forgetAfterFork();
+    waiter_thread.forgetAfterFork();
+    var each = members;
+    while (each) |member| : (each = member.next) {
+        member.local.attention |= participant_file.attention_closed;
+    }
+    rows_taken = 0;
+}
+
+/// A look from outside: no row, no recovery, nothing written.
+pub fn observe(dir: [:0]const u8, name: []const u8) Error!*Pool {
+    errors.clear();
+    const found = try object.open(dir, name, .read_only, null);
+    errdefer object.close(found.fd);
+    const identity = try readIdentity(found);
+    const geometry = try checkIdentity(identity, found);
+    const base = try system.memory.map(found.fd, geometry.total_size, false);
+    errdefer system.memory.unmap(base, geometry.total_size);
+    const view: View = .init(base, geometry, identity, found.fd, undefined);
+    const pool = try descriptor.take();
+    errdefer descriptor.giveBack(pool);
+    const mapping = try allocateMapping(view, identity, found, dir, name);
+    // Its participant stays nobody, so that every other operation finds it closed.
+    pool.mapping = mapping;
+    pool.is_observer = true;
+    return pool;
+}
+
+pub fn unobserve(pool: *Pool) void {
+    const mapping = pool.mapping orelse return;
+    descriptor.giveBack(pool);
+    destroyMapping(mapping);
+}
+
+pub fn linked(pool: *const Pool) bool {
+    const mapping = pool.mapping orelse return false;
+    return object.linked(mapping.dir, mapping.name, mapping.object.identity);
+}
+
+/// `device` below 0: whatever the name leads to.
+pub fn unlink(dir: [:0]const u8, name: []const u8, device: f64, inode: f64) Error!bool {
+    errors.clear();
+    const identity: ?object.Identity = if (device < 0)
+        null
+    else
+        .{ .device = @intFromFloat(device), .inode = @intFromFloat(inode) };
+    return object.unlinkIfSame(dir, name, identity);
+}
+
+pub fn info(pool: *const Pool, out: []f64) void {
+    const mapping = pool.mapping orelse return;
+    const geometry = mapping.view.geometry;
+    const identity = mapping.identity;
+    const found = object.stat(mapping.object.fd) catch mapping.object;
+    const data_address = @intFromPtr(mapping.view.base) + geometry.data_offset;
+    for (std.enums.values(Info)) |field| {
+        out[@intFromEnum(field)] = switch (field) {
+            .CAPACITY => number(geometry.capacity),
+            .BUFFER_SIZE => number(geometry.buffer_size),
+            .STRIDE => number(geometry.stride),
+            .DATA_ADDRESS => number(data_address),
+            .DEVICE => number(found.identity.device),
+            .INODE => number(found.identity.inode),
+            .MAX_PARTICIPANTS => number(geometry.participant_count),
+            .LEASE_TIMEOUT => number(identity.lease_timeout_ms),
+            .MAX_COMMITTED => number(mapping.view.max_committed),
+            .CHANNELS => number(geometry.channel_count),
+            .ZERO_ON_RELEASE => number(@intFromBool(identity.zero_on_release != 0)),
+            .EPHEMERAL => number(@intFromBool(identity.ephemeral != 0)),
+            .CREATED_AT => number(identity.created_at_ms),
+            .ROW => if (pool.is_observer) -1 else number(pool.participant.index),
+            .TOTAL_SIZE => number(geometry.total_size),
+            .MODE => number(found.mode),
+            .OWNER => number(found.owner),
+        };
+    }
+}
+
+fn number(value: u64) f64 {
+    return @floatFromInt(value);
+}

@@ -1,0 +1,212 @@
+//! A participant as its own thread sees it: where the pool's sections lie in this process, its row,
+//! its holds, and the bracket that every operation stands in. What other participants may do to a
+//! row when its owner is dead is in `recovery.zig`.
+
+const std = @import("std");
+const atomic = @import("hooks");
+const geometry_file = @import("../format/geometry.zig");
+const layout = @import("../format/layout.zig");
+const system = @import("../system/door.zig");
+const words = @import("../format/words.zig");
+
+const Head = words.Head;
+
+/// A process's view of a pool: pointers and checked numbers, so that nothing that is read from
+/// shared memory later is ever used as an offset or a bound.
+pub const View = struct {
+    base: [*]align(4096) u8,
+    geometry: geometry_file.Geometry,
+    header: *layout.Header,
+    rows: [*]layout.ParticipantRow,
+    slots: [*]layout.Slot,
+    lease_timeout_ns: u64,
+    max_committed: u64,
+    zero_on_release: bool,
+    fd: c_int,
+    /// Per slot, the bytes that this process has mapped already: process-local.
+    populated: [*]u32,
+
+    pub fn init(
+        base: [*]align(4096) u8,
+        geometry: geometry_file.Geometry,
+        identity: layout.Identity,
+        fd: c_int,
+        populated: [*]u32,
+    ) View {
+        const data_bytes = @as(u64, geometry.capacity) * geometry.stride;
+        return .{
+            .base = base,
+            .geometry = geometry,
+            .header = @ptrCast(@alignCast(base)),
+            .rows = @ptrCast(@alignCast(base + geometry.participants_offset)),
+            .slots = @ptrCast(@alignCast(base + geometry.slots_offset)),
+            .lease_timeout_ns = @as(u64, identity.lease_timeout_ms) * std.time.ns_per_ms,
+            .max_committed = switch (identity.max_committed) {
+                0 => data_bytes,
+                else => |bound| bound,
+            },
+            .zero_on_release = identity.zero_on_release != 0,
+            .fd = fd,
+            .populated = populated,
+        };
+    }
+
+    pub fn holdRow(view: *const View, participant: u32) [*]u16 {
+        return @ptrCast(@alignCast(view.base + view.geometry.holdRowOffset(participant)));
+    }
+
+    pub fn data(view: *const View, index: u32, size: u32) []u8 {
+        return (view.base + view.geometry.dataOffset(index))[0..size];
+    }
+
+    /// How much of a slot this process has mapped: a hint. Atomic, since two threads of the process
+    /// may hold the slot, and both find it unmapped.
+    pub inline fn populatedBytes(view: *const View, index: u32) u32 {
+        return @atomicLoad(u32, &view.populated[index], .monotonic);
+    }
+
+    pub inline fn setPopulated(view: *const View, index: u32, bytes: u64) void {
+        const clamped: u32 = @intCast(@min(bytes, std.math.maxInt(u32)));
+        @atomicStore(u32, &view.populated[index], clamped, .monotonic);
+    }
+
+    /// How many rows may ever have been joined. A value out of bounds is damage, and means all.
+    pub fn rowsUsed(view: *const View) u32 {
+        // SYNC: pairs with `membership.takeRow`, which initialises a row before it counts it.
+        const used = atomic.load(u32, &view.header.hot.rows_used, .acquire);
+        return @min(used, view.geometry.participant_count);
+    }
+};
+
+/// Attention: reasons to leave the fast path before an operation begins.
+pub const attention_closed: u32 = 1;
+pub const attention_owed: u32 = 2;
+
+/// What changes in a participant beside its row: its thread's own, shared by all its opens.
+pub const Local = struct {
+    attention: u32 = 0,
+    /// How many waits of this thread are under way, blocking or not.
+    waits: u32 = 0,
+    /// Holds that could not be given back because the pool stood still for too long, per slot.
+    owed: [*]u16,
+    owed_count: u32 = 0,
+    owes_unwait: bool = false,
+    /// What the slot that this thread is about to commit had before, for when that fails.
+    committed_before: u64 = 0,
+    /// Wakes in a row that reached nobody, and at how many of them the dead are looked for.
+    barren_wakes: u32 = 0,
+    barren_look_at: u32 = 8,
+    /// The count of sleeps before the last wake that reached nobody; above 32 bits: there was none.
+    barren_sleeps: u64 = std.math.maxInt(u64),
+};
+
+/// Where all is that a participant works on. It never changes, so that each open has a copy, from
+/// which the fast path reads its pointers at once.
+pub const Participant = struct {
+    view: View,
+    index: u32,
+    row: *layout.ParticipantRow,
+    holds: [*]u16,
+    local: *Local,
+
+    /// Between `enter` and `leave` there is no system call, no wait and no call back into
+    /// JavaScript. SYNC: the next CAS on a freezable word releases the store; pairs with the loads
+    /// in `recovery.waitUntilQuiet`.
+    pub inline fn enter(participant: *const Participant) Bracket {
+        const row = participant.row;
+        const busy = (atomic.load(u64, &row.busy, .monotonic) +% 1) | 1;
+        atomic.store(u64, &row.busy, busy, .monotonic);
+        return .{ .row = row, .busy = busy };
+    }
+
+    /// A bracket in which no CAS on a freezable word follows: the store itself is ordered before
+    /// the load of the head. SYNC: sequential; pairs with `recovery.freezeHead` and
+    /// `recovery.waitUntilQuiet`.
+    pub fn enterSequential(participant: *const Participant) Bracket {
+        const row = participant.row;
+        const busy = (atomic.load(u64, &row.busy, .monotonic) +% 1) | 1;
+        if (atomic.broken(.bracket_not_sequential)) {
+            atomic.store(u64, &row.busy, busy, .monotonic);
+        } else {
+            atomic.store(u64, &row.busy, busy, .seq_cst);
+        }
+        return .{ .row = row, .busy = busy };
+    }
+
+    /// The bracket that this thread stands in.
+    pub fn entered(participant: *const Participant) Bracket {
+        const row = participant.row;
+        return .{ .row = row, .busy = atomic.load(u64, &row.busy, .monotonic) | 1 };
+    }
+
+    pub inline fn addHold(participant: *const Participant, index: u32) void {
+        const held = atomic.load(u16, &participant.holds[index], .monotonic);
+        atomic.store(u16, &participant.holds[index], held +| 1, .monotonic);
+    }
+
+    pub inline fn dropHold(participant: *const Participant, index: u32) void {
+        const held = atomic.load(u16, &participant.holds[index], .monotonic);
+        atomic.store(u16, &participant.holds[index], held -| 1, .monotonic);
+    }
+
+    pub inline fn count(participant: *const Participant, comptime counter: []const u8) void {
+        raise(participant.row, counter);
+    }
+
+    /// All holds of this thread in the pool.
+    pub fn holdsTotal(participant: *const Participant) u64 {
+        return sumHolds(&participant.view, participant.index);
+    }
+};
+
+/// An operation under way: what its end needs to know, so that it reads nothing again.
+pub const Bracket = struct {
+    row: *layout.ParticipantRow,
+    /// As it is inside: odd.
+    busy: u64,
+
+    /// SYNC: the release makes the row's change visible to whoever reads the even value. Pairs with
+    /// `recovery.waitUntilQuiet`.
+    pub inline fn leave(bracket: Bracket) void {
+        const even = bracket.busy +% 1;
+        if (atomic.broken(.leave_relaxed))
+            return atomic.store(u64, &bracket.row.busy, even, .monotonic);
+        atomic.store(u64, &bracket.row.busy, even, .release);
+    }
+
+    pub inline fn count(bracket: Bracket, comptime counter: []const u8) void {
+        raise(bracket.row, counter);
+    }
+};
+
+inline fn raise(row: *layout.ParticipantRow, comptime counter: []const u8) void {
+    const ptr = &@field(row.counters, counter);
+    @atomicStore(u64, ptr, @atomicLoad(u64, ptr, .monotonic) +% 1, .monotonic);
+}
+
+pub fn sumHolds(view: *const View, participant: u32) u64 {
+    var sum: u64 = 0;
+    for (view.holdRow(participant)[0..view.geometry.capacity]) |*held| {
+        sum += @atomicLoad(u16, held, .monotonic);
+    }
+    return sum;
+}
+
+/// One load: the kernel marked the row's mutex when its owner died, or its owner said so itself.
+pub inline fn isDead(row: *const layout.ParticipantRow) bool {
+    if (row.mutex.ownerDied()) return true;
+    // SYNC: what the owner wrote before it gave up is seen. Pairs with `pool.abandonThread`,
+    // `membership.prepareToLeave` and `recovery.rewrite`.
+    return atomic.load(u32, &row.abandoned, .acquire) != 0 and !row.mutex.isLocked();
+}
+
+pub inline fn isLive(row: *const layout.ParticipantRow) bool {
+    return row.mutex.isLocked() and !row.mutex.ownerDied();
+}
+
+pub fn anybodyDead(view: *const View) bool {
+    for (view.rows[0..view.rowsUsed()]) |*row| {
+        if (isDead(row)) return true;
+    }
+    return false;
+}

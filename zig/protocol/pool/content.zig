@@ -1,0 +1,294 @@
+//! The description of a buffer's content: typed numbers, shape, strides and texts that travel with
+//! the buffer. Written by holders, read by holders, checked against rubbish at each read.
+
+const std = @import("std");
+const atomic = @import("hooks");
+const errors = @import("../../errors.zig");
+const layout = @import("../../format/layout.zig");
+const participant_file = @import("../participant.zig");
+const words = @import("../../format/words.zig");
+
+const Description = layout.Description;
+const Error = errors.Error;
+const Participant = participant_file.Participant;
+
+pub const DType = enum(u8) {
+    UINT8,
+    INT8,
+    UINT16,
+    INT16,
+    UINT32,
+    INT32,
+    UINT64,
+    INT64,
+    FLOAT16,
+    FLOAT32,
+    FLOAT64,
+
+    fn bytes(dtype: DType) u64 {
+        return switch (dtype) {
+            .UINT8, .INT8 => 1,
+            .UINT16, .INT16, .FLOAT16 => 2,
+            .UINT32, .INT32, .FLOAT32 => 4,
+            .UINT64, .INT64, .FLOAT64 => 8,
+        };
+    }
+};
+
+pub const Number = enum(u32) { DTYPE, TIMESTAMP, SEQUENCE };
+pub const Dims = enum(u32) { SHAPE, STRIDES };
+pub const Text = enum(u32) { CONTENT_TYPE, PRODUCER };
+
+const integer_max: f64 = 1 << 53;
+
+/// A buffer's slot, of which its description is a part.
+const Buffer = struct {
+    slot: *layout.Slot,
+    size_max: u64,
+
+    fn of(participant: *Participant, handle_number: u64) Error!Buffer {
+        const handle: words.Handle = @bitCast(handle_number);
+        if (handle.index >= participant.view.geometry.capacity) return error.BufferNotFound;
+        const slot = &participant.view.slots[handle.index];
+        // SYNC: pairs with `acquire.use`, which says that nothing is described before it stores
+        // the word.
+        const control = words.Control.load(&slot.control, .acquire);
+        if (control.state != .used or control.generation != handle.generation)
+            return error.StaleHandle;
+        return .{ .slot = slot, .size_max = participant.view.geometry.buffer_size };
+    }
+
+    /// SYNC: what it says is described was written. Pairs with `set` and `unset`.
+    fn content(buffer: Buffer) words.Content {
+        return @bitCast(atomic.load(u64, &buffer.slot.content, .acquire));
+    }
+
+    fn has(buffer: Buffer, comptime field: []const u8) bool {
+        return @field(buffer.content().described, field);
+    }
+
+    /// After the field was written. Two holders may set two fields at once. SYNC: pairs with
+    /// `content`.
+    fn set(buffer: Buffer, comptime field: []const u8) void {
+        _ = atomic.fetchOr(u64, &buffer.slot.content, bitOf(field));
+    }
+
+    /// The field has its default again. SYNC: pairs with `content`.
+    fn unset(buffer: Buffer, comptime field: []const u8) void {
+        _ = atomic.fetchAnd(u64, &buffer.slot.content, ~bitOf(field));
+    }
+
+    fn bitOf(comptime field: []const u8) u64 {
+        var described: words.Described = .{};
+        @field(described, field) = true;
+        return @bitCast(words.Content{ .size = 0, .described = described, .dirty = false });
+    }
+
+    fn dtype(buffer: Buffer) Error!DType {
+        if (!buffer.has("dtype")) return .UINT8;
+        const code = @atomicLoad(u8, &buffer.slot.description.dtype, .monotonic);
+        return std.enums.fromInt(DType, code) orelse error.PoolCorrupt;
+    }
+
+    fn shape(buffer: Buffer, lengths: *Lengths) Error![]const u64 {
+        if (!buffer.has("shape")) {
+            const size = buffer.content().size;
+            if (size > buffer.size_max) return error.PoolCorrupt;
+            lengths[0] = size;
+            return lengths[0..1];
+        }
+        const count = try countOf(&buffer.slot.description.shape_count);
+        const dimensions = buffer.slot.description.dimensions[0..count];
+        for (dimensions, lengths[0..count]) |*dimension, *length| {
+            length.* = @atomicLoad(u64, &dimension.length, .monotonic);
+        }
+        return lengths[0..count];
+    }
+
+    fn strides(buffer: Buffer, steps: *Steps) Error![]const i64 {
+        if (!buffer.has("strides")) return buffer.contiguousStrides(steps);
+        const count = try countOf(&buffer.slot.description.stride_count);
+        const dimensions = buffer.slot.description.dimensions[0..count];
+        for (dimensions, steps[0..count]) |*dimension, *step| {
+            step.* = @atomicLoad(i64, &dimension.stride, .monotonic);
+        }
+        return steps[0..count];
+    }
+
+    /// The strides that follow from shape and dtype.
+    fn contiguousStrides(buffer: Buffer, steps: *Steps) Error![]const i64 {
+        var lengths: Lengths = undefined;
+        const shaped = try buffer.shape(&lengths);
+        var stride = (try buffer.dtype()).bytes();
+        var place = shaped.len;
+        while (place > 0) {
+            place -= 1;
+            steps[place] = @bitCast(stride);
+            stride *%= shaped[place];
+        }
+        return steps[0..shaped.len];
+    }
+
+    /// Whether the strides are the ones that they would be, had nobody set them.
+    fn isContiguous(buffer: Buffer) bool {
+        var followed: Steps = undefined;
+        var steps: Steps = undefined;
+        const expected = buffer.contiguousStrides(&followed) catch return false;
+        const found = buffer.strides(&steps) catch return false;
+        return std.mem.eql(i64, expected, found);
+    }
+};
+
+const Lengths = [layout.dimensions_max]u64;
+const Steps = [layout.dimensions_max]i64;
+
+pub fn number(participant: *Participant, handle: u64, which: Number) Error!f64 {
+    const buffer: Buffer = try .of(participant, handle);
+    const description = &buffer.slot.description;
+    return switch (which) {
+        .DTYPE => @floatFromInt(@intFromEnum(try buffer.dtype())),
+        .TIMESTAMP => if (buffer.has("timestamp")) integerOf(&description.timestamp) else 0,
+        .SEQUENCE => if (buffer.has("sequence")) integerOf(&description.sequence) else 0,
+    };
+}
+
+fn integerOf(value: *const u64) Error!f64 {
+    return toNumber(@atomicLoad(u64, value, .monotonic));
+}
+
+fn toNumber(integer: u64) Error!f64 {
+    if (integer > 1 << 53) return error.PoolCorrupt;
+    return @floatFromInt(integer);
+}
+
+/// How many dimensions are used. Read once, since another participant's write between a check and
+/// the use of the number would make the check worthless.
+fn countOf(count: *const u8) Error!u8 {
+    const dimensions = @atomicLoad(u8, count, .monotonic);
+    return if (dimensions <= layout.dimensions_max) dimensions else error.PoolCorrupt;
+}
+
+pub fn setNumber(participant: *Participant, handle: u64, which: Number, value: f64) Error!void {
+    const buffer: Buffer = try .of(participant, handle);
+    const description = &buffer.slot.description;
+    if (!(value >= 0 and value <= integer_max)) return error.InvalidArgument;
+    const integer: u64 = @intFromFloat(value);
+    switch (which) {
+        .TIMESTAMP => {
+            description.timestamp = integer;
+            buffer.set("timestamp");
+        },
+        .SEQUENCE => {
+            description.sequence = integer;
+            buffer.set("sequence");
+        },
+        .DTYPE => {
+            if (integer > @intFromEnum(DType.FLOAT64)) return error.InvalidArgument;
+            const follow = buffer.isContiguous();
+            description.dtype = @intCast(integer);
+            buffer.set("dtype");
+            if (follow) buffer.unset("strides");
+        },
+    }
+}
+
+pub fn dims(
+    participant: *Participant,
+    handle: u64,
+    which: Dims,
+    out: *[layout.dimensions_max]f64,
+) Error!u32 {
+    const buffer: Buffer = try .of(participant, handle);
+    switch (which) {
+        .SHAPE => {
+            var lengths: Lengths = undefined;
+            const shape = try buffer.shape(&lengths);
+            for (shape, out[0..shape.len]) |length, *value| value.* = try toNumber(length);
+            return @intCast(shape.len);
+        },
+        .STRIDES => {
+            var steps: Steps = undefined;
+            const strides = try buffer.strides(&steps);
+            for (strides, out[0..strides.len]) |step, *value| value.* = @floatFromInt(step);
+            return @intCast(strides.len);
+        },
+    }
+}
+
+/// Strides follow shape and dtype for as long as they are the contiguous ones.
+pub fn setDims(
+    participant: *Participant,
+    handle: u64,
+    which: Dims,
+    values: []const f64,
+) Error!void {
+    const buffer: Buffer = try .of(participant, handle);
+    const description = &buffer.slot.description;
+    if (values.len > layout.dimensions_max) return error.InvalidArgument;
+    const least: f64 = if (which == .SHAPE) 0 else -integer_max;
+    for (values) |value| {
+        if (!(value >= least and value <= integer_max)) return error.InvalidArgument;
+    }
+    const dimensions = description.dimensions[0..values.len];
+    switch (which) {
+        .SHAPE => {
+            var steps: Steps = undefined;
+            const strides = buffer.strides(&steps) catch &.{};
+            const follow = buffer.isContiguous() or strides.len != values.len;
+            for (values, dimensions) |value, *dimension| dimension.length = @intFromFloat(value);
+            description.shape_count = @intCast(values.len);
+            buffer.set("shape");
+            if (follow) buffer.unset("strides");
+        },
+        .STRIDES => {
+            for (values, dimensions) |value, *dimension| dimension.stride = @intFromFloat(value);
+            description.stride_count = @intCast(values.len);
+            buffer.set("strides");
+        },
+    }
+}
+
+pub fn text(
+    participant: *Participant,
+    handle: u64,
+    which: Text,
+    out: *[layout.text_bytes_max + 1]u8,
+) Error!u32 {
+    const buffer: Buffer = try .of(participant, handle);
+    const description = &buffer.slot.description;
+    const there, const length_of, const bytes = switch (which) {
+        .CONTENT_TYPE => .{
+            buffer.has("content_type"),
+            &description.content_type_length,
+            &description.content_type,
+        },
+        .PRODUCER => .{
+            buffer.has("producer"),
+            &description.producer_length,
+            &description.producer,
+        },
+    };
+    if (!there) return 0;
+    const length = @atomicLoad(u8, length_of, .monotonic);
+    if (length > layout.text_bytes_max) return error.PoolCorrupt;
+    @memcpy(out[0..length], bytes[0..length]);
+    return length;
+}
+
+pub fn setText(participant: *Participant, handle: u64, which: Text, value: []const u8) Error!void {
+    const buffer: Buffer = try .of(participant, handle);
+    const description = &buffer.slot.description;
+    if (value.len > layout.text_bytes_max) return error.InvalidArgument;
+    switch (which) {
+        .CONTENT_TYPE => {
+            @memcpy(description.content_type[0..value.len], value);
+            description.content_type_length = @intCast(value.len);
+            buffer.set("content_type");
+        },
+        .PRODUCER => {
+            @memcpy(description.producer[0..value.len], value);
+            description.producer_length = @intCast(value.len);
+            buffer.set("producer");
+        },
+    }
+}

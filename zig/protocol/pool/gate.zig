@@ -1,0 +1,158 @@
+//! The gate: one word that every acquire reads before its bracket, and that is 0 in ordinary times.
+//! It says that a participant flushes the pool, or that a waiter which has waited for too long goes
+//! first: its claim. Nobody has to stand in a bracket to change it. How a waiter sleeps and is woken
+//! is in `waiting.zig`.
+
+const std = @import("std");
+const atomic = @import("hooks");
+const layout = @import("../../format/layout.zig");
+const participant_file = @import("../participant.zig");
+const words = @import("../../format/words.zig");
+
+const Gate = words.Gate;
+const Participant = participant_file.Participant;
+const View = participant_file.View;
+
+/// Who has waited for so long claims the next buffer. A checker's waiter does so at once.
+pub const starving_after_ns: u64 = if (atomic.stepped) 0 else 10 * std.time.ns_per_ms;
+
+/// A claim lasts a quarter of the time that was waited, within these bounds: a claimant that is
+/// stopped, or whose event loop is busy, keeps others waiting for no longer.
+const claim_ms_min = 10;
+const claim_ms_max = 75;
+
+/// True in ordinary times: an acquire may go on without another look.
+///
+/// SYNC: a waiter that read the `wake_seq` after a flush sees the flush, or its end. Pairs with
+/// `settleFlusher` and `claim`.
+pub inline fn isOpen(header: *const layout.Header) bool {
+    return atomic.load(u64, &header.hot.gate, .acquire) == 0;
+}
+
+pub const Verdict = union(enum) {
+    /// Nothing stands in the way.
+    open,
+    flushing,
+    /// Another waiter goes first: the last free buffer is that one's.
+    claimed,
+    /// A claim of nobody who could use it: `drop` it, and go on.
+    void: Gate,
+};
+
+/// What the gate says to a participant that wants a buffer.
+pub fn look(participant: *const Participant, now_ns: u64) Verdict {
+    const view = &participant.view;
+    // SYNC: as in `isOpen`. Pairs with `settleFlusher` and `claim`.
+    const gate = Gate.load(&view.header.hot.gate, .acquire);
+    if (gate.flusher != 0) return .flushing;
+    if (gate.claimant == 0 or gate.claimant == numberOf(participant)) return .open;
+    if (isVoid(view, gate, now_ns)) return .{ .void = gate };
+    return .claimed;
+}
+
+/// A claim ends with its time, with its owner, and with its owner's wait. What no waiter writes is
+/// damage, and ends likewise.
+fn isVoid(view: *const View, gate: Gate, now_ns: u64) bool {
+    if (atomic.broken(.claim_never_ends)) return false;
+    if (gate.claimant > view.geometry.participant_count) return true;
+    const left_ms = gate.claim_end_ms -% milliseconds(now_ns);
+    if (left_ms == 0 or left_ms > claim_ms_max) return true;
+    const row = &view.rows[gate.claimant - 1];
+    if (!participant_file.isLive(row)) return true;
+    return atomic.load(u64, &row.waiting[0], .acquire) & 1 == 0;
+}
+
+/// True when this call ended the claim: then the caller wakes the next waiter, which may have been
+/// passed over for it.
+pub fn drop(view: *const View, gate: Gate) bool {
+    return Gate.cas(&view.header.hot.gate, gate, gate.withoutClaim());
+}
+
+/// A waiter that has waited for `waited_ns` goes first from now on, unless another one does. It read
+/// `wake_seq` before its last try, so that a release which saw no claim yet does not let it sleep.
+pub fn claim(participant: *const Participant, now_ns: u64, waited_ns: u64) void {
+    if (waited_ns < starving_after_ns) return;
+    const view = &participant.view;
+    const own = numberOf(participant);
+    const wanted_ms = waited_ns / (4 * std.time.ns_per_ms);
+    const lasts_ms = std.math.clamp(wanted_ms, claim_ms_min, claim_ms_max);
+    while (true) {
+        const gate = Gate.load(&view.header.hot.gate, .acquire);
+        if (gate.claimant != 0 and gate.claimant != own and !isVoid(view, gate, now_ns)) return;
+        var claimed = gate;
+        claimed.claimant = own;
+        claimed.claim_end_ms = milliseconds(now_ns) +% @as(u38, @intCast(lasts_ms));
+        if (claimed == gate) return;
+        // SYNC: whoever sees the claim sees that its owner waits. Pairs with `claimantOf`, `isOpen`
+        // and `look`.
+        if (Gate.cas(&view.header.hot.gate, gate, claimed)) return;
+    }
+}
+
+/// The claimant was served, or waits no longer. True when there was a claim: then the caller wakes
+/// the next waiter.
+pub fn relinquish(participant: *const Participant) bool {
+    const gate_ptr = &participant.view.header.hot.gate;
+    while (true) {
+        const gate = Gate.load(gate_ptr, .acquire);
+        if (gate.claimant != numberOf(participant)) return false;
+        if (Gate.cas(gate_ptr, gate, gate.withoutClaim())) return true;
+    }
+}
+
+/// The row of the waiter that a release has to wake; null: any.
+///
+/// SYNC: sequential after the push. Pairs with `claim`.
+pub fn claimantOf(view: *const View) ?u32 {
+    const claimant = Gate.load(&view.header.hot.gate, .seq_cst).claimant;
+    if (claimant == 0 or claimant > view.geometry.participant_count) return null;
+    return claimant - 1;
+}
+
+/// Under the recovery mutex, after a row's `flushing` changed or its owner died: the flusher named is
+/// a live one, whoever began, and none when there is none.
+///
+/// SYNC: before `wake_seq` changes. Pairs with `isOpen` and `look`.
+pub fn settleFlusher(view: *const View) void {
+    const gate_ptr = &view.header.hot.gate;
+    while (true) {
+        const gate = Gate.load(gate_ptr, .acquire);
+        const settled = gate.withFlusher(flusherOf(view));
+        if (settled == gate or Gate.cas(gate_ptr, gate, settled)) return;
+    }
+}
+
+fn flusherOf(view: *const View) u13 {
+    for (view.rows[0..view.rowsUsed()], 1..) |*row, number| {
+        if (atomic.load(u32, &row.flushing, .acquire) == 0) continue;
+        if (participant_file.isLive(row)) return @intCast(number);
+    }
+    return 0;
+}
+
+/// While the pool stands still: no dead participant keeps others waiting.
+pub fn dropDeadClaim(view: *const View) void {
+    while (true) {
+        const gate = Gate.load(&view.header.hot.gate, .acquire);
+        if (gate.claimant == 0) return;
+        const known = gate.claimant <= view.geometry.participant_count;
+        if (known and participant_file.isLive(&view.rows[gate.claimant - 1])) return;
+        if (drop(view, gate)) return;
+    }
+}
+
+/// Whether acquires are refused for a flusher that is dead, or never was.
+pub fn flushIsOrphaned(view: *const View) bool {
+    const flusher = Gate.load(&view.header.hot.gate, .acquire).flusher;
+    if (flusher == 0) return false;
+    if (flusher > view.geometry.participant_count) return true;
+    return !participant_file.isLive(&view.rows[flusher - 1]);
+}
+
+fn numberOf(participant: *const Participant) u13 {
+    return @intCast(participant.index + 1);
+}
+
+fn milliseconds(now_ns: u64) u38 {
+    return @truncate(now_ns / std.time.ns_per_ms);
+}

@@ -1,0 +1,171 @@
+//! Joining and leaving: how a thread comes to have a row in a pool that it has mapped, and gives it
+//! back. Both stand under the recovery mutex where rows of others are looked at. What a process
+//! keeps beside its rows (mappings, opens, names of objects) is in `pool.zig`.
+
+const std = @import("std");
+const atomic = @import("hooks");
+const errors = @import("../../errors.zig");
+const gate = @import("../pool/gate.zig");
+const layout = @import("../../format/layout.zig");
+const participant_file = @import("../participant.zig");
+const recovery = @import("recovery.zig");
+const system = @import("../../system/door.zig");
+
+const Error = errors.Error;
+const Participant = participant_file.Participant;
+const View = participant_file.View;
+
+const lock_patience_ns: u64 = 2 * std.time.ns_per_s;
+const lock_slice_ns: u64 = 2 * std.time.ns_per_ms;
+
+/// Who takes a row, for people to read: nothing is decided by it.
+pub const Who = struct {
+    pid: u32,
+    tid: u32,
+    start_time: u64,
+    name: []const u8,
+};
+
+/// Takes a row, after a recovery where one is due; its index.
+pub fn join(view: *const View, who: Who) Error!u32 {
+    const inherited = try lockRepair(view, 0);
+    defer view.header.repair.mutex.unlock();
+    _ = recovery.runLocked(view, .{}, inherited);
+    // SYNC: pairs with `pool.removeIfAbandoned` and `unlockEphemeralRow`.
+    if (atomic.load(u32, &view.header.identity.state, .acquire) == layout.state_removed) {
+        return errors.fail(error.PoolNotFound, 0, "its last participant just took it away", .{});
+    }
+    for (view.rows[0..view.geometry.participant_count], 0..) |*row, index| {
+        if (row.mutex.isLocked() or participant_file.isDead(row)) continue;
+        try takeRow(view, row, @intCast(index), who);
+        return @intCast(index);
+    }
+    return errors.fail(
+        error.TooManyParticipants,
+        0,
+        "all {d} rows are taken",
+        .{view.geometry.participant_count},
+    );
+}
+
+fn takeRow(view: *const View, row: *layout.ParticipantRow, index: u32, who: Who) Error!void {
+    const offset = view.geometry.holdRowOffset(index);
+    try system.memory.commit(view.fd, view.base, offset, view.geometry.row_stride);
+    retireCounters(view, row);
+    for (view.holdRow(index)[0..view.geometry.capacity]) |*held| {
+        @atomicStore(u16, held, 0, .monotonic);
+    }
+    introduce(row, who);
+    atomic.store(u64, &row.busy, 0, .monotonic);
+    atomic.store(u32, &row.flushing, 0, .monotonic);
+    for (&row.waiting) |*bits| atomic.store(u64, bits, 0, .monotonic);
+    // SYNC: the row is whole before it is joined, and joined before it counts. Pairs with
+    // `recovery.holdsOf`, `statistics.participants`, `statistics.rowsUsed` and `View.rowsUsed`.
+    atomic.store(u32, &row.joined, 1, .release);
+    if (atomic.load(u32, &view.header.hot.rows_used, .monotonic) <= index) {
+        atomic.store(u32, &view.header.hot.rows_used, index + 1, .seq_cst);
+    }
+    row.mutex.initialise();
+    if (row.mutex.tryLock() != .acquired) {
+        return errors.fail(error.PoolCorrupt, 0, "row {d} cannot be locked", .{index});
+    }
+}
+
+/// The counters of the row's last owner go into the pool's own. Atomic, since statistics read both
+/// at any time; a sum that is read in between has some of them twice.
+fn retireCounters(view: *const View, row: *layout.ParticipantRow) void {
+    const counters: *[std.meta.fields(layout.Counters).len]u64 = @ptrCast(&row.counters);
+    const retired: *[std.meta.fields(layout.Counters).len]u64 = @ptrCast(&view.header.retired);
+    for (counters, retired) |*own, *sum| {
+        const before = @atomicLoad(u64, sum, .monotonic);
+        const more = @atomicLoad(u64, own, .monotonic);
+        @atomicStore(u64, sum, before +% more, .monotonic);
+        @atomicStore(u64, own, 0, .monotonic);
+    }
+}
+
+/// Atomic for the same reason: a mixture of two owners may be read in passing, nothing worse.
+fn introduce(row: *layout.ParticipantRow, who: Who) void {
+    @atomicStore(u32, &row.pid, who.pid, .monotonic);
+    @atomicStore(u32, &row.tid, who.tid, .monotonic);
+    @atomicStore(u64, &row.start_time, who.start_time, .monotonic);
+    var padded: layout.NameWords = @splat(0);
+    const name_bytes = @min(who.name.len, layout.name_bytes_max);
+    @memcpy(std.mem.asBytes(&padded)[0..name_bytes], who.name[0..name_bytes]);
+    for (@constCast(row.nameWords()), padded) |*word, value| {
+        @atomicStore(u64, word, value, .monotonic);
+    }
+}
+
+/// What a thread that gives its row back does first, its holds being given back already.
+pub fn prepareToLeave(participant: *Participant) void {
+    const view = &participant.view;
+    // What could not be given back, because a stopped recoverer has the pool, is left to the next
+    // recovery as a dead participant's would be.
+    const flush_ended = endFlush(participant);
+    const owes = participant.local.attention & participant_file.attention_owed != 0;
+    if (owes or !flush_ended) {
+        // SYNC: after the last access to the row. Pairs with `participant.isDead`.
+        atomic.store(u32, &participant.row.abandoned, 1, .release);
+    }
+    if (participant_file.anybodyDead(view)) _ = recovery.run(view, .{});
+}
+
+/// A flush ends with its flusher, unless there is another one. False: a stopped recoverer has the pool.
+fn endFlush(participant: *Participant) bool {
+    const view = &participant.view;
+    if (atomic.load(u32, &participant.row.flushing, .monotonic) == 0) return true;
+    const inherited = lockRepair(view, 0) catch return false;
+    defer view.header.repair.mutex.unlock();
+    if (inherited) _ = recovery.runLocked(view, .{ .forced = true }, true);
+    atomic.store(u32, &participant.row.flushing, 0, .monotonic);
+    gate.settleFlusher(view);
+    return true;
+}
+
+/// Gives the row of an ephemeral pool back. True when it was the last one: nobody can join any
+/// more, and the caller takes the object's name away.
+pub fn unlockEphemeralRow(view: *const View, row: *layout.ParticipantRow) bool {
+    const inherited = lockRepair(view, 0) catch {
+        row.mutex.unlock();
+        return false;
+    };
+    defer view.header.repair.mutex.unlock();
+    if (inherited) _ = recovery.runLocked(view, .{ .forced = true }, true);
+    row.mutex.unlock();
+    if (anybodyLive(view)) return false;
+    // SYNC: under the recovery mutex, as the load. Pairs with `join`.
+    atomic.store(u32, &view.header.identity.state, layout.state_removed, .release);
+    return true;
+}
+
+pub fn anybodyLive(view: *const View) bool {
+    for (view.rows[0..view.rowsUsed()]) |*row| {
+        if (participant_file.isLive(row)) return true;
+    }
+    return false;
+}
+
+/// Takes the recovery mutex, waiting for it until `until_ns`, 0: for two seconds. True when its last
+/// owner died with it: a recovery is due.
+pub fn lockRepair(view: *const View, until_ns: u64) Error!bool {
+    var deadline_ns = until_ns;
+    while (true) {
+        switch (view.header.repair.mutex.tryLock()) {
+            .acquired => return false,
+            .acquired_from_dead => return true,
+            .busy => {},
+        }
+        const now_ns = system.clock.monotonicNs();
+        if (deadline_ns == 0) deadline_ns = now_ns + lock_patience_ns;
+        if (now_ns >= deadline_ns) return errors.fail(
+            error.PoolBusy,
+            0,
+            "another participant has been in a recovery for too long; it may be stopped",
+            .{},
+        );
+        // SYNC: as in `thaw.wait`. Pairs with `recovery.start`.
+        const epoch = atomic.load(u32, &view.header.repair.epoch, .acquire);
+        _ = system.futex.wait(&view.header.repair.epoch, epoch, now_ns + lock_slice_ns);
+    }
+}

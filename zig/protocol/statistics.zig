@@ -1,0 +1,160 @@
+//! Looking at a pool: sums over slots and rows. Reads only, so that it works on a mapping without
+//! write permission and on a damaged pool; what it says of a busy pool is true of some moment each.
+
+const std = @import("std");
+const layout = @import("../format/layout.zig");
+const participant_file = @import("participant.zig");
+const system = @import("../system/door.zig");
+const words = @import("../format/words.zig");
+
+const View = participant_file.View;
+
+pub const Stat = enum {
+    CAPACITY,
+    FREE,
+    USED,
+    PARKED,
+    IN_FLIGHT,
+    WAITERS,
+    COMMITTED_BYTES,
+    FLUSHING,
+    LINKED,
+    OLDEST_LEASE_MS,
+    LONGEST_HOLD_MS,
+    ALIVE,
+    ACQUIRED,
+    RELEASED,
+    FULL,
+    WAITS,
+    TIMEOUTS,
+    RECOVERIES,
+    DEFERRED,
+};
+pub const stat_count = std.meta.fields(Stat).len;
+
+pub const ParticipantField = enum {
+    ROW,
+    PID,
+    TID,
+    ALIVE,
+    HOLDS,
+    WAITING,
+    STARTED,
+    ACQUIRED,
+    RELEASED,
+    WAITS,
+    TIMEOUTS,
+};
+pub const participant_field_count = std.meta.fields(ParticipantField).len;
+
+const Out = struct {
+    values: []f64,
+
+    fn add(out: Out, stat: Stat, amount: u64) void {
+        out.values[@intFromEnum(stat)] += @floatFromInt(amount);
+    }
+
+    fn raise(out: Out, stat: Stat, value: u64) void {
+        const place = &out.values[@intFromEnum(stat)];
+        place.* = @max(place.*, @as(f64, @floatFromInt(value)));
+    }
+};
+
+/// Fills everything but LINKED, which the caller knows.
+pub fn collect(view: *const View, values: []f64) void {
+    @memset(values, 0);
+    const out: Out = .{ .values = values };
+    const header = view.header;
+    out.add(.CAPACITY, view.geometry.capacity);
+    out.add(.WAITERS, @atomicLoad(u32, &header.hot.waiters, .monotonic));
+    out.add(.COMMITTED_BYTES, @atomicLoad(u64, &header.repair.committed_bytes, .monotonic));
+    out.add(.FLUSHING, @intFromBool(isFlushing(header)));
+    out.add(.RECOVERIES, @atomicLoad(u64, &header.repair.recoveries, .monotonic));
+    out.add(.DEFERRED, @atomicLoad(u64, &header.repair.deferrals, .monotonic));
+    const now_ns = system.clock.coarseNs();
+    for (view.slots[0..view.geometry.capacity]) |*slot| addSlot(out, view, slot, now_ns);
+    addCounters(out, &header.retired);
+    for (view.rows[0..rowsUsed(view)]) |*row| {
+        addCounters(out, &row.counters);
+        if (participant_file.isLive(row)) out.add(.ALIVE, 1);
+    }
+}
+
+fn isFlushing(header: *const layout.Header) bool {
+    const gate: words.Gate = @bitCast(@atomicLoad(u64, &header.hot.gate, .monotonic));
+    return gate.flusher != 0;
+}
+
+fn addSlot(out: Out, view: *const View, slot: *const layout.Slot, now_ns: u64) void {
+    const control: words.Control = @bitCast(@atomicLoad(u64, &slot.control, .monotonic));
+    if (control.state == .free) return out.add(.FREE, 1);
+    out.add(.USED, 1);
+    out.add(.IN_FLIGHT, control.in_flight);
+    if (control.state != .used) return;
+    if (control.references == 0) out.add(.PARKED, 1);
+    if (control.references > control.in_flight) {
+        const since_ns = @atomicLoad(u64, &slot.acquired_at_ns, .monotonic);
+        out.raise(.LONGEST_HOLD_MS, (now_ns -| since_ns) / std.time.ns_per_ms);
+    }
+    if (control.in_flight > 0 or control.references == 0) {
+        // A lease began its timeout before it ends.
+        const deadline_ns = @atomicLoad(u64, &slot.lease_deadline_ns, .monotonic);
+        if (deadline_ns == std.math.maxInt(u64)) return;
+        const age_ns = (now_ns +| view.lease_timeout_ns) -| deadline_ns;
+        out.raise(.OLDEST_LEASE_MS, age_ns / std.time.ns_per_ms);
+    }
+}
+
+fn addCounters(out: Out, counters: *const layout.Counters) void {
+    inline for (.{
+        .{ Stat.ACQUIRED, "acquired" },
+        .{ Stat.RELEASED, "released" },
+        .{ Stat.FULL, "full" },
+        .{ Stat.WAITS, "waits" },
+        .{ Stat.TIMEOUTS, "timeouts" },
+    }) |pair| out.add(pair[0], @atomicLoad(u64, &@field(counters, pair[1]), .monotonic));
+}
+
+fn rowsUsed(view: *const View) u32 {
+    // SYNC: pairs with `membership.takeRow`.
+    const used = @atomicLoad(u32, &view.header.hot.rows_used, .acquire);
+    return @min(used, view.geometry.participant_count);
+}
+
+/// The rows that somebody has, or had when dying. Returns how many were written.
+pub fn participants(view: *const View, values: []f64, names: []u8, rows_max: u32) u32 {
+    var written: u32 = 0;
+    for (view.rows[0..rowsUsed(view)], 0..) |*row, index| {
+        if (written == rows_max) break;
+        const alive = participant_file.isLive(row);
+        if (!alive and !participant_file.isDead(row)) continue;
+        const out = values[written * participant_field_count ..][0..participant_field_count];
+        // SYNC: a hold row is read only where `joined` says that it is committed. Pairs with
+        // `membership.takeRow`.
+        for (std.enums.values(ParticipantField)) |field| {
+            const value: u64 = switch (field) {
+                .ROW => index,
+                .PID => @atomicLoad(u32, &row.pid, .monotonic),
+                .TID => @atomicLoad(u32, &row.tid, .monotonic),
+                .ALIVE => @intFromBool(alive),
+                .HOLDS => if (@atomicLoad(u32, &row.joined, .acquire) == 0)
+                    0
+                else
+                    participant_file.sumHolds(view, @intCast(index)),
+                .WAITING => @intFromBool(@atomicLoad(u64, &row.waiting[0], .monotonic) & 1 != 0),
+                .STARTED => @atomicLoad(u64, &row.start_time, .monotonic),
+                .ACQUIRED => @atomicLoad(u64, &row.counters.acquired, .monotonic),
+                .RELEASED => @atomicLoad(u64, &row.counters.released, .monotonic),
+                .WAITS => @atomicLoad(u64, &row.counters.waits, .monotonic),
+                .TIMEOUTS => @atomicLoad(u64, &row.counters.timeouts, .monotonic),
+            };
+            out[@intFromEnum(field)] = @floatFromInt(value);
+        }
+        const name_bytes = layout.name_bytes_max + 1;
+        var name: layout.NameWords = undefined;
+        for (row.nameWords(), &name) |*word, *value| value.* = @atomicLoad(u64, word, .monotonic);
+        @memcpy(names[written * name_bytes ..][0..name_bytes], std.mem.asBytes(&name));
+        written += 1;
+    }
+    return written;
+}

@@ -1,0 +1,62 @@
+//! The core, room by room, for the programs that check it. What a room may import: those above it in
+//! this file, and its own. `hooks/` is a module that `build.zig` chooses.
+
+/// The codes that a failed call returns, and what more it has to say.
+pub const errors = @import("errors.zig");
+
+/// The only calls of the operating system.
+pub const system = struct {
+    pub const clock = @import("system/clock.zig");
+    pub const door = @import("system/door.zig");
+    pub const futex = @import("system/futex.zig");
+    pub const memory = @import("system/memory.zig");
+    pub const object = @import("system/object.zig");
+    pub const robust_mutex = @import("system/robust_mutex.zig");
+    pub const testing_os = @import("system/testing_os.zig");
+    pub const thread = @import("system/thread.zig");
+    pub const ticker = @import("system/ticker.zig");
+};
+
+/// What lies in shared memory: the wire format, all of it.
+pub const format = struct {
+    pub const geometry = @import("format/geometry.zig");
+    pub const layout = @import("format/layout.zig");
+    pub const words = @import("format/words.zig");
+};
+
+/// What participants do to it, and how they mend it.
+pub const protocol = struct {
+    pub const participant = @import("protocol/participant.zig");
+    pub const statistics = @import("protocol/statistics.zig");
+
+    pub const recovery = struct {
+        pub const damage = @import("protocol/recovery/damage.zig");
+        pub const membership = @import("protocol/recovery/membership.zig");
+        pub const recovery = @import("protocol/recovery/recovery.zig");
+        pub const thaw = @import("protocol/recovery/thaw.zig");
+    };
+
+    pub const pool = struct {
+        pub const acquire = @import("protocol/pool/acquire.zig");
+        pub const content = @import("protocol/pool/content.zig");
+        pub const free_list = @import("protocol/pool/free_list.zig");
+        pub const free_run = @import("protocol/pool/free_run.zig");
+        pub const gate = @import("protocol/pool/gate.zig");
+        pub const maintenance = @import("protocol/pool/maintenance.zig");
+        pub const references = @import("protocol/pool/references.zig");
+        pub const waiting = @import("protocol/pool/waiting.zig");
+    };
+};
+
+/// What one process keeps of the pools that it has open.
+pub const process = struct {
+    pub const descriptor = @import("process/descriptor.zig");
+    pub const pool = @import("process/pool.zig");
+    pub const waiter_thread = @import("process/waiter_thread.zig");
+};
+
+/// The exported symbols, and the numbers that other languages share with the core.
+pub const abi = struct {
+    pub const constants = @import("abi/constants.zig");
+    pub const engine = @import("abi/engine.zig");
+};
