@@ -18,10 +18,12 @@ test {
     _ = @import("abi/constants.zig");
     _ = @import("protocol/recovery/damage.zig");
     _ = @import("protocol/pool/content.zig");
+    _ = @import("process/damage_test.zig");
     _ = @import("process/descriptor.zig");
     _ = @import("errors.zig");
     _ = @import("protocol/pool/free_list.zig");
     _ = @import("protocol/pool/free_run.zig");
+    _ = @import("format/digest.zig");
     _ = @import("format/geometry.zig");
     _ = @import("format/layout.zig");
     _ = @import("protocol/pool/maintenance.zig");

@@ -19,6 +19,7 @@ pub const system = struct {
 
 /// What lies in shared memory: the wire format, all of it.
 pub const format = struct {
+    pub const digest = @import("format/digest.zig");
     pub const geometry = @import("format/geometry.zig");
     pub const layout = @import("format/layout.zig");
     pub const words = @import("format/words.zig");
@@ -26,6 +27,7 @@ pub const format = struct {
 
 /// What participants do to it, and how they mend it.
 pub const protocol = struct {
+    pub const gate = @import("protocol/gate.zig");
     pub const participant = @import("protocol/participant.zig");
     pub const statistics = @import("protocol/statistics.zig");
 
@@ -41,7 +43,6 @@ pub const protocol = struct {
         pub const content = @import("protocol/pool/content.zig");
         pub const free_list = @import("protocol/pool/free_list.zig");
         pub const free_run = @import("protocol/pool/free_run.zig");
-        pub const gate = @import("protocol/pool/gate.zig");
         pub const maintenance = @import("protocol/pool/maintenance.zig");
         pub const references = @import("protocol/pool/references.zig");
         pub const waiting = @import("protocol/pool/waiting.zig");

@@ -4,6 +4,7 @@
 
 const std = @import("std");
 const errors = @import("../errors.zig");
+const digest = @import("digest.zig");
 const layout = @import("layout.zig");
 const words = @import("words.zig");
 
@@ -142,12 +143,12 @@ pub fn validate(
             "it was made by a {s} process, this is a {s} process, and their mutexes differ",
             .{ libcName(identity.libc_kind), libcName(libc_kind) },
         );
-    if (identity.layout_hash != layout.layout_hash)
+    if (identity.layout_hash != digest.digest)
         return errors.fail(
             error.VersionMismatch,
             0,
             "it has layout {x:0>16}, this library has layout {x:0>16}",
-            .{ identity.layout_hash, layout.layout_hash },
+            .{ identity.layout_hash, digest.digest },
         );
     if (identity.page_size != page_size)
         return errors.fail(

@@ -233,24 +233,3 @@ comptime {
     std.debug.assert(@sizeOf(Subscriber) == 128);
     std.debug.assert(@alignOf(ChannelBlock) == section_alignment);
 }
-
-/// A digest of every field's name, offset and size: two builds that disagree about any of them
-/// refuse each other's pools.
-pub const layout_hash: u64 = blk: {
-    @setEvalBranchQuota(200_000);
-    var digest: u64 = 0xcbf2_9ce4_8422_2325;
-    for (.{
-        Identity,       Hot,        Repair,       Header, Counters,
-        ParticipantRow, Dimension,  Description,  Slot,   ChannelEnd,
-        Channel,        Subscriber, ChannelBlock,
-    }) |Struct| {
-        for (std.meta.fields(Struct)) |field| {
-            for (field.name) |byte| digest = (digest ^ byte) *% 0x100_0000_01b3;
-            for ([_]u64{ @offsetOf(Struct, field.name), @sizeOf(field.type) }) |number| {
-                digest = (digest ^ number) *% 0x100_0000_01b3;
-            }
-        }
-        digest = (digest ^ @sizeOf(Struct)) *% 0x100_0000_01b3;
-    }
-    break :blk digest;
-};

@@ -7,6 +7,7 @@ const acquire_file = @import("../protocol/pool/acquire.zig");
 const atomic = @import("hooks");
 const errors = @import("../errors.zig");
 const descriptor = @import("descriptor.zig");
+const digest = @import("../format/digest.zig");
 const geometry_file = @import("../format/geometry.zig");
 const layout = @import("../format/layout.zig");
 const membership = @import("../protocol/recovery/membership.zig");
@@ -219,7 +220,7 @@ fn identityOf(options: geometry_file.Options, geometry: geometry_file.Geometry) 
         .magic = layout.magic,
         .version = layout.version,
         .libc_kind = robust_mutex.libc_kind,
-        .layout_hash = layout.layout_hash,
+        .layout_hash = digest.digest,
         .pool_id = pool_id,
         .created_at_ms = system.clock.realtimeMs(),
         .buffer_size = options.buffer_size,

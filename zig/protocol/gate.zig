@@ -5,9 +5,9 @@
 
 const std = @import("std");
 const atomic = @import("hooks");
-const layout = @import("../../format/layout.zig");
-const participant_file = @import("../participant.zig");
-const words = @import("../../format/words.zig");
+const layout = @import("../format/layout.zig");
+const participant_file = @import("participant.zig");
+const words = @import("../format/words.zig");
 
 const Gate = words.Gate;
 const Participant = participant_file.Participant;
