@@ -24,10 +24,12 @@ test {
     _ = @import("protocol/pool/free_list.zig");
     _ = @import("protocol/pool/free_run.zig");
     _ = @import("format/digest.zig");
+    _ = @import("format/fresh.zig");
     _ = @import("format/geometry.zig");
     _ = @import("format/layout.zig");
     _ = @import("protocol/pool/maintenance.zig");
     _ = @import("protocol/recovery/membership.zig");
+    _ = @import("protocol/gate.zig");
     _ = @import("protocol/participant.zig");
     _ = @import("process/pool.zig");
     _ = @import("protocol/recovery/recovery.zig");

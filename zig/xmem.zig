@@ -20,6 +20,7 @@ pub const system = struct {
 /// What lies in shared memory: the wire format, all of it.
 pub const format = struct {
     pub const digest = @import("format/digest.zig");
+    pub const fresh = @import("format/fresh.zig");
     pub const geometry = @import("format/geometry.zig");
     pub const layout = @import("format/layout.zig");
     pub const words = @import("format/words.zig");

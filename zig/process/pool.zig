@@ -8,6 +8,7 @@ const atomic = @import("hooks");
 const errors = @import("../errors.zig");
 const descriptor = @import("descriptor.zig");
 const digest = @import("../format/digest.zig");
+const fresh = @import("../format/fresh.zig");
 const geometry_file = @import("../format/geometry.zig");
 const layout = @import("../format/layout.zig");
 const membership = @import("../protocol/recovery/membership.zig");
@@ -183,7 +184,7 @@ fn createNew(
     errdefer if (owned) system.memory.unmap(base, geometry.total_size);
     try system.memory.commit(draft.fd, base, 0, geometry.fixedBytes());
     const identity = identityOf(asked, geometry);
-    fill(base, geometry, identity);
+    fresh.fill(base, geometry, identity);
 
     const mapping = try makeMapping(base, geometry, identity, .{
         .fd = draft.fd,
@@ -251,40 +252,6 @@ fn fillRandom(bytes: []u8) void {
     defer _ = std.c.close(fd);
     var random: [8]u8 = undefined;
     if (std.c.read(fd, &random, bytes.len) == bytes.len) @memcpy(bytes, random[0..bytes.len]);
-}
-
-/// The memory is all zeros, committed, and nobody else's yet.
-pub fn fill(
-    base: [*]align(4096) u8,
-    geometry: geometry_file.Geometry,
-    identity: layout.Identity,
-) void {
-    const header: *layout.Header = @ptrCast(@alignCast(base));
-    const slots: [*]layout.Slot = @ptrCast(@alignCast(base + geometry.slots_offset));
-    const first_row = base + geometry.participants_offset;
-    const rows: [*]layout.ParticipantRow = @ptrCast(@alignCast(first_row));
-    header.repair.mutex.initialise();
-    for (rows[0..geometry.participant_count]) |*row| row.mutex.initialise();
-    for (slots[0..geometry.capacity], 0..) |*slot, index| {
-        const next: u32 = @intCast(index + 1);
-        slot.next_free = if (next == geometry.capacity) words.index_nil else next;
-        const control: words.Control = .{
-            .generation = firstGeneration(identity.pool_id, @intCast(index)),
-            .in_flight = 0,
-            .references = 0,
-            .state = .free,
-            .frozen = false,
-        };
-        slot.control = @bitCast(control);
-    }
-    header.hot.free_head = @bitCast(words.Head{ .index = 0, .tag = 0, .frozen = false });
-    header.identity = identity;
-}
-
-/// Drawn from the pool's random id, so that a handle of another pool is refused.
-fn firstGeneration(pool_id: u64, index: u32) u29 {
-    const mixed = (pool_id ^ index) *% 0x9e37_79b9_7f4a_7c15;
-    return @intCast(1 + (mixed >> 35) % words.generation_max);
 }
 
 fn openExisting(

@@ -156,3 +156,84 @@ fn numberOf(participant: *const Participant) u13 {
 fn milliseconds(now_ns: u64) u38 {
     return @truncate(now_ns / std.time.ns_per_ms);
 }
+
+const testing = std.testing;
+const TestingPool = @import("testing_pool.zig").TestingPool;
+const ms = std.time.ns_per_ms;
+
+fn opened(pool: *TestingPool) ![2]Participant {
+    try pool.init(.{ .capacity = 2, .buffer_size = 64, .participant_count = 2 });
+    return .{ pool.participant(0), pool.participant(1) };
+}
+
+test "a waiter claims after it has waited for long, and only one at a time" {
+    var pool: TestingPool = undefined;
+    const first, const second = try opened(&pool);
+    defer pool.deinit();
+    first.row.waiting[0] = 1;
+    second.row.waiting[0] = 1;
+    claim(&first, 1000 * ms, starving_after_ns -| 1);
+    try testing.expect(isOpen(pool.view.header) or starving_after_ns == 0);
+    claim(&first, 1000 * ms, starving_after_ns);
+    claim(&second, 1000 * ms, starving_after_ns);
+    try testing.expectEqual(@as(?u32, 0), claimantOf(&pool.view));
+    try testing.expectEqual(Verdict.open, look(&first, 1000 * ms));
+    try testing.expectEqual(Verdict.claimed, look(&second, 1000 * ms));
+    try testing.expect(!relinquish(&second));
+    try testing.expect(relinquish(&first));
+    try testing.expect(isOpen(pool.view.header));
+}
+
+test "a claim lasts a quarter of the wait, within bounds, and then nobody has to respect it" {
+    var pool: TestingPool = undefined;
+    const first, const second = try opened(&pool);
+    defer pool.deinit();
+    first.row.waiting[0] = 1;
+    for ([_][2]u64{ .{ 12, 10 }, .{ 40, 10 }, .{ 160, 40 }, .{ 300, 75 }, .{ 60_000, 75 } }) |case| {
+        const waited_ms, const lasts_ms = case;
+        claim(&first, 1000 * ms, waited_ms * ms);
+        const last_ns = (1000 + lasts_ms - 1) * ms;
+        try testing.expectEqual(Verdict.claimed, look(&second, last_ns));
+        const verdict = look(&second, last_ns + ms);
+        try testing.expect(verdict == .void);
+        try testing.expect(drop(&pool.view, verdict.void));
+        try testing.expect(!drop(&pool.view, verdict.void));
+    }
+}
+
+test "a claim of nobody who waits, lives or exists is void" {
+    var pool: TestingPool = undefined;
+    const first, const second = try opened(&pool);
+    defer pool.deinit();
+    claim(&first, 1000 * ms, 20 * ms);
+    try testing.expect(look(&second, 1000 * ms) == .void);
+    first.row.waiting[0] = 1;
+    try testing.expectEqual(Verdict.claimed, look(&second, 1000 * ms));
+    first.row.mutex.unlock();
+    try testing.expect(look(&second, 1000 * ms) == .void);
+    pool.view.header.hot.gate = @bitCast(Gate{
+        .flusher = 0,
+        .claimant = 3,
+        .claim_end_ms = 1001,
+    });
+    try testing.expect(look(&second, 1000 * ms) == .void);
+    try testing.expectEqual(@as(?u32, null), claimantOf(&pool.view));
+}
+
+test "the flusher named is a live one with a mark" {
+    var pool: TestingPool = undefined;
+    const first, const second = try opened(&pool);
+    defer pool.deinit();
+    first.row.flushing = 1;
+    second.row.flushing = 1;
+    settleFlusher(&pool.view);
+    try testing.expectEqual(Verdict.flushing, look(&first, 0));
+    first.row.flushing = 0;
+    settleFlusher(&pool.view);
+    try testing.expectEqual(Verdict.flushing, look(&first, 0));
+    try testing.expect(!flushIsOrphaned(&pool.view));
+    second.row.mutex.unlock();
+    try testing.expect(flushIsOrphaned(&pool.view));
+    settleFlusher(&pool.view);
+    try testing.expectEqual(Verdict.open, look(&first, 0));
+}

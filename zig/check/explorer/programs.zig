@@ -6,7 +6,7 @@ const std = @import("std");
 const geometry_file = @import("xmem").format.geometry;
 const layout = @import("xmem").format.layout;
 const participant_file = @import("xmem").protocol.participant;
-const pool_file = @import("xmem").process.pool;
+const fresh = @import("xmem").format.fresh;
 const fiber = @import("fiber.zig");
 const independence = @import("independence.zig");
 const memory_model = @import("memory_model.zig");
@@ -145,7 +145,7 @@ fn makePool() void {
     identity.ephemeral = @intFromBool(current.ephemeral);
     identity.state = layout.state_ready;
     state.view = .init(&state.object, geometry, identity, -1, &state.now.populated[0]);
-    pool_file.fill(&state.object, geometry, identity);
+    fresh.fill(&state.object, geometry, identity);
     for (state.view.slots[0..current.slots], state.now.slots[0..current.slots]) |*slot, *facts| {
         slot.control = @bitCast(words.Control.freed(@bitCast(@as(u64, 1))));
         slot.committed = current.committed;

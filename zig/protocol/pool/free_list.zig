@@ -98,3 +98,69 @@ pub inline fn push(view: *const View, index: u32) bool {
 pub fn isEmpty(view: *const View) bool {
     return Head.load(&view.header.hot.free_head, .acquire).index == words.index_nil;
 }
+
+const std = @import("std");
+const testing = std.testing;
+const TestingPool = @import("../testing_pool.zig").TestingPool;
+
+test "a new list hands out the lowest first, then what was pushed last" {
+    var pool: TestingPool = undefined;
+    try pool.init(.{ .capacity = 3, .buffer_size = 64, .participant_count = 2 });
+    defer pool.deinit();
+    const view = &pool.view;
+    for (0..3) |index| try testing.expectEqual(index, @intFromEnum(pop(view, false)));
+    try testing.expectEqual(Popped.empty, pop(view, false));
+    try testing.expect(isEmpty(view));
+    for ([_]u32{ 1, 0, 2 }) |index| try testing.expect(push(view, index));
+    for ([_]u32{ 2, 0, 1 }) |index|
+        try testing.expectEqual(index, @intFromEnum(pop(view, false)));
+}
+
+test "each pop and push changes the tag" {
+    var pool: TestingPool = undefined;
+    try pool.init(.{ .capacity = 1, .buffer_size = 64, .participant_count = 2 });
+    defer pool.deinit();
+    const before = headOf(pool.view.header);
+    _ = pop(&pool.view, false);
+    _ = push(&pool.view, 0);
+    const after = headOf(pool.view.header);
+    try testing.expectEqual(before.index, after.index);
+    try testing.expectEqual(before.tag + 2, after.tag);
+    // Whoever read the head before these two finds that it is another.
+    try testing.expect(!take(pool.view.header, top(&pool.view, before).?));
+}
+
+test "a pop leaves the last slot where it is asked to" {
+    var pool: TestingPool = undefined;
+    try pool.init(.{ .capacity = 2, .buffer_size = 64, .participant_count = 2 });
+    defer pool.deinit();
+    try testing.expectEqual(@as(u32, 0), @intFromEnum(pop(&pool.view, true)));
+    try testing.expectEqual(Popped.empty, pop(&pool.view, true));
+    try testing.expectEqual(@as(u32, 1), @intFromEnum(pop(&pool.view, false)));
+}
+
+test "a frozen head refuses pops and lets pushes through, and stays frozen" {
+    var pool: TestingPool = undefined;
+    try pool.init(.{ .capacity = 2, .buffer_size = 64, .participant_count = 2 });
+    defer pool.deinit();
+    const view = &pool.view;
+    _ = pop(view, false);
+    var frozen = headOf(view.header);
+    frozen.frozen = true;
+    view.header.hot.free_head = @bitCast(frozen);
+    try testing.expectEqual(Popped.frozen, pop(view, false));
+    try testing.expect(push(view, 0));
+    const head = headOf(view.header);
+    try testing.expect(head.frozen and head.index == 0);
+}
+
+test "a head or a link that leads out of the pool is corrupt" {
+    var pool: TestingPool = undefined;
+    try pool.init(.{ .capacity = 2, .buffer_size = 64, .participant_count = 2 });
+    defer pool.deinit();
+    pool.view.slots[0].next_free = 2;
+    try testing.expectEqual(Popped.corrupt, pop(&pool.view, false));
+    const outside: Head = .{ .index = 2, .tag = 9, .frozen = false };
+    pool.view.header.hot.free_head = @bitCast(outside);
+    try testing.expectEqual(Popped.corrupt, pop(&pool.view, false));
+}

@@ -398,3 +398,89 @@ pub fn refCount(participant: *Participant, ref_number: u64) Error!u32 {
     };
     return control.references;
 }
+
+const testing = std.testing;
+
+/// A USED word of generation 7 with so many references, of which so many are in flight.
+fn used(references: u16, in_flight: u16) Control {
+    return .{
+        .generation = 7,
+        .in_flight = in_flight,
+        .references = references,
+        .state = .used,
+        .frozen = false,
+    };
+}
+
+const most = words.references_max;
+
+/// What each operation makes of a word, and of the caller's row.
+const Row = std.meta.fieldInfo(Step, .row).type;
+const transitions = [_]struct { Operation, Control, u32, Control, Row }{
+    .{ .release, used(1, 0), 0, used(1, 0).freed(), .minus_one },
+    .{ .release, used(2, 1), 0, used(1, 1), .minus_one },
+    .{ .release, used(most, 0), 0, used(most - 1, 0), .minus_one },
+    .{ .get, used(1, 1), 0, used(2, 1), .plus_one },
+    .{ .get, used(most - 1, 0), 0, used(most, 0), .plus_one },
+    .{ .share, used(1, 0), 0, used(2, 1), .unchanged },
+    .{ .add_ref, used(0, 0), 0, used(1, 1), .unchanged },
+    .{ .hand_off, used(1, 0), 0, used(1, 1), .minus_one },
+    .{ .hand_off, used(3, 2), 0, used(3, 3), .minus_one },
+    .{ .take, used(1, 1), 0, used(1, 0), .plus_one },
+    .{ .unref, used(1, 1), 0, used(1, 1).freed(), .unchanged },
+    .{ .unref, used(2, 1), 0, used(1, 0), .unchanged },
+    .{ .release_by_hand, used(1, 1), 0, used(0, 0), .unchanged },
+    .{ .release_by_hand, used(3, 2), 0, used(2, 1), .unchanged },
+    .{ .set_ref_count, used(2, 1), 1, used(1, 0), .unchanged },
+    .{ .set_ref_count, used(2, 1), 5, used(5, 4), .unchanged },
+    .{ .set_ref_count, used(1, 1), 0, used(0, 0), .unchanged },
+    .{ .set_ref_count, used(0, 0), most, used(most, most), .unchanged },
+    .{ .try_release, used(0, 0), 0, used(0, 0).freed(), .unchanged },
+};
+
+test "each operation makes of each word what the table says" {
+    inline for (transitions) |row| {
+        const operation, const from, const argument, const to, const change = row;
+        const step = try next(operation, from, argument);
+        try testing.expectEqual(to, step.to);
+        try testing.expectEqual(change, step.row);
+        try testing.expectEqual(to.state == .free, step.freed);
+    }
+}
+
+const refusals = [_]struct { Operation, Control, u32, Error }{
+    .{ .release, used(1, 1), 0, error.PoolCorrupt },
+    .{ .release, used(0, 0), 0, error.PoolCorrupt },
+    .{ .get, used(0, 0), 0, error.NoReference },
+    .{ .get, used(most, 0), 0, error.TooManyReferences },
+    .{ .share, used(most, 0), 0, error.TooManyReferences },
+    .{ .add_ref, used(most, most), 0, error.TooManyReferences },
+    .{ .hand_off, used(2, 2), 0, error.PoolCorrupt },
+    .{ .take, used(1, 0), 0, error.NoReference },
+    .{ .unref, used(1, 0), 0, error.NoReference },
+    .{ .unref, used(0, 0), 0, error.NoReference },
+    .{ .release_by_hand, used(2, 0), 0, error.NoReference },
+    .{ .set_ref_count, used(2, 0), 1, error.InvalidArgument },
+    .{ .set_ref_count, used(0, 0), @as(u32, most) + 1, error.InvalidArgument },
+    .{ .try_release, used(1, 1), 0, error.BufferInUse },
+    .{ .try_release, used(1, 0), 0, error.BufferInUse },
+};
+
+test "each operation refuses each word that the table says" {
+    inline for (refusals) |row| {
+        const operation, const from, const argument, const expected = row;
+        try testing.expectError(expected, next(operation, from, argument));
+    }
+}
+
+test "a ref names a buffer in use by its generation, or by its bare index" {
+    const own: Handle = .{ .index = 3, .generation = 7 };
+    const stale: Handle = .{ .index = 3, .generation = 6 };
+    const bare: Handle = .{ .index = 3, .generation = 0 };
+    try identify(used(1, 0), own);
+    try identify(used(0, 0), bare);
+    try testing.expectError(error.StaleHandle, identify(used(1, 0), stale));
+    try testing.expectError(error.StaleHandle, identify(used(1, 0).freed(), own));
+    try testing.expectError(error.BufferNotFound, identify(used(1, 0).freed(), bare));
+    try testing.expectError(error.PoolCorrupt, identify(used(1, 2), own));
+}
