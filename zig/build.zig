@@ -13,7 +13,7 @@ comptime {
     );
 }
 
-const Hook = enum { none, crash, delay, explore };
+const Hook = enum { none, bare, crash, delay, explore };
 
 const Target = struct { name: []const u8, triple: []const u8, file: []const u8 };
 

@@ -1,11 +1,14 @@
 //! The root of the shared library: its exported symbols are those of `abi/`.
 
 const std = @import("std");
+const hooks = @import("hooks");
 
 pub const panic = std.debug.no_panic;
 
 comptime {
-    _ = @import("abi/engine.zig");
+    // First, whatever the hooks: errors are numbered in the order in which they are met.
+    _ = hooks.repairs_silently;
     // Some hooks have symbols of their own.
-    _ = @import("hooks");
+    _ = hooks;
+    _ = @import("abi/engine.zig");
 }

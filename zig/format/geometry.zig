@@ -119,6 +119,13 @@ pub fn compute(options: Options, page_size: u32) errors.Error!Geometry {
     };
 }
 
+/// Puts every number of the geometry where the header has it.
+pub fn describe(geometry: Geometry, identity: *layout.Identity) void {
+    inline for (std.meta.fields(Geometry)) |field| {
+        @field(identity, field.name) = @field(geometry, field.name);
+    }
+}
+
 /// Checks an object of `file_size` bytes that claims to be a pool, and returns its geometry. The
 /// identity is a copy: the object's owner may scribble on the original meanwhile.
 pub fn validate(
@@ -166,17 +173,14 @@ pub fn validate(
         .channel_count = identity.channel_count,
     }, page_size) catch
         return errors.fail(error.PoolCorrupt, 0, "its header holds impossible numbers", .{});
-    const same = geometry.stride == identity.stride and
-        geometry.participants_offset == identity.participants_offset and
-        geometry.slots_offset == identity.slots_offset and
-        geometry.rows_offset == identity.rows_offset and
-        geometry.row_stride == identity.row_stride and
-        geometry.channels_offset == identity.channels_offset and
-        geometry.channel_stride == identity.channel_stride and
-        geometry.data_offset == identity.data_offset and
-        geometry.total_size == identity.total_size;
-    if (!same)
-        return errors.fail(error.PoolCorrupt, 0, "its sections do not lie where they must", .{});
+    inline for (std.meta.fields(Geometry)) |field| {
+        if (@field(geometry, field.name) != @field(identity, field.name)) return errors.fail(
+            error.PoolCorrupt,
+            0,
+            "its {s} is {d} and must be {d}",
+            .{ field.name, @field(identity, field.name), @field(geometry, field.name) },
+        );
+    }
     if (file_size != geometry.total_size)
         return errors.fail(
             error.PoolCorrupt,
@@ -222,4 +226,65 @@ test "what does not fit the address space is out of memory" {
 test "the largest capacity still computes" {
     const geometry = try compute(.{ .capacity = words.capacity_max, .buffer_size = 4096 }, 4096);
     try std.testing.expect(geometry.total_size > (1 << 36));
+}
+
+fn identityOf(geometry: Geometry) layout.Identity {
+    var identity = std.mem.zeroes(layout.Identity);
+    identity.magic = layout.magic;
+    identity.version = layout.version;
+    identity.libc_kind = 1;
+    identity.layout_hash = digest.digest;
+    describe(geometry, &identity);
+    return identity;
+}
+
+test "a header is refused for each number that it must not have" {
+    const geometry = try compute(.{ .capacity = 5, .buffer_size = 5000 }, 4096);
+    const good = identityOf(geometry);
+    const size = geometry.total_size;
+    try std.testing.expectEqual(geometry, try validate(good, size, 1, 4096));
+    const wrong = [_]struct { []const u8, errors.Error }{
+        .{ "magic", error.PoolCorrupt },
+        .{ "version", error.VersionMismatch },
+        .{ "libc_kind", error.VersionMismatch },
+        .{ "layout_hash", error.VersionMismatch },
+        .{ "page_size", error.VersionMismatch },
+        .{ "capacity", error.PoolCorrupt },
+        .{ "buffer_size", error.PoolCorrupt },
+        .{ "participant_count", error.PoolCorrupt },
+        .{ "channel_count", error.PoolCorrupt },
+        .{ "stride", error.PoolCorrupt },
+        .{ "participants_offset", error.PoolCorrupt },
+        .{ "slots_offset", error.PoolCorrupt },
+        .{ "rows_offset", error.PoolCorrupt },
+        .{ "row_stride", error.PoolCorrupt },
+        .{ "channels_offset", error.PoolCorrupt },
+        .{ "channel_stride", error.PoolCorrupt },
+        .{ "data_offset", error.PoolCorrupt },
+        .{ "total_size", error.PoolCorrupt },
+    };
+    inline for (wrong) |case| {
+        const name, const expected = case;
+        inline for (.{ 0, 1 << 40 }) |rubbish| {
+            var identity = good;
+            @field(identity, name) = @truncate(@as(u64, rubbish));
+            try std.testing.expectError(expected, validate(identity, size, 1, 4096));
+        }
+    }
+    try std.testing.expectError(error.PoolCorrupt, validate(good, size - 1, 1, 4096));
+    try std.testing.expectError(error.VersionMismatch, validate(good, size, 2, 4096));
+    try std.testing.expectError(error.VersionMismatch, validate(good, size, 1, 65_536));
+}
+
+test "options out of range are refused" {
+    const refused = [_]Options{
+        .{ .capacity = 0 },
+        .{ .capacity = words.capacity_max + 1 },
+        .{ .buffer_size = 0 },
+        .{ .participant_count = 0 },
+        .{ .participant_count = layout.participants_max + 1 },
+        .{ .channel_count = layout.channels_max + 1 },
+    };
+    for (refused) |options|
+        try std.testing.expectError(error.InvalidArgument, compute(options, 4096));
 }

@@ -217,33 +217,20 @@ fn createNew(
 fn identityOf(options: geometry_file.Options, geometry: geometry_file.Geometry) layout.Identity {
     var pool_id: u64 = system.clock.monotonicNs() ^ (@as(u64, thread.threadId()) << 32);
     fillRandom(std.mem.asBytes(&pool_id));
-    return .{
-        .magic = layout.magic,
-        .version = layout.version,
-        .libc_kind = robust_mutex.libc_kind,
-        .layout_hash = digest.digest,
-        .pool_id = pool_id,
-        .created_at_ms = system.clock.realtimeMs(),
-        .buffer_size = options.buffer_size,
-        .stride = geometry.stride,
-        .max_committed = options.max_committed,
-        .total_size = geometry.total_size,
-        .participants_offset = geometry.participants_offset,
-        .slots_offset = geometry.slots_offset,
-        .rows_offset = geometry.rows_offset,
-        .row_stride = geometry.row_stride,
-        .channels_offset = geometry.channels_offset,
-        .channel_stride = geometry.channel_stride,
-        .data_offset = geometry.data_offset,
-        .capacity = options.capacity,
-        .participant_count = options.participant_count,
-        .channel_count = options.channel_count,
-        .page_size = geometry.page_size,
-        .lease_timeout_ms = options.lease_timeout_ms,
-        .zero_on_release = @intFromBool(options.zero_on_release),
-        .ephemeral = @intFromBool(options.ephemeral),
-        .state = layout.state_ready,
-    };
+    var identity = std.mem.zeroes(layout.Identity);
+    identity.magic = layout.magic;
+    identity.version = layout.version;
+    identity.libc_kind = robust_mutex.libc_kind;
+    identity.layout_hash = digest.digest;
+    identity.pool_id = pool_id;
+    identity.created_at_ms = system.clock.realtimeMs();
+    identity.max_committed = options.max_committed;
+    identity.lease_timeout_ms = options.lease_timeout_ms;
+    identity.zero_on_release = @intFromBool(options.zero_on_release);
+    identity.ephemeral = @intFromBool(options.ephemeral);
+    identity.state = layout.state_ready;
+    geometry_file.describe(geometry, &identity);
+    return identity;
 }
 
 fn fillRandom(bytes: []u8) void {

@@ -158,3 +158,71 @@ pub fn participants(view: *const View, values: []f64, names: []u8, rows_max: u32
     }
     return written;
 }
+
+const testing = std.testing;
+const TestingPool = @import("testing_pool.zig").TestingPool;
+
+fn wordOf(references: u16, in_flight: u16) u64 {
+    return @bitCast(words.Control{
+        .generation = 1,
+        .in_flight = in_flight,
+        .references = references,
+        .state = .used,
+        .frozen = false,
+    });
+}
+
+test "slots are counted by what their words say" {
+    var pool: TestingPool = undefined;
+    try pool.init(.{ .capacity = 5, .buffer_size = 64, .participant_count = 2 });
+    defer pool.deinit();
+    _ = pool.participant(0);
+    const view = &pool.view;
+    view.slots[0].control = wordOf(1, 0);
+    view.slots[1].control = wordOf(3, 2);
+    view.slots[2].control = wordOf(0, 0);
+    var values: [stat_count]f64 = undefined;
+    collect(view, &values);
+    const expected = [_]struct { Stat, f64 }{
+        .{ .CAPACITY, 5 },
+        .{ .FREE, 2 },
+        .{ .USED, 3 },
+        .{ .PARKED, 1 },
+        .{ .IN_FLIGHT, 2 },
+        .{ .ALIVE, 1 },
+        .{ .FLUSHING, 0 },
+    };
+    for (expected) |row| try testing.expectEqual(row[1], values[@intFromEnum(row[0])]);
+}
+
+test "counters are those of the rows and of rows that were taken again" {
+    var pool: TestingPool = undefined;
+    try pool.init(.{ .capacity = 1, .buffer_size = 64, .participant_count = 2 });
+    defer pool.deinit();
+    const view = &pool.view;
+    _ = pool.participant(0);
+    _ = pool.participant(1);
+    view.rows[0].counters.acquired = 3;
+    view.rows[1].counters.acquired = 4;
+    view.header.retired.acquired = 5;
+    var values: [stat_count]f64 = undefined;
+    collect(view, &values);
+    try testing.expectEqual(@as(f64, 12), values[@intFromEnum(Stat.ACQUIRED)]);
+}
+
+test "only rows that somebody has, or died with, are told" {
+    var pool: TestingPool = undefined;
+    try pool.init(.{ .capacity = 2, .buffer_size = 64, .participant_count = 2 });
+    defer pool.deinit();
+    const participant = pool.participant(1);
+    participant.addHold(0);
+    participant.addHold(1);
+    participant.addHold(1);
+    var values: [2 * participant_field_count]f64 = undefined;
+    var names: [2 * 32]u8 = undefined;
+    try testing.expectEqual(@as(u32, 1), participants(&pool.view, &values, &names, 2));
+    try testing.expectEqual(@as(f64, 1), values[@intFromEnum(ParticipantField.ROW)]);
+    try testing.expectEqual(@as(f64, 3), values[@intFromEnum(ParticipantField.HOLDS)]);
+    try testing.expectEqual(@as(f64, 1), values[@intFromEnum(ParticipantField.ALIVE)]);
+    try testing.expectEqual(@as(u32, 0), participants(&pool.view, &values, &names, 0));
+}
