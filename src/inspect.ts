@@ -4,9 +4,9 @@
 import { lstatSync, readdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import * as constants from "./constants.gen.ts";
-import { codeOf, make, type XmemError } from "./errors.ts";
-import { bytes, cString, type Descriptor, failureText, float64s, native } from "./native.ts";
-import { systemCause } from "./system_error.ts";
+import { make, type XmemError } from "./errors.ts";
+import { bytes, cString, type Descriptor, float64s, native } from "./native.ts";
+import { nativeError } from "./system_error.ts";
 
 /** A participant: one thread that has, or died having, the pool open. */
 export interface ParticipantStats {
@@ -131,7 +131,7 @@ function participantsOf(descriptor: Descriptor): ParticipantStats[] {
 /** The error of a call that opens, observes or removes a pool by name. */
 export function openFailure(code: number, tried: string, name: string, dir: string): XmemError {
   const what = `${tried} of pool "${name}" in ${dir}`;
-  return make(codeOf(code), what, failureText(), systemCause());
+  return nativeError(code, what, dir);
 }
 
 /** An observer's look at a pool, for `statsSeen`. */

@@ -16,6 +16,7 @@ type Memory = Uint8Array | Float64Array;
 export interface Native {
   xmem_open(a: number, b: Memory, c: Memory, d: Memory, e: Memory): Descriptor;
   xmem_close(a: Descriptor): void;
+  xmem_error_code(): number;
   xmem_error_errno(): number;
   xmem_error_text(a: Memory, b: number): number;
   xmem_info(a: Descriptor, b: Memory): void;
@@ -42,7 +43,8 @@ export interface Native {
   xmem_set_ref_count(a: Descriptor, b: number, c: number): number;
   xmem_try_release(a: Descriptor, b: number): number;
   xmem_release_buffer(a: Descriptor, b: number): number;
-  xmem_holds(a: Descriptor): number;
+  xmem_filling(a: Descriptor, b: Memory, c: Memory): number;
+  xmem_handle_age(a: Descriptor, b: number): number;
   xmem_preallocate(a: Descriptor, b: number, c: number): number;
   xmem_trim(a: Descriptor): number;
   xmem_flush(a: Descriptor, b: number): number;
@@ -81,6 +83,7 @@ function load<Symbols extends Record<string, FFIFunction>>(
 const opened = load(libraryPath(), {
   xmem_open: { args: ["u32", "ptr", "ptr", "ptr", "ptr"], returns: "i32" },
   xmem_close: { args: ["u32"], returns: "void" },
+  xmem_error_code: { args: [], returns: "i32" },
   xmem_error_errno: { args: [], returns: "i32" },
   xmem_error_text: { args: ["ptr", "u32"], returns: "u32" },
   xmem_info: { args: ["u32", "ptr"], returns: "void" },
@@ -107,7 +110,8 @@ const opened = load(libraryPath(), {
   xmem_set_ref_count: { args: ["u32", "f64", "u32"], returns: "f64" },
   xmem_try_release: { args: ["u32", "f64"], returns: "i32" },
   xmem_release_buffer: { args: ["u32", "f64"], returns: "i32" },
-  xmem_holds: { args: ["u32"], returns: "f64" },
+  xmem_filling: { args: ["u32", "ptr", "ptr"], returns: "i32" },
+  xmem_handle_age: { args: ["u32", "f64"], returns: "f64" },
   xmem_preallocate: { args: ["u32", "u32", "u32"], returns: "f64" },
   xmem_trim: { args: ["u32"], returns: "f64" },
   xmem_flush: { args: ["u32", "u32"], returns: "i32" },
@@ -193,6 +197,7 @@ const textScratch = bytes(512);
 /** What the last failed call on this thread found: empty where it had nothing to add. */
 export function failureText(): string {
   const length = native.xmem_error_text(textScratch, textScratch.length);
+  if (length === 0) return "";
   return new TextDecoder().decode(textScratch.subarray(0, length));
 }
 

@@ -15,49 +15,20 @@ import {
   native,
   sizeMade,
 } from "./native.ts";
+import {
+  blockingTimeout,
+  type How,
+  type OpenOptions,
+  openingOptions,
+  type PoolOptions,
+  type ReplaceOptions,
+  type WaitOptions,
+  waitOptions,
+} from "./options.ts";
 import type { ReadGuard } from "./read_guard.ts";
 import { closed, Session } from "./session.ts";
 import * as validate from "./validate.ts";
 import { endWaits, queueOf } from "./wait_async.ts";
-
-/** Lengths are bytes, times are milliseconds. */
-export interface PoolOptions {
-  /** Slots, 1 to 2^24 - 2; default 1024. */
-  capacity?: number | undefined;
-  /** Most bytes that one buffer can have; default 1 MiB, virtual until used. */
-  bufferSize?: number | undefined;
-  /** Threads that may have the pool open at once, 1 to 4096; default 64. */
-  maxParticipants?: number | undefined;
-  /** Life of an in-flight reference; default 30_000; 0: never expires. */
-  leaseTimeout?: number | undefined;
-  /** Bytes of data that may be committed at once; default capacity x bufferSize. */
-  maxCommitted?: number | undefined;
-  /** How many channels it can have, 0 to 1024; default 16. */
-  channels?: number | undefined;
-  /** Whether a buffer's bytes are zeroed when it is recycled; default false. */
-  zeroOnRelease?: boolean | undefined;
-  /** Permission bits, whatever the umask; default 0o600, at most 0o777. */
-  mode?: number | undefined;
-  /** Whether the last to leave removes the name; default false. */
-  ephemeral?: boolean | undefined;
-}
-
-export interface OpenOptions {
-  /** "detach": a released guard's views read length 0, at some 200 ns a release; default "shared". */
-  views?: "shared" | "detach" | undefined;
-  /** Bytes of cached views; default 16 MiB. */
-  viewCache?: number | undefined;
-  /** At most 31 bytes; shown by stats(). */
-  participantName?: string | undefined;
-  /** A uid whose objects are trusted besides one's own and root's. */
-  allowOwner?: number | undefined;
-}
-
-export interface WaitOptions {
-  /** Default: wait for ever. 0 tries once. */
-  timeout?: number | undefined;
-  signal?: AbortSignal | undefined;
-}
 
 export interface ReclaimReport {
   /** Dead participants whose rows were emptied. */
@@ -70,8 +41,7 @@ export interface ReclaimReport {
   deferred: boolean;
 }
 
-const howNumbers = { create: 0, open: 1, openOrCreate: 2 } as const;
-type How = keyof typeof howNumbers;
+const howNumbers: Record<How, number> = { create: 0, open: 1, openOrCreate: 2 };
 
 /** The cheapest form of the check; a BigInt would throw on the shift alone. -0 passes. */
 function isUint32(value: number): boolean {
@@ -135,7 +105,7 @@ export class BufferPool implements Disposable {
    */
   static openOrCreate(
     name: string,
-    options?: PoolOptions & OpenOptions & { replaceAbandoned?: boolean | undefined },
+    options?: PoolOptions & OpenOptions & ReplaceOptions,
   ): BufferPool {
     return new BufferPool(BufferPool.#openSession("openOrCreate", name, options));
   }
@@ -167,29 +137,14 @@ export class BufferPool implements Disposable {
   static #openSession(how: How, name: unknown, given: unknown): Session {
     const tried = `BufferPool.${how}()`;
     const checkedName = validate.poolName(tried, name);
-    const options = validate.poolOptions(tried, given, `of pool "${checkedName}"`);
-    const numbers = float64s(constants.OPTION_COUNT).fill(-1);
-    const set = (index: number, value: number | boolean | undefined): void => {
-      if (value !== undefined) numbers[index] = Number(value);
-    };
-    set(constants.OPTION_CAPACITY, options.capacity);
-    set(constants.OPTION_BUFFER_SIZE, options.bufferSize);
-    set(constants.OPTION_MAX_PARTICIPANTS, options.maxParticipants);
-    set(constants.OPTION_LEASE_TIMEOUT, options.leaseTimeout);
-    set(constants.OPTION_MAX_COMMITTED, options.maxCommitted);
-    set(constants.OPTION_CHANNELS, options.channels);
-    set(constants.OPTION_ZERO_ON_RELEASE, options.zeroOnRelease);
-    set(constants.OPTION_MODE, options.mode);
-    set(constants.OPTION_EPHEMERAL, options.ephemeral);
-    set(constants.OPTION_REPLACE_ABANDONED, options.replaceAbandoned);
-    set(constants.OPTION_ALLOW_OWNER, options.allowOwner);
+    const options = openingOptions(how, tried, given, `of pool "${checkedName}"`);
     const dir = inspection.poolDirectory();
     const descriptor = native.xmem_open(
       howNumbers[how],
       cString(dir),
       cString(checkedName),
       cString(options.participantName),
-      numbers,
+      options.numbers,
     );
     if (descriptor < 0) throw inspection.openFailure(descriptor, tried, checkedName, dir);
     return new Session(descriptor, dir, checkedName, options);
@@ -227,8 +182,7 @@ export class BufferPool implements Disposable {
     const tried = "acquireBlocking()";
     const descriptor = this.#open(tried);
     const length = validate.uint32(tried, "size", size, this.#session.on);
-    const given = validate.object(tried, "options", options, this.#session.on);
-    const timeout = validate.uint32(tried, "timeout", given["timeout"], this.#session.on);
+    const timeout = blockingTimeout(tried, options, this.#session.on);
     const deadline = native.xmem_now() + timeout;
     while (true) {
       // A slice at a time, so that a Worker that waits can be terminated.
@@ -254,7 +208,7 @@ export class BufferPool implements Disposable {
     const tried = "acquireAsync()";
     const descriptor = this.#open(tried);
     const length = validate.uint32(tried, "size", size, this.#session.on);
-    const { timeout, signal } = validate.waitOptions(tried, options, this.#session.on);
+    const { timeout, signal } = waitOptions(tried, options, this.#session.on);
     signal?.throwIfAborted();
     const waits = queueOf(this.#session);
     // Nobody who asked before is overtaken.

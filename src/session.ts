@@ -4,11 +4,10 @@
 
 import type { Pointer } from "bun:ffi";
 import * as constants from "./constants.gen.ts";
-import { INDEX_COUNT, INFO_COUNT } from "./constants.gen.ts";
-import { codeOf, make, type XmemError, type XmemErrorCode } from "./errors.ts";
-import { type Descriptor, failureText, float64s, native } from "./native.ts";
-import { systemCause } from "./system_error.ts";
-import { indexOf } from "./validate.ts";
+import { INFO_COUNT } from "./constants.gen.ts";
+import { make, type XmemError } from "./errors.ts";
+import { type Asked, failureOn } from "./failure.ts";
+import { type Descriptor, float64s, native } from "./native.ts";
 import { Views } from "./views.ts";
 
 /** The descriptor of no pool: the native side refuses it by itself. */
@@ -81,50 +80,10 @@ export class Session {
 
   /** The error for a native failure of `tried`, with the numbers that it was about. */
   failure(result: number, tried: string, asked: Asked = {}): XmemError {
-    const code = codeOf(result);
     const what = `${tried} ${this.on}`;
     if (this.descriptor === closed) return make("POOL_CLOSED", what);
-    if (code === "OUT_OF_MEMORY" || code === "SYSTEM") {
-      return make(code, what, failureText(), systemCause());
-    }
-    return make(code, what, this.#found(code, asked));
+    return failureOn(this, result, what, asked);
   }
-
-  #found(code: XmemErrorCode, { size, ref, timeout, count }: Asked): string | undefined {
-    const own = (): number => native.xmem_holds(this.descriptor);
-    if (code === "POOL_FULL") {
-      return `all ${this.capacity} buffers are in use, ${own()} held by this thread`;
-    }
-    if (code === "TIMEOUT" && timeout !== undefined) {
-      return `${timeout} ms have passed, and this thread has ${own()} of the holds`;
-    }
-    if (code === "TOO_LARGE" && size !== undefined) {
-      return `${size} bytes were asked for, a buffer has at most ${this.bufferSize}`;
-    }
-    if (ref === undefined) return undefined;
-    if (code === "INVALID_ARGUMENT" && count !== undefined) {
-      return `the count is ${count}, fewer than the holds of ${describeRef(ref)}`;
-    }
-    if (ref < INDEX_COUNT && ref >= this.capacity) {
-      return `it was ${describeRef(ref)}, the pool has ${this.capacity} buffers`;
-    }
-    return `it was ${describeRef(ref)}`;
-  }
-}
-
-/** What a call was about, for the message of its failure. */
-interface Asked {
-  size?: number;
-  ref?: number;
-  /** Milliseconds. */
-  timeout?: number;
-  count?: number;
-}
-
-function describeRef(ref: number): string {
-  if (ref < INDEX_COUNT) return `index ${ref}`;
-  const generation = Math.floor(ref / INDEX_COUNT);
-  return `handle ${ref} (index ${indexOf(ref)}, generation ${generation})`;
 }
 
 /** Views that live on keep the mapping; holds and row go back. */

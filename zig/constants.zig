@@ -5,6 +5,7 @@ const std = @import("std");
 const description = @import("description.zig");
 const descriptor = @import("descriptor.zig");
 const errors = @import("errors.zig");
+const filling = @import("filling.zig");
 const layout = @import("layout.zig");
 const object = @import("system/object.zig");
 const pool = @import("pool.zig");
@@ -22,6 +23,7 @@ pub const all = numbers("ERROR_", errors.Code, false) ++
     numbers("STAT_", statistics.Stat, true) ++
     numbers("PARTICIPANT_", statistics.ParticipantField, true) ++
     numbers("RECLAIM_", Reclaim, true) ++
+    numbers("FILLING_", filling.Field, true) ++
     numbers("META_", description.Number, false) ++
     numbers("META_", description.Dims, false) ++
     numbers("META_", description.Text, false) ++

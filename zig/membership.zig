@@ -60,7 +60,8 @@ fn takeRow(view: *const View, row: *layout.ParticipantRow, index: u32, who: Who)
     atomic.store(u32, &row.flushing, 0, .monotonic);
     for (&row.waiting) |*bits| atomic.store(u64, bits, 0, .monotonic);
     // SYNC: the row is whole before it is joined, and joined before it counts. Pairs with
-    // `recovery.holdsOf`, `statistics.participants`, `statistics.rowsUsed` and `View.rowsUsed`.
+    // `filling.look`, `recovery.holdsOf`, `statistics.participants`, `statistics.rowsUsed` and
+    // `View.rowsUsed`.
     atomic.store(u32, &row.joined, 1, .release);
     if (atomic.load(u32, &view.header.hot.rows_used, .monotonic) <= index) {
         atomic.store(u32, &view.header.hot.rows_used, index + 1, .seq_cst);

@@ -20,6 +20,7 @@ test {
     _ = @import("description.zig");
     _ = @import("descriptor.zig");
     _ = @import("errors.zig");
+    _ = @import("filling.zig");
     _ = @import("free_list.zig");
     _ = @import("free_run.zig");
     _ = @import("geometry.zig");

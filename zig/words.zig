@@ -166,6 +166,11 @@ pub inline fn generationAfter(generation: u29) u29 {
     return if (generation == generation_max) 1 else generation + 1;
 }
 
+/// How many times `generationAfter` leads from one to the other.
+pub fn generationsBetween(from: u29, to: u29) u32 {
+    return if (to >= from) to - from else generation_max - (from - to);
+}
+
 /// A user's name for a buffer: below 2^53, so that a JavaScript number holds it exactly.
 pub const Handle = packed struct(u64) {
     index: u24,
@@ -194,6 +199,9 @@ test "the fields of each word do not overlap" {
 test "generations wrap to 1, tags to 0" {
     try std.testing.expectEqual(@as(u29, 1), generationAfter(generation_max));
     try std.testing.expectEqual(@as(u29, 6), generationAfter(5));
+    try std.testing.expectEqual(@as(u32, 1), generationsBetween(generation_max, 1));
+    try std.testing.expectEqual(@as(u32, generation_max - 1), generationsBetween(1, generation_max));
+    try std.testing.expectEqual(@as(u32, 0), generationsBetween(7, 7));
     const last: Head = .{ .index = 3, .tag = std.math.maxInt(u39), .frozen = true };
     const next = last.successor(7);
     try std.testing.expectEqual(@as(u39, 0), next.tag);
