@@ -45,7 +45,7 @@ function reasonOf(place: Place, result: number, asked: Asked): Reason {
   const { ref } = asked;
   switch (codeOf(result)) {
     case "POOL_FULL":
-      return { found: whatFills(place.descriptor, place.capacity) ?? undefined };
+      return { found: whatFills(place.descriptor, place.capacity)?.found };
     case "TIMEOUT":
       return timedOut(place, asked);
     case "TOO_LARGE":
@@ -67,8 +67,8 @@ function timedOut(place: Place, { timeout }: Asked): Reason {
   const fills = whatFills(place.descriptor, place.capacity);
   const passed = timeout === 0 ? "it was tried once" : `${timeout} ms have passed`;
   return {
-    found: fills === null ? passed : `${passed}; ${fills}`,
-    advice: "release some, wait longer, or make the pool with a larger capacity",
+    found: fills === null ? passed : `${passed}; ${fills.found}`,
+    advice: `release some, wait longer, or make the pool with more ${fills?.lacking ?? "capacity"}`,
   };
 }
 
@@ -82,7 +82,7 @@ function reasonOfRef(place: Place, result: number, ref: number, { count }: Asked
     case "BUFFER_NOT_FOUND":
       if (indexOf(ref) < place.capacity) return { found: `the buffer of ${named} is free` };
       return {
-        found: `it was ${named}, the pool has ${place.capacity} buffers`,
+        found: `${named} was asked for, the pool has ${place.capacity} buffers`,
         advice: "it may be of another pool",
       };
     case "STALE_HANDLE":
@@ -91,6 +91,10 @@ function reasonOfRef(place: Place, result: number, ref: number, { count }: Asked
       return noReference(place, named, references);
     case "BUFFER_IN_USE":
       return { found: `the buffer of ${named} has ${counted(references)}` };
+    case "TOO_MANY_REFERENCES":
+      return {
+        found: `the buffer of ${named} has ${counted(references)}, as many as there can be`,
+      };
     default:
       return { found: `it was ${named}` };
   }

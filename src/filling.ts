@@ -7,8 +7,11 @@ const values = float64s(constants.FILLING_COUNT);
 const name = bytes(constants.LIMIT_TEXT_BYTES + 1);
 const value = (index: number): number => values[index] ?? 0;
 
-/** A sentence, or null where the pool cannot be looked at. */
-export function whatFills(descriptor: Descriptor, capacity: number): string | null {
+/** What was found, and the option that a larger value of would help; null where nobody can look. */
+export function whatFills(
+  descriptor: Descriptor,
+  capacity: number,
+): { found: string; lacking: "capacity" | "maxCommitted" } | null {
   if (native.xmem_filling(descriptor, values, name) < 0) return null;
   const lookedAt = value(constants.FILLING_LOOKED_AT);
   const used = value(constants.FILLING_USED);
@@ -26,7 +29,13 @@ export function whatFills(descriptor: Descriptor, capacity: number): string | nu
   if (parked > 0)
     parts.push(`${are(parked, partly)} at count 0, and releaseBuffer() recycles them`);
   if (inFlight > 0) parts.push(`${are(inFlight, partly)} in flight, and ${lease}`);
-  return parts.join("; ");
+  // Where there are free buffers, memory for them is what is missing.
+  const bounded = used < lookedAt;
+  if (bounded) {
+    const [committed, most] = [constants.FILLING_COMMITTED_BYTES, constants.FILLING_MAX_COMMITTED];
+    parts.push(`${value(committed)} bytes are committed, and maxCommitted is ${value(most)}`);
+  }
+  return { found: parts.join("; "), lacking: bounded ? "maxCommitted" : "capacity" };
 }
 
 function are(count: number, partly: string): string {

@@ -127,7 +127,11 @@ export class BufferGuard implements Disposable {
     const named = typeof type === "string" && Object.hasOwn(classes, type);
     const chosen = named ? classes[type] : type;
     if (typeof chosen !== "function" || !(chosen.prototype instanceof TypedArray)) {
-      raise("INVALID_ARGUMENT", this.#tried("view()"), `the type is ${describe(type)}`);
+      raise(
+        "INVALID_ARGUMENT",
+        this.#tried("view()"),
+        `the type is ${describe(type)}, expected a dtype or a class of typed arrays`,
+      );
     }
     const count = this.size / chosen.BYTES_PER_ELEMENT;
     if (!Number.isInteger(count)) {

@@ -175,7 +175,7 @@ export class BufferMeta {
     const descriptor = this.#guard.writableFor(tried);
     const legal = Array.isArray(value) && value.length <= constants.LIMIT_DIMENSIONS;
     if (!legal) {
-      const found = `it is ${describe(value)}, expected an array of at most ${constants.LIMIT_DIMENSIONS}`;
+      const found = `it is ${describe(value)}, expected an array of at most ${constants.LIMIT_DIMENSIONS} numbers`;
       raise("INVALID_ARGUMENT", `${tried} ${this.#guard.on}`, found);
     }
     // All are checked before one is written, so that the old value stays.

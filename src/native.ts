@@ -4,7 +4,7 @@
 import { dlopen, type FFIFunction, type Library, type Pointer, toArrayBuffer } from "bun:ffi";
 import { LIMIT_DESCRIPTORS } from "./constants.gen.ts";
 import { raise } from "./errors.ts";
-import { libraryPath } from "./library.ts";
+import { libraryPath, loadingAdvice } from "./library.ts";
 
 /** What the native side calls an open pool in this process; see zig/descriptor.zig. */
 export type Descriptor = number;
@@ -68,7 +68,7 @@ export interface Native {
   xmem_constant_value(a: number): number;
 }
 
-/** What the system cannot load, of another libc say, is as good as no library. */
+/** What the system does not load is as good as no library; the loader says why. */
 function load<Symbols extends Record<string, FFIFunction>>(
   path: string,
   symbols: Symbols,
@@ -76,7 +76,9 @@ function load<Symbols extends Record<string, FFIFunction>>(
   try {
     return dlopen(path, symbols);
   } catch (cause) {
-    raise("UNSUPPORTED_PLATFORM", "loading xmem", `${path} cannot be loaded`, { cause });
+    const why = cause instanceof Error ? cause.message : String(cause);
+    const particulars = { cause, advice: loadingAdvice(path, why) };
+    raise("UNSUPPORTED_PLATFORM", "loading xmem", `${path} cannot be loaded: ${why}`, particulars);
   }
 }
 

@@ -192,26 +192,31 @@ export function refuseUnknown(
 ): void {
   for (const name of Object.keys(given)) {
     if (Object.hasOwn(known, name)) continue;
-    const found = `there is no option ${JSON.stringify(name)}`;
     const others = owners(name);
+    const found = `there is no option ${JSON.stringify(name)}`;
     if (others.length === 0) {
       raise("INVALID_ARGUMENT", `${tried} ${on}`, found, { advice: suggestion(name, known) });
     }
     if (given[name] === undefined) continue;
-    const advice = `${others.map((each) => `${each}()`).join(" and ")} has it`;
-    raise("INVALID_ARGUMENT", `${tried} ${on}`, found, { advice });
+    const advice = `it is one of ${others.map((each) => `${each}()`).join(" and ")}`;
+    raise("INVALID_ARGUMENT", `${tried} ${on}`, `${found} here`, { advice });
   }
 }
 
-function suggestion(name: string, known: Readonly<Record<string, unknown>>): string {
-  const names = Object.keys(known);
-  const distances = names.map((each) => distance(name.toLowerCase(), each.toLowerCase()));
+function suggestion(name: string, options: Readonly<Record<string, unknown>>): string {
+  const names = Object.keys(options);
+  const given = name.toLowerCase();
+  const distances = names.map((each) => {
+    const known = each.toLowerCase();
+    // A part of a name is near it, however long the rest is.
+    return known.includes(given) || given.includes(known) ? 1 : distance(given, known);
+  });
   const least = Math.min(...distances);
   const nearest = names[distances.indexOf(least)];
   if (nearest !== undefined && least <= Math.max(2, name.length / 2)) {
     return `did you mean "${nearest}"?`;
   }
-  return `there is ${names.map((each) => `"${each}"`).join(", ")}`;
+  return `the options are ${names.map((each) => `"${each}"`).join(", ")}`;
 }
 
 /** How many letters must be added, removed or replaced to make one of the other (Levenshtein). */

@@ -31,10 +31,14 @@ export function nativeAccount(result: number, dir: string): Account {
   const name = getSystemErrorName(-errno);
   const cause = Object.assign(new Error(described(errno)), { code: name, errno: -errno });
   removeStack(cause);
-  const words = described(errno);
+  // A text that does not end so says itself what these mean.
+  const restated = saidByTexts.has(name) && !text.endsWith("failed");
+  const words = restated ? name : described(errno);
   const found = text === "" ? words : `${text} (${words})`;
   return { found, advice: advice ?? adviceFor(name, codeOf(result), dir), cause };
 }
+
+const saidByTexts: ReadonlySet<string> = new Set(["EEXIST", "ENOENT", "ENOTDIR"]);
 
 /** See `fail` in zig/errors.zig: what was found, and after a semicolon what can be done about it. */
 function divided(text: string): [found: string, advice: string | undefined] {

@@ -23,6 +23,9 @@ pub const Field = enum {
     IN_FLIGHT,
     /// Buffers that were counted down to 0 by hand.
     PARKED,
+    /// Bytes of data, and the most that there may be.
+    COMMITTED_BYTES,
+    MAX_COMMITTED,
     /// How long the lease that ends first still lasts: negative where it has ended, infinite where
     /// none ends, and not a number where there is none.
     LEASE_LEFT_MS,
@@ -54,6 +57,8 @@ pub fn look(participant: *const Participant, out: *[field_count]f64, name: *[nam
     const own_looked_at = @min(view.geometry.capacity, holds_max);
     set(out, .OWN_HOLDS, participant_file.sumHolds(view, participant.index, own_looked_at));
     set(out, .OWN_LOOKED_AT, own_looked_at);
+    set(out, .COMMITTED_BYTES, @atomicLoad(u64, &view.header.repair.committed_bytes, .monotonic));
+    set(out, .MAX_COMMITTED, view.max_committed);
     lookAtSlots(view, looked_at, out);
     var most: u64 = 0;
     for (view.rows[0..rows], 0..) |*row, index| {
