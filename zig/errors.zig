@@ -163,7 +163,8 @@ test "every error has its own code and survives the detail" {
     note(error.PoolFull);
     try std.testing.expectEqual(@as(usize, 0), lastText().len);
     try std.testing.expectEqual(@intFromEnum(Code.POOL_FULL), lastCode());
-    _ = fail(error.VersionMismatch, 1, "of an earlier call", .{});
+    const earlier = fail(error.VersionMismatch, 1, "of an earlier call", .{});
+    try std.testing.expectEqual(Error.VersionMismatch, earlier);
     noteBare(error.VersionMismatch);
     try std.testing.expectEqual(@as(usize, 0), lastText().len);
     try std.testing.expectEqual(@as(i32, 0), lastErrno());

@@ -1,7 +1,7 @@
-//! What fills a pool, for the message of an acquire that found no buffer: how much this thread holds,
-//! who holds most, what is in flight and until when. A glance: an error must cost microseconds also
-//! in a pool of a million slots, so that only the first slots of a large pool are looked at. Reads
-//! only; of a busy pool each number is true of some moment.
+//! What fills a pool, for the message of an acquire that found no buffer: how much this thread
+//! holds, who holds most, what is in flight and until when. A glance: an error must cost
+//! microseconds also in a pool of a million slots, so that only the first slots of a large pool are
+//! looked at. Reads only; of a busy pool each number is true of some moment.
 
 const std = @import("std");
 const layout = @import("layout.zig");
