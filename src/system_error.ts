@@ -4,7 +4,7 @@
 import { existsSync, statfsSync } from "node:fs";
 import { getSystemErrorMap, getSystemErrorName } from "node:util";
 import { removeStack } from "./caller.ts";
-import { codeOf, make, type XmemError, type XmemErrorCode } from "./errors.ts";
+import { codeOf, make, type XmemError } from "./errors.ts";
 import { failureText, native } from "./native.ts";
 
 /** Of a call that failed on this thread; empty where it left nothing to say. */
@@ -35,7 +35,7 @@ export function nativeAccount(result: number, dir: string): Account {
   const restated = saidByTexts.has(name) && !text.endsWith("failed");
   const words = restated ? name : described(errno);
   const found = text === "" ? words : `${text} (${words})`;
-  return { found, advice: advice ?? adviceFor(name, codeOf(result), dir), cause };
+  return { found, advice: advice ?? adviceFor(name, text, dir), cause };
 }
 
 const saidByTexts: ReadonlySet<string> = new Set(["EEXIST", "ENOENT", "ENOTDIR"]);
@@ -53,7 +53,7 @@ function described(errno: number): string {
   return words === undefined ? name : `${name}: ${words}`;
 }
 
-function adviceFor(name: string, code: XmemErrorCode, dir: string): string | undefined {
+function adviceFor(name: string, text: string, dir: string): string | undefined {
   switch (name) {
     case "ENOSPC":
       return adviceWhenFull(dir);
@@ -66,8 +66,9 @@ function adviceFor(name: string, code: XmemErrorCode, dir: string): string | und
       return `mount ${dir} writable, or let XMEM_DIR name another folder; list() and inspect() work here`;
     case "EACCES":
     case "EPERM":
-      // Of the object itself, the code's own advice is right.
-      return code === "PERMISSION_DENIED" && existsSync(dir) ? undefined : adviceOnFolder(dir);
+      // Where the object could be looked at, the code's own advice is right.
+      if (!text.endsWith("failed")) return undefined;
+      return `allow this user to write in ${dir}, or let XMEM_DIR name another folder`;
     case "EDQUOT":
       return "remove files of this user's there, or raise the quota";
     case "EFBIG":
@@ -82,10 +83,6 @@ function adviceFor(name: string, code: XmemErrorCode, dir: string): string | und
     default:
       return undefined;
   }
-}
-
-function adviceOnFolder(dir: string): string {
-  return `allow this user to write in ${dir}, or let XMEM_DIR name another folder`;
 }
 
 /** A file system can lack bytes or inodes, and what helps differs. */

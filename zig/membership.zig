@@ -43,7 +43,7 @@ pub fn join(view: *const View, who: Who) Error!u32 {
     return errors.fail(
         error.TooManyParticipants,
         0,
-        "all {d} rows are taken",
+        "its maxParticipants of {d} have it open",
         .{view.geometry.participant_count},
     );
 }
