@@ -45,7 +45,7 @@ function reasonOf(place: Place, result: number, asked: Asked): Reason {
   const { ref } = asked;
   switch (codeOf(result)) {
     case "POOL_FULL":
-      return { found: whatFills(place.descriptor, place.capacity)?.found };
+      return { found: whatFills(place.descriptor, place)?.found };
     case "TIMEOUT":
       return timedOut(place, asked);
     case "TOO_LARGE":
@@ -64,8 +64,11 @@ function reasonOf(place: Place, result: number, asked: Asked): Reason {
 }
 
 function timedOut(place: Place, { timeout }: Asked): Reason {
-  const fills = whatFills(place.descriptor, place.capacity);
-  const passed = timeout === 0 ? "it was tried once" : `${timeout} ms have passed`;
+  const fills = whatFills(place.descriptor, place);
+  const passed =
+    timeout === 0
+      ? "no buffer was free, and it was tried once"
+      : `no buffer was free in time, and ${timeout} ms have passed`;
   return {
     found: fills === null ? passed : `${passed}; ${fills.found}`,
     advice: `release some, wait longer, or make the pool with more ${fills?.lacking ?? "capacity"}`,

@@ -10,7 +10,7 @@ const value = (index: number): number => values[index] ?? 0;
 /** What was found, and the option that a larger value of would help; null where nobody can look. */
 export function whatFills(
   descriptor: Descriptor,
-  capacity: number,
+  { capacity, bufferSize }: { capacity: number; bufferSize: number },
 ): { found: string; lacking: "capacity" | "maxCommitted" } | null {
   if (native.xmem_filling(descriptor, values, name) < 0) return null;
   const lookedAt = value(constants.FILLING_LOOKED_AT);
@@ -29,11 +29,13 @@ export function whatFills(
   if (parked > 0)
     parts.push(`${are(parked, partly)} at count 0, and releaseBuffer() recycles them`);
   if (inFlight > 0) parts.push(`${are(inFlight, partly)} in flight, and ${lease}`);
-  // Where there are free buffers, memory for them is what is missing.
-  const bounded = used < lookedAt;
+  const free = used < lookedAt;
+  const [committed, most] = [constants.FILLING_COMMITTED_BYTES, constants.FILLING_MAX_COMMITTED];
+  const bounded = free && value(committed) + bufferSize > value(most);
   if (bounded) {
-    const [committed, most] = [constants.FILLING_COMMITTED_BYTES, constants.FILLING_MAX_COMMITTED];
     parts.push(`${value(committed)} bytes are committed, and maxCommitted is ${value(most)}`);
+  } else if (free && value(constants.FILLING_CLAIMED) === 1) {
+    parts.push("the next one is kept for a participant that has waited for long");
   }
   return { found: parts.join("; "), lacking: bounded ? "maxCommitted" : "capacity" };
 }

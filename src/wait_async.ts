@@ -11,8 +11,8 @@ import { closed, type Session } from "./session.ts";
 /** As long as a call that blocks waits for a recovery that does not end; POOL_BUSY then. */
 const busyPatience = 2000;
 
-// As they are now: a test with fake timers must not make a real wait last for ever.
-const { setTimeout, clearTimeout } = globalThis;
+/** How often late waits are looked for: as long as the native thread sleeps without a wake. */
+const sweepInterval = 50;
 
 interface Waiter {
   session: Session;
@@ -74,6 +74,8 @@ export class WaitQueue {
   #armed = false;
   /** Runs from when a recovery was found to have the pool until it is found to be over. */
   #busyTimer: ReturnType<typeof setTimeout> | undefined;
+  #busySince = Number.POSITIVE_INFINITY;
+  #sweptAt = 0;
 
   constructor(participant: string) {
     this.#participant = participant;
@@ -118,6 +120,16 @@ export class WaitQueue {
   /** The socket became readable: a try is worth it. */
   signalled(): void {
     this.#serve();
+    this.#sweep();
+  }
+
+  /** A test with fake timers must not make a real wait last for ever: Bun stops all its timers. */
+  #sweep(): void {
+    const now = native.xmem_now();
+    if (now - this.#sweptAt < sweepInterval) return;
+    this.#sweptAt = now;
+    for (const waiter of this.#waiting) if (now >= waiter.deadline) this.#expire(waiter);
+    if (now - this.#busySince >= busyPatience) this.#tellBusy();
   }
 
   close(session: Session): void {
@@ -190,7 +202,10 @@ export class WaitQueue {
       }
       this.#armed = true;
       if (this.#serveInOrder() === -ERROR_PENDING) {
-        this.#busyTimer ??= setTimeout(() => this.#tellBusy(), busyPatience);
+        if (this.#busyTimer === undefined) {
+          this.#busySince = native.xmem_now();
+          this.#busyTimer = setTimeout(() => this.#tellBusy(), busyPatience);
+        }
         return;
       }
       this.#notBusy();
@@ -216,7 +231,7 @@ export class WaitQueue {
 
   /** Whoever stopped in the middle of a recovery may stay so: who has no timeout is told. */
   #tellBusy(): void {
-    this.#busyTimer = undefined;
+    this.#notBusy();
     for (const waiter of this.#waiting) {
       if (waiter.deadline !== Number.POSITIVE_INFINITY) continue;
       this.#remove(waiter);
@@ -228,6 +243,7 @@ export class WaitQueue {
   #notBusy(): void {
     clearTimeout(this.#busyTimer);
     this.#busyTimer = undefined;
+    this.#busySince = Number.POSITIVE_INFINITY;
   }
 
   /** A timer holds 2^31 - 1 ms at most, and may end a little early. */

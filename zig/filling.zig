@@ -26,6 +26,8 @@ pub const Field = enum {
     /// Bytes of data, and the most that there may be.
     COMMITTED_BYTES,
     MAX_COMMITTED,
+    /// Whether a waiter that has waited for long has a claim to the next buffer.
+    CLAIMED,
     /// How long the lease that ends first still lasts: negative where it has ended, infinite where
     /// none ends, and not a number where there is none.
     LEASE_LEFT_MS,
@@ -59,6 +61,8 @@ pub fn look(participant: *const Participant, out: *[field_count]f64, name: *[nam
     set(out, .OWN_LOOKED_AT, own_looked_at);
     set(out, .COMMITTED_BYTES, @atomicLoad(u64, &view.header.repair.committed_bytes, .monotonic));
     set(out, .MAX_COMMITTED, view.max_committed);
+    const gate: words.Gate = @bitCast(@atomicLoad(u64, &view.header.hot.gate, .monotonic));
+    set(out, .CLAIMED, @intFromBool(gate.claimant != 0));
     lookAtSlots(view, looked_at, out);
     var most: u64 = 0;
     for (view.rows[0..rows], 0..) |*row, index| {
