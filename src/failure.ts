@@ -107,8 +107,9 @@ function staleHandle(place: Place, ref: number, named: string): Reason {
   const age = native.xmem_handle_age(place.descriptor, ref);
   if (age < 0) {
     return {
-      found: `no buffer of this pool had ${named}`,
-      advice: "it may be of another pool, or of an earlier one of this name",
+      found: `no buffer of this pool had ${named} lately`,
+      advice:
+        "it may be of one recycled long ago, or of another pool, or of an earlier pool of this name",
     };
   }
   const since = age === 0 ? "is free" : `was used again ${age} ${age === 1 ? "time" : "times"}`;

@@ -162,7 +162,7 @@ pub fn lockRepair(view: *const View, until_ns: u64) Error!bool {
         if (now_ns >= deadline_ns) return errors.fail(
             error.PoolBusy,
             0,
-            "another participant has been in a recovery for too long; it may be stopped",
+            "another participant has been in the middle of a recovery for too long",
             .{},
         );
         // SYNC: as in `thaw.wait`. Pairs with `recovery.start`.
