@@ -4,7 +4,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { BufferPool, type PoolOptions } from "../src/index.ts";
-import { expectSoon, kinds, now, Waiter } from "./latency.ts";
+import { expectShort, expectSoon, kinds, now, rounds, Waiter } from "./latency.ts";
 import { withPool } from "./processes.ts";
 import {
   buildCrashLibrary,
@@ -268,10 +268,10 @@ describe("a recovery", () => {
       },
     }));
 
-  test("is begun by those who wait themselves within a slice or two, when a holder is killed", () =>
+  test.each(pair)("is begun by a waiter itself within a slice or two, $kind", (waiter) =>
     expectSoon({
       options: two,
-      waiters: pair,
+      waiters: [waiter],
       below: 120,
       round: async (_, name) => {
         const holder = await startHolder(name);
@@ -282,8 +282,33 @@ describe("a recovery", () => {
           return from;
         };
       },
-    }));
+    }),
+  );
 });
+
+test("a close in a wait takes no slice, though others sleep before it", () =>
+  withPool(one, async (pool, name) => {
+    const [waiter] = pair as [Waiter];
+    await waiter.open(name);
+    const held = pool.acquire(1);
+    await waiter.wait(name);
+    await until(() => pool.stats().waiters === 1);
+    const took: number[] = [];
+    for (let round = 0; round < rounds; round++) {
+      const other = BufferPool.open(name);
+      const wait = other.acquireAsync(1).catch(() => {});
+      await Bun.sleep(5);
+      const from = now();
+      other.close();
+      took.push(now() - from);
+      await wait;
+    }
+    held.release();
+    expect((await waiter.outcome()).code).toBe("none");
+    await waiter.giveBack();
+    await waiter.close();
+    expectShort("close", took);
+  }));
 
 /** A process that works on pools, and stops itself at a step of it. Tell it "NAME STEP". */
 function startStopper(before: string, work: string): Script {
