@@ -174,6 +174,22 @@ test("Workers leave nothing, whether they close, end or are terminated, in a wai
   });
 });
 
+test("a thread opens and closes as often as it likes, more often than it may have open at once", () =>
+  withPool({ capacity: 1, bufferSize: 64 }, async (pool, name) => {
+    const lines = await script(
+      `const open = () => BufferPool.open(${JSON.stringify(name)});
+      // Each time the row of a participant that is no more: a thread may have 2,047.
+      for (let round = 0; round < 2100; round++) open().close();
+      // Each time one more descriptor of the same participant: a process may have 16,383.
+      const first = open();
+      for (let round = 0; round < 16_500; round++) open().close();
+      say(first.stats().participants.length);
+      process.exit(0);`,
+    ).rest();
+    expect(lines).toEqual(["2"]);
+    expect(pool.stats().participants.length).toBe(1);
+  }));
+
 test("rows of the killed are there for others, all of them, again and again", () =>
   withPool({ capacity: 4, bufferSize: 64, maxParticipants: 4 }, async (pool, name) => {
     const visit = `const pool = BufferPool.open(${JSON.stringify(name)});
