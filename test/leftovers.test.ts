@@ -107,6 +107,20 @@ test("opens that end well leave nothing, whatever they did", () =>
       "const pool = BufferPool.open(name); pool.acquire(1); pool.acquire(1); const wait = codeOfLater(() => pool.acquireAsync(1)); pool.flush(); await wait; pool.close();",
   }));
 
+test("a view that the engine had pinned goes when it lets go, though somebody still has it", () =>
+  expectNothingLeft({
+    "a view that is written to a file": `const { promises } = await import("node:fs");
+      const pool = BufferPool.create("pinned", { capacity: 1, bufferSize: 8 << 20 });
+      const { bytes } = pool.acquire();
+      (globalThis.kept ??= []).push(bytes);
+      const writing = promises.writeFile(folder + "/written", bytes);
+      pool.close();
+      pool.unlink();
+      await writing;
+      for (let look = 0; look < 100 && bytes.length > 0; look++) await Bun.sleep(10);
+      if (bytes.length > 0) throw new Error("it is still there");`,
+  }));
+
 test("calls that fail leave nothing, each for its own reason", () =>
   expectNothingLeft({
     POOL_NOT_FOUND: fails("POOL_NOT_FOUND", 'BufferPool.open("none")'),

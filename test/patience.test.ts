@@ -1,7 +1,7 @@
 // Calls that meet a recoverer who stays stopped for longer than the two seconds of patience that
 // untimed calls have: a timeout is kept, what is owed is paid, and no row stays taken.
 
-import { beforeAll, expect, test } from "bun:test";
+import { afterAll, beforeAll, expect, test } from "bun:test";
 import type { BufferPool } from "../src/index.ts";
 import { withPool } from "./processes.ts";
 import {
@@ -107,6 +107,12 @@ async function stopInRecovery(pool: BufferPool, name: string, recoverer: Script)
   }
 }
 
+/** Who stays stopped where the test fails would keep the others, and this process. */
+const started: Script[] = [];
+afterAll(() => {
+  for (const child of started) child.kill("SIGKILL");
+});
+
 test(
   "each call keeps its own time, what is owed is paid, and every row is free afterwards",
   () =>
@@ -125,6 +131,7 @@ test(
         for (let guard = pool.tryAcquire(1); guard !== null; guard = pool.tryAcquire(1))
           held.push(guard);
         children.owesItsWait = startPart(name, "owesItsWait");
+        started.push(recoverer, ...Object.values(children));
         expect(await children.owesItsWait.line()).toBe("ready");
         expect(pool.stats().waiters).toBe(1);
         expect(await recoverer.line()).toBe("looks");

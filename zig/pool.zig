@@ -643,10 +643,7 @@ fn abandonThread() void {
         atomic.store(u32, &member.participant.row.abandoned, 1, .release);
         descriptor.giveBackAllOf(&member.local);
         unlockRow(member.mapping, member.participant.row);
-        // Whoever waits gets what this thread held now, and not when it next looks for the dead.
-        const view = &member.mapping.view;
-        const waiters = atomic.load(u32, &view.header.hot.waiters, .monotonic);
-        if (waiters != 0) _ = recovery.run(view, .{});
+        membership.recoverForWaiters(&member.mapping.view);
         for (0..member.opens) |_| releaseMapping(member.mapping);
         rows_taken -= 1;
     }
