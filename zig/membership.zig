@@ -124,6 +124,13 @@ fn endFlush(participant: *Participant) bool {
     return true;
 }
 
+/// After a thread ended without leaving, and gave its row up: whoever waits gets what it held now, and
+/// not when they next look for the dead.
+pub fn recoverForWaiters(view: *const View) void {
+    if (atomic.load(u32, &view.header.hot.waiters, .monotonic) == 0) return;
+    _ = recovery.run(view, .{});
+}
+
 /// Gives the row of an ephemeral pool back. True when it was the last one: nobody can join any
 /// more, and the caller takes the object's name away.
 pub fn unlockEphemeralRow(view: *const View, row: *layout.ParticipantRow) bool {

@@ -643,6 +643,7 @@ fn abandonThread() void {
         atomic.store(u32, &member.participant.row.abandoned, 1, .release);
         descriptor.giveBackAllOf(&member.local);
         unlockRow(member.mapping, member.participant.row);
+        membership.recoverForWaiters(&member.mapping.view);
         for (0..member.opens) |_| releaseMapping(member.mapping);
         rows_taken -= 1;
     }

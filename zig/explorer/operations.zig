@@ -336,4 +336,5 @@ fn abandon(me: u8) void {
     ledger.joined = false;
     participant.row.mutex.unlock();
     @memset(&state.now.owed[me], 0);
+    membership.recoverForWaiters(&state.view);
 }

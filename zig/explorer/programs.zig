@@ -352,6 +352,15 @@ pub const all = [_]Program{
         .catches = &.{.successor_may_defer},
     },
     .{
+        .name = "a thread that ends, and a waiter",
+        .slots = 1,
+        .threads = &.{
+            .{ .first = &.{.acquire}, .steps = &.{&.{.abandon}} },
+            .{ .steps = &.{ &.{.acquire_blocking}, &.{ .release, .abandon } } },
+        },
+        .budget = .{ .deferrals = 1 },
+    },
+    .{
         .name = "join and leave",
         .rows = 2,
         .threads = &.{
