@@ -161,11 +161,12 @@ export function namesIn(dir: string): string[] {
     return pools.sort().map((entry) => entry.slice(prefix.length));
   } catch (cause) {
     // Without the folder there are no pools; one that cannot be read may have many.
-    const { code } = cause as { code?: string };
+    const { code, message } = cause as { code?: string; message: string };
     if (code === "ENOENT") return [];
     const kind = code === "EACCES" ? "PERMISSION_DENIED" : "SYSTEM";
-    const found = `the folder cannot be read: ${code}`;
-    throw make(kind, `BufferPool.list() of ${dir}`, found, { cause });
+    const found = `the folder cannot be read: ${message}`;
+    const advice = "let XMEM_DIR name a folder that this user can read";
+    throw make(kind, `BufferPool.list() of ${dir}`, found, { cause, advice });
   }
 }
 

@@ -183,7 +183,8 @@ export class WaitQueue {
         for (const waiter of this.#waiting) {
           this.#remove(waiter);
           const tried = `acquireAsync() ${waiter.session.on}`;
-          waiter.reject(make("SYSTEM", tried, "the event loop cannot watch its socket", { cause }));
+          const found = `the event loop cannot watch its socket: ${cause}`;
+          waiter.reject(make("SYSTEM", tried, found, { cause }));
         }
         this.#rest(true);
       },
