@@ -25,6 +25,12 @@ afterAll(() => Promise.all(waiters.map((waiter) => waiter.end())));
 /** Leases that never end: else an idle event loop looks every 50 ms for those that did. */
 const one: PoolOptions = { capacity: 1, bufferSize: 64, leaseTimeout: 0 };
 
+/** Shorter than a sleep can be. */
+function keepLoop(milliseconds: number): void {
+  const until = now() + milliseconds;
+  while (now() < until);
+}
+
 const timed = (body: () => unknown): number => {
   const from = now();
   body();
@@ -124,7 +130,11 @@ describe("a wake that reached a participant", () => {
   // This process is the participant. Its native thread waits before the waiter does, and so is the
   // first to be woken.
   for (const waiter of pair) {
-    test(`whose last wait is aborted is passed on at once, ${waiter.kind}`, () =>
+    test.each([
+      ["whose last wait is aborted", 0.5, 0],
+      // The abort comes when the wake has long been with somebody else.
+      ["whose event loop is busy", 0, 25],
+    ] as const)(`%s is passed on at once, ${waiter.kind}`, (_, before, after) =>
       expectSoon({
         options: one,
         waiters: [waiter],
@@ -134,13 +144,17 @@ describe("a wake that reached a participant", () => {
           const controller = new AbortController();
           pool.acquireAsync(1, { signal: controller.signal }).catch(() => {});
           return () => {
-            guard.release();
-            // Its thread is woken, and its loop, which is kept here, has not heard of it.
-            Bun.sleepSync(5);
-            return timed(() => controller.abort());
+            // Its thread is woken, and its loop, which is kept here, does not hear of it.
+            const from = timed(() => guard.release());
+            keepLoop(before);
+            if (after === 0) controller.abort();
+            keepLoop(after);
+            controller.abort();
+            return from;
           };
         },
-      }));
+      }),
+    );
 
     test(`that no longer waits is passed on at once, ${waiter.kind}`, () =>
       expectSoon({
