@@ -42,15 +42,18 @@ export class Waiter {
     const source = JSON.stringify(join(import.meta.dir, "../src/native.ts"));
     const acquire =
       kind === "blocking"
-        ? "pool.acquireBlocking(1, { timeout: 60_000 })"
-        : "await pool.acquireAsync(1, { timeout: 60_000 })";
+        ? "pool.acquireBlocking(size, { timeout: 60_000 })"
+        : "await pool.acquireAsync(size, { timeout: 60_000 })";
     return script(
       `const { native } = await import(${source});
-      let pool, opened = "";
-      for (let name = await heard(); name !== ""; name = await heard()) {
-        if (name === "close") { pool.close(); opened = ""; say(name); continue; }
-        if (name !== opened) { pool = BufferPool.open(name); opened = name; say("open"); continue; }
+      let pool;
+      for (let order = await heard(); order !== ""; order = await heard()) {
+        const [what, argument] = order.split(" ");
+        if (what === "close") pool.close();
+        if (what === "open") pool = BufferPool.open(argument);
+        if (what !== "wait") { say(what); continue; }
         say("waits");
+        const size = Number(argument);
         let guard, at;
         const code = await codeOfLater(async () => { guard = ${acquire}; });
         at = native.xmem_now();
@@ -70,13 +73,13 @@ export class Waiter {
       this.#process = this.#start();
     }
     this.#open = true;
-    this.#process.tell(name);
+    this.#process.tell(`open ${name}`);
     expect(await this.#process.line()).toBe("open");
   }
 
   /** It is about to wait, and says "waits" right before. */
-  async wait(name: string): Promise<void> {
-    this.#process.tell(name);
+  async wait(size = 1): Promise<void> {
+    this.#process.tell(`wait ${size}`);
     expect(await this.#process.line()).toBe("waits");
   }
 
@@ -109,6 +112,8 @@ export type Wake = () => number | Promise<number>;
 export interface Way {
   options: PoolOptions;
   waiters: readonly Waiter[];
+  /** Bytes that are waited for; 1. */
+  size?: number;
   /** How each wait ends. */
   code?: string;
   /** Makes the pool one that has to be waited for. The wake comes a moment after all wait. */
@@ -127,7 +132,7 @@ export async function expectSoon(way: Way): Promise<void> {
     for (const waiter of waiters) await waiter.open(name);
     for (let round = 0; round < rounds; round++) {
       const wake = await way.round(pool, name);
-      for (const waiter of waiters) await waiter.wait(name);
+      for (const waiter of waiters) await waiter.wait(way.size);
       await until(() => pool.stats().waiters === waiting);
       // Counted, it is about to fall asleep.
       await Bun.sleep(2);

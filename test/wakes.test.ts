@@ -25,6 +25,12 @@ afterAll(() => Promise.all(waiters.map((waiter) => waiter.end())));
 /** Leases that never end: else an idle event loop looks every 50 ms for those that did. */
 const one: PoolOptions = { capacity: 1, bufferSize: 64, leaseTimeout: 0 };
 
+/** Shorter than a sleep can be. */
+function keepLoop(milliseconds: number): void {
+  const until = now() + milliseconds;
+  while (now() < until);
+}
+
 const timed = (body: () => unknown): number => {
   const from = now();
   body();
@@ -124,7 +130,11 @@ describe("a wake that reached a participant", () => {
   // This process is the participant. Its native thread waits before the waiter does, and so is the
   // first to be woken.
   for (const waiter of pair) {
-    test(`whose last wait is aborted is passed on at once, ${waiter.kind}`, () =>
+    test.each([
+      ["whose last wait is aborted", 0.5, 0],
+      // The abort comes when the wake has long been with somebody else.
+      ["whose event loop is busy", 0, 25],
+    ] as const)(`%s is passed on at once, ${waiter.kind}`, (_, before, after) =>
       expectSoon({
         options: one,
         waiters: [waiter],
@@ -134,13 +144,17 @@ describe("a wake that reached a participant", () => {
           const controller = new AbortController();
           pool.acquireAsync(1, { signal: controller.signal }).catch(() => {});
           return () => {
-            guard.release();
-            // Its thread is woken, and its loop, which is kept here, has not heard of it.
-            Bun.sleepSync(5);
-            return timed(() => controller.abort());
+            // Its thread is woken, and its loop, which is kept here, does not hear of it.
+            const from = timed(() => guard.release());
+            keepLoop(before);
+            if (after === 0) controller.abort();
+            keepLoop(after);
+            controller.abort();
+            return from;
           };
         },
-      }));
+      }),
+    );
 
     test(`that no longer waits is passed on at once, ${waiter.kind}`, () =>
       expectSoon({
@@ -291,7 +305,7 @@ test("a close in a wait takes no slice, though others sleep before it", () =>
     const [waiter] = pair as [Waiter];
     await waiter.open(name);
     const held = pool.acquire(1);
-    await waiter.wait(name);
+    await waiter.wait();
     await until(() => pool.stats().waiters === 1);
     const took: number[] = [];
     for (let round = 0; round < rounds; round++) {
@@ -376,25 +390,28 @@ describe("a slot that is worked on", () => {
   const works: Record<string, [before: string, work: string]> = {
     trim: ["pool.acquire(1).release();", "pool.trim();"],
     preallocate: ["pool.trim();", "pool.preallocate(1, 1);"],
+    // It has the slot already when it finds that there is no memory for it.
+    "an acquire beyond maxCommitted": ["", "codeOf(() => pool.acquire(8192));"],
   };
+  const options: PoolOptions = { ...one, bufferSize: 8192, maxCommitted: 4096 };
 
   /** Whether the pool is empty meanwhile, and no recovery keeps anybody from waiting. */
   function isWorkedOn(pool: BufferPool): boolean {
     const controller = new AbortController();
-    const wait = pool.acquireAsync(1, { signal: controller.signal });
+    const wait = pool.acquireAsync(0, { signal: controller.signal });
     wait.then(
       (guard) => guard.release(),
       () => {},
     );
-    const { waiters: counted, used } = pool.stats();
+    const { waiters: counted } = pool.stats();
     controller.abort();
-    return counted === 1 && used === 1;
+    return counted === 1;
   }
 
   /** The step in the middle of those at which it is; a few more or less do not matter then. */
   async function stepOf(stopper: Script): Promise<number> {
     const steps: number[] = [];
-    await withPool(one, async (pool, name) => {
+    await withPool(options, async (pool, name) => {
       for (let step = 1; steps.length === 0 || steps.includes(step - 1); step++) {
         stopper.tell(`${name} ${step}`);
         await until(() => isStopped(stopper.pid));
@@ -411,7 +428,9 @@ describe("a slot that is worked on", () => {
       const step = await stepOf(stopper);
       for (const waiter of pair) {
         await expectSoon({
-          options: one,
+          options,
+          // For which no memory is needed.
+          size: 0,
           waiters: [waiter],
           round: async (_, name) => {
             stopper.tell(`${name} ${step}`);
