@@ -4,6 +4,7 @@ export type { ParticipantStats, PoolInfo, PoolStats } from "./inspect.ts";
 export type { BufferMeta, DType } from "./meta.ts";
 export {
   BufferPool,
+  type LookOptions,
   type OpenOptions,
   type PoolOptions,
   type ReclaimReport,

@@ -63,14 +63,18 @@ export function generationOf(handle: number): number {
   return Math.floor(handle / INDEX_COUNT) | 0;
 }
 
-export function poolName(tried: string, value: unknown): string {
-  const legal =
+export function isPoolName(value: unknown): value is string {
+  return (
     typeof value === "string" &&
     /^[A-Za-z0-9._-]+$/.test(value) &&
     value.length <= LIMIT_NAME_BYTES &&
     value !== "." &&
-    value !== "..";
-  if (legal) return value;
+    value !== ".."
+  );
+}
+
+export function poolName(tried: string, value: unknown): string {
+  if (isPoolName(value)) return value;
   const expected = `1 to ${LIMIT_NAME_BYTES} letters, digits, ".", "_" or "-", and not "." or ".."`;
   refuse(tried, "the name", value, expected);
 }
@@ -116,9 +120,26 @@ export interface CheckedOptions {
   ephemeral?: boolean | undefined;
   replaceAbandoned?: boolean | undefined;
   allowOwner?: number | undefined;
+  allowGroup?: number | undefined;
   views: "shared" | "detach";
   viewCache: number;
   participantName: string;
+}
+
+/** Of a user or a group: the number above it means none. */
+const idMax = uint32Max - 1;
+
+/** Whose objects a look from outside trusts, as the core takes it: -1 where nobody was named. */
+export function trust(tried: string, value: unknown, on?: string): [number, number] {
+  const given = object(tried, "options", value, on);
+  const id = (what: string): number =>
+    given[what] === undefined ? -1 : integer(tried, what, given[what], 0, idMax, on);
+  return [id("allowOwner"), id("allowGroup")];
+}
+
+export function pruneOptions(tried: string, value: unknown): { dryRun: boolean } {
+  const { dryRun } = object(tried, "options", value);
+  return { dryRun: dryRun === undefined ? false : boolean(tried, "dryRun", dryRun, "") };
 }
 
 const viewCacheDefault = 16 * 1024 * 1024;
@@ -145,7 +166,8 @@ export function poolOptions(tried: string, value: unknown, on: string): CheckedO
     mode: number("mode", 0, LIMIT_MODE),
     ephemeral: flag("ephemeral"),
     replaceAbandoned: flag("replaceAbandoned"),
-    allowOwner: number("allowOwner", 0, uint32Max),
+    allowOwner: number("allowOwner", 0, idMax),
+    allowGroup: number("allowGroup", 0, idMax),
     views,
     viewCache: number("viewCache", 0, Number.MAX_SAFE_INTEGER) ?? viewCacheDefault,
     participantName:

@@ -26,6 +26,7 @@ test {
     _ = @import("layout.zig");
     _ = @import("maintenance.zig");
     _ = @import("membership.zig");
+    _ = @import("names.zig");
     _ = @import("participant.zig");
     _ = @import("pool.zig");
     _ = @import("recovery.zig");
