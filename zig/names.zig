@@ -68,7 +68,8 @@ fn takeLocked(view: *const View, name: anytype, own: ?*const Rows) Error!bool {
     if (atomic.load(u32, state, .acquire) != layout.state_removed) {
         if (isAnybodyLive(view, own)) return false;
         // SYNC: under the recovery mutex, as the load. Pairs with `membership.join`.
-        atomic.store(u32, state, layout.state_removed, .release);
+        if (!atomic.broken(.removed_after_name))
+            atomic.store(u32, state, layout.state_removed, .release);
     }
     _ = name.remove() catch |err| {
         // Another user's folder, say. It is removed for good only when the name is gone.
@@ -77,6 +78,8 @@ fn takeLocked(view: *const View, name: anytype, own: ?*const Rows) Error!bool {
         atomic.store(u32, state, layout.state_ready, .release);
         return err;
     };
+    if (atomic.broken(.removed_after_name))
+        atomic.store(u32, state, layout.state_removed, .release);
     return true;
 }
 
