@@ -240,20 +240,19 @@ fn createNew(
 
 /// Says what has the name, and what this user can do about it.
 fn explainExists(dir: [:0]const u8, name: []const u8, options: *const Options) Error {
+    const errno = errors.lastErrno();
     const prefix = object.prefix;
     const found = object.open(dir, name, .read_only, trustOf(options)) catch |err| switch (err) {
-        error.PermissionDenied => {
-            const why = errors.detail();
-            return errors.fail(
-                error.PoolExists,
-                0,
-                "{s}/{s}{s} exists and is not this user's: {s}",
-                .{ dir, prefix, name, why.text[0..why.length] },
-            );
-        },
+        error.PermissionDenied => return errors.fail(
+            error.PoolExists,
+            errno,
+            "{s}/{s}{s} exists and belongs to user {d}, and this is user {d}; choose another " ++
+                "name, or see `mode`, `allowOwner` and `allowGroup` for opening it",
+            .{ dir, prefix, name, object.ownerOf(dir, name) orelse 0, std.c.geteuid() },
+        ),
         else => {
             const text = "{s}/{s}{s} exists";
-            return errors.fail(error.PoolExists, 0, text, .{ dir, prefix, name });
+            return errors.fail(error.PoolExists, errno, text, .{ dir, prefix, name });
         },
     };
     defer object.close(found.fd);
@@ -261,7 +260,7 @@ fn explainExists(dir: [:0]const u8, name: []const u8, options: *const Options) E
         const why = errors.detail();
         return errors.fail(
             error.PoolExists,
-            0,
+            errno,
             "{s}/{s}{s} exists and is no pool that can be opened here ({s}: {s}); " ++
                 "BufferPool.unlink() removes it",
             .{ dir, prefix, name, @tagName(errors.codeOf(err)), why.text[0..why.length] },
@@ -271,14 +270,14 @@ fn explainExists(dir: [:0]const u8, name: []const u8, options: *const Options) E
     const live = names.countLive(&look.view);
     if (live == 0) return errors.fail(
         error.PoolExists,
-        0,
+        errno,
         "{s}/{s}{s} exists and nobody has it open; openOrCreate() opens it, and with " ++
             "replaceAbandoned: true replaces it",
         .{ dir, prefix, name },
     );
     return errors.fail(
         error.PoolExists,
-        0,
+        errno,
         "{s}/{s}{s} exists and {d} participant{s} it open; openOrCreate() opens it, and with " ++
             "replaceAbandoned: true replaces it once nobody has it",
         .{ dir, prefix, name, live, if (live == 1) " has" else "s have" },

@@ -255,19 +255,29 @@ pub fn close(fd: i32) void {
     _ = c.close(fd);
 }
 
+/// Whose object the name leads to, as far as that can be seen from outside.
+pub fn ownerOf(dir: [:0]const u8, name: []const u8) ?u32 {
+    const status = statusOfName(dir, name) orelse return null;
+    return status.owner;
+}
+
 /// Whether the name leads to this object, and to no later one, now. By its path, so that a process
 /// without a descriptor left is told the truth, too.
 pub fn linked(dir: [:0]const u8, name: []const u8, identity: Identity) bool {
+    const status = statusOfName(dir, name) orelse return false;
+    return status.identity.equals(identity);
+}
+
+fn statusOfName(dir: [:0]const u8, name: []const u8) ?Status {
     var entry_buffer: EntryBuffer = undefined;
-    const entry = entryOf(name, &entry_buffer) catch return false;
+    const entry = entryOf(name, &entry_buffer) catch return null;
     var path_buffer: [std.posix.PATH_MAX:0]u8 = undefined;
     const path = std.fmt.bufPrintSentinel(&path_buffer, "{s}/{s}", .{ dir, entry }, 0) catch
-        return false;
-    const status = switch (statusAt(c.AT.FDCWD, path)) {
+        return null;
+    return switch (statusAt(c.AT.FDCWD, path)) {
         .status => |status| status,
-        .errno => return false,
+        .errno => null,
     };
-    return status.identity.equals(identity);
 }
 
 /// Removes the name if it leads to that object; null removes it whatever it leads to, short of a
