@@ -31,7 +31,7 @@ pub fn join(view: *const View, who: Who) Error!u32 {
     const inherited = try lockRepair(view, 0);
     defer view.header.repair.mutex.unlock();
     _ = recovery.runLocked(view, .{}, inherited);
-    // SYNC: pairs with `pool.removeIfAbandoned` and `unlockEphemeralRow`.
+    // SYNC: pairs with `names.takeLocked`.
     if (atomic.load(u32, &view.header.identity.state, .acquire) == layout.state_removed) {
         return errors.fail(error.PoolNotFound, 0, "its last participant just took it away", .{});
     }
