@@ -126,15 +126,15 @@ export interface CheckedOptions {
   participantName: string;
 }
 
-/** Of a user or a group: the number above it means none. */
-const idMax = uint32Max - 1;
+/** The number above it means no group to the system. */
+const groupMax = uint32Max - 1;
 
 /** Whose objects a look from outside trusts, as the core takes it: -1 where nobody was named. */
 export function trust(tried: string, value: unknown, on?: string): [number, number] {
   const given = object(tried, "options", value, on);
-  const id = (what: string): number =>
-    given[what] === undefined ? -1 : integer(tried, what, given[what], 0, idMax, on);
-  return [id("allowOwner"), id("allowGroup")];
+  const id = (what: string, most: number): number =>
+    given[what] === undefined ? -1 : integer(tried, what, given[what], 0, most, on);
+  return [id("allowOwner", uint32Max), id("allowGroup", groupMax)];
 }
 
 export function pruneOptions(tried: string, value: unknown): { dryRun: boolean } {
@@ -166,8 +166,8 @@ export function poolOptions(tried: string, value: unknown, on: string): CheckedO
     mode: number("mode", 0, LIMIT_MODE),
     ephemeral: flag("ephemeral"),
     replaceAbandoned: flag("replaceAbandoned"),
-    allowOwner: number("allowOwner", 0, idMax),
-    allowGroup: number("allowGroup", 0, idMax),
+    allowOwner: number("allowOwner", 0, uint32Max),
+    allowGroup: number("allowGroup", 0, groupMax),
     views,
     viewCache: number("viewCache", 0, Number.MAX_SAFE_INTEGER) ?? viewCacheDefault,
     participantName:

@@ -260,7 +260,7 @@ test("options of list and inspect that are none are INVALID_ARGUMENT", () => {
     null,
     { allowGroup: null },
   ];
-  for (const wrong of [...wrongs, { allowOwner: 2 ** 32 - 1 }]) {
+  for (const wrong of [...wrongs, { allowGroup: 2 ** 32 - 1 }]) {
     const list = (): unknown => Reflect.apply(BufferPool.list, BufferPool, [wrong]);
     const inspect = (): unknown => Reflect.apply(BufferPool.inspect, BufferPool, ["p", wrong]);
     expect([wrong, codeOf(list), codeOf(inspect)]).toEqual([

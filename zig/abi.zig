@@ -5,6 +5,7 @@
 
 const std = @import("std");
 const build_options = @import("build_options");
+const abandoned = @import("abandoned.zig");
 const acquire_file = @import("acquire.zig");
 const constants = @import("constants.zig");
 const crash_point = @import("crash_point.zig");
@@ -147,12 +148,12 @@ pub export fn xmem_unlink(
 
 /// Removes the names of the ephemeral pools of this user that the dead left in a folder.
 pub export fn xmem_remove_left_over(dir: [*:0]const u8) void {
-    pool_file.removeLeftOver(std.mem.span(dir));
+    abandoned.removeLeftOver(std.mem.span(dir));
 }
 
 /// 1: nobody alive has this pool of this user's, and unless `dry` its name was removed. 0: it stays.
 pub export fn xmem_prune(dir: [*:0]const u8, name: [*:0]const u8, dry: u32) i32 {
-    const pruned = pool_file.prune(std.mem.span(dir), std.mem.span(name), dry != 0) catch |err|
+    const pruned = abandoned.prune(std.mem.span(dir), std.mem.span(name), dry != 0) catch |err|
         return refused(err);
     return @intFromBool(pruned);
 }

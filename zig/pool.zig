@@ -3,6 +3,7 @@
 //! are named after it.
 
 const std = @import("std");
+const abandoned = @import("abandoned.zig");
 const acquire_file = @import("acquire.zig");
 const atomic = @import("atomic.zig");
 const errors = @import("errors.zig");
@@ -23,6 +24,8 @@ const waiting = @import("waiting.zig");
 const words = @import("words.zig");
 
 const Error = errors.Error;
+const Look = abandoned.Look;
+const Name = abandoned.Name;
 const Participant = participant_file.Participant;
 const View = participant_file.View;
 const allocator = std.heap.c_allocator;
@@ -134,11 +137,11 @@ pub fn open(
     try thread.onProcessExit(leaveAtExit);
     system.clock.prepare();
     descriptor.prepare();
-    if (how != .open) removeLeftOver(dir);
+    if (how != .open) abandoned.removeLeftOver(dir);
     // A name can vanish and appear between two looks; each round is one look.
     for (0..100) |_| {
         if (how == .create) {
-            makeWay(dir, name, options);
+            abandoned.makeWay(dir, name, trustOf(options));
         } else {
             if (openExisting(dir, name, participant_name, options, how)) |pool| {
                 return pool;
@@ -391,45 +394,6 @@ fn openExisting(
     };
 }
 
-/// A pool's name in the file system, as `names.zig` takes it away.
-const Name = struct {
-    dir: [:0]const u8,
-    name: []const u8,
-    identity: object.Identity,
-
-    pub fn remove(name: Name) Error!bool {
-        const expected: object.Expected = .{ .identity = name.identity };
-        // Others wait for the recovery mutex meanwhile.
-        return object.remove(name.dir, name.name, expected, remove_patience_ns);
-    }
-
-    pub fn leadsHere(name: Name) bool {
-        return object.linked(name.dir, name.name, name.identity);
-    }
-};
-
-const remove_patience_ns: u64 = 100 * std.time.ns_per_ms;
-
-/// A look at an object from outside: nothing is written, and nothing of it is kept.
-const Look = struct {
-    view: View,
-
-    fn at(found: object.Object) Error!Look {
-        const identity = try readIdentity(found);
-        const geometry = try checkIdentity(identity, found);
-        const base = try system.memory.map(found.fd, geometry.total_size, false);
-        return .{ .view = .init(base, geometry, identity, found.fd, undefined) };
-    }
-
-    fn end(look: *Look) void {
-        system.memory.unmap(look.view.base, look.view.geometry.total_size);
-    }
-
-    fn isAbandoned(look: *const Look) bool {
-        return !names.isAnybodyLive(&look.view, null);
-    }
-};
-
 fn checkAsked(mapping: *Mapping, options: *const Options) Error!void {
     const geometry = mapping.view.geometry;
     const asked = .{
@@ -448,64 +412,7 @@ fn checkAsked(mapping: *Mapping, options: *const Options) Error!void {
     }
 }
 
-/// An ephemeral pool of the dead has no claim to its name; whatever else is there keeps it, and
-/// `createNew` says so.
-fn makeWay(dir: [:0]const u8, name: []const u8, options: *const Options) void {
-    defer errors.clear();
-    const found = object.open(dir, name, .read_only, trustOf(options)) catch return;
-    const is_left_over = isLeftOver(found);
-    object.close(found.fd);
-    if (is_left_over) _ = removeAbandoned(dir, name, trustOf(options)) catch {};
-}
-
-/// Removes the names of the ephemeral pools of this user that the dead left in a folder. What
-/// cannot be looked at, or is in somebody's hands just now, is left to the next who comes.
-pub fn removeLeftOver(dir: [:0]const u8) void {
-    defer errors.clear();
-    object.forEachOwn(dir, dir, struct {
-        fn visit(folder: [:0]const u8, name: []const u8, found: object.Object) void {
-            if (isLeftOver(found)) _ = removeAbandoned(folder, name, .{}) catch {};
-        }
-    }.visit);
-}
-
-fn isLeftOver(found: object.Object) bool {
-    // Most are not ephemeral, which one read tells.
-    const identity = readIdentity(found) catch return false;
-    if (identity.ephemeral == 0) return false;
-    var look = Look.at(found) catch return false;
-    defer look.end();
-    return look.isAbandoned();
-}
-
-fn removeAbandoned(dir: [:0]const u8, name: []const u8, trust: object.Trust) Error!bool {
-    const found = try object.open(dir, name, .read_write, trust);
-    const mapping = try mappingOf(found, dir, name);
-    defer releaseMapping(mapping);
-    const own_name: Name = .{ .dir = dir, .name = name, .identity = mapping.object.identity };
-    return names.takeIfNobody(&mapping.view, own_name, at_once_ns);
-}
-
-/// A deadline that has passed: what somebody works on is not abandoned.
-const at_once_ns: u64 = 1;
-
-/// Removes the name of a pool of this user, ephemeral or not, that no live participant has. False
-/// where it is not such a pool. `dry`: only looks.
-pub fn prune(dir: [:0]const u8, name: []const u8, dry: bool) Error!bool {
-    errors.clear();
-    const found = try object.open(dir, name, .read_only, .{});
-    defer object.close(found.fd);
-    if (found.owner != std.c.geteuid()) return false;
-    {
-        var look = try Look.at(found);
-        defer look.end();
-        if (!look.isAbandoned()) return false;
-    }
-    if (dry) return true;
-    return removeAbandoned(dir, name, .{});
-}
-
-fn mappingOf(found: object.Object, dir: [:0]const u8, name: []const u8) Error!*Mapping {
+pub fn mappingOf(found: object.Object, dir: [:0]const u8, name: []const u8) Error!*Mapping {
     {
         mappings_lock.lock();
         defer mappings_lock.unlock();
@@ -525,12 +432,12 @@ fn mappingOf(found: object.Object, dir: [:0]const u8, name: []const u8) Error!*M
     return makeMapping(base, geometry, identity, found, dir, name);
 }
 
-fn checkIdentity(identity: layout.Identity, found: object.Object) Error!geometry_file.Geometry {
+pub fn checkIdentity(identity: layout.Identity, found: object.Object) Error!geometry_file.Geometry {
     const page_size: u32 = @intCast(system.memory.pageSize());
     return geometry_file.validate(identity, found.size, robust_mutex.libc_kind, page_size);
 }
 
-fn readIdentity(found: object.Object) Error!layout.Identity {
+pub fn readIdentity(found: object.Object) Error!layout.Identity {
     var identity: layout.Identity = undefined;
     const bytes = std.mem.asBytes(&identity);
     // SYNC: pairs with `createNew`, whose name led here.
@@ -593,7 +500,7 @@ fn allocateMapping(
 }
 
 /// An open lets go.
-fn releaseMapping(mapping: *Mapping) void {
+pub fn releaseMapping(mapping: *Mapping) void {
     mappings_lock.lock();
     mapping.references -= 1;
     const gone = unlistIfUnused(mapping);

@@ -13,6 +13,7 @@ fn sanitizerOptions() callconv(.c) [*:0]const u8 {
 }
 
 test {
+    _ = @import("abandoned.zig");
     _ = @import("abi.zig");
     _ = @import("acquire.zig");
     _ = @import("constants.zig");
