@@ -2,6 +2,12 @@ export { XmemError, type XmemErrorCode } from "./errors.ts";
 export type { BufferGuard, TypedArrayConstructor } from "./guard.ts";
 export type { ParticipantStats, PoolInfo, PoolStats } from "./inspect.ts";
 export type { BufferMeta, DType } from "./meta.ts";
-export type { OpenOptions, PoolOptions, WaitOptions } from "./options.ts";
+export type {
+  LookOptions,
+  OpenOptions,
+  PoolOptions,
+  PruneOptions,
+  WaitOptions,
+} from "./options.ts";
 export { BufferPool, type ReclaimReport } from "./pool.ts";
 export type { ReadGuard, ReadonlyBytes, ReadonlyView } from "./read_guard.ts";

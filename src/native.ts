@@ -20,7 +20,9 @@ export interface Native {
   xmem_error_errno(): number;
   xmem_error_text(a: Memory, b: number): number;
   xmem_info(a: Descriptor, b: Memory): void;
-  xmem_unlink(a: Memory, b: Memory, c: number, d: number): number;
+  xmem_unlink(a: Memory, b: Memory, c: number, d: number, e: number): number;
+  xmem_remove_left_over(a: Memory): void;
+  xmem_prune(a: Memory, b: Memory, c: number): number;
   xmem_mapping(a: Descriptor): Pointer | null;
   xmem_view_add(a: Pointer): void;
   xmem_view_done(a: Memory, b: Pointer): void;
@@ -51,7 +53,7 @@ export interface Native {
   xmem_reclaim(a: Descriptor, b: Memory): number;
   xmem_stats(a: Descriptor, b: Memory): number;
   xmem_participants(a: Descriptor, b: Memory, c: Memory, d: number): number;
-  xmem_observe(a: Memory, b: Memory): Descriptor;
+  xmem_observe(a: Memory, b: Memory, c: number, d: number): Descriptor;
   xmem_unobserve(a: Descriptor): void;
   xmem_meta_number(a: Descriptor, b: number, c: number): number;
   xmem_meta_set_number(a: Descriptor, b: number, c: number, d: number): number;
@@ -89,7 +91,9 @@ const opened = load(libraryPath(), {
   xmem_error_errno: { args: [], returns: "i32" },
   xmem_error_text: { args: ["ptr", "u32"], returns: "u32" },
   xmem_info: { args: ["u32", "ptr"], returns: "void" },
-  xmem_unlink: { args: ["ptr", "ptr", "f64", "f64"], returns: "i32" },
+  xmem_unlink: { args: ["ptr", "ptr", "f64", "f64", "f64"], returns: "i32" },
+  xmem_remove_left_over: { args: ["ptr"], returns: "void" },
+  xmem_prune: { args: ["ptr", "ptr", "u32"], returns: "i32" },
   xmem_mapping: { args: ["u32"], returns: "ptr" },
   xmem_view_add: { args: ["ptr"], returns: "void" },
   xmem_view_done: { args: ["ptr", "ptr"], returns: "void" },
@@ -120,7 +124,7 @@ const opened = load(libraryPath(), {
   xmem_reclaim: { args: ["u32", "ptr"], returns: "i32" },
   xmem_stats: { args: ["u32", "ptr"], returns: "i32" },
   xmem_participants: { args: ["u32", "ptr", "ptr", "u32"], returns: "u32" },
-  xmem_observe: { args: ["ptr", "ptr"], returns: "i32" },
+  xmem_observe: { args: ["ptr", "ptr", "f64", "f64"], returns: "i32" },
   xmem_unobserve: { args: ["u32"], returns: "void" },
   xmem_meta_number: { args: ["u32", "f64", "u32"], returns: "f64" },
   xmem_meta_set_number: { args: ["u32", "f64", "u32", "f64"], returns: "i32" },

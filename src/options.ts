@@ -22,7 +22,7 @@ export interface PoolOptions {
   channels?: number | undefined;
   /** Whether a buffer's bytes are zeroed when it is recycled; default false. */
   zeroOnRelease?: boolean | undefined;
-  /** Permission bits, whatever the umask; default 0o600, at most 0o777. */
+  /** Permission bits, whatever the umask; default 0o600 (0o660 with allowGroup), at most 0o777. */
   mode?: number | undefined;
   /** Whether the last to leave, or whoever finds only the dead, removes the name; default false. */
   ephemeral?: boolean | undefined;
@@ -37,6 +37,24 @@ export interface OpenOptions {
   participantName?: string | undefined;
   /** A uid whose objects are trusted besides one's own and root's. */
   allowOwner?: number | undefined;
+  /**
+   * A gid whose objects are trusted, too: whoever is in that group can make one, and change what is
+   * in the pool. One that is made with it belongs to that group, with mode 0o660 by default.
+   */
+  allowGroup?: number | undefined;
+}
+
+/** Whose pools a look from outside trusts; root looks at everybody's. */
+export interface LookOptions {
+  /** A uid whose objects are looked at besides one's own and root's. */
+  allowOwner?: number | undefined;
+  /** A gid whose objects are looked at, too. */
+  allowGroup?: number | undefined;
+}
+
+export interface PruneOptions {
+  /** Only say what would be removed; default false. */
+  dryRun?: boolean | undefined;
 }
 
 export interface ReplaceOptions {
@@ -63,7 +81,7 @@ function whole(least: number, most: number, place?: number): Rule<number> {
   return { check: (tried, what, value, on) => integer(tried, what, value, least, most, on), place };
 }
 
-function flag(place: number): Rule<boolean> {
+function flag(place?: number): Rule<boolean> {
   return { check: boolean, place };
 }
 
@@ -79,6 +97,14 @@ const poolRules: Rules<PoolOptions> = {
   ephemeral: flag(constants.OPTION_EPHEMERAL),
 };
 
+/** To the system the number above it means no group. */
+const groupMax = uint32Max - 1;
+
+const lookRules: Rules<LookOptions> = {
+  allowOwner: whole(0, uint32Max, constants.OPTION_ALLOW_OWNER),
+  allowGroup: whole(0, groupMax, constants.OPTION_ALLOW_GROUP),
+};
+
 const openRules: Rules<OpenOptions> = {
   views: {
     check(tried, what, value, on) {
@@ -88,7 +114,7 @@ const openRules: Rules<OpenOptions> = {
   },
   viewCache: whole(0, Number.MAX_SAFE_INTEGER),
   participantName: { check: text },
-  allowOwner: whole(0, uint32Max, constants.OPTION_ALLOW_OWNER),
+  ...lookRules,
 };
 
 const replaceRules: Rules<ReplaceOptions> = {
@@ -144,6 +170,27 @@ export function openingOptions(
     viewCache: checked("viewCache", openRules.viewCache) ?? viewCacheDefault,
     participantName: checked("participantName", openRules.participantName) ?? "",
   };
+}
+
+/** A uid and a gid whose objects are trusted besides one's own and root's; -1 for none. */
+export type Trust = [owner: number, group: number];
+
+/** Whose objects a look from outside trusts. */
+export function lookOptions(tried: string, value: unknown, on: string): Trust {
+  const given = object(tried, "options", value, on);
+  refuseUnknown(tried, given, lookRules, on);
+  const id = (name: keyof LookOptions): number =>
+    given[name] === undefined ? -1 : lookRules[name].check(tried, name, given[name], on);
+  return [id("allowOwner"), id("allowGroup")];
+}
+
+const pruneRules: Rules<PruneOptions> = { dryRun: flag() };
+
+export function pruneOptions(tried: string, value: unknown, on: string): { dryRun: boolean } {
+  const given = object(tried, "options", value, on);
+  refuseUnknown(tried, given, pruneRules, on);
+  const { dryRun } = given;
+  return { dryRun: dryRun !== undefined && pruneRules.dryRun.check(tried, "dryRun", dryRun, on) };
 }
 
 const waitRules: Rules<WaitOptions> = {

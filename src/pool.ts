@@ -18,9 +18,13 @@ import {
 import {
   blockingTimeout,
   type How,
+  type LookOptions,
+  lookOptions,
   type OpenOptions,
   openingOptions,
   type PoolOptions,
+  type PruneOptions,
+  pruneOptions,
   type ReplaceOptions,
   type WaitOptions,
   waitOptions,
@@ -89,7 +93,7 @@ export class BufferPool implements Disposable {
     this.bufferSize = session.bufferSize;
   }
 
-  /** POOL_EXISTS, OUT_OF_MEMORY, INVALID_ARGUMENT, SYSTEM. */
+  /** POOL_EXISTS, PERMISSION_DENIED, OUT_OF_MEMORY, INVALID_ARGUMENT, SYSTEM. */
   static create(name: string, options?: PoolOptions & OpenOptions): BufferPool {
     return new BufferPool(BufferPool.#openSession("create", name, options));
   }
@@ -110,28 +114,55 @@ export class BufferPool implements Disposable {
     return new BufferPool(BufferPool.#openSession("openOrCreate", name, options));
   }
 
-  /** Removes the name, whatever it leads to; true when there was one. Who has it open goes on. */
+  /**
+   * Removes the name, whatever it leads to; true when there was one. Who has it open goes on.
+   * PERMISSION_DENIED where the folder does not let this user, POOL_CORRUPT for a folder of that
+   * name, POOL_BUSY while a stopped process is removing it.
+   */
   static unlink(name: string): boolean {
     const dir = inspection.poolDirectory();
     const checked = validate.poolName("BufferPool.unlink()", name);
-    const result = native.xmem_unlink(cString(dir), cString(checked), -1, 0);
+    const result = native.xmem_unlink(cString(dir), cString(checked), -1, 0, -1);
     if (result < 0) throw inspection.openFailure(result, "BufferPool.unlink()", checked, dir);
     return result === 1;
   }
 
   /**
-   * Every pool that this user can see, the broken ones with their problem. PERMISSION_DENIED or
-   * SYSTEM where the folder cannot be read.
+   * Every pool of the folder, those that cannot be looked at with their problem. What the dead left
+   * of this user's ephemeral pools is removed first. PERMISSION_DENIED or SYSTEM where the folder
+   * cannot be read.
    */
-  static list(): inspection.PoolInfo[] {
+  static list(options?: LookOptions): inspection.PoolInfo[] {
+    const tried = "BufferPool.list()";
     const dir = inspection.poolDirectory();
-    return inspection.infos(dir, inspection.namesIn(dir));
+    const trust = lookOptions(tried, options, `of ${dir}`);
+    native.xmem_remove_left_over(cString(dir));
+    return inspection.infos(dir, inspection.namesIn(dir, tried), trust);
   }
 
-  /** A look from outside: takes no row, starts no recovery, works on a full pool. */
-  static inspect(name: string): inspection.PoolStats {
-    const checked = validate.poolName("BufferPool.inspect()", name);
-    return inspection.statsSeen(inspection.observe(inspection.poolDirectory(), checked));
+  /**
+   * A look from outside: takes no row, starts no recovery, works on a full pool. POOL_NOT_FOUND,
+   * POOL_CORRUPT, VERSION_MISMATCH; PERMISSION_DENIED for a pool of another user whom the options
+   * do not name, unless this is root.
+   */
+  static inspect(name: string, options?: LookOptions): inspection.PoolStats {
+    const tried = "BufferPool.inspect()";
+    const checked = validate.poolName(tried, name);
+    const trust = lookOptions(tried, options, `of pool "${checked}"`);
+    const dir = inspection.poolDirectory();
+    return inspection.statsSeen(inspection.observe(dir, checked, trust));
+  }
+
+  /**
+   * Removes the names of this user's pools that no live participant has, and returns them; with
+   * `dryRun` only returns them. A pool that is made once, and is opened by others later, is such a
+   * pool in between. Broken objects and those of other users stay, for root, too.
+   * PERMISSION_DENIED or SYSTEM where the folder cannot be read.
+   */
+  static prune(options?: PruneOptions): string[] {
+    const dir = inspection.poolDirectory();
+    const { dryRun } = pruneOptions("BufferPool.prune()", options, `of ${dir}`);
+    return inspection.prune(dir, dryRun);
   }
 
   static #openSession(how: How, name: unknown, given: unknown): Session {
@@ -405,10 +436,15 @@ export class BufferPool implements Disposable {
     this.#session.close();
   }
 
-  /** Removes the name if it still leads to this pool. Works after close, too. */
+  /**
+   * Removes the name if it still leads to this pool, and never a later pool's of the same name.
+   * Works after close, too. Throws as `BufferPool.unlink` does.
+   */
   unlink(): boolean {
-    const { dir, name, device, inode } = this.#session;
-    const result = native.xmem_unlink(cString(dir), cString(name), device, inode);
+    const { descriptor, dir, name, device, inode, poolId } = this.#session;
+    // While it is open here, its inode is nobody else's.
+    const id = descriptor === closed ? poolId : -1;
+    const result = native.xmem_unlink(cString(dir), cString(name), device, inode, id);
     if (result < 0) throw inspection.openFailure(result, "unlink()", name, dir);
     return result === 1;
   }

@@ -32,6 +32,7 @@ export class Session {
   readonly inode: number;
   /** Names this thread's participant among all of the thread: opens of one pool share it. */
   readonly participant: string;
+  readonly poolId: number;
   readonly views: Views;
   /** Whether a released guard's views are detached. */
   readonly detaching: boolean;
@@ -57,6 +58,7 @@ export class Session {
     this.device = field(constants.INFO_DEVICE);
     this.inode = field(constants.INFO_INODE);
     this.participant = `${this.device}:${this.inode}:${field(constants.INFO_ROW)}`;
+    this.poolId = field(constants.INFO_POOL_ID);
     this.views = new Views(
       native.xmem_mapping(descriptor) as Pointer,
       field(constants.INFO_DATA_ADDRESS),

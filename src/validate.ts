@@ -64,14 +64,18 @@ export function generationOf(handle: number): number {
   return Math.floor(handle / INDEX_COUNT) | 0;
 }
 
-export function poolName(tried: string, value: unknown): string {
-  const legal =
+export function isPoolName(value: unknown): value is string {
+  return (
     typeof value === "string" &&
     /^[A-Za-z0-9._-]+$/.test(value) &&
     value.length <= LIMIT_NAME_BYTES &&
     value !== "." &&
-    value !== "..";
-  if (legal) return value;
+    value !== ".."
+  );
+}
+
+export function poolName(tried: string, value: unknown): string {
+  if (isPoolName(value)) return value;
   const expected = `1 to ${LIMIT_NAME_BYTES} letters, digits, ".", "_" or "-", and not "." or ".."`;
   refuse(tried, "the name", value, expected);
 }

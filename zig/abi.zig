@@ -5,6 +5,7 @@
 
 const std = @import("std");
 const build_options = @import("build_options");
+const abandoned = @import("abandoned.zig");
 const acquire_file = @import("acquire.zig");
 const constants = @import("constants.zig");
 const crash_point = @import("crash_point.zig");
@@ -150,11 +151,29 @@ pub export fn xmem_info(number: u32, out: [*]f64) void {
     pool_file.info(pool, out[0..std.meta.fields(pool_file.Info).len]);
 }
 
-pub export fn xmem_unlink(dir: [*:0]const u8, name: [*:0]const u8, device: f64, inode: f64) i32 {
+pub export fn xmem_unlink(
+    dir: [*:0]const u8,
+    name: [*:0]const u8,
+    device: f64,
+    inode: f64,
+    pool_id: f64,
+) i32 {
     const folder = std.mem.span(dir);
-    const removed = pool_file.unlink(folder, std.mem.span(name), device, inode) catch |err|
+    const removed = pool_file.unlink(folder, std.mem.span(name), device, inode, pool_id) catch |err|
         return refused(err);
     return @intFromBool(removed);
+}
+
+/// Removes the names of the ephemeral pools of this user that the dead left in a folder.
+pub export fn xmem_remove_left_over(dir: [*:0]const u8) void {
+    abandoned.removeLeftOver(std.mem.span(dir));
+}
+
+/// 1: nobody alive has this pool of this user's, and unless `dry` its name was removed. 0: it stays.
+pub export fn xmem_prune(dir: [*:0]const u8, name: [*:0]const u8, dry: u32) i32 {
+    const pruned = abandoned.prune(std.mem.span(dir), std.mem.span(name), dry != 0) catch |err|
+        return refused(err);
+    return @intFromBool(pruned);
 }
 
 /// What a live view of the pool's memory holds on to, so that no mapping goes under a view.
@@ -508,8 +527,15 @@ pub export fn xmem_participants(number: u32, out: [*]f64, names: [*]u8, rows_max
     return statistics.participants(&mapping.view, values, names[0 .. rows_max * 32], rows_max);
 }
 
-pub export fn xmem_observe(dir: [*:0]const u8, name: [*:0]const u8) i32 {
-    const pool = pool_file.observe(std.mem.span(dir), std.mem.span(name)) catch |err|
+/// `allow_owner` and `allow_group` below 0: nobody besides this user and root, to root everybody.
+pub export fn xmem_observe(
+    dir: [*:0]const u8,
+    name: [*:0]const u8,
+    allow_owner: f64,
+    allow_group: f64,
+) i32 {
+    const folder = std.mem.span(dir);
+    const pool = pool_file.observe(folder, std.mem.span(name), allow_owner, allow_group) catch |err|
         return refused(err);
     return @intCast(descriptor.numberOf(pool));
 }

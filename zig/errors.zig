@@ -95,7 +95,7 @@ pub fn negative(err: Error) i32 {
     return -@intFromEnum(codeOf(err));
 }
 
-const Detail = struct {
+pub const Detail = struct {
     code: i32 = 0,
     errno: i32 = 0,
     length: u32 = 0,
@@ -123,6 +123,15 @@ pub fn fail(err: Error, errno: i32, comptime format: []const u8, arguments: anyt
     const text = std.fmt.bufPrint(&last.text, format, arguments) catch last.text[0..0];
     last.length = @intCast(text.len);
     return err;
+}
+
+/// What was recorded last, for who has to clean up before it is read.
+pub fn detail() Detail {
+    return last;
+}
+
+pub fn restore(kept: Detail) void {
+    last = kept;
 }
 
 /// Records the code of a failed call. A detail of another code is of something that failed on the

@@ -331,7 +331,7 @@ pub const User = struct {
     }
 
     fn inspect(user: *User) void {
-        const observer = c.xmem_observe(user.dir, user.name);
+        const observer = c.xmem_observe(user.dir, user.name, -1, -1);
         if (observer < 0) return user.refused(@floatFromInt(observer));
         user.look(@intCast(observer));
         c.xmem_unobserve(@intCast(observer));

@@ -203,7 +203,7 @@ fn sum(holds: []const u16) u64 {
 pub inline fn isDead(row: *const layout.ParticipantRow) bool {
     if (row.mutex.ownerDied()) return true;
     // SYNC: what the owner wrote before it gave up is seen. Pairs with `pool.abandonThread`,
-    // `membership.prepareToLeave` and `recovery.rewrite`.
+    // `names.leaveAtExit`, `membership.prepareToLeave` and `recovery.rewrite`.
     return atomic.load(u32, &row.abandoned, .acquire) != 0 and !row.mutex.isLocked();
 }
 

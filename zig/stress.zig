@@ -36,7 +36,13 @@ extern fn xmem_open(
     options: *const pool_file.Options,
 ) i32;
 extern fn xmem_close(pool: Descriptor) void;
-extern fn xmem_unlink(dir: [*:0]const u8, name: [*:0]const u8, device: f64, inode: f64) i32;
+extern fn xmem_unlink(
+    dir: [*:0]const u8,
+    name: [*:0]const u8,
+    device: f64,
+    inode: f64,
+    pool_id: f64,
+) i32;
 extern fn xmem_acquire(pool: Descriptor, size: f64) f64;
 extern fn xmem_acquire_blocking(pool: Descriptor, size: u32, deadline_ms: f64) f64;
 extern fn xmem_release(pool: Descriptor, handle: f64) void;
@@ -116,8 +122,8 @@ var name: [:0]const u8 = "";
 var other_name: [:0]const u8 = "";
 
 fn removeNames() void {
-    _ = xmem_unlink(dir, name, -1, -1);
-    _ = xmem_unlink(dir, other_name, -1, -1);
+    _ = xmem_unlink(dir, name, -1, -1, -1);
+    _ = xmem_unlink(dir, other_name, -1, -1, -1);
 }
 
 fn fail(comptime format: []const u8, arguments: anytype) noreturn {

@@ -13,6 +13,7 @@ fn sanitizerOptions() callconv(.c) [*:0]const u8 {
 }
 
 test {
+    _ = @import("abandoned.zig");
     _ = @import("abi.zig");
     _ = @import("acquire.zig");
     _ = @import("constants.zig");
@@ -27,6 +28,7 @@ test {
     _ = @import("layout.zig");
     _ = @import("maintenance.zig");
     _ = @import("membership.zig");
+    _ = @import("names.zig");
     _ = @import("participant.zig");
     _ = @import("pool.zig");
     _ = @import("recovery.zig");
