@@ -30,6 +30,7 @@ pub const Canary = enum {
     sleep_not_counted,
     /// Two that begin to wait at once may count as one.
     waiters_not_atomic,
+    truncated_tail_kept,
 
     // Caught by the explorer with store buffers: harmless where memory is sequentially consistent.
     hold_before_cas,
