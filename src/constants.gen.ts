@@ -208,5 +208,6 @@ export const AT_SLOT_ACQUIRED_AT_NS = 16;
 export const AT_SLOT_COMMITTED = 24;
 export const AT_SLOT_CONTENT = 32;
 export const AT_SLOT_NEXT_FREE = 40;
-export const AT_SLOT_PADDING = 44;
+export const AT_SLOT_TRUNCATED_FROM = 44;
+export const AT_SLOT_PADDING = 48;
 export const AT_SLOT_DESCRIPTION = 64;

@@ -5,7 +5,7 @@ import { lstatSync, readdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import * as constants from "./constants.gen.ts";
 import { codeOf, make, type XmemError } from "./errors.ts";
-import { bytes, cString, type Descriptor, float64s, native } from "./native.ts";
+import { bytes, cString, type Descriptor, decodeText, float64s, native } from "./native.ts";
 import type { Trust } from "./options.ts";
 import { nativeError } from "./system_error.ts";
 import * as validate from "./validate.ts";
@@ -118,7 +118,7 @@ function participantsOf(descriptor: Descriptor): ParticipantStats[] {
     return {
       pid: field(constants.PARTICIPANT_PID),
       tid: field(constants.PARTICIPANT_TID),
-      name: new TextDecoder().decode(name).split("\0", 1)[0] ?? "",
+      name: decodeText(name).split("\0", 1)[0] ?? "",
       alive: field(constants.PARTICIPANT_ALIVE) !== 0,
       holds: field(constants.PARTICIPANT_HOLDS),
       waiting: field(constants.PARTICIPANT_WAITING) !== 0,

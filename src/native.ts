@@ -23,10 +23,12 @@ export interface Native {
   xmem_unlink(a: Memory, b: Memory, c: number, d: number, e: number): number;
   xmem_remove_left_over(a: Memory): void;
   xmem_prune(a: Memory, b: Memory, c: number): number;
-  xmem_mapping(a: Descriptor): Pointer | null;
-  xmem_view_add(a: Pointer): void;
+  xmem_views_open(a: Descriptor): Pointer | null;
+  xmem_views_close(a: Pointer): void;
+  xmem_view_add(a: Pointer, b: number): void;
   xmem_view_done(a: Memory, b: Pointer): void;
-  xmem_view_count(a: Pointer): number;
+  xmem_view_count(a: Pointer, b: number): number;
+  xmem_give_back_unseen(a: Descriptor, b: Pointer): number;
   xmem_made(): Pointer | null;
   xmem_acquire_index(a: Descriptor, b: number): number;
   xmem_release_index(a: Descriptor, b: number, c: number): void;
@@ -36,6 +38,8 @@ export interface Native {
   xmem_now(): number;
   xmem_get(a: Descriptor, b: number): number;
   xmem_take(a: Descriptor, b: number): number;
+  xmem_committed(a: Descriptor, b: number): number;
+  xmem_truncate(a: Descriptor, b: number, c: number): number;
   xmem_share(a: Descriptor, b: number): number;
   xmem_hand_off(a: Descriptor, b: number): number;
   xmem_add_ref(a: Descriptor, b: number): number;
@@ -94,10 +98,12 @@ const opened = load(libraryPath(), {
   xmem_unlink: { args: ["ptr", "ptr", "f64", "f64", "f64"], returns: "i32" },
   xmem_remove_left_over: { args: ["ptr"], returns: "void" },
   xmem_prune: { args: ["ptr", "ptr", "u32"], returns: "i32" },
-  xmem_mapping: { args: ["u32"], returns: "ptr" },
-  xmem_view_add: { args: ["ptr"], returns: "void" },
+  xmem_views_open: { args: ["u32"], returns: "ptr" },
+  xmem_views_close: { args: ["ptr"], returns: "void" },
+  xmem_view_add: { args: ["ptr", "u32"], returns: "void" },
   xmem_view_done: { args: ["ptr", "ptr"], returns: "void" },
-  xmem_view_count: { args: ["ptr"], returns: "u32" },
+  xmem_view_count: { args: ["ptr", "u32"], returns: "u32" },
+  xmem_give_back_unseen: { args: ["u32", "ptr"], returns: "u32" },
   xmem_made: { args: [], returns: "ptr" },
   xmem_acquire_index: { args: ["u32", "u32"], returns: "i32" },
   xmem_release_index: { args: ["u32", "u32", "u32"], returns: "void" },
@@ -107,6 +113,8 @@ const opened = load(libraryPath(), {
   xmem_now: { args: [], returns: "f64" },
   xmem_get: { args: ["u32", "f64"], returns: "f64" },
   xmem_take: { args: ["u32", "f64"], returns: "f64" },
+  xmem_committed: { args: ["u32", "u32"], returns: "f64" },
+  xmem_truncate: { args: ["u32", "f64", "u32"], returns: "i32" },
   xmem_share: { args: ["u32", "f64"], returns: "i32" },
   xmem_hand_off: { args: ["u32", "f64"], returns: "i32" },
   xmem_add_ref: { args: ["u32", "f64"], returns: "f64" },
@@ -199,19 +207,34 @@ const viewWithDeallocator = toArrayBuffer as unknown as (
 ) => ArrayBuffer;
 
 const textScratch = bytes(512);
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+
+/** A text of the native side, as it is: a byte order mark at its start is a part of it. */
+export function decodeText(encoded: Uint8Array): string {
+  return decoder.decode(encoded);
+}
 
 /** What the last failed call on this thread found: empty where it had nothing to add. */
 export function failureText(): string {
   const length = native.xmem_error_text(textScratch, textScratch.length);
   if (length === 0) return "";
-  return new TextDecoder().decode(textScratch.subarray(0, length));
+  return decodeText(textScratch.subarray(0, length));
 }
 
+/** Counts the live views of one open, by buffer, for as long as there are any. */
+export type ViewCounter = Pointer;
+
 /**
- * An ArrayBuffer over `length` bytes of the pool's memory at `address`. It counts as a view of the
- * mapping, which stays for as long as the contents live, wherever they are transferred to.
+ * An ArrayBuffer over `length` bytes at the start of the buffer at `index`, whose `address` this is.
+ * It counts as a view for as long as the contents live, wherever they are transferred to, and for so
+ * long the mapping stays.
  */
-export function viewOf(mapping: Pointer, address: number, length: number): ArrayBuffer {
-  native.xmem_view_add(mapping);
-  return viewWithDeallocator(address as Pointer, 0, length, mapping, viewDone);
+export function viewOf(
+  counter: ViewCounter,
+  index: number,
+  address: number,
+  length: number,
+): ArrayBuffer {
+  native.xmem_view_add(counter, index);
+  return viewWithDeallocator(address as Pointer, 0, length, counter, viewDone);
 }

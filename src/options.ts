@@ -29,7 +29,10 @@ export interface PoolOptions {
 }
 
 export interface OpenOptions {
-  /** "detach": a released guard's views read length 0, at some 200 ns a release; default "shared". */
+  /**
+   * "detach": a released guard's views read length 0. Each use of bytes then makes an ArrayBuffer, which
+   * costs more the longer it is: 0.5 us for 1 KiB, 1.5 us for 64 KiB, 15 us for 1 MiB. Default "shared".
+   */
   views?: "shared" | "detach" | undefined;
   /** Bytes of cached views; default 16 MiB. */
   viewCache?: number | undefined;

@@ -76,11 +76,12 @@ function failRef(session: Session, result: number, tried: string, ref: number): 
   throw session.failure(result, tried, { ref });
 }
 
+/** Makes structuredClone and postMessage refuse a pool, instead of giving the receiver an empty object. */
+const notCloned: unique symbol = Symbol("send pool.name instead");
+
 export class BufferPool implements Disposable {
-  readonly name: string;
-  readonly capacity: number;
-  /** Most bytes that one buffer can have. */
-  readonly bufferSize: number;
+  /** A symbol, so that no structured clone is made of a pool: its name opens it elsewhere. */
+  readonly uncloneable: symbol = notCloned;
   readonly #session: Session;
   /** The session's, one step nearer. */
   #descriptor: Descriptor;
@@ -88,9 +89,19 @@ export class BufferPool implements Disposable {
   private constructor(session: Session) {
     this.#session = session;
     this.#descriptor = session.descriptor;
-    this.name = session.name;
-    this.capacity = session.capacity;
-    this.bufferSize = session.bufferSize;
+  }
+
+  get name(): string {
+    return this.#session.name;
+  }
+
+  get capacity(): number {
+    return this.#session.capacity;
+  }
+
+  /** Most bytes that one buffer can have. */
+  get bufferSize(): number {
+    return this.#session.bufferSize;
   }
 
   /** POOL_EXISTS, PERMISSION_DENIED, OUT_OF_MEMORY, INVALID_ARGUMENT, SYSTEM. */
@@ -191,7 +202,7 @@ export class BufferPool implements Disposable {
     const descriptor = this.#descriptor;
     const index = acquireIndex(descriptor, size);
     if (index < 0) fail(session, index, "acquire()", size);
-    return new BufferGuard(session, descriptor, index, generationMade(descriptor), size + 0, true);
+    return new BufferGuard(session, index, generationMade(descriptor), size + 0, true);
   }
 
   /** As acquire, but null when the pool is full. */
@@ -202,7 +213,7 @@ export class BufferPool implements Disposable {
     const index = acquireIndex(descriptor, size);
     if (index === -constants.ERROR_POOL_FULL) return null;
     if (index < 0) fail(session, index, "tryAcquire()", size);
-    return new BufferGuard(session, descriptor, index, generationMade(descriptor), size + 0, true);
+    return new BufferGuard(session, index, generationMade(descriptor), size + 0, true);
   }
 
   /**
@@ -219,7 +230,7 @@ export class BufferPool implements Disposable {
       // A slice at a time, so that a Worker that waits can be terminated.
       const handle = native.xmem_acquire_blocking(descriptor, length, deadline);
       if (handle >= 0) {
-        const guard = guardOf(this.#session, descriptor, handle, length, true);
+        const guard = guardOf(this.#session, handle, length, true);
         return guard;
       }
       if (handle !== -constants.ERROR_PENDING) {
@@ -247,12 +258,12 @@ export class BufferPool implements Disposable {
     if (waits.isEmpty) {
       const handle = native.xmem_acquire_at_once(descriptor, length, 0);
       if (handle >= 0) {
-        const guard = guardOf(this.#session, descriptor, handle, length, true);
+        const guard = guardOf(this.#session, handle, length, true);
         return guard;
       }
       const mayPass = handle === -constants.ERROR_POOL_FULL || handle === -constants.ERROR_PENDING;
       if (!mayPass) throw this.#session.failure(handle, tried, { size: length });
-    } else if (length > this.bufferSize) {
+    } else if (length > this.#session.bufferSize) {
       throw this.#session.failure(-constants.ERROR_TOO_LARGE, tried, { size: length });
     }
     if (timeout === 0) {
@@ -264,7 +275,7 @@ export class BufferPool implements Disposable {
     Error.captureStackTrace(asked, BufferPool.prototype.acquireAsync);
     try {
       const handle = await waits.wait(this.#session, length, timeout, signal);
-      const guard = guardOf(this.#session, descriptor, handle, length, true);
+      const guard = guardOf(this.#session, handle, length, true);
       return guard;
     } catch (error) {
       if (error instanceof XmemError && error !== signal?.reason) {
@@ -292,7 +303,7 @@ export class BufferPool implements Disposable {
     const descriptor = this.#descriptor;
     const handle = native.xmem_get(descriptor, ref);
     if (handle < 0) failRef(session, handle, "get()", ref);
-    const guard = guardOf(session, descriptor, handle, sizeMade(descriptor), false);
+    const guard = guardOf(session, handle, sizeMade(descriptor), false);
     return guard;
   }
 
@@ -303,7 +314,7 @@ export class BufferPool implements Disposable {
     const descriptor = this.#descriptor;
     const handle = native.xmem_get(descriptor, ref);
     if (handle < 0) failRef(session, handle, "getMut()", ref);
-    const guard = guardOf(session, descriptor, handle, sizeMade(descriptor), true);
+    const guard = guardOf(session, handle, sizeMade(descriptor), true);
     return guard;
   }
 
@@ -314,7 +325,7 @@ export class BufferPool implements Disposable {
     const descriptor = this.#descriptor;
     const handle = native.xmem_take(descriptor, ref);
     if (handle < 0) failRef(session, handle, "take()", ref);
-    const guard = guardOf(session, descriptor, handle, sizeMade(descriptor), true);
+    const guard = guardOf(session, handle, sizeMade(descriptor), true);
     return guard;
   }
 
@@ -451,6 +462,12 @@ export class BufferPool implements Disposable {
 
   [Symbol.dispose](): void {
     this.close();
+  }
+
+  /** What opens it elsewhere. */
+  toJSON(): Record<string, unknown> {
+    const { name, capacity, bufferSize } = this;
+    return { name, capacity, bufferSize };
   }
 
   #open(tried: string): Descriptor {

@@ -1,22 +1,29 @@
 // One open of one pool: what a BufferPool and its guards share. `descriptor` is `closed` at its
-// end; it gives everything back when pool and guards became unreachable without a close, as under a
-// hot reload.
+// end. It is open until it is closed, whether or not the program can still reach it; but one of a
+// module that was replaced, under a hot reload, gives everything back once nothing reaches it.
 
-import type { Pointer } from "bun:ffi";
 import * as constants from "./constants.gen.ts";
 import { INFO_COUNT } from "./constants.gen.ts";
-import { make, type XmemError } from "./errors.ts";
+import { make, raise, type XmemError } from "./errors.ts";
 import { type Asked, failureOn } from "./failure.ts";
-import { type Descriptor, float64s, native } from "./native.ts";
+import { keep, letGo, notLost, onceLost, reloadable } from "./generations.ts";
+import { linger } from "./lingering.ts";
+import { type Descriptor, float64s, native, type ViewCounter } from "./native.ts";
+import { OwnViews } from "./own_views.ts";
+import { tracing } from "./trace.ts";
 import { Views } from "./views.ts";
 
 /** The descriptor of no pool: the native side refuses it by itself. */
 export const closed: Descriptor = 0;
 
-/** Outlives a session that nobody closed, until its finalizer ran. Never refers to the session. */
+/** What is left of a session that nobody can reach. Never refers to it. */
 export interface Tether {
-  readonly descriptor: Descriptor;
+  /** `closed` once the session is, or its finalizer ran. */
+  descriptor: Descriptor;
+  readonly counter: ViewCounter;
   socket: { terminate(): void } | undefined;
+  /** Whether the program closed it. */
+  wasClosed: boolean;
 }
 
 export class Session {
@@ -34,8 +41,8 @@ export class Session {
   readonly participant: string;
   readonly poolId: number;
   readonly views: Views;
-  /** Whether a released guard's views are detached. */
-  readonly detaching: boolean;
+  /** Where each guard has views of its own, which it ends. */
+  readonly ownViews: OwnViews | null;
   readonly tether: Tether;
   /** The queue of this thread's waiters, where this session's native thread watches for it. */
   waits: object | undefined;
@@ -59,25 +66,35 @@ export class Session {
     this.inode = field(constants.INFO_INODE);
     this.participant = `${this.device}:${this.inode}:${field(constants.INFO_ROW)}`;
     this.poolId = field(constants.INFO_POOL_ID);
-    this.views = new Views(
-      native.xmem_mapping(descriptor) as Pointer,
-      field(constants.INFO_DATA_ADDRESS),
-      field(constants.INFO_STRIDE),
-      options.viewCache,
-      options.views === "detach",
-    );
-    this.detaching = options.views === "detach";
-    this.tether = { descriptor, socket: undefined };
-    unclosed.register(this, this.tether, this);
+    const counter = native.xmem_views_open(descriptor);
+    if (counter === null) {
+      native.xmem_close(descriptor);
+      raise("OUT_OF_MEMORY", `opening pool "${name}"`, "its views cannot be counted");
+    }
+    const area = {
+      descriptor,
+      counter,
+      address: field(constants.INFO_DATA_ADDRESS),
+      stride: field(constants.INFO_STRIDE),
+      session: this,
+    };
+    const detaching = options.views === "detach";
+    this.views = new Views(area, options.viewCache);
+    this.ownViews = detaching || tracing ? new OwnViews(area, detaching) : null;
+    this.tether = { descriptor, counter, socket: undefined, wasClosed: false };
+    keep(this);
+    if (reloadable) onceLost(this, endingOf(this.tether));
   }
 
   close(): void {
     if (this.descriptor === closed) return;
-    const descriptor = this.descriptor;
     this.descriptor = closed;
-    unclosed.unregister(this);
+    letGo(this);
+    if (reloadable) notLost(this);
     this.views.close();
-    native.xmem_close(descriptor);
+    this.ownViews?.close();
+    this.tether.wasClosed = true;
+    end(this.tether);
   }
 
   /** The error for a native failure of `tried`, with the numbers that it was about. */
@@ -88,8 +105,26 @@ export class Session {
   }
 }
 
-/** Views that live on keep the mapping; holds and row go back. */
-const unclosed = new FinalizationRegistry<Tether>(({ descriptor, socket }) => {
-  native.xmem_close(descriptor);
+/** Not within the session's own scope, which it must not lead to. */
+function endingOf(tether: Tether): () => void {
+  return () => end(tether);
+}
+
+/** Gives holds and row back: at once, or for buffers that a view can still reach when it is dead. */
+function end(tether: Tether): void {
+  const { descriptor, counter, socket, wasClosed } = tether;
+  tether.descriptor = closed;
   socket?.terminate();
-});
+  const finish = (): boolean => {
+    if (native.xmem_give_back_unseen(descriptor, counter) > 0) return false;
+    native.xmem_views_close(counter);
+    native.xmem_close(descriptor);
+    return true;
+  };
+  if (finish()) return;
+  // A view that is garbage looks like one that is not, until it is collected.
+  if (wasClosed) Bun.gc(true);
+  if (finish()) return;
+  native.xmem_async_disarm(descriptor, 1);
+  linger(finish);
+}

@@ -7,6 +7,7 @@ const std = @import("std");
 const build_options = @import("build_options");
 const abandoned = @import("abandoned.zig");
 const acquire_file = @import("acquire.zig");
+const atomic = @import("atomic.zig");
 const constants = @import("constants.zig");
 const crash_point = @import("crash_point.zig");
 const description = @import("description.zig");
@@ -21,6 +22,7 @@ const references = @import("references.zig");
 const statistics = @import("statistics.zig");
 const system = @import("system.zig");
 const thaw = @import("thaw.zig");
+const views = @import("views.zig");
 const waiter_thread = @import("waiter_thread.zig");
 const waiting = @import("waiting.zig");
 const words = @import("words.zig");
@@ -176,24 +178,36 @@ pub export fn xmem_prune(dir: [*:0]const u8, name: [*:0]const u8, dry: u32) i32 
     return @intFromBool(pruned);
 }
 
-/// What a live view of the pool's memory holds on to, so that no mapping goes under a view.
-pub export fn xmem_mapping(number: u32) ?*pool_file.Mapping {
-    const pool = descriptor.poolOf(number);
-    return pool.mapping;
+/// Counts the views that this open makes; null when memory is short. The caller closes it.
+pub export fn xmem_views_open(number: u32) ?*views.Views {
+    return views.open(descriptor.poolOf(number));
 }
 
-pub export fn xmem_view_add(mapping: *pool_file.Mapping) void {
-    pool_file.viewAdd(mapping);
+pub export fn xmem_views_close(opened: *views.Views) void {
+    views.close(opened);
+}
+
+/// The engine is about to get a view of the buffer at `index`.
+pub export fn xmem_view_add(opened: *views.Views, index: u32) void {
+    views.add(opened, index);
 }
 
 /// The signature is that of a deallocator: the engine calls it, on whatever thread it likes.
-pub export fn xmem_view_done(bytes: ?*anyopaque, mapping: *pool_file.Mapping) void {
-    _ = bytes;
-    pool_file.viewDone(mapping);
+pub export fn xmem_view_done(bytes: ?*const anyopaque, opened: *views.Views) void {
+    views.done(opened, bytes);
 }
 
-pub export fn xmem_view_count(mapping: *pool_file.Mapping) u32 {
-    return pool_file.viewCount(mapping);
+/// How many views of the buffer live, wherever they were transferred to.
+pub export fn xmem_view_count(opened: *const views.Views, index: u32) u32 {
+    return views.count(opened, index);
+}
+
+/// Gives this open's holds back, but for those of buffers that a view can still reach: how many
+/// buffers those are.
+pub export fn xmem_give_back_unseen(number: u32, opened: *const views.Views) u32 {
+    const pool = descriptor.poolOf(number);
+    if (attend(pool) != null) return 0;
+    return pool_file.giveBackHolds(pool, opened);
 }
 
 pub export fn xmem_acquire(number: u32, size_number: f64) f64 {
@@ -364,6 +378,25 @@ pub export fn xmem_size(number: u32, index: u32) f64 {
     const size = words.Content.load(&view.slots[index].content).size;
     if (size > view.geometry.buffer_size) return failedBare(error.PoolCorrupt);
     return @floatFromInt(size);
+}
+
+/// Bytes of a buffer that have memory: what a holder may look at.
+pub export fn xmem_committed(number: u32, index: u32) f64 {
+    const pool = descriptor.poolOf(number);
+    const view = &pool.participant.view;
+    if (index >= view.geometry.capacity) return 0;
+    const committed = atomic.load(u64, &view.slots[index].committed, .monotonic);
+    return @floatFromInt(@min(committed, view.geometry.stride));
+}
+
+pub export fn xmem_truncate(number: u32, handle_number: f64, size: u32) i32 {
+    const pool = descriptor.poolOf(number);
+    return statusOf(truncate(pool, handle_number, size));
+}
+
+fn truncate(pool: *Pool, handle_number: f64, size: u32) Error!void {
+    if (attend(pool)) |err| return err;
+    return description.truncate(&pool.participant, try refOf(handle_number), size);
 }
 
 pub export fn xmem_share(number: u32, handle: f64) i32 {

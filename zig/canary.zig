@@ -34,6 +34,7 @@ pub const Canary = enum {
     removed_after_name,
     /// Also caught by the crash points: who removes a name does not lock what it leads to.
     name_unlocked,
+    truncated_tail_kept,
 
     // Caught by the explorer with store buffers: harmless where memory is sequentially consistent.
     hold_before_cas,

@@ -20,6 +20,7 @@ const robust_mutex = @import("system/robust_mutex.zig");
 const system = @import("system.zig");
 const thread = @import("system/thread.zig");
 const waiter_thread = @import("waiter_thread.zig");
+const views_file = @import("views.zig");
 const waiting = @import("waiting.zig");
 const words = @import("words.zig");
 
@@ -549,12 +550,6 @@ pub fn viewDone(mapping: *Mapping) void {
     if (gone) destroyMapping(mapping);
 }
 
-pub fn viewCount(mapping: *Mapping) u32 {
-    mappings_lock.lock();
-    defer mappings_lock.unlock();
-    return mapping.views;
-}
-
 fn makePool(
     mapping: *Mapping,
     participant_name: []const u8,
@@ -623,7 +618,6 @@ fn join(view: *const View, name: []const u8) Error!u32 {
 
 pub fn close(pool: *Pool) void {
     const mapping = pool.mapping orelse return;
-    const capacity = mapping.view.geometry.capacity;
     const forked = pool.participant.local.attention & participant_file.attention_closed != 0;
     if (pool.waiter) |waiter| {
         pool.waiter = null;
@@ -634,12 +628,7 @@ pub fn close(pool: *Pool) void {
         var patience: @import("thaw.zig").Patience = .untimed;
         if (pool.async_armed) waiting.end(&pool.participant, &patience);
         if (pool.wait.counted) waiting.end(&pool.participant, &patience);
-        for (pool.counts[0..capacity], 0..) |*count, index| {
-            while (count.* > 0) : (count.* -= 1) {
-                const control = words.Control.load(&mapping.view.slots[index].control, .acquire);
-                _ = references.giveBack(&pool.participant, control.handle(@intCast(index)));
-            }
-        }
+        _ = giveBackHolds(pool, null);
     }
     const counts = pool.counts;
     const member: *Member = @fieldParentPtr("local", pool.participant.local);
@@ -653,6 +642,25 @@ pub fn close(pool: *Pool) void {
 fn releaseCounts(mapping: *const Mapping, counts: [*]u16) void {
     const bytes = @as(u64, mapping.view.geometry.capacity) * 2;
     system.memory.releaseLocal(@ptrCast(@alignCast(counts)), bytes);
+}
+
+/// All of this open, but for those of buffers that `seen` has live views of: how many those are.
+pub fn giveBackHolds(pool: *Pool, seen: ?*const views_file.Views) u32 {
+    const view = &pool.participant.view;
+    var kept: u32 = 0;
+    for (pool.counts[0..view.geometry.capacity], 0..) |*count, place| {
+        if (count.* == 0) continue;
+        const index: u32 = @intCast(place);
+        if (seen) |views| if (views_file.count(views, index) > 0) {
+            kept += 1;
+            continue;
+        };
+        while (count.* > 0) : (count.* -= 1) {
+            const control = words.Control.load(&view.slots[index].control, .acquire);
+            _ = references.giveBack(&pool.participant, control.handle(index));
+        }
+    }
+    return kept;
 }
 
 fn releaseMember(member: *Member) void {
@@ -699,6 +707,7 @@ fn nameOf(mapping: *const Mapping) Name {
 /// agreement, so that the kernel's mark, and with it the mapping, need not be waited for.
 fn abandonThread() void {
     waiter_thread.stopAllOfThread();
+    views_file.closeAllOfThread();
     var each = members;
     members = null;
     while (each) |member| {

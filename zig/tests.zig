@@ -35,6 +35,7 @@ test {
     _ = @import("references.zig");
     _ = @import("statistics.zig");
     _ = @import("thaw.zig");
+    _ = @import("views.zig");
     _ = @import("waiter_thread.zig");
     _ = @import("waiting.zig");
     _ = @import("words.zig");

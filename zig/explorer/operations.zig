@@ -4,6 +4,7 @@
 
 const std = @import("std");
 const acquire_file = @import("../acquire.zig");
+const description = @import("../description.zig");
 const errors = @import("../errors.zig");
 const fiber = @import("fiber.zig");
 const maintenance = @import("../maintenance.zig");
@@ -32,6 +33,8 @@ pub const Operation = enum(u8) {
     clone,
     share,
     hand_off,
+    /// To nothing, so that whatever is zeroed later is so because it was acquired.
+    truncate,
     /// These four go by the handle that was passed on last.
     get,
     take,
@@ -64,7 +67,7 @@ pub fn isPossible(index: u8, operation: Operation) bool {
     if (operation == .join or operation == .open_or_create) return !ledger.joined;
     if (!ledger.joined) return false;
     return switch (operation) {
-        .release, .clone, .share, .hand_off => heldSlot(ledger) != null,
+        .release, .clone, .share, .hand_off, .truncate => heldSlot(ledger) != null,
         .get, .take, .add_ref, .unref => state.now.mail != 0,
         .release_by_hand, .try_release, .set_ref_count => state.now.mail != 0,
         else => true,
@@ -103,6 +106,8 @@ pub noinline fn perform(me: u8, operation: Operation) void {
         .clone => gained(me, references.operate(participant, .get, ownHandle(me), 0), true),
         .share => share(me),
         .hand_off => handOff(me),
+        .truncate => description.truncate(participant, ownHandle(me), 0) catch |err|
+            oracle.unexpected(err),
         .get => gained(me, references.operate(participant, .get, state.now.mail, 0), false),
         .take => take(me),
         .add_ref => addRef(me),

@@ -305,7 +305,9 @@ fn checkPrivate(slot: usize, control: Control) void {
     require(control.references == 1 and control.in_flight == 0, "a PRIVATE slot is shared");
     var owners: u32 = 0;
     for (state.view.rows[0..state.view.geometry.participant_count], 0..) |*row, index| {
-        if (row.joined != 0 and state.view.holdRow(@intCast(index))[slot] != 0) owners += 1;
+        // Within its bracket somebody may still have to count down a hold that it has released.
+        if (row.joined == 0 or row.busy % 2 == 1) continue;
+        if (state.view.holdRow(@intCast(index))[slot] != 0) owners += 1;
     }
     require(owners <= 1, "a PRIVATE slot has two owners");
 }

@@ -256,6 +256,21 @@ pub const all = [_]Program{
         .budget = .{ .deaths = 1, .deferrals = 1 },
     },
     .{
+        .name = "truncations in a pool that zeroes",
+        .slots = 1,
+        .threads = &.{
+            .{
+                .first = &.{ .acquire, .share },
+                .steps = &.{ &.{.truncate}, &.{.release}, &.{.acquire} },
+            },
+            .{ .first = &.{.take}, .steps = &.{ &.{.truncate}, &.{.release} } },
+            .{ .steps = &.{&.{.reclaim}} },
+        },
+        .zero_on_release = true,
+        .budget = .{ .deaths = 1 },
+        .catches = &.{.truncated_tail_kept},
+    },
+    .{
         .name = "a waiter and a release",
         .slots = 1,
         .threads = &.{
