@@ -131,7 +131,7 @@ describe("fork without exec", () => {
       const dir = process.env["XMEM_DIR"] ?? "/dev/shm";
       const child = Bun.spawnSync(["python3", program, libraryPath(), dir, name]);
       expect(child.stdout.toString().trim().split("\n")).toEqual([
-        `child [${-ERROR_POOL_CLOSED}] True`,
+        `child [${-ERROR_POOL_CLOSED}] True 3`,
         "parent 4",
       ]);
       expect(pool.stats()).toMatchObject({ used: 0, linked: true });

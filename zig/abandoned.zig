@@ -3,6 +3,7 @@
 
 const std = @import("std");
 const errors = @import("errors.zig");
+const layout = @import("layout.zig");
 const names = @import("names.zig");
 const object = @import("system/object.zig");
 const participant_file = @import("participant.zig");
@@ -56,7 +57,7 @@ pub const Look = struct {
 pub fn makeWay(dir: [:0]const u8, name: []const u8, trust: object.Trust) void {
     defer errors.clear();
     const found = object.open(dir, name, .read_only, trust) catch return;
-    const is_left_over = isLeftOver(found);
+    const is_left_over = isEphemeral(found.fd) and isAbandoned(found);
     object.close(found.fd);
     if (is_left_over) _ = removeAbandoned(dir, name, trust) catch {};
 }
@@ -65,17 +66,24 @@ pub fn makeWay(dir: [:0]const u8, name: []const u8, trust: object.Trust) void {
 /// cannot be looked at, or is in somebody's hands just now, is left to the next who comes.
 pub fn removeLeftOver(dir: [:0]const u8) void {
     defer errors.clear();
-    object.forEachOwn(dir, dir, struct {
-        fn visit(folder: [:0]const u8, name: []const u8, found: object.Object) void {
-            if (isLeftOver(found)) _ = removeAbandoned(folder, name, .{}) catch {};
+    object.forEach(dir, dir, struct {
+        fn visit(folder: [:0]const u8, name: []const u8, fd: i32) void {
+            if (!isEphemeral(fd)) return;
+            const found = object.stat(fd) catch return;
+            if (found.owner != std.c.geteuid() or !isAbandoned(found)) return;
+            _ = removeAbandoned(folder, name, .{}) catch {};
         }
     }.visit);
 }
 
-fn isLeftOver(found: object.Object) bool {
-    // Most are not ephemeral, which one read tells.
-    const identity = pool_file.readIdentity(found) catch return false;
-    if (identity.ephemeral == 0) return false;
+/// Most are not, which one read tells. Of what is no pool it says anything.
+fn isEphemeral(fd: i32) bool {
+    var ephemeral: u32 = 0;
+    const offset = @offsetOf(layout.Identity, "ephemeral");
+    return std.c.pread(fd, std.mem.asBytes(&ephemeral), 4, offset) == 4 and ephemeral != 0;
+}
+
+fn isAbandoned(found: object.Object) bool {
     var look = Look.at(found) catch return false;
     defer look.end();
     return look.isAbandoned();

@@ -622,7 +622,7 @@ pub fn close(pool: *Pool) void {
     if (pool.waiter) |waiter| {
         pool.waiter = null;
         // In a child of fork there is no such thread that could be waited for.
-        if (!forked) waiter_thread.stop(waiter);
+        if (forked) waiter_thread.forget(waiter) else waiter_thread.stop(waiter);
     }
     if (!forked) {
         var patience: @import("thaw.zig").Patience = .untimed;

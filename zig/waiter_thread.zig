@@ -87,6 +87,12 @@ fn end(waiter: *Waiter) void {
     std.heap.c_allocator.destroy(waiter);
 }
 
+/// In a child of fork: what it has of its parent's thread, which does not exist here.
+pub fn forget(waiter: *Waiter) void {
+    thread.closeSocket(waiter.socket);
+    std.heap.c_allocator.destroy(waiter);
+}
+
 pub fn stopAllOfThread() void {
     while (waiters) |waiter| {
         waiters = waiter.next;

@@ -31,6 +31,7 @@ end = threading.Event()
 def hold(key):
     pool = open_pool()
     opened[key] = (pool, xmem.xmem_acquire(pool, 10))
+    assert xmem.xmem_async_open(pool) > 0
     ready.wait()
     end.wait()
     xmem.xmem_release(pool, opened[key][1])
@@ -49,11 +50,14 @@ def in_child():
     thread = threading.Thread(target=lambda: answers.extend(use(*each) for each in opened.values()))
     thread.start()
     thread.join()
+    before = len(os.listdir("/proc/self/fd"))
     for pool, _ in opened.values():
         xmem.xmem_close(pool)
+    # The pool's file, and a waiter's end of its socket for each open.
+    closed = before - len(os.listdir("/proc/self/fd"))
     again = open_pool()
     handle = xmem.xmem_acquire(again, 10)
-    print("child", sorted(set(answers)), handle >= 0, flush=True)
+    print("child", sorted(set(answers)), handle >= 0, closed, flush=True)
     xmem.xmem_close(again)
 
 
