@@ -66,7 +66,7 @@ export interface Native {
   xmem_meta_text(a: Descriptor, b: number, c: number, d: Memory): number;
   xmem_meta_set_text(a: Descriptor, b: number, c: number, d: Memory, e: number): number;
   xmem_async_open(a: Descriptor): number;
-  xmem_async_arm(a: Descriptor): number;
+  xmem_async_arm(a: Descriptor, b: number): number;
   xmem_async_disarm(a: Descriptor, b: number): void;
   xmem_async_timed_out(a: Descriptor): void;
   xmem_constant_count(): number;
@@ -141,7 +141,7 @@ const opened = load(libraryPath(), {
   xmem_meta_text: { args: ["u32", "f64", "u32", "ptr"], returns: "i32" },
   xmem_meta_set_text: { args: ["u32", "f64", "u32", "ptr", "u32"], returns: "i32" },
   xmem_async_open: { args: ["u32"], returns: "i32" },
-  xmem_async_arm: { args: ["u32"], returns: "i32" },
+  xmem_async_arm: { args: ["u32", "f64"], returns: "i32" },
   xmem_async_disarm: { args: ["u32", "u32"], returns: "void" },
   xmem_async_timed_out: { args: ["u32"], returns: "void" },
   xmem_constant_count: { args: [], returns: "u32" },

@@ -11,9 +11,6 @@ import { closed, type Session } from "./session.ts";
 /** As long as a call that blocks waits for a recovery that does not end; POOL_BUSY then. */
 const busyPatience = 2000;
 
-/** How often late waits are looked for: as long as the native thread sleeps without a wake. */
-const sweepInterval = 50;
-
 interface Waiter {
   session: Session;
   size: number;
@@ -75,7 +72,6 @@ export class WaitQueue {
   /** Runs from when a recovery was found to have the pool until it is found to be over. */
   #busyTimer: ReturnType<typeof setTimeout> | undefined;
   #busySince = Number.POSITIVE_INFINITY;
-  #sweptAt = 0;
 
   constructor(participant: string) {
     this.#participant = participant;
@@ -126,10 +122,16 @@ export class WaitQueue {
   /** A test with fake timers must not make a real wait last for ever: Bun stops all its timers. */
   #sweep(): void {
     const now = native.xmem_now();
-    if (now - this.#sweptAt < sweepInterval) return;
-    this.#sweptAt = now;
+    if (now < this.#due()) return;
     for (const waiter of this.#waiting) if (now >= waiter.deadline) this.#expire(waiter);
-    if (now - this.#busySince >= busyPatience) this.#tellBusy();
+    if (now >= this.#busySince + busyPatience) this.#tellBusy();
+  }
+
+  /** When the first wait ends. */
+  #due(): number {
+    let due = this.#busySince + busyPatience;
+    for (const { deadline } of this.#waiting) due = Math.min(due, deadline);
+    return due;
   }
 
   close(session: Session): void {
@@ -196,7 +198,7 @@ export class WaitQueue {
     const descriptor = this.#carrier?.descriptor ?? closed;
     if (descriptor === closed) return;
     while (!this.isEmpty) {
-      const armed = native.xmem_async_arm(descriptor);
+      const armed = native.xmem_async_arm(descriptor, this.#due());
       if (armed < 0 && armed !== -ERROR_PENDING) {
         this.#failAll(armed);
         return;

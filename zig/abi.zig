@@ -670,7 +670,10 @@ pub export fn xmem_async_open(number: u32) i32 {
 
 /// PENDING while a recovery has the pool: its end makes the socket readable, and is the time to arm
 /// again.
-pub export fn xmem_async_arm(number: u32) i32 {
+///
+/// `due_ms`: when the first of the loop's waits ends, so that the loop is told even if its own timers
+/// stand still.
+pub export fn xmem_async_arm(number: u32, due_ms: f64) i32 {
     const pool = descriptor.poolOf(number);
     errors.clear();
     if (attend(pool)) |err| return refused(err);
@@ -685,7 +688,7 @@ pub export fn xmem_async_arm(number: u32) i32 {
             result = refused(err);
         }
     }
-    waiter_thread.arm(waiter);
+    waiter_thread.arm(waiter, toNs(due_ms));
     return result;
 }
 
