@@ -60,6 +60,40 @@ function measure(): Row[] {
     }),
   );
   row("  of that, touching the bytes", touched - untouched);
+  row(
+    "  the same of 64 sizes in turn",
+    best((count) => {
+      for (let i = 0; i < count; i++) {
+        using frame = pool.acquire(64 + (i & 63));
+        frame.bytes[0] = i;
+      }
+    }),
+  );
+  row(
+    "  the same of sizes that hardly repeat",
+    best((count) => {
+      let size = 1;
+      for (let i = 0; i < count; i++) {
+        size = (size * 75) % 65_537;
+        using frame = pool.acquire(size & 65_535);
+        frame.bytes[0] = i;
+      }
+    }),
+  );
+  {
+    using detaching = BufferPool.open(name, { views: "detach" });
+    for (const size of [1024, 65_536]) {
+      row(
+        `  the same of ${size} bytes, views: "detach"`,
+        best((count) => {
+          for (let i = 0; i < count; i++) {
+            using frame = detaching.acquire(size);
+            frame.bytes[0] = i;
+          }
+        }, 50_000),
+      );
+    }
+  }
   {
     using held = pool.acquire(4096);
     const { handle } = held;

@@ -1,35 +1,63 @@
-// The one error class, its codes, and the words that go with a code when no better ones are known.
+// The one error class, its codes, and what is said of a code where nothing better is known.
 
 import { beginAtCaller } from "./caller.ts";
 import * as constants from "./constants.gen.ts";
 
 /** What went wrong, for programs. The message is for people. */
 export type XmemErrorCode =
+  /** `create` found something under that name already. */
   | "POOL_EXISTS"
+  /** Nothing has that name in the folder of pools. */
   | "POOL_NOT_FOUND"
+  /** Every buffer is in use. */
   | "POOL_FULL"
+  /** Somebody called `flush()`, and nobody `unflush()` since. */
   | "POOL_FLUSHING"
+  /** This object was closed, or was opened before this process was forked. */
   | "POOL_CLOSED"
+  /** The object holds what xmem never wrote. */
   | "POOL_CORRUPT"
+  /** Another participant is stopped in the middle of a recovery. */
   | "POOL_BUSY"
+  /** The object was made by another format version, layout, libc or page size. */
   | "VERSION_MISMATCH"
+  /** The existing pool is smaller than `openOrCreate` explicitly asked for. */
   | "OPTIONS_MISMATCH"
+  /** The system does not let this user use the object, or the object's owner is not trusted. */
   | "PERMISSION_DENIED"
+  /** Every participant row of the pool is taken, or this thread has too many pools open. */
   | "TOO_MANY_PARTICIPANTS"
+  /** No buffer in use has that index. */
   | "BUFFER_NOT_FOUND"
+  /** The buffer still has references. */
   | "BUFFER_IN_USE"
+  /** The buffer was recycled since the handle was made, or the handle is of another pool. */
   | "STALE_HANDLE"
+  /** The buffer has no reference of the kind that the call uses up. */
   | "NO_REFERENCE"
+  /** The buffer has 65,535 references already. */
   | "TOO_MANY_REFERENCES"
+  /** More bytes were asked for than a buffer of this pool can have. */
   | "TOO_LARGE"
+  /** The file system, the process or `maxCommitted` has no room for what was asked for. */
   | "OUT_OF_MEMORY"
+  /** Reserved for channels: no room in the channel. */
   | "CHANNEL_FULL"
+  /** Reserved for channels: it was closed. */
   | "CHANNEL_CLOSED"
+  /** Reserved for channels: whoever was to reply died. */
+  | "PEER_DIED"
+  /** Something was to be written through a guard that only reads. */
   | "READ_ONLY"
+  /** The guard was released, handed off or forgotten before. */
   | "RELEASED"
+  /** The time of a wait passed before there was a buffer. */
   | "TIMEOUT"
+  /** An argument is out of range, of the wrong type, or an option that does not exist. */
   | "INVALID_ARGUMENT"
+  /** There is no library for this system, it cannot be loaded, or the kernel lacks what it needs. */
   | "UNSUPPORTED_PLATFORM"
+  /** A system call failed; `cause` says which error it was. */
   | "SYSTEM";
 
 /** Every error that xmem throws. `cause` is set where a system call said why. */
@@ -43,37 +71,96 @@ export class XmemError extends Error {
   }
 }
 
-const explanations: Record<XmemErrorCode, string> = {
-  POOL_EXISTS: "a pool of that name exists; open it, or unlink it first",
-  POOL_NOT_FOUND: "there is no pool of that name; create it, or use openOrCreate",
-  POOL_FULL: "every buffer is in use; release some, wait with acquireAsync, or raise the capacity",
-  POOL_FLUSHING: "the pool is being flushed; acquire again after unflush()",
-  POOL_CLOSED: "the pool is closed here; open it again",
-  POOL_CORRUPT: "its control area holds what xmem never wrote; unlink it and make a new one",
-  POOL_BUSY: "another participant is stopped in the middle of a recovery; continue or kill it",
-  VERSION_MISMATCH: "the object was made by another version or libc; use the same on both sides",
-  OPTIONS_MISMATCH: "the existing pool is smaller than asked",
-  PERMISSION_DENIED: "the object belongs to somebody else; see `mode` and `allowOwner`",
-  TOO_MANY_PARTICIPANTS: "every participant row is taken; raise maxParticipants",
-  BUFFER_NOT_FOUND: "no buffer in use has that index",
-  BUFFER_IN_USE: "somebody still counts it",
-  STALE_HANDLE: "the buffer was recycled since the handle was made",
-  NO_REFERENCE: "there is no reference that this call could use up",
-  TOO_MANY_REFERENCES: "a buffer has at most 65535 references",
-  TOO_LARGE: "no buffer of this pool is that large; raise bufferSize",
-  OUT_OF_MEMORY: "the shared memory file system or maxCommitted has no room; trim(), or enlarge it",
-  CHANNEL_FULL: "the channel is full",
-  CHANNEL_CLOSED: "the channel is closed",
-  READ_ONLY: "the guard is read-only; use getMut() to write",
-  RELEASED: "the guard was released; clone() it before to keep the buffer longer",
-  TIMEOUT: "no buffer was released in time",
-  INVALID_ARGUMENT: "an argument is out of range or of the wrong type",
-  UNSUPPORTED_PLATFORM: "xmem has no library for this platform",
-  SYSTEM: "a system call failed",
+interface Words {
+  /** In place of what was found. */
+  meaning: string;
+  /** In place of what can be done about just that. */
+  advice?: string;
+}
+
+const wordsOf: Record<XmemErrorCode, Words> = {
+  POOL_EXISTS: {
+    meaning: "a pool of that name exists",
+    advice: "open it, use openOrCreate(), or unlink it first",
+  },
+  POOL_NOT_FOUND: {
+    meaning: "there is no pool of that name",
+    advice: "create it, or use openOrCreate()",
+  },
+  POOL_FULL: {
+    meaning: "every buffer is in use",
+    advice: "release some, wait with acquireAsync(), or make the pool with a larger capacity",
+  },
+  POOL_FLUSHING: {
+    meaning: "the pool is being flushed",
+    advice: "acquire again after unflush()",
+  },
+  POOL_CLOSED: { meaning: "the pool is closed here", advice: "open it again" },
+  POOL_CORRUPT: {
+    meaning: "the object holds what xmem never wrote",
+    advice: "unlink it and make a new one",
+  },
+  POOL_BUSY: {
+    meaning: "another participant is stopped in the middle of a recovery",
+    advice: "continue or kill its process",
+  },
+  VERSION_MISMATCH: {
+    meaning: "the object was made by another version of xmem or with another libc",
+    advice: "use the same on both sides, or unlink it once nobody uses it",
+  },
+  OPTIONS_MISMATCH: {
+    meaning: "the existing pool is smaller than was asked for",
+    advice: "ask for no more than it has, or unlink it and make a larger one",
+  },
+  PERMISSION_DENIED: {
+    meaning: "the system does not let this user do that",
+    advice: "see `mode` and `allowOwner`, or use a name of your own",
+  },
+  TOO_MANY_PARTICIPANTS: {
+    meaning: "every participant row is taken",
+    advice: "close the pool on some thread, or make it with more maxParticipants",
+  },
+  BUFFER_NOT_FOUND: {
+    meaning: "no buffer in use has that index",
+    advice: "keep a reference until the receiver took it",
+  },
+  BUFFER_IN_USE: {
+    meaning: "the buffer still has references",
+    advice: "holders release theirs, and unref() drops one that is in flight",
+  },
+  STALE_HANDLE: {
+    meaning: "the buffer was recycled since the handle was made",
+    advice: "keep a reference until the receiver took it",
+  },
+  NO_REFERENCE: { meaning: "the buffer has no reference that this call could use up" },
+  TOO_MANY_REFERENCES: {
+    meaning: `a buffer has at most ${constants.LIMIT_REFERENCES} references`,
+    advice: "look for references that nobody gives back",
+  },
+  TOO_LARGE: {
+    meaning: "no buffer of this pool is that large",
+    advice: "make the pool with a larger bufferSize, which costs address space only",
+  },
+  OUT_OF_MEMORY: {
+    meaning: "there is no room for what was asked for",
+    advice: "release buffers, trim(), or unlink pools that are left over",
+  },
+  CHANNEL_FULL: { meaning: "the channel is full" },
+  CHANNEL_CLOSED: { meaning: "the channel is closed" },
+  PEER_DIED: { meaning: "whoever was to reply died" },
+  READ_ONLY: { meaning: "the guard is read-only", advice: "use getMut() to write" },
+  RELEASED: {
+    meaning: "the guard was released",
+    advice: "clone() it before, to keep the buffer longer",
+  },
+  TIMEOUT: { meaning: "no buffer was released in time" },
+  INVALID_ARGUMENT: { meaning: "an argument is out of range or of the wrong type" },
+  UNSUPPORTED_PLATFORM: { meaning: "xmem has no library for this platform" },
+  SYSTEM: { meaning: "a system call failed" },
 };
 
 const codes: ReadonlyMap<number, XmemErrorCode> = new Map(
-  (Object.keys(explanations) as XmemErrorCode[]).map((code) => [
+  (Object.keys(wordsOf) as XmemErrorCode[]).map((code) => [
     (constants as unknown as Record<string, number>)[`ERROR_${code}`] ?? Number.NaN,
     code,
   ]),
@@ -84,14 +171,21 @@ export function codeOf(native: number): XmemErrorCode {
   return codes.get(Math.abs(native)) ?? "SYSTEM";
 }
 
+/** What belongs to one failure and not to its code. */
+export interface Particulars {
+  cause?: unknown;
+  /** What can be done about what was found, in place of the code's common advice; "": nothing. */
+  advice?: string | undefined;
+}
+
 /** Throws: what was tried, on what, what was found, what to do. The stack begins at the caller. */
 export function raise(
   code: XmemErrorCode,
   tried: string,
   found?: string,
-  options?: { cause?: unknown },
+  particulars?: Particulars,
 ): never {
-  throw make(code, tried, found, options);
+  throw make(code, tried, found, particulars);
 }
 
 /** The error that `raise` throws. `tried` begins with the public function's name. */
@@ -99,10 +193,12 @@ export function make(
   code: XmemErrorCode,
   tried: string,
   found?: string,
-  options?: { cause?: unknown },
+  { cause, advice }: Particulars = {},
 ): XmemError {
-  const said = found ? `${found}; ${explanations[code]}` : explanations[code];
-  const error = new XmemError(code, `${tried}: ${said}`, options);
+  const words = wordsOf[code];
+  const toDo = advice ?? words.advice ?? "";
+  const said = `${tried}: ${found || words.meaning}${toDo === "" ? "" : `; ${toDo}`}`;
+  const error = new XmemError(code, said, cause === undefined ? undefined : { cause });
   beginAtCaller(error, tried);
   return error;
 }

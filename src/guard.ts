@@ -1,14 +1,15 @@
 // A guard stands for one hold of one buffer, and gives it back when it is disposed of.
 
 import { publish } from "./caller.ts";
-import { INDEX_COUNT } from "./constants.gen.ts";
+import { ERROR_INVALID_ARGUMENT, INDEX_COUNT } from "./constants.gen.ts";
 import { raise, type XmemError } from "./errors.ts";
 import { BufferMeta, type DType, type MetaAccess } from "./meta.ts";
 import { type Descriptor, native, releaseIndex } from "./native.ts";
+import type { OwnViews } from "./own_views.ts";
 import { closed, type Session } from "./session.ts";
 import { trace, tracing, untrace } from "./trace.ts";
-import { describe, generationOf, indexOf } from "./validate.ts";
-import { detach } from "./views.ts";
+import { describe, generationOf, indexOf, integer } from "./validate.ts";
+import type { Bytes } from "./views.ts";
 
 export type AnyTypedArray =
   | Uint8Array<ArrayBuffer>
@@ -62,50 +63,71 @@ const classes: Record<DType, TypedArrayConstructor> = {
 /** What all classes of typed arrays extend; a DataView does not. */
 const TypedArray = Object.getPrototypeOf(Uint8Array) as typeof Uint8Array;
 
+/**
+ * Makes structuredClone and postMessage refuse what has it, instead of giving the receiver an object
+ * without its hold. It is shown where the object is printed.
+ */
+const notCloned: unique symbol = Symbol("send guard.handOff() instead");
+
 export class BufferGuard implements Disposable {
-  /** The slot's number, 0 to capacity - 1. */
-  readonly index: number;
-  /** Bytes. */
-  readonly size: number;
-  readonly writable: boolean;
+  /** A symbol, so that no structured clone is made of a guard: hand its buffer off by handle. */
+  readonly uncloneable: symbol = notCloned;
   readonly #session: Session;
-  /** The session's as it was: after a close it names a closed pool, and nothing else for long. */
-  readonly #descriptor: Descriptor;
+  readonly #index: number;
   readonly #generation: number;
+  #size: number;
+  readonly #writable: boolean;
   #live = true;
-  #bytes: Uint8Array<ArrayBuffer> | null = null;
+  /** Null once the guard is done. */
+  #bytes: Bytes | null = null;
   #meta: BufferMeta | null = null;
 
   /** Made by the pool. */
   constructor(
     session: Session,
-    descriptor: Descriptor,
     index: number,
     generation: number,
     size: number,
     writable: boolean,
   ) {
     this.#session = session;
-    this.#descriptor = descriptor;
-    this.index = index;
+    this.#index = index;
     this.#generation = generation;
-    this.size = size;
-    this.writable = writable;
+    this.#size = size;
+    this.#writable = writable;
     if (tracing) trace(this, session, this.handle);
+  }
+
+  /** The slot's number, 0 to capacity - 1. */
+  get index(): number {
+    return this.#index;
+  }
+
+  /** Bytes. What another holder's `truncate` left is seen by guards that are made afterwards. */
+  get size(): number {
+    return this.#size;
+  }
+
+  get writable(): boolean {
+    return this.#writable;
   }
 
   /** Names the buffer for as long as it is not recycled: generation x 2^24 + index, below 2^53. */
   get handle(): number {
-    return this.#generation * INDEX_COUNT + this.index;
+    return this.#generation * INDEX_COUNT + this.#index;
   }
 
   /**
    * The buffer itself, without a copy: `size` bytes. Valid until the guard is released; hold the
-   * guard until I/O on its bytes has settled. Throws RELEASED, POOL_CLOSED.
+   * guard until I/O on its bytes has settled. `bytes.buffer` may be longer: it is the slot's, and
+   * shared by all of its guards here. Who transfers it gets it, and the guards get another. Throws
+   * RELEASED, POOL_CLOSED.
    */
   get bytes(): Uint8Array<ArrayBuffer> {
-    if (this.#live && this.#bytes !== null && this.#session.descriptor !== closed)
-      return this.#bytes;
+    const bytes = this.#bytes;
+    if (bytes !== null && bytes.length === this.#size && this.#session.descriptor !== closed) {
+      return bytes;
+    }
     this.#readable("bytes");
     return this.#makeBytes();
   }
@@ -123,15 +145,20 @@ export class BufferGuard implements Disposable {
   view<K extends DType>(type: K): TypedArrayOf[K];
   view<T extends AnyTypedArray>(type: TypedArrayConstructor<T>): T;
   view(type: DType | TypedArrayConstructor): AnyTypedArray {
-    const all = this.#bytesOf("view()");
+    this.#readable("view()");
+    const all = this.bytes;
     const named = typeof type === "string" && Object.hasOwn(classes, type);
     const chosen = named ? classes[type] : type;
     if (typeof chosen !== "function" || !(chosen.prototype instanceof TypedArray)) {
-      raise("INVALID_ARGUMENT", this.#tried("view()"), `the type is ${describe(type)}`);
+      raise(
+        "INVALID_ARGUMENT",
+        this.#tried("view()"),
+        `the type is ${describe(type)}, expected a dtype or a class of typed arrays`,
+      );
     }
-    const count = this.size / chosen.BYTES_PER_ELEMENT;
+    const count = this.#size / chosen.BYTES_PER_ELEMENT;
     if (!Number.isInteger(count)) {
-      const found = `${this.size} bytes are not a multiple of ${chosen.BYTES_PER_ELEMENT}`;
+      const found = `${this.#size} bytes are not a multiple of ${chosen.BYTES_PER_ELEMENT}`;
       raise("INVALID_ARGUMENT", this.#tried("view()"), found);
     }
     return new chosen(all.buffer, all.byteOffset, count);
@@ -149,7 +176,7 @@ export class BufferGuard implements Disposable {
     const descriptor = this.#readable("clone()");
     const handle = native.xmem_get(descriptor, this.handle);
     if (handle < 0) throw this.#failure(handle, "clone()");
-    const guard = guardOf(this.#session, descriptor, handle, this.size, this.writable);
+    const guard = guardOf(this.#session, handle, this.#size, this.#writable);
     return guard;
   }
 
@@ -169,49 +196,96 @@ export class BufferGuard implements Disposable {
   /** As handOff, but returns the bare index, and with it gives up the generation's safety. */
   forget(): number {
     this.#handOff("forget()");
-    return this.index;
+    return this.#index;
+  }
+
+  /**
+   * Makes the buffer smaller, for good: `size`, `bytes` and what the next holder sees are `size` bytes
+   * long from now on. Bytes 0 to `size` stay as they are. Guards that others have of the buffer keep
+   * the size that they were made with, and can read what is behind `size` until they end. READ_ONLY;
+   * INVALID_ARGUMENT above the present size; RELEASED, POOL_CLOSED.
+   */
+  truncate(size: number): void {
+    const descriptor = this.#writableFor("truncate()");
+    const checked = integer("truncate()", "size", size, 0, this.#size, this.#on());
+    const result = native.xmem_truncate(descriptor, this.handle, checked);
+    if (result === -ERROR_INVALID_ARGUMENT) {
+      const found = `size is ${checked}, and another holder has made the buffer smaller`;
+      raise("INVALID_ARGUMENT", this.#tried("truncate()"), found);
+    }
+    if (result < 0) throw this.#failure(result, "truncate()");
+    this.#size = checked;
   }
 
   /** Gives the hold back; the last one recycles the buffer. A second call does nothing. */
   release(): void {
     if (!this.#live) return;
-    this.#end();
-    // Of a closed pool, whose holds went with it, nothing is done.
-    releaseIndex(this.#descriptor, this.index, this.#generation);
+    this.#live = false;
+    // Its descriptor, and not one noted here: the number of a closed pool is issued again. And that
+    // the call has an argument is for the engine's compiler, which inlines this only so.
+    const session = this.#session;
+    if (session.ownViews !== null) {
+      this.#endOwn(session.ownViews);
+      return;
+    }
+    this.#bytes = null;
+    releaseIndex(session.descriptor, this.#index, this.#generation);
   }
 
   [Symbol.dispose](): void {
     this.release();
   }
 
-  #handOff(tried: string): void {
-    const result = native.xmem_hand_off(this.#readable(tried), this.handle);
-    if (result < 0) throw this.#failure(result, tried);
-    this.#end();
+  /** What stands for a hold says which: the handle is there, and nothing of the content. */
+  toJSON(): Record<string, unknown> {
+    const { handle } = this;
+    return { index: this.#index, handle, size: this.#size, writable: this.#writable };
   }
 
-  #end(): void {
-    this.#live = false;
-    if (this.#bytes !== null) this.#letGo(this.#bytes);
+  /** The end of a guard whose hold may have to wait for a view that I/O has pinned. */
+  #endOwn(ownViews: OwnViews): void {
     if (tracing) untrace(this);
+    const bytes = this.#bytes;
+    this.#bytes = null;
+    const { descriptor } = this.#session;
+    if (bytes === null || !ownViews.detaching || descriptor === closed) {
+      releaseIndex(descriptor, this.#index, this.#generation);
+    } else {
+      ownViews.end(this.#index, this.#generation, bytes);
+    }
   }
 
-  #letGo(bytes: Uint8Array<ArrayBuffer>): void {
-    if (this.#session.detaching) detach(bytes.buffer);
-    this.#bytes = null;
+  #handOff(tried: string): void {
+    const descriptor = this.#readable(tried);
+    const { ownViews } = this.#session;
+    // The receiver may be done before a view is dead that cannot be detached: that has its own hold.
+    const spare = ownViews?.detaching === true && this.#bytes !== null;
+    if (spare) {
+      const held = native.xmem_get(descriptor, this.handle);
+      if (held < 0) throw this.#failure(held, tried);
+    }
+    const result = native.xmem_hand_off(descriptor, this.handle);
+    if (result < 0) {
+      if (spare) native.xmem_release(descriptor, this.handle);
+      throw this.#failure(result, tried);
+    }
+    this.#live = false;
+    if (spare) this.#endOwn(ownViews);
+    else {
+      this.#bytes = null;
+      if (tracing) untrace(this);
+    }
   }
 
   /** The guard is known to be readable. */
-  #makeBytes(): Uint8Array<ArrayBuffer> {
-    this.#bytes = this.#session.views.bytes(this.index, this.size);
-    return this.#bytes;
-  }
-
-  #bytesOf(tried: string): Uint8Array<ArrayBuffer> {
-    // Bytes that the user transferred away are the receiver's; this guard gets a view of its own.
-    this.#readable(tried);
-    const { bytes } = this;
-    return bytes.length === this.size ? bytes : this.#makeBytes();
+  #makeBytes(): Bytes {
+    const { views, ownViews } = this.#session;
+    const made =
+      ownViews === null
+        ? views.bytes(this.#index, this.#size)
+        : ownViews.bytes(this.#index, this.#size, this, this.#bytes);
+    this.#bytes = made;
+    return made;
   }
 
   #tried(what: string): string {
@@ -219,7 +293,7 @@ export class BufferGuard implements Disposable {
   }
 
   #on(): string {
-    return `of buffer ${this.index} of pool "${this.#session.name}"`;
+    return `of buffer ${this.#index} of pool "${this.#session.name}"`;
   }
 
   #readable(tried: string): Descriptor {
@@ -231,7 +305,7 @@ export class BufferGuard implements Disposable {
 
   #writableFor(tried: string): Descriptor {
     const descriptor = this.#readable(tried);
-    if (!this.writable) raise("READ_ONLY", this.#tried(tried));
+    if (!this.#writable) raise("READ_ONLY", this.#tried(tried));
     return descriptor;
   }
 
@@ -258,13 +332,11 @@ export class BufferGuard implements Disposable {
  */
 export function guardOf(
   session: Session,
-  descriptor: Descriptor,
   handle: number,
   size: number,
   writable: boolean,
 ): BufferGuard {
-  const index = indexOf(handle);
-  return new BufferGuard(session, descriptor, index, generationOf(handle), size, writable);
+  return new BufferGuard(session, indexOf(handle), generationOf(handle), size, writable);
 }
 
 publish(BufferGuard.prototype);

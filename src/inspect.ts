@@ -5,8 +5,10 @@ import { lstatSync, readdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import * as constants from "./constants.gen.ts";
 import { codeOf, make, type XmemError } from "./errors.ts";
-import { bytes, cString, type Descriptor, failureText, float64s, native } from "./native.ts";
-import { systemCause } from "./system_error.ts";
+import { bytes, cString, type Descriptor, decodeText, float64s, native } from "./native.ts";
+import type { Trust } from "./options.ts";
+import { nativeError } from "./system_error.ts";
+import * as validate from "./validate.ts";
 
 /** A participant: one thread that has, or died having, the pool open. */
 export interface ParticipantStats {
@@ -116,7 +118,7 @@ function participantsOf(descriptor: Descriptor): ParticipantStats[] {
     return {
       pid: field(constants.PARTICIPANT_PID),
       tid: field(constants.PARTICIPANT_TID),
-      name: new TextDecoder().decode(name).split("\0", 1)[0] ?? "",
+      name: decodeText(name).split("\0", 1)[0] ?? "",
       alive: field(constants.PARTICIPANT_ALIVE) !== 0,
       holds: field(constants.PARTICIPANT_HOLDS),
       waiting: field(constants.PARTICIPANT_WAITING) !== 0,
@@ -131,12 +133,12 @@ function participantsOf(descriptor: Descriptor): ParticipantStats[] {
 /** The error of a call that opens, observes or removes a pool by name. */
 export function openFailure(code: number, tried: string, name: string, dir: string): XmemError {
   const what = `${tried} of pool "${name}" in ${dir}`;
-  return make(codeOf(code), what, failureText(), systemCause());
+  return nativeError(code, what, dir);
 }
 
 /** An observer's look at a pool, for `statsSeen`. */
-export function observe(dir: string, name: string): Descriptor {
-  const descriptor = native.xmem_observe(cString(dir), cString(name));
+export function observe(dir: string, name: string, trust: Trust): Descriptor {
+  const descriptor = native.xmem_observe(cString(dir), cString(name), ...trust);
   if (descriptor < 0) throw openFailure(descriptor, "BufferPool.inspect()", name, dir);
   return descriptor;
 }
@@ -155,28 +157,48 @@ const prefix = "xmem.";
 const latestDate = 8.64e15;
 
 /** The names of all pools in a folder, of the broken ones too. */
-export function namesIn(dir: string): string[] {
+export function namesIn(dir: string, tried: string): string[] {
   try {
     const pools = readdirSync(dir).filter((entry) => entry.startsWith(prefix));
     return pools.sort().map((entry) => entry.slice(prefix.length));
   } catch (cause) {
     // Without the folder there are no pools; one that cannot be read may have many.
-    const { code } = cause as { code?: string };
+    const { code, message } = cause as { code?: string; message: string };
     if (code === "ENOENT") return [];
     const kind = code === "EACCES" ? "PERMISSION_DENIED" : "SYSTEM";
-    const found = `the folder cannot be read: ${code}`;
-    throw make(kind, `BufferPool.list() of ${dir}`, found, { cause });
+    const found = `the folder cannot be read: ${message}`;
+    const advice = "let XMEM_DIR name a folder that this user can read";
+    throw make(kind, `${tried} of ${dir}`, found, { cause, advice });
   }
 }
 
-export function infos(dir: string, names: string[]): PoolInfo[] {
-  return names.flatMap((name) => infoOf(dir, name) ?? []);
+export function infos(dir: string, names: string[], trust: Trust): PoolInfo[] {
+  return names.flatMap((name) => infoOf(dir, name, trust) ?? []);
 }
 
-function infoOf(dir: string, name: string): PoolInfo | null {
+/** What a prune may meet and leaves alone: broken, another's, or in somebody's hands by now. */
+const leftAlone: ReadonlySet<string> = new Set([
+  "POOL_NOT_FOUND",
+  "POOL_CORRUPT",
+  "POOL_BUSY",
+  "VERSION_MISMATCH",
+  "PERMISSION_DENIED",
+]);
+
+/** Removes the names of this user's pools that nobody alive has, or only finds them. */
+export function prune(dir: string, dryRun: boolean): string[] {
+  return namesIn(dir, "BufferPool.prune()").filter((name) => {
+    const result = native.xmem_prune(cString(dir), cString(name), Number(dryRun));
+    if (result >= 0) return result === 1;
+    if (!validate.isPoolName(name) || leftAlone.has(codeOf(result))) return false;
+    throw openFailure(result, "BufferPool.prune()", name, dir);
+  });
+}
+
+function infoOf(dir: string, name: string, trust: Trust): PoolInfo | null {
   const path = join(dir, prefix + name);
   const broken = { capacity: 0, bufferSize: 0, committedBytes: 0, participants: 0 };
-  const descriptor = native.xmem_observe(cString(dir), cString(name));
+  const descriptor = native.xmem_observe(cString(dir), cString(name), ...trust);
   if (descriptor < 0) {
     const error = openFailure(descriptor, "BufferPool.list()", name, dir);
     // Of the entry itself: anybody can put a link to nowhere, or to itself, where pools are.

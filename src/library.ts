@@ -64,5 +64,24 @@ export function libraryPath(): string {
   }
   const asset = embedded(libc);
   if (asset !== null) return isAbsolute(asset) ? asset : join(import.meta.dir, asset);
-  raise("UNSUPPORTED_PLATFORM", `loading xmem on ${folder}`, `none of ${candidates.join(", ")}`);
+  const found = `there is no library for ${folder}: none of ${candidates.join(", ")} exists`;
+  const advice = "build one, and let XMEM_LIBRARY name it";
+  raise("UNSUPPORTED_PLATFORM", "loading xmem", found, { advice });
+}
+
+/** What can be done about a library that is there and that the system's loader refused. */
+export function loadingAdvice(path: string, why: string): string {
+  if (path.startsWith("/$bunfs/")) {
+    return (
+      "Bun copies it out of the program to the folder for temporary files, which needs room and must " +
+      "not be mounted noexec: let BUN_TMPDIR name another folder"
+    );
+  }
+  if (/map segment|not permitted|permission denied/i.test(why)) {
+    return "it must lie where programs may be executed, not on what is mounted noexec";
+  }
+  if (path === process.env["XMEM_LIBRARY"]) {
+    return "let XMEM_LIBRARY name a build of xmem for this system, by an absolute path, or unset it";
+  }
+  return `it must be one for ${process.platform}-${process.arch} and this libc`;
 }

@@ -4,7 +4,7 @@
 import { publish } from "./caller.ts";
 import * as constants from "./constants.gen.ts";
 import { raise } from "./errors.ts";
-import { bytes, type Descriptor, float64s, native } from "./native.ts";
+import { bytes, type Descriptor, decodeText, float64s, native } from "./native.ts";
 import { describe, integer, text } from "./validate.ts";
 
 export type DType =
@@ -48,7 +48,6 @@ export interface MetaAccess {
 
 const dims = float64s(constants.LIMIT_DIMENSIONS);
 const textScratch = bytes(constants.LIMIT_TEXT_BYTES + 1);
-const decoder = new TextDecoder();
 const encoder = new TextEncoder();
 
 function dimsRead(count: number): number[] {
@@ -56,8 +55,11 @@ function dimsRead(count: number): number[] {
 }
 
 function textRead(length: number): string {
-  return decoder.decode(textScratch.subarray(0, length));
+  return decodeText(textScratch.subarray(0, length));
 }
+
+/** Makes structuredClone and postMessage refuse a description, which is a look at shared memory. */
+const notCloned: unique symbol = Symbol("send meta.toJSON() instead");
 
 /**
  * What a buffer's bytes mean. Reset by each acquire to dtype "uint8", shape [size], strides [1],
@@ -66,6 +68,8 @@ function textRead(length: number): string {
  * Strides are bytes and follow shape and dtype for as long as they are the contiguous ones.
  */
 export class BufferMeta {
+  /** A symbol, so that no structured clone is made of it: `toJSON()` is plain data. */
+  readonly uncloneable: symbol = notCloned;
   readonly #guard: MetaAccess;
 
   constructor(guard: MetaAccess) {
@@ -175,7 +179,7 @@ export class BufferMeta {
     const descriptor = this.#guard.writableFor(tried);
     const legal = Array.isArray(value) && value.length <= constants.LIMIT_DIMENSIONS;
     if (!legal) {
-      const found = `it is ${describe(value)}, expected an array of at most ${constants.LIMIT_DIMENSIONS}`;
+      const found = `it is ${describe(value)}, expected an array of at most ${constants.LIMIT_DIMENSIONS} numbers`;
       raise("INVALID_ARGUMENT", `${tried} ${this.#guard.on}`, found);
     }
     // All are checked before one is written, so that the old value stays.

@@ -4,7 +4,7 @@
 import { dlopen, type FFIFunction, type Library, type Pointer, toArrayBuffer } from "bun:ffi";
 import { LIMIT_DESCRIPTORS } from "./constants.gen.ts";
 import { raise } from "./errors.ts";
-import { libraryPath } from "./library.ts";
+import { libraryPath, loadingAdvice } from "./library.ts";
 
 /** What the native side calls an open pool in this process; see zig/descriptor.zig. */
 export type Descriptor = number;
@@ -16,14 +16,19 @@ type Memory = Uint8Array | Float64Array;
 export interface Native {
   xmem_open(a: number, b: Memory, c: Memory, d: Memory, e: Memory): Descriptor;
   xmem_close(a: Descriptor): void;
+  xmem_error_code(): number;
   xmem_error_errno(): number;
   xmem_error_text(a: Memory, b: number): number;
   xmem_info(a: Descriptor, b: Memory): void;
-  xmem_unlink(a: Memory, b: Memory, c: number, d: number): number;
-  xmem_mapping(a: Descriptor): Pointer | null;
-  xmem_view_add(a: Pointer): void;
+  xmem_unlink(a: Memory, b: Memory, c: number, d: number, e: number): number;
+  xmem_remove_left_over(a: Memory): void;
+  xmem_prune(a: Memory, b: Memory, c: number): number;
+  xmem_views_open(a: Descriptor): Pointer | null;
+  xmem_views_close(a: Pointer): void;
+  xmem_view_add(a: Pointer, b: number): void;
   xmem_view_done(a: Memory, b: Pointer): void;
-  xmem_view_count(a: Pointer): number;
+  xmem_view_count(a: Pointer, b: number): number;
+  xmem_give_back_unseen(a: Descriptor, b: Pointer): number;
   xmem_made(): Pointer | null;
   xmem_acquire_index(a: Descriptor, b: number): number;
   xmem_release_index(a: Descriptor, b: number, c: number): void;
@@ -33,6 +38,8 @@ export interface Native {
   xmem_now(): number;
   xmem_get(a: Descriptor, b: number): number;
   xmem_take(a: Descriptor, b: number): number;
+  xmem_committed(a: Descriptor, b: number): number;
+  xmem_truncate(a: Descriptor, b: number, c: number): number;
   xmem_share(a: Descriptor, b: number): number;
   xmem_hand_off(a: Descriptor, b: number): number;
   xmem_add_ref(a: Descriptor, b: number): number;
@@ -42,14 +49,15 @@ export interface Native {
   xmem_set_ref_count(a: Descriptor, b: number, c: number): number;
   xmem_try_release(a: Descriptor, b: number): number;
   xmem_release_buffer(a: Descriptor, b: number): number;
-  xmem_holds(a: Descriptor): number;
+  xmem_filling(a: Descriptor, b: Memory, c: Memory): number;
+  xmem_handle_age(a: Descriptor, b: number): number;
   xmem_preallocate(a: Descriptor, b: number, c: number): number;
   xmem_trim(a: Descriptor): number;
   xmem_flush(a: Descriptor, b: number): number;
   xmem_reclaim(a: Descriptor, b: Memory): number;
   xmem_stats(a: Descriptor, b: Memory): number;
   xmem_participants(a: Descriptor, b: Memory, c: Memory, d: number): number;
-  xmem_observe(a: Memory, b: Memory): Descriptor;
+  xmem_observe(a: Memory, b: Memory, c: number, d: number): Descriptor;
   xmem_unobserve(a: Descriptor): void;
   xmem_meta_number(a: Descriptor, b: number, c: number): number;
   xmem_meta_set_number(a: Descriptor, b: number, c: number, d: number): number;
@@ -58,7 +66,7 @@ export interface Native {
   xmem_meta_text(a: Descriptor, b: number, c: number, d: Memory): number;
   xmem_meta_set_text(a: Descriptor, b: number, c: number, d: Memory, e: number): number;
   xmem_async_open(a: Descriptor): number;
-  xmem_async_arm(a: Descriptor): number;
+  xmem_async_arm(a: Descriptor, b: number): number;
   xmem_async_disarm(a: Descriptor, b: number): void;
   xmem_async_timed_out(a: Descriptor): void;
   xmem_constant_count(): number;
@@ -66,7 +74,7 @@ export interface Native {
   xmem_constant_value(a: number): number;
 }
 
-/** What the system cannot load, of another libc say, is as good as no library. */
+/** What the system does not load is as good as no library; the loader says why. */
 function load<Symbols extends Record<string, FFIFunction>>(
   path: string,
   symbols: Symbols,
@@ -74,21 +82,28 @@ function load<Symbols extends Record<string, FFIFunction>>(
   try {
     return dlopen(path, symbols);
   } catch (cause) {
-    raise("UNSUPPORTED_PLATFORM", "loading xmem", `${path} cannot be loaded`, { cause });
+    const why = cause instanceof Error ? cause.message : String(cause);
+    const particulars = { cause, advice: loadingAdvice(path, why) };
+    raise("UNSUPPORTED_PLATFORM", "loading xmem", `${path} cannot be loaded: ${why}`, particulars);
   }
 }
 
 const opened = load(libraryPath(), {
   xmem_open: { args: ["u32", "ptr", "ptr", "ptr", "ptr"], returns: "i32" },
   xmem_close: { args: ["u32"], returns: "void" },
+  xmem_error_code: { args: [], returns: "i32" },
   xmem_error_errno: { args: [], returns: "i32" },
   xmem_error_text: { args: ["ptr", "u32"], returns: "u32" },
   xmem_info: { args: ["u32", "ptr"], returns: "void" },
-  xmem_unlink: { args: ["ptr", "ptr", "f64", "f64"], returns: "i32" },
-  xmem_mapping: { args: ["u32"], returns: "ptr" },
-  xmem_view_add: { args: ["ptr"], returns: "void" },
+  xmem_unlink: { args: ["ptr", "ptr", "f64", "f64", "f64"], returns: "i32" },
+  xmem_remove_left_over: { args: ["ptr"], returns: "void" },
+  xmem_prune: { args: ["ptr", "ptr", "u32"], returns: "i32" },
+  xmem_views_open: { args: ["u32"], returns: "ptr" },
+  xmem_views_close: { args: ["ptr"], returns: "void" },
+  xmem_view_add: { args: ["ptr", "u32"], returns: "void" },
   xmem_view_done: { args: ["ptr", "ptr"], returns: "void" },
-  xmem_view_count: { args: ["ptr"], returns: "u32" },
+  xmem_view_count: { args: ["ptr", "u32"], returns: "u32" },
+  xmem_give_back_unseen: { args: ["u32", "ptr"], returns: "u32" },
   xmem_made: { args: [], returns: "ptr" },
   xmem_acquire_index: { args: ["u32", "u32"], returns: "i32" },
   xmem_release_index: { args: ["u32", "u32", "u32"], returns: "void" },
@@ -98,6 +113,8 @@ const opened = load(libraryPath(), {
   xmem_now: { args: [], returns: "f64" },
   xmem_get: { args: ["u32", "f64"], returns: "f64" },
   xmem_take: { args: ["u32", "f64"], returns: "f64" },
+  xmem_committed: { args: ["u32", "u32"], returns: "f64" },
+  xmem_truncate: { args: ["u32", "f64", "u32"], returns: "i32" },
   xmem_share: { args: ["u32", "f64"], returns: "i32" },
   xmem_hand_off: { args: ["u32", "f64"], returns: "i32" },
   xmem_add_ref: { args: ["u32", "f64"], returns: "f64" },
@@ -107,14 +124,15 @@ const opened = load(libraryPath(), {
   xmem_set_ref_count: { args: ["u32", "f64", "u32"], returns: "f64" },
   xmem_try_release: { args: ["u32", "f64"], returns: "i32" },
   xmem_release_buffer: { args: ["u32", "f64"], returns: "i32" },
-  xmem_holds: { args: ["u32"], returns: "f64" },
+  xmem_filling: { args: ["u32", "ptr", "ptr"], returns: "i32" },
+  xmem_handle_age: { args: ["u32", "f64"], returns: "f64" },
   xmem_preallocate: { args: ["u32", "u32", "u32"], returns: "f64" },
   xmem_trim: { args: ["u32"], returns: "f64" },
   xmem_flush: { args: ["u32", "u32"], returns: "i32" },
   xmem_reclaim: { args: ["u32", "ptr"], returns: "i32" },
   xmem_stats: { args: ["u32", "ptr"], returns: "i32" },
   xmem_participants: { args: ["u32", "ptr", "ptr", "u32"], returns: "u32" },
-  xmem_observe: { args: ["ptr", "ptr"], returns: "i32" },
+  xmem_observe: { args: ["ptr", "ptr", "f64", "f64"], returns: "i32" },
   xmem_unobserve: { args: ["u32"], returns: "void" },
   xmem_meta_number: { args: ["u32", "f64", "u32"], returns: "f64" },
   xmem_meta_set_number: { args: ["u32", "f64", "u32", "f64"], returns: "i32" },
@@ -123,7 +141,7 @@ const opened = load(libraryPath(), {
   xmem_meta_text: { args: ["u32", "f64", "u32", "ptr"], returns: "i32" },
   xmem_meta_set_text: { args: ["u32", "f64", "u32", "ptr", "u32"], returns: "i32" },
   xmem_async_open: { args: ["u32"], returns: "i32" },
-  xmem_async_arm: { args: ["u32"], returns: "i32" },
+  xmem_async_arm: { args: ["u32", "f64"], returns: "i32" },
   xmem_async_disarm: { args: ["u32", "u32"], returns: "void" },
   xmem_async_timed_out: { args: ["u32"], returns: "void" },
   xmem_constant_count: { args: [], returns: "u32" },
@@ -189,18 +207,34 @@ const viewWithDeallocator = toArrayBuffer as unknown as (
 ) => ArrayBuffer;
 
 const textScratch = bytes(512);
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+
+/** A text of the native side, as it is: a byte order mark at its start is a part of it. */
+export function decodeText(encoded: Uint8Array): string {
+  return decoder.decode(encoded);
+}
 
 /** What the last failed call on this thread found: empty where it had nothing to add. */
 export function failureText(): string {
   const length = native.xmem_error_text(textScratch, textScratch.length);
-  return new TextDecoder().decode(textScratch.subarray(0, length));
+  if (length === 0) return "";
+  return decodeText(textScratch.subarray(0, length));
 }
 
+/** Counts the live views of one open, by buffer, for as long as there are any. */
+export type ViewCounter = Pointer;
+
 /**
- * An ArrayBuffer over `length` bytes of the pool's memory at `address`. It counts as a view of the
- * mapping, which stays for as long as the contents live, wherever they are transferred to.
+ * An ArrayBuffer over `length` bytes at the start of the buffer at `index`, whose `address` this is.
+ * It counts as a view for as long as the contents live, wherever they are transferred to, and for so
+ * long the mapping stays.
  */
-export function viewOf(mapping: Pointer, address: number, length: number): ArrayBuffer {
-  native.xmem_view_add(mapping);
-  return viewWithDeallocator(address as Pointer, 0, length, mapping, viewDone);
+export function viewOf(
+  counter: ViewCounter,
+  index: number,
+  address: number,
+  length: number,
+): ArrayBuffer {
+  native.xmem_view_add(counter, index);
+  return viewWithDeallocator(address as Pointer, 0, length, counter, viewDone);
 }

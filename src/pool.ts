@@ -15,49 +15,24 @@ import {
   native,
   sizeMade,
 } from "./native.ts";
+import {
+  blockingTimeout,
+  type How,
+  type LookOptions,
+  lookOptions,
+  type OpenOptions,
+  openingOptions,
+  type PoolOptions,
+  type PruneOptions,
+  pruneOptions,
+  type ReplaceOptions,
+  type WaitOptions,
+  waitOptions,
+} from "./options.ts";
 import type { ReadGuard } from "./read_guard.ts";
 import { closed, Session } from "./session.ts";
 import * as validate from "./validate.ts";
 import { endWaits, queueOf } from "./wait_async.ts";
-
-/** Lengths are bytes, times are milliseconds. */
-export interface PoolOptions {
-  /** Slots, 1 to 2^24 - 2; default 1024. */
-  capacity?: number | undefined;
-  /** Most bytes that one buffer can have; default 1 MiB, virtual until used. */
-  bufferSize?: number | undefined;
-  /** Threads that may have the pool open at once, 1 to 4096; default 64. */
-  maxParticipants?: number | undefined;
-  /** Life of an in-flight reference; default 30_000; 0: never expires. */
-  leaseTimeout?: number | undefined;
-  /** Bytes of data that may be committed at once; default capacity x bufferSize. */
-  maxCommitted?: number | undefined;
-  /** How many channels it can have, 0 to 1024; default 16. */
-  channels?: number | undefined;
-  /** Whether a buffer's bytes are zeroed when it is recycled; default false. */
-  zeroOnRelease?: boolean | undefined;
-  /** Permission bits, whatever the umask; default 0o600, at most 0o777. */
-  mode?: number | undefined;
-  /** Whether the last to leave removes the name; default false. */
-  ephemeral?: boolean | undefined;
-}
-
-export interface OpenOptions {
-  /** "detach": a released guard's views read length 0, at some 200 ns a release; default "shared". */
-  views?: "shared" | "detach" | undefined;
-  /** Bytes of cached views; default 16 MiB. */
-  viewCache?: number | undefined;
-  /** At most 31 bytes; shown by stats(). */
-  participantName?: string | undefined;
-  /** A uid whose objects are trusted besides one's own and root's. */
-  allowOwner?: number | undefined;
-}
-
-export interface WaitOptions {
-  /** Default: wait for ever. 0 tries once. */
-  timeout?: number | undefined;
-  signal?: AbortSignal | undefined;
-}
 
 export interface ReclaimReport {
   /** Dead participants whose rows were emptied. */
@@ -70,8 +45,7 @@ export interface ReclaimReport {
   deferred: boolean;
 }
 
-const howNumbers = { create: 0, open: 1, openOrCreate: 2 } as const;
-type How = keyof typeof howNumbers;
+const howNumbers: Record<How, number> = { create: 0, open: 1, openOrCreate: 2 };
 
 /** The cheapest form of the check; a BigInt would throw on the shift alone. -0 passes. */
 function isUint32(value: number): boolean {
@@ -102,11 +76,12 @@ function failRef(session: Session, result: number, tried: string, ref: number): 
   throw session.failure(result, tried, { ref });
 }
 
+/** Makes structuredClone and postMessage refuse a pool, instead of giving the receiver an empty object. */
+const notCloned: unique symbol = Symbol("send pool.name instead");
+
 export class BufferPool implements Disposable {
-  readonly name: string;
-  readonly capacity: number;
-  /** Most bytes that one buffer can have. */
-  readonly bufferSize: number;
+  /** A symbol, so that no structured clone is made of a pool: its name opens it elsewhere. */
+  readonly uncloneable: symbol = notCloned;
   readonly #session: Session;
   /** The session's, one step nearer. */
   #descriptor: Descriptor;
@@ -114,12 +89,22 @@ export class BufferPool implements Disposable {
   private constructor(session: Session) {
     this.#session = session;
     this.#descriptor = session.descriptor;
-    this.name = session.name;
-    this.capacity = session.capacity;
-    this.bufferSize = session.bufferSize;
   }
 
-  /** POOL_EXISTS, OUT_OF_MEMORY, INVALID_ARGUMENT, SYSTEM. */
+  get name(): string {
+    return this.#session.name;
+  }
+
+  get capacity(): number {
+    return this.#session.capacity;
+  }
+
+  /** Most bytes that one buffer can have. */
+  get bufferSize(): number {
+    return this.#session.bufferSize;
+  }
+
+  /** POOL_EXISTS, PERMISSION_DENIED, OUT_OF_MEMORY, INVALID_ARGUMENT, SYSTEM. */
   static create(name: string, options?: PoolOptions & OpenOptions): BufferPool {
     return new BufferPool(BufferPool.#openSession("create", name, options));
   }
@@ -135,61 +120,73 @@ export class BufferPool implements Disposable {
    */
   static openOrCreate(
     name: string,
-    options?: PoolOptions & OpenOptions & { replaceAbandoned?: boolean | undefined },
+    options?: PoolOptions & OpenOptions & ReplaceOptions,
   ): BufferPool {
     return new BufferPool(BufferPool.#openSession("openOrCreate", name, options));
   }
 
-  /** Removes the name, whatever it leads to; true when there was one. Who has it open goes on. */
+  /**
+   * Removes the name, whatever it leads to; true when there was one. Who has it open goes on.
+   * PERMISSION_DENIED where the folder does not let this user, POOL_CORRUPT for a folder of that
+   * name, POOL_BUSY while a stopped process is removing it.
+   */
   static unlink(name: string): boolean {
     const dir = inspection.poolDirectory();
     const checked = validate.poolName("BufferPool.unlink()", name);
-    const result = native.xmem_unlink(cString(dir), cString(checked), -1, 0);
+    const result = native.xmem_unlink(cString(dir), cString(checked), -1, 0, -1);
     if (result < 0) throw inspection.openFailure(result, "BufferPool.unlink()", checked, dir);
     return result === 1;
   }
 
   /**
-   * Every pool that this user can see, the broken ones with their problem. PERMISSION_DENIED or
-   * SYSTEM where the folder cannot be read.
+   * Every pool of the folder, those that cannot be looked at with their problem. What the dead left
+   * of this user's ephemeral pools is removed first. PERMISSION_DENIED or SYSTEM where the folder
+   * cannot be read.
    */
-  static list(): inspection.PoolInfo[] {
+  static list(options?: LookOptions): inspection.PoolInfo[] {
+    const tried = "BufferPool.list()";
     const dir = inspection.poolDirectory();
-    return inspection.infos(dir, inspection.namesIn(dir));
+    const trust = lookOptions(tried, options, `of ${dir}`);
+    native.xmem_remove_left_over(cString(dir));
+    return inspection.infos(dir, inspection.namesIn(dir, tried), trust);
   }
 
-  /** A look from outside: takes no row, starts no recovery, works on a full pool. */
-  static inspect(name: string): inspection.PoolStats {
-    const checked = validate.poolName("BufferPool.inspect()", name);
-    return inspection.statsSeen(inspection.observe(inspection.poolDirectory(), checked));
+  /**
+   * A look from outside: takes no row, starts no recovery, works on a full pool. POOL_NOT_FOUND,
+   * POOL_CORRUPT, VERSION_MISMATCH; PERMISSION_DENIED for a pool of another user whom the options
+   * do not name, unless this is root.
+   */
+  static inspect(name: string, options?: LookOptions): inspection.PoolStats {
+    const tried = "BufferPool.inspect()";
+    const checked = validate.poolName(tried, name);
+    const trust = lookOptions(tried, options, `of pool "${checked}"`);
+    const dir = inspection.poolDirectory();
+    return inspection.statsSeen(inspection.observe(dir, checked, trust));
+  }
+
+  /**
+   * Removes the names of this user's pools that no live participant has, and returns them; with
+   * `dryRun` only returns them. A pool that is made once, and is opened by others later, is such a
+   * pool in between. Broken objects and those of other users stay, for root, too.
+   * PERMISSION_DENIED or SYSTEM where the folder cannot be read.
+   */
+  static prune(options?: PruneOptions): string[] {
+    const dir = inspection.poolDirectory();
+    const { dryRun } = pruneOptions("BufferPool.prune()", options, `of ${dir}`);
+    return inspection.prune(dir, dryRun);
   }
 
   static #openSession(how: How, name: unknown, given: unknown): Session {
     const tried = `BufferPool.${how}()`;
     const checkedName = validate.poolName(tried, name);
-    const options = validate.poolOptions(tried, given, `of pool "${checkedName}"`);
-    const numbers = float64s(constants.OPTION_COUNT).fill(-1);
-    const set = (index: number, value: number | boolean | undefined): void => {
-      if (value !== undefined) numbers[index] = Number(value);
-    };
-    set(constants.OPTION_CAPACITY, options.capacity);
-    set(constants.OPTION_BUFFER_SIZE, options.bufferSize);
-    set(constants.OPTION_MAX_PARTICIPANTS, options.maxParticipants);
-    set(constants.OPTION_LEASE_TIMEOUT, options.leaseTimeout);
-    set(constants.OPTION_MAX_COMMITTED, options.maxCommitted);
-    set(constants.OPTION_CHANNELS, options.channels);
-    set(constants.OPTION_ZERO_ON_RELEASE, options.zeroOnRelease);
-    set(constants.OPTION_MODE, options.mode);
-    set(constants.OPTION_EPHEMERAL, options.ephemeral);
-    set(constants.OPTION_REPLACE_ABANDONED, options.replaceAbandoned);
-    set(constants.OPTION_ALLOW_OWNER, options.allowOwner);
+    const options = openingOptions(how, tried, given, `of pool "${checkedName}"`);
     const dir = inspection.poolDirectory();
     const descriptor = native.xmem_open(
       howNumbers[how],
       cString(dir),
       cString(checkedName),
       cString(options.participantName),
-      numbers,
+      options.numbers,
     );
     if (descriptor < 0) throw inspection.openFailure(descriptor, tried, checkedName, dir);
     return new Session(descriptor, dir, checkedName, options);
@@ -205,7 +202,7 @@ export class BufferPool implements Disposable {
     const descriptor = this.#descriptor;
     const index = acquireIndex(descriptor, size);
     if (index < 0) fail(session, index, "acquire()", size);
-    return new BufferGuard(session, descriptor, index, generationMade(descriptor), size + 0, true);
+    return new BufferGuard(session, index, generationMade(descriptor), size + 0, true);
   }
 
   /** As acquire, but null when the pool is full. */
@@ -216,7 +213,7 @@ export class BufferPool implements Disposable {
     const index = acquireIndex(descriptor, size);
     if (index === -constants.ERROR_POOL_FULL) return null;
     if (index < 0) fail(session, index, "tryAcquire()", size);
-    return new BufferGuard(session, descriptor, index, generationMade(descriptor), size + 0, true);
+    return new BufferGuard(session, index, generationMade(descriptor), size + 0, true);
   }
 
   /**
@@ -227,14 +224,13 @@ export class BufferPool implements Disposable {
     const tried = "acquireBlocking()";
     const descriptor = this.#open(tried);
     const length = validate.uint32(tried, "size", size, this.#session.on);
-    const given = validate.object(tried, "options", options, this.#session.on);
-    const timeout = validate.uint32(tried, "timeout", given["timeout"], this.#session.on);
+    const timeout = blockingTimeout(tried, options, this.#session.on);
     const deadline = native.xmem_now() + timeout;
     while (true) {
       // A slice at a time, so that a Worker that waits can be terminated.
       const handle = native.xmem_acquire_blocking(descriptor, length, deadline);
       if (handle >= 0) {
-        const guard = guardOf(this.#session, descriptor, handle, length, true);
+        const guard = guardOf(this.#session, handle, length, true);
         return guard;
       }
       if (handle !== -constants.ERROR_PENDING) {
@@ -254,7 +250,7 @@ export class BufferPool implements Disposable {
     const tried = "acquireAsync()";
     const descriptor = this.#open(tried);
     const length = validate.uint32(tried, "size", size, this.#session.on);
-    const { timeout, signal } = validate.waitOptions(tried, options, this.#session.on);
+    const { timeout, signal } = waitOptions(tried, options, this.#session.on);
     signal?.throwIfAborted();
     const waits = queueOf(this.#session);
     // Nobody who asked before is overtaken.
@@ -262,12 +258,12 @@ export class BufferPool implements Disposable {
     if (waits.isEmpty) {
       const handle = native.xmem_acquire_at_once(descriptor, length, 0);
       if (handle >= 0) {
-        const guard = guardOf(this.#session, descriptor, handle, length, true);
+        const guard = guardOf(this.#session, handle, length, true);
         return guard;
       }
       const mayPass = handle === -constants.ERROR_POOL_FULL || handle === -constants.ERROR_PENDING;
       if (!mayPass) throw this.#session.failure(handle, tried, { size: length });
-    } else if (length > this.bufferSize) {
+    } else if (length > this.#session.bufferSize) {
       throw this.#session.failure(-constants.ERROR_TOO_LARGE, tried, { size: length });
     }
     if (timeout === 0) {
@@ -279,7 +275,7 @@ export class BufferPool implements Disposable {
     Error.captureStackTrace(asked, BufferPool.prototype.acquireAsync);
     try {
       const handle = await waits.wait(this.#session, length, timeout, signal);
-      const guard = guardOf(this.#session, descriptor, handle, length, true);
+      const guard = guardOf(this.#session, handle, length, true);
       return guard;
     } catch (error) {
       if (error instanceof XmemError && error !== signal?.reason) {
@@ -307,7 +303,7 @@ export class BufferPool implements Disposable {
     const descriptor = this.#descriptor;
     const handle = native.xmem_get(descriptor, ref);
     if (handle < 0) failRef(session, handle, "get()", ref);
-    const guard = guardOf(session, descriptor, handle, sizeMade(descriptor), false);
+    const guard = guardOf(session, handle, sizeMade(descriptor), false);
     return guard;
   }
 
@@ -318,7 +314,7 @@ export class BufferPool implements Disposable {
     const descriptor = this.#descriptor;
     const handle = native.xmem_get(descriptor, ref);
     if (handle < 0) failRef(session, handle, "getMut()", ref);
-    const guard = guardOf(session, descriptor, handle, sizeMade(descriptor), true);
+    const guard = guardOf(session, handle, sizeMade(descriptor), true);
     return guard;
   }
 
@@ -329,7 +325,7 @@ export class BufferPool implements Disposable {
     const descriptor = this.#descriptor;
     const handle = native.xmem_take(descriptor, ref);
     if (handle < 0) failRef(session, handle, "take()", ref);
-    const guard = guardOf(session, descriptor, handle, sizeMade(descriptor), true);
+    const guard = guardOf(session, handle, sizeMade(descriptor), true);
     return guard;
   }
 
@@ -451,16 +447,27 @@ export class BufferPool implements Disposable {
     this.#session.close();
   }
 
-  /** Removes the name if it still leads to this pool. Works after close, too. */
+  /**
+   * Removes the name if it still leads to this pool, and never a later pool's of the same name.
+   * Works after close, too. Throws as `BufferPool.unlink` does.
+   */
   unlink(): boolean {
-    const { dir, name, device, inode } = this.#session;
-    const result = native.xmem_unlink(cString(dir), cString(name), device, inode);
+    const { descriptor, dir, name, device, inode, poolId } = this.#session;
+    // While it is open here, its inode is nobody else's.
+    const id = descriptor === closed ? poolId : -1;
+    const result = native.xmem_unlink(cString(dir), cString(name), device, inode, id);
     if (result < 0) throw inspection.openFailure(result, "unlink()", name, dir);
     return result === 1;
   }
 
   [Symbol.dispose](): void {
     this.close();
+  }
+
+  /** What opens it elsewhere. */
+  toJSON(): Record<string, unknown> {
+    const { name, capacity, bufferSize } = this;
+    return { name, capacity, bufferSize };
   }
 
   #open(tried: string): Descriptor {

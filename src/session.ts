@@ -1,23 +1,29 @@
 // One open of one pool: what a BufferPool and its guards share. `descriptor` is `closed` at its
-// end; it gives everything back when pool and guards became unreachable without a close, as under a
-// hot reload.
+// end. It is open until it is closed, whether or not the program can still reach it; but one of a
+// module that was replaced, under a hot reload, gives everything back once nothing reaches it.
 
-import type { Pointer } from "bun:ffi";
 import * as constants from "./constants.gen.ts";
-import { INDEX_COUNT, INFO_COUNT } from "./constants.gen.ts";
-import { codeOf, make, type XmemError, type XmemErrorCode } from "./errors.ts";
-import { type Descriptor, failureText, float64s, native } from "./native.ts";
-import { systemCause } from "./system_error.ts";
-import { indexOf } from "./validate.ts";
+import { INFO_COUNT } from "./constants.gen.ts";
+import { make, raise, type XmemError } from "./errors.ts";
+import { type Asked, failureOn } from "./failure.ts";
+import { keep, letGo, notLost, onceLost, reloadable } from "./generations.ts";
+import { linger } from "./lingering.ts";
+import { type Descriptor, float64s, native, type ViewCounter } from "./native.ts";
+import { OwnViews } from "./own_views.ts";
+import { tracing } from "./trace.ts";
 import { Views } from "./views.ts";
 
 /** The descriptor of no pool: the native side refuses it by itself. */
 export const closed: Descriptor = 0;
 
-/** Outlives a session that nobody closed, until its finalizer ran. Never refers to the session. */
+/** What is left of a session that nobody can reach. Never refers to it. */
 export interface Tether {
-  readonly descriptor: Descriptor;
+  /** `closed` once the session is, or its finalizer ran. */
+  descriptor: Descriptor;
+  readonly counter: ViewCounter;
   socket: { terminate(): void } | undefined;
+  /** Whether the program closed it. */
+  wasClosed: boolean;
 }
 
 export class Session {
@@ -33,9 +39,10 @@ export class Session {
   readonly inode: number;
   /** Names this thread's participant among all of the thread: opens of one pool share it. */
   readonly participant: string;
+  readonly poolId: number;
   readonly views: Views;
-  /** Whether a released guard's views are detached. */
-  readonly detaching: boolean;
+  /** Where each guard has views of its own, which it ends. */
+  readonly ownViews: OwnViews | null;
   readonly tether: Tether;
   /** The queue of this thread's waiters, where this session's native thread watches for it. */
   waits: object | undefined;
@@ -58,77 +65,66 @@ export class Session {
     this.device = field(constants.INFO_DEVICE);
     this.inode = field(constants.INFO_INODE);
     this.participant = `${this.device}:${this.inode}:${field(constants.INFO_ROW)}`;
-    this.views = new Views(
-      native.xmem_mapping(descriptor) as Pointer,
-      field(constants.INFO_DATA_ADDRESS),
-      field(constants.INFO_STRIDE),
-      options.viewCache,
-      options.views === "detach",
-    );
-    this.detaching = options.views === "detach";
-    this.tether = { descriptor, socket: undefined };
-    unclosed.register(this, this.tether, this);
+    this.poolId = field(constants.INFO_POOL_ID);
+    const counter = native.xmem_views_open(descriptor);
+    if (counter === null) {
+      native.xmem_close(descriptor);
+      raise("OUT_OF_MEMORY", `opening pool "${name}"`, "its views cannot be counted");
+    }
+    const area = {
+      descriptor,
+      counter,
+      address: field(constants.INFO_DATA_ADDRESS),
+      stride: field(constants.INFO_STRIDE),
+      session: this,
+    };
+    const detaching = options.views === "detach";
+    this.views = new Views(area, options.viewCache);
+    this.ownViews = detaching || tracing ? new OwnViews(area, detaching) : null;
+    this.tether = { descriptor, counter, socket: undefined, wasClosed: false };
+    keep(this);
+    if (reloadable) onceLost(this, endingOf(this.tether));
   }
 
   close(): void {
     if (this.descriptor === closed) return;
-    const descriptor = this.descriptor;
     this.descriptor = closed;
-    unclosed.unregister(this);
+    letGo(this);
+    if (reloadable) notLost(this);
     this.views.close();
-    native.xmem_close(descriptor);
+    this.ownViews?.close();
+    this.tether.wasClosed = true;
+    end(this.tether);
   }
 
   /** The error for a native failure of `tried`, with the numbers that it was about. */
   failure(result: number, tried: string, asked: Asked = {}): XmemError {
-    const code = codeOf(result);
     const what = `${tried} ${this.on}`;
     if (this.descriptor === closed) return make("POOL_CLOSED", what);
-    if (code === "OUT_OF_MEMORY" || code === "SYSTEM") {
-      return make(code, what, failureText(), systemCause());
-    }
-    return make(code, what, this.#found(code, asked));
-  }
-
-  #found(code: XmemErrorCode, { size, ref, timeout, count }: Asked): string | undefined {
-    const own = (): number => native.xmem_holds(this.descriptor);
-    if (code === "POOL_FULL") {
-      return `all ${this.capacity} buffers are in use, ${own()} held by this thread`;
-    }
-    if (code === "TIMEOUT" && timeout !== undefined) {
-      return `${timeout} ms have passed, and this thread has ${own()} of the holds`;
-    }
-    if (code === "TOO_LARGE" && size !== undefined) {
-      return `${size} bytes were asked for, a buffer has at most ${this.bufferSize}`;
-    }
-    if (ref === undefined) return undefined;
-    if (code === "INVALID_ARGUMENT" && count !== undefined) {
-      return `the count is ${count}, fewer than the holds of ${describeRef(ref)}`;
-    }
-    if (ref < INDEX_COUNT && ref >= this.capacity) {
-      return `it was ${describeRef(ref)}, the pool has ${this.capacity} buffers`;
-    }
-    return `it was ${describeRef(ref)}`;
+    return failureOn(this, result, what, asked);
   }
 }
 
-/** What a call was about, for the message of its failure. */
-interface Asked {
-  size?: number;
-  ref?: number;
-  /** Milliseconds. */
-  timeout?: number;
-  count?: number;
+/** Not within the session's own scope, which it must not lead to. */
+function endingOf(tether: Tether): () => void {
+  return () => end(tether);
 }
 
-function describeRef(ref: number): string {
-  if (ref < INDEX_COUNT) return `index ${ref}`;
-  const generation = Math.floor(ref / INDEX_COUNT);
-  return `handle ${ref} (index ${indexOf(ref)}, generation ${generation})`;
-}
-
-/** Views that live on keep the mapping; holds and row go back. */
-const unclosed = new FinalizationRegistry<Tether>(({ descriptor, socket }) => {
-  native.xmem_close(descriptor);
+/** Gives holds and row back: at once, or for buffers that a view can still reach when it is dead. */
+function end(tether: Tether): void {
+  const { descriptor, counter, socket, wasClosed } = tether;
+  tether.descriptor = closed;
   socket?.terminate();
-});
+  const finish = (): boolean => {
+    if (native.xmem_give_back_unseen(descriptor, counter) > 0) return false;
+    native.xmem_views_close(counter);
+    native.xmem_close(descriptor);
+    return true;
+  };
+  if (finish()) return;
+  // A view that is garbage looks like one that is not, until it is collected.
+  if (wasClosed) Bun.gc(true);
+  if (finish()) return;
+  native.xmem_async_disarm(descriptor, 1);
+  linger(finish);
+}

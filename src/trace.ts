@@ -1,17 +1,15 @@
-// XMEM_TRACE=1: a guard that is garbage collected without disposal is given back at once, with one
-// warning that names where it was acquired. It costs time at each acquire, hence the switch.
+// XMEM_TRACE=1: a guard that is garbage collected without disposal is given back, with one warning
+// that names where it was acquired. Its views keep it reachable. It costs time at each acquire, hence
+// the switch.
 
 import { beginAtCaller, framesOf } from "./caller.ts";
+import { notLost, onceLost } from "./generations.ts";
+import { linger } from "./lingering.ts";
 import { native } from "./native.ts";
-import { closed, type Session } from "./session.ts";
+import type { Session, Tether } from "./session.ts";
+import { indexOf } from "./validate.ts";
 
 export const tracing: boolean = process.env["XMEM_TRACE"] === "1";
-
-interface Trace {
-  session: WeakRef<Session>;
-  handle: number;
-  acquiredAt: string;
-}
 
 /** The public functions that make a guard. */
 const makers = [
@@ -25,20 +23,34 @@ const makers = [
   "clone()",
 ];
 
-const lost = new FinalizationRegistry<Trace>(({ session, handle, acquiredAt }) => {
-  const descriptor = session.deref()?.descriptor ?? closed;
-  if (descriptor === closed) return;
-  native.xmem_release(descriptor, handle);
-  process.emitWarning(`a buffer was never released; it was acquired${acquiredAt}`, "XmemLeak");
-});
-
 export function trace(guard: object, session: Session, handle: number): void {
   const here = new Error("acquired");
   beginAtCaller(here, ...makers);
-  const acquiredAt = `\n${framesOf(here)}`;
-  lost.register(guard, { session: new WeakRef(session), handle, acquiredAt }, guard);
+  onceLost(guard, lossOf(session.tether, handle, `\n${framesOf(here)}`));
 }
 
 export function untrace(guard: object): void {
-  lost.unregister(guard);
+  notLost(guard);
+}
+
+/** Neither the guard nor its session is in this scope, nor may be. */
+function lossOf(tether: Tether, handle: number, acquiredAt: string): () => void {
+  const giveBack = (): boolean => {
+    // The descriptor of a session that ended meanwhile is 0 here, whatever its number is now.
+    if (native.xmem_view_count(tether.counter, indexOf(handle)) > 0) return false;
+    native.xmem_release(tether.descriptor, handle);
+    return true;
+  };
+  return () => {
+    // A close has given it back.
+    if (tether.wasClosed) return;
+    process.emitWarning(`a buffer was never released; it was acquired${acquiredAt}`, "XmemLeak");
+    if (!isOpen(tether)) return;
+    if (!giveBack()) linger(() => !isOpen(tether) || giveBack());
+  };
+}
+
+/** The counter may be gone once it is not. */
+function isOpen(tether: Tether): boolean {
+  return tether.descriptor !== 0;
 }

@@ -1,18 +1,10 @@
 // What a public argument must be, checked before any of them reaches the core: bun:ffi would coerce
 // in silence.
 
-import {
-  INDEX_COUNT,
-  LIMIT_CAPACITY,
-  LIMIT_CHANNELS,
-  LIMIT_MODE,
-  LIMIT_NAME_BYTES,
-  LIMIT_PARTICIPANTS,
-  LIMIT_TEXT_BYTES,
-} from "./constants.gen.ts";
+import { INDEX_COUNT, LIMIT_NAME_BYTES, LIMIT_TEXT_BYTES } from "./constants.gen.ts";
 import { raise } from "./errors.ts";
 
-const uint32Max = 2 ** 32 - 1;
+export const uint32Max: number = 2 ** 32 - 1;
 
 export function describe(value: unknown): string {
   if (typeof value === "string") return JSON.stringify(value.slice(0, 40));
@@ -22,9 +14,18 @@ export function describe(value: unknown): string {
 }
 
 /** `on` says on what it was tried, as in `on pool "frames"`; empty where that is not known yet. */
-function refuse(tried: string, what: string, value: unknown, expected: string, on = ""): never {
-  const whole = on === "" ? tried : `${tried} ${on}`;
-  raise("INVALID_ARGUMENT", whole, `${what} is ${describe(value)}, expected ${expected}`);
+export function refuse(
+  tried: string,
+  what: string,
+  value: unknown,
+  expected: string,
+  on = "",
+): never {
+  raise(
+    "INVALID_ARGUMENT",
+    `${tried} ${on}`.trimEnd(),
+    `${what} is ${describe(value)}, expected ${expected}`,
+  );
 }
 
 /** A whole number from `least` to `most`. */
@@ -63,14 +64,18 @@ export function generationOf(handle: number): number {
   return Math.floor(handle / INDEX_COUNT) | 0;
 }
 
-export function poolName(tried: string, value: unknown): string {
-  const legal =
+export function isPoolName(value: unknown): value is string {
+  return (
     typeof value === "string" &&
     /^[A-Za-z0-9._-]+$/.test(value) &&
     value.length <= LIMIT_NAME_BYTES &&
     value !== "." &&
-    value !== "..";
-  if (legal) return value;
+    value !== ".."
+  );
+}
+
+export function poolName(tried: string, value: unknown): string {
+  if (isPoolName(value)) return value;
   const expected = `1 to ${LIMIT_NAME_BYTES} letters, digits, ".", "_" or "-", and not "." or ".."`;
   refuse(tried, "the name", value, expected);
 }
@@ -88,7 +93,7 @@ export function object(
   refuse(tried, what, value, "an object", on);
 }
 
-function boolean(tried: string, what: string, value: unknown, on: string): boolean {
+export function boolean(tried: string, what: string, value: unknown, on: string): boolean {
   if (typeof value === "boolean") return value;
   refuse(tried, what, value, "true or false", on);
 }
@@ -101,72 +106,4 @@ export function text(tried: string, what: string, value: unknown, on: string): s
     refuse(tried, what, value, `at most ${LIMIT_TEXT_BYTES} bytes of UTF-8 without NUL`, on);
   }
   return value;
-}
-
-/** The pool's options, each as the core takes it; undefined where it was not given. */
-export interface CheckedOptions {
-  capacity?: number | undefined;
-  bufferSize?: number | undefined;
-  maxParticipants?: number | undefined;
-  leaseTimeout?: number | undefined;
-  maxCommitted?: number | undefined;
-  channels?: number | undefined;
-  zeroOnRelease?: boolean | undefined;
-  mode?: number | undefined;
-  ephemeral?: boolean | undefined;
-  replaceAbandoned?: boolean | undefined;
-  allowOwner?: number | undefined;
-  views: "shared" | "detach";
-  viewCache: number;
-  participantName: string;
-}
-
-const viewCacheDefault = 16 * 1024 * 1024;
-
-export function poolOptions(tried: string, value: unknown, on: string): CheckedOptions {
-  const given = object(tried, "options", value, on);
-  const number = (what: string, least: number, most: number): number | undefined =>
-    given[what] === undefined ? undefined : integer(tried, what, given[what], least, most, on);
-  const flag = (what: string): boolean | undefined =>
-    given[what] === undefined ? undefined : boolean(tried, what, given[what], on);
-  const views = given["views"] ?? (given["views"] === null ? null : "shared");
-  if (views !== "shared" && views !== "detach") {
-    refuse(tried, "views", views, '"shared" or "detach"', on);
-  }
-  const participantName = given["participantName"];
-  return {
-    capacity: number("capacity", 1, LIMIT_CAPACITY),
-    bufferSize: number("bufferSize", 1, uint32Max),
-    maxParticipants: number("maxParticipants", 1, LIMIT_PARTICIPANTS),
-    leaseTimeout: number("leaseTimeout", 0, uint32Max),
-    maxCommitted: number("maxCommitted", 1, Number.MAX_SAFE_INTEGER),
-    channels: number("channels", 0, LIMIT_CHANNELS),
-    zeroOnRelease: flag("zeroOnRelease"),
-    mode: number("mode", 0, LIMIT_MODE),
-    ephemeral: flag("ephemeral"),
-    replaceAbandoned: flag("replaceAbandoned"),
-    allowOwner: number("allowOwner", 0, uint32Max),
-    views,
-    viewCache: number("viewCache", 0, Number.MAX_SAFE_INTEGER) ?? viewCacheDefault,
-    participantName:
-      participantName === undefined ? "" : text(tried, "participantName", participantName, on),
-  };
-}
-
-/** A wait's timeout (undefined: for ever) and signal. */
-export function waitOptions(
-  tried: string,
-  value: unknown,
-  on: string,
-): { timeout: number | undefined; signal: AbortSignal | undefined } {
-  const given = object(tried, "options", value, on);
-  const timeout = given["timeout"];
-  const signal = given["signal"];
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    refuse(tried, "signal", signal, "an AbortSignal", on);
-  }
-  return {
-    timeout: timeout === undefined ? undefined : uint32(tried, "timeout", timeout, on),
-    signal,
-  };
 }

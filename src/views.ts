@@ -1,74 +1,168 @@
-// ArrayBuffers over the pool's memory: made on first use, as long as the acquired size, and kept
-// for the next acquire of the same slot and size while they fit a byte budget. The engine counts a
-// foreign ArrayBuffer's whole length as heap, so that unbounded views would slow every allocation.
+// The views that a pool's guards share: an ArrayBuffer per slot, made on first use, and the typed
+// arrays over it that were given last, for the next acquire of the same slot and size. The engine
+// counts a foreign ArrayBuffer's whole length as heap, and unbounded views would slow every
+// allocation: hence a byte budget, past which buffers are let go.
 
-import type { Pointer } from "bun:ffi";
-import { viewOf } from "./native.ts";
+import { reloadable, tie } from "./generations.ts";
+import { detachLater } from "./lingering.ts";
+import { type Descriptor, native, type ViewCounter, viewOf } from "./native.ts";
+
+export type Bytes = Uint8Array<ArrayBuffer>;
+
+/** Where a pool's memory is in this process. */
+export interface DataArea {
+  readonly descriptor: Descriptor;
+  readonly counter: ViewCounter;
+  readonly address: number;
+  readonly stride: number;
+  /** What has to stay open while a view is reachable. */
+  readonly session: { readonly descriptor: Descriptor };
+}
+
+export const noBytes = (): Bytes => new Uint8Array(new ArrayBuffer(0));
+
+/** The least page there is: memory is committed in no smaller parts. */
+const page = 4096;
+
+/** Typed arrays of several sizes that one slot keeps: a power of two. */
+const sizesMax = 64;
+/** Slots that keep such. */
+const sizedSlotsMax = 64;
+
+/** Sizes in a row come to different places, and mostly so do multiples of something. */
+function placeOf(size: number): number {
+  return (size + (size >>> 6) * 37 + (size >>> 12) * 23) & (sizesMax - 1);
+}
+
+/** What a slot that is asked for several sizes keeps. */
+class Sized {
+  readonly views: (Bytes | undefined)[] = new Array(sizesMax).fill(undefined);
+}
 
 export class Views {
-  readonly #mapping: Pointer;
-  readonly #dataAddress: number;
-  readonly #stride: number;
+  readonly #area: DataArea;
   readonly #budget: number;
-  readonly #detaching: boolean;
   /** By slot, and nothing around it: each step on the way to the bytes costs as much as the next. */
-  readonly #cached: (Uint8Array<ArrayBuffer> | undefined)[] = [];
+  readonly #latest: (Bytes | undefined)[] = [];
+  /** By slot, of what is kept. What was transferred since is somebody else's, and has no length. */
+  readonly #lengths: number[] = [];
   /** By slot: hit since eviction last passed it by. */
   readonly #used: boolean[] = [];
-  /** By slot, the length at first: what was transferred since is somebody else's, and has none. */
-  readonly #sizes: number[] = [];
-  /** The slots cached, in the order in which they go: the least recently used first, hits aside. */
+  /** By slot, a view of the whole buffer where it is kept. */
+  readonly #wholes: (Bytes | undefined)[] = [];
+  /** By slot, the buffer that was made last, so that one that is still alive is not made again. */
+  readonly #buffers: (WeakRef<ArrayBuffer> | undefined)[] = [];
+  readonly #sized: (Sized | undefined)[] = [];
+  /** Those with other sizes, the oldest first. */
+  readonly #sizedSlots: number[] = [];
+  /** The slots kept, in the order in which they go: the least recently used first, hits aside. */
   readonly #order = new Set<number>();
-  /** Every view that may be alive, for close() to detach. */
-  readonly #live = new Set<WeakRef<ArrayBuffer>>();
-  #cachedBytes = 0;
-  #sweepAt = 1024;
+  /** Buffers that longer or shorter ones took the place of, and that may be alive. */
+  readonly #replaced = new Set<WeakRef<ArrayBuffer>>();
+  #keptBytes = 0;
+  #sweepAt = 64;
 
-  constructor(
-    mapping: Pointer,
-    dataAddress: number,
-    stride: number,
-    budget: number,
-    detaching: boolean,
-  ) {
-    this.#mapping = mapping;
-    this.#dataAddress = dataAddress;
-    this.#stride = stride;
+  constructor(area: DataArea, budget: number) {
+    this.#area = area;
     this.#budget = budget;
-    this.#detaching = detaching;
   }
 
   /** The bytes of a buffer that the caller holds. */
-  bytes(index: number, size: number): Uint8Array<ArrayBuffer> {
-    const cached = this.#cached[index];
-    // Somebody may have transferred it; then it is theirs, and reads length 0.
-    if (cached !== undefined && cached.length === size && size > 0) {
+  bytes(index: number, size: number): Bytes {
+    const latest = this.#latest[index];
+    // A buffer that ends in the page of the last byte has memory for as long as that has.
+    if (
+      latest !== undefined &&
+      latest.length === size &&
+      (this.#lengths[index] as number) - size < page
+    ) {
       this.#used[index] = true;
-      return cached;
+      return latest;
     }
-    return this.#miss(index, size);
+    return this.#find(index, size);
   }
 
-  #miss(index: number, size: number): Uint8Array<ArrayBuffer> {
-    if (size === 0) return new Uint8Array(new ArrayBuffer(0));
-    const made = this.#make(index, size);
-    if (this.#detaching) return made;
-    if (this.#cached[index] !== undefined) this.#forget(index);
-    if (size <= this.#budget) this.#keep(index, made);
-    return made;
+  #find(index: number, size: number): Bytes {
+    if (size === 0) return noBytes();
+    const whole = this.#wholes[index];
+    if (whole === undefined || !this.#fits(index, whole.length, size)) {
+      return this.#findBuffer(index, size);
+    }
+    this.#used[index] = true;
+    const sized = this.#sized[index] ?? this.#beginSizes(index);
+    const place = placeOf(size);
+    let found = sized.views[place];
+    if (found === undefined || found.length !== size) {
+      found = whole.subarray(0, size);
+      sized.views[place] = found;
+    }
+    this.#latest[index] = found;
+    return found;
   }
 
-  #make(index: number, size: number): Uint8Array<ArrayBuffer> {
-    const address = this.#dataAddress + index * this.#stride;
-    const buffer = viewOf(this.#mapping, address, size);
-    this.#live.add(new WeakRef(buffer));
-    if (this.#live.size >= this.#sweepAt) this.#sweep();
-    return new Uint8Array(buffer);
+  /** Whether a buffer of that length holds `size` bytes, and nothing that was trimmed since. */
+  #fits(index: number, length: number, size: number): boolean {
+    if (length < size) return false;
+    return length - size < page || length <= native.xmem_committed(this.#area.descriptor, index);
   }
 
-  #keep(index: number, made: Uint8Array<ArrayBuffer>): void {
+  #beginSizes(index: number): Sized {
+    if (this.#sizedSlots.length === sizedSlotsMax) {
+      this.#sized[this.#sizedSlots.shift() as number] = undefined;
+    }
+    const sized = new Sized();
+    this.#sized[index] = sized;
+    this.#sizedSlots.push(index);
+    return sized;
+  }
+
+  #forgetSizes(index: number): void {
+    if (this.#sized[index] === undefined) return;
+    this.#sized[index] = undefined;
+    this.#sizedSlots.splice(this.#sizedSlots.indexOf(index), 1);
+  }
+
+  /** What is kept does not do. */
+  #findBuffer(index: number, size: number): Bytes {
+    if (this.#wholes[index] !== undefined) this.#forget(index);
+    let buffer = this.#buffers[index]?.deref();
+    // One that was transferred has no length.
+    if (buffer === undefined || !this.#fits(index, buffer.byteLength, size)) {
+      buffer = this.#make(index, size, buffer?.byteLength ?? 0);
+    }
+    const whole = new Uint8Array(buffer);
+    const found = whole.length === size ? whole : whole.subarray(0, size);
+    if (whole.length <= this.#budget) this.#keep(index, whole, found);
+    return found;
+  }
+
+  /** Sizes that grow a little each time get a buffer of twice the length, as far as memory goes. */
+  #make(index: number, size: number, lengthBefore: number): ArrayBuffer {
+    const { descriptor, counter, address, stride, session } = this.#area;
+    const least = Math.min(Math.ceil(size / page) * page, stride);
+    const grown = lengthBefore < size ? lengthBefore * 2 : 0;
+    const committed = native.xmem_committed(descriptor, index);
+    const length = Math.max(least, Math.min(grown, committed));
+    const buffer = viewOf(counter, index, address + index * stride, length);
+    if (reloadable) tie(buffer, session);
+    const before = this.#buffers[index];
+    if (before !== undefined && lengthBefore > 0) this.#addReplaced(before);
+    this.#buffers[index] = new WeakRef(buffer);
+    return buffer;
+  }
+
+  #addReplaced(ref: WeakRef<ArrayBuffer>): void {
+    this.#replaced.add(ref);
+    if (this.#replaced.size < this.#sweepAt) return;
+    for (const each of this.#replaced) {
+      if (each.deref()?.detached !== false) this.#replaced.delete(each);
+    }
+    this.#sweepAt = Math.max(64, this.#replaced.size * 2);
+  }
+
+  #keep(index: number, whole: Bytes, latest: Bytes): void {
     for (const oldest of this.#order) {
-      if (this.#cachedBytes + made.length <= this.#budget) break;
+      if (this.#keptBytes + whole.length <= this.#budget) break;
       if (this.#used[oldest] === true) {
         // A hit since the last pass: it goes to the end, once.
         this.#used[oldest] = false;
@@ -76,66 +170,31 @@ export class Views {
         this.#order.add(oldest);
       } else this.#forget(oldest);
     }
-    this.#cached[index] = made;
+    this.#wholes[index] = whole;
+    this.#latest[index] = latest;
+    this.#lengths[index] = whole.length;
     this.#used[index] = false;
-    this.#sizes[index] = made.length;
     this.#order.add(index);
-    this.#cachedBytes += made.length;
+    this.#keptBytes += whole.length;
   }
 
   #forget(index: number): void {
-    this.#cached[index] = undefined;
+    this.#wholes[index] = undefined;
+    this.#latest[index] = undefined;
+    this.#forgetSizes(index);
     this.#order.delete(index);
-    this.#cachedBytes -= this.#sizes[index] ?? 0;
-  }
-
-  #sweep(): void {
-    for (const ref of this.#live) {
-      const buffer = ref.deref();
-      if (buffer === undefined || buffer.detached) this.#live.delete(ref);
-    }
-    this.#sweepAt = Math.max(1024, this.#live.size * 2);
+    this.#keptBytes -= this.#lengths[index] ?? 0;
   }
 
   /** Detaches all views. What the engine has pinned stays, and so does the mapping under it. */
   close(): void {
-    this.#cached.length = 0;
+    this.#wholes.length = 0;
+    this.#latest.length = 0;
+    this.#sized.length = 0;
     this.#order.clear();
-    for (const ref of this.#live) {
-      const buffer = ref.deref();
-      if (buffer === undefined) continue;
-      detach(buffer);
-      if (!buffer.detached) pinned.add(ref);
-    }
-    retryPinned();
-    this.#live.clear();
+    for (const ref of this.#buffers) if (ref !== undefined) detachLater(ref);
+    for (const ref of this.#replaced) detachLater(ref);
+    this.#buffers.length = 0;
+    this.#replaced.clear();
   }
-}
-
-/** Views of closed sessions that the engine had pinned. Weak: a dead one took its mapping along. */
-const pinned = new Set<WeakRef<ArrayBuffer>>();
-let retryDelay = 0;
-let retryTimer: ReturnType<typeof setTimeout> | undefined;
-
-/** Detaches what I/O has let go of since, so that no forgotten view keeps a closed pool mapped. */
-function retryPinned(): void {
-  for (const ref of pinned) {
-    const buffer = ref.deref();
-    if (buffer !== undefined) detach(buffer);
-    if (buffer === undefined || buffer.detached) pinned.delete(ref);
-  }
-  clearTimeout(retryTimer);
-  if (pinned.size === 0) {
-    retryDelay = 0;
-    return;
-  }
-  retryDelay = Math.min(Math.max(retryDelay * 2, 10), 1000);
-  retryTimer = setTimeout(retryPinned, retryDelay);
-  // The process may end meanwhile.
-  retryTimer.unref();
-}
-
-/** Old views of it read length 0 afterwards. Nothing is copied. */
-export function detach(buffer: ArrayBuffer): void {
-  if (!buffer.detached) buffer.transfer(0);
 }

@@ -11,9 +11,6 @@ import { closed, type Session } from "./session.ts";
 /** As long as a call that blocks waits for a recovery that does not end; POOL_BUSY then. */
 const busyPatience = 2000;
 
-// As they are now: a test with fake timers must not make a real wait last for ever.
-const { setTimeout, clearTimeout } = globalThis;
-
 interface Waiter {
   session: Session;
   size: number;
@@ -74,6 +71,7 @@ export class WaitQueue {
   #armed = false;
   /** Runs from when a recovery was found to have the pool until it is found to be over. */
   #busyTimer: ReturnType<typeof setTimeout> | undefined;
+  #busySince = Number.POSITIVE_INFINITY;
 
   constructor(participant: string) {
     this.#participant = participant;
@@ -118,6 +116,22 @@ export class WaitQueue {
   /** The socket became readable: a try is worth it. */
   signalled(): void {
     this.#serve();
+    this.#sweep();
+  }
+
+  /** A test with fake timers must not make a real wait last for ever: Bun stops all its timers. */
+  #sweep(): void {
+    const now = native.xmem_now();
+    if (now < this.#due()) return;
+    for (const waiter of this.#waiting) if (now >= waiter.deadline) this.#expire(waiter);
+    if (now >= this.#busySince + busyPatience) this.#tellBusy();
+  }
+
+  /** When the first wait ends. */
+  #due(): number {
+    let due = this.#busySince + busyPatience;
+    for (const { deadline } of this.#waiting) due = Math.min(due, deadline);
+    return due;
   }
 
   close(session: Session): void {
@@ -171,7 +185,8 @@ export class WaitQueue {
         for (const waiter of this.#waiting) {
           this.#remove(waiter);
           const tried = `acquireAsync() ${waiter.session.on}`;
-          waiter.reject(make("SYSTEM", tried, "the event loop cannot watch its socket", { cause }));
+          const found = `the event loop cannot watch its socket: ${cause}`;
+          waiter.reject(make("SYSTEM", tried, found, { cause }));
         }
         this.#rest(true);
       },
@@ -183,14 +198,17 @@ export class WaitQueue {
     const descriptor = this.#carrier?.descriptor ?? closed;
     if (descriptor === closed) return;
     while (!this.isEmpty) {
-      const armed = native.xmem_async_arm(descriptor);
+      const armed = native.xmem_async_arm(descriptor, this.#due());
       if (armed < 0 && armed !== -ERROR_PENDING) {
         this.#failAll(armed);
         return;
       }
       this.#armed = true;
       if (this.#serveInOrder() === -ERROR_PENDING) {
-        this.#busyTimer ??= setTimeout(() => this.#tellBusy(), busyPatience);
+        if (this.#busyTimer === undefined) {
+          this.#busySince = native.xmem_now();
+          this.#busyTimer = setTimeout(() => this.#tellBusy(), busyPatience);
+        }
         return;
       }
       this.#notBusy();
@@ -216,7 +234,7 @@ export class WaitQueue {
 
   /** Whoever stopped in the middle of a recovery may stay so: who has no timeout is told. */
   #tellBusy(): void {
-    this.#busyTimer = undefined;
+    this.#notBusy();
     for (const waiter of this.#waiting) {
       if (waiter.deadline !== Number.POSITIVE_INFINITY) continue;
       this.#remove(waiter);
@@ -228,6 +246,7 @@ export class WaitQueue {
   #notBusy(): void {
     clearTimeout(this.#busyTimer);
     this.#busyTimer = undefined;
+    this.#busySince = Number.POSITIVE_INFINITY;
   }
 
   /** A timer holds 2^31 - 1 ms at most, and may end a little early. */

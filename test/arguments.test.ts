@@ -3,6 +3,7 @@
 
 import { expect, test } from "bun:test";
 import { BufferPool, XmemError } from "../src/index.ts";
+import { errorOfLater } from "./codes.ts";
 import { withPool } from "./processes.ts";
 
 type Call = (value: unknown) => unknown;
@@ -180,6 +181,53 @@ test("options of create, open and openOrCreate, and no pool is made", async () =
   await expectCodes([["replaceAbandoned", bad, replace, noFlags]]);
   expect(await codeOf(() => BufferPool.open(name))).toBe("POOL_NOT_FOUND");
 });
+
+test("an option that does not exist is refused, by the name of the nearest one", () =>
+  withPool({ capacity: 2, bufferSize: 64 }, async (pool, name) => {
+    const statics = BufferPool as unknown as Loose;
+    const loose = pool as unknown as Loose;
+    const async: Call = (options) => loose["acquireAsync"]?.call(pool, 1, options);
+    const blocking: Call = (options) =>
+      loose["acquireBlocking"]?.call(pool, 1, Object.assign({ timeout: 0 }, options));
+    const waits = [async, blocking];
+    const create: Call = (options) => statics["create"]?.(name, options);
+    const open: Call = (options) => statics["open"]?.(name, options);
+    const openOrCreate: Call = (options) => statics["openOrCreate"]?.(name, options);
+    const opens = [create, open, openOrCreate];
+    const cases: [calls: Call[], option: string, advice: string][] = [
+      [[create, openOrCreate], "capcity", 'did you mean "capacity"?'],
+      [[create, openOrCreate], "buffersize", 'did you mean "bufferSize"?'],
+      [[create, openOrCreate], "maxComitted", 'did you mean "maxCommitted"?'],
+      [opens, "view", 'did you mean "views"?'],
+      [opens, "viewcache", 'did you mean "viewCache"?'],
+      [opens, "name", 'did you mean "participantName"?'],
+      [opens, "somethingElse", 'the options are "'],
+      [[openOrCreate], "replaceAbandonned", 'did you mean "replaceAbandoned"?'],
+      [[create, open], "replaceAbandoned", "it is one of openOrCreate()"],
+      [[open], "capacity", "it is one of create() and openOrCreate()"],
+      [waits, "timeOut", 'did you mean "timeout"?'],
+      [waits, "timeoutMs", 'did you mean "timeout"?'],
+      [[async], "sginal", 'did you mean "signal"?'],
+      [[blocking], "signal", 'the options are "timeout"'],
+    ];
+    const before = pool.stats();
+    for (const [calls, option, advice] of cases) {
+      for (const call of calls) {
+        const error = await errorOfLater(() => call({ [option]: 8 }));
+        expect(error.code).toBe(bad);
+        expect(error.message).toContain(`there is no option "${option}"`);
+        expect(error.message).toContain(advice);
+      }
+    }
+    expect(pool.stats()).toEqual(before);
+  }));
+
+test("an option of another way to open passes where it is undefined", () =>
+  withPool({ capacity: 2, bufferSize: 64 }, (_, name) => {
+    const options = { capacity: undefined, replaceAbandoned: undefined, viewCache: undefined };
+    BufferPool.open(name, options).close();
+    BufferPool.openOrCreate(name, options).close();
+  }));
 
 test("an explicit undefined is the default, in every option", () => {
   const name = `arguments.${process.pid}.undefined`;

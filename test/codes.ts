@@ -13,6 +13,17 @@ export function errorOf(body: () => unknown): XmemError {
   throw new Error("nothing was thrown");
 }
 
+/** The same of a promise. */
+export async function errorOfLater(body: () => unknown): Promise<XmemError> {
+  try {
+    await body();
+  } catch (error) {
+    if (error instanceof XmemError) return error;
+    throw error;
+  }
+  throw new Error("nothing was thrown");
+}
+
 /** The code of the error, "none" when there is none. */
 export function codeOf(body: () => unknown): XmemErrorCode | "none" {
   try {

@@ -171,6 +171,8 @@ const scenarios: Record<string, Scenario> = {
   handOff: {},
   forget: {},
   clone: {},
+  truncate: {},
+  "truncate and release": { options: { zeroOnRelease: true } },
   get: {},
   take: {},
   "take of an expired lease": {},

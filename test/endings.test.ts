@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
+import { ERROR_POOL_CLOSED } from "../src/constants.gen.ts";
 import type { BufferPool } from "../src/index.ts";
 import { libraryPath } from "../src/library.ts";
 import { withPool } from "./processes.ts";
@@ -116,15 +117,32 @@ describe("a process that ends", () => {
   }
 });
 
+function hasPython(): boolean {
+  if (Bun.spawnSync(["sh", "-c", "python3 -c 'import ctypes'"]).exitCode === 0) return true;
+  console.log("skipped: it needs python3 with ctypes, which this machine has not");
+  return false;
+}
+
 describe("fork without exec", () => {
+  test("on another thread than the openers' closes what they opened, and takes nothing from them", () =>
+    withPool({ capacity: 4, bufferSize: 64, ephemeral: true }, (pool, name) => {
+      if (!hasPython()) return;
+      const program = join(import.meta.dir, "programs/fork_threads.py");
+      const dir = process.env["XMEM_DIR"] ?? "/dev/shm";
+      const child = Bun.spawnSync(["python3", program, libraryPath(), dir, name]);
+      expect(child.stdout.toString().trim().split("\n")).toEqual([
+        `child [${-ERROR_POOL_CLOSED}] True 3`,
+        "parent 4",
+      ]);
+      expect(pool.stats()).toMatchObject({ used: 0, linked: true });
+      expect(pool.stats().participants.length).toBe(1);
+    }));
+
   test(
     "amid another thread's operations leaves every child able to open its own",
     () =>
       withPool({ capacity: 4, bufferSize: 64 }, async (pool, name) => {
-        if (Bun.spawnSync(["sh", "-c", "python3 -c 'import ctypes'"]).exitCode !== 0) {
-          console.log("skipped: it needs python3 with ctypes, which this machine has not");
-          return;
-        }
+        if (!hasPython()) return;
         const program = join(import.meta.dir, "programs/fork_storm.py");
         const dir = process.env["XMEM_DIR"] ?? "/dev/shm";
         const child = Bun.spawn(["python3", program, libraryPath(), dir, name], { stdout: "pipe" });

@@ -173,7 +173,7 @@ test("a message names the pool, the numbers and the way out", () =>
     const { handle } = guard;
     const generation = Math.floor(handle / 2 ** 24);
     const cases: [() => unknown, ...string[]][] = [
-      [() => pool.acquire(65), "TOO_LARGE", "65 bytes", "at most 64", "raise bufferSize"],
+      [() => pool.acquire(65), "TOO_LARGE", "65 bytes", "at most 64", "larger bufferSize"],
       [() => pool.tryAcquire(65), "TOO_LARGE", "65 bytes"],
       [() => pool.acquireBlocking(65, { timeout: 1 }), "TOO_LARGE", "65 bytes"],
       [() => pool.preallocate(65, 1), "TOO_LARGE", "65 bytes"],
@@ -199,21 +199,21 @@ test("a message names the pool, the numbers and the way out", () =>
   }));
 
 test("POOL_FULL and TIMEOUT say how many buffers this thread holds, and how long it waited", () =>
-  withPool({ capacity: 2, bufferSize: 64 }, async (pool, name) => {
+  withPool({ capacity: 2, bufferSize: 64, participantName: "me" }, async (pool, name) => {
     using _first = pool.acquire(1);
     using _second = pool.acquire(1);
     using _clone = _first.clone();
-    const full = errorOf(() => pool.acquire(1)).message;
-    expect(full).toContain("all 2 buffers are in use, 3 held by this thread");
+    const full = `all 2 buffers are in use, 3 held by this thread, "me" (pid ${process.pid}), which holds most`;
+    expect(errorOf(() => pool.acquire(1)).message).toContain(`": ${full}; release some`);
     const blocking = errorOf(() => pool.acquireBlocking(1, { timeout: 7 }));
     const waiting = await pool.acquireAsync(1, { timeout: 7 }).catch((error) => error);
     const once = await pool.acquireAsync(1, { timeout: 0 }).catch((error) => error);
     for (const error of [blocking, waiting]) {
       expect(error.code).toBe("TIMEOUT");
-      expect(error.message).toContain("7 ms have passed, and this thread has 3 of the holds");
+      expect(error.message).toContain(`7 ms have passed; ${full}; release some, wait longer`);
       expect(error.message).toContain(`pool "${name}"`);
     }
-    expect(once.message).toContain("0 ms have passed");
+    expect(once.message).toContain(`it was tried once; ${full}`);
   }));
 
 test("a failure does not repeat the system's detail of an earlier one", () =>

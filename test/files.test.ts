@@ -69,9 +69,13 @@ test("a folder that is none is SYSTEM to every call by name", () =>
   inFolder((dir) => {
     writeFileSync(join(dir, "file"), "");
     process.env["XMEM_DIR"] = join(dir, "file");
-    const { create, open, openOrCreate, unlink, inspect, list } = BufferPool;
-    for (const call of [create, open, openOrCreate, unlink, inspect, list]) {
+    const { create, open, openOrCreate, unlink, inspect, list, prune } = BufferPool;
+    for (const call of [create, open, openOrCreate, unlink, inspect]) {
       const wrong = (): unknown => Reflect.apply(call, BufferPool, ["any"]);
+      expect([call.name, codeOf(wrong)]).toEqual([call.name, "SYSTEM"]);
+    }
+    for (const call of [list, prune]) {
+      const wrong = (): unknown => Reflect.apply(call, BufferPool, []);
       expect([call.name, codeOf(wrong)]).toEqual([call.name, "SYSTEM"]);
     }
   }));

@@ -2,7 +2,9 @@
 // goes back exactly once, whichever way it ends.
 
 import { expect, test } from "bun:test";
-import { type BufferGuard, BufferPool } from "../src/index.ts";
+import { OPTION_COUNT } from "../src/constants.gen.ts";
+import { type BufferGuard, type BufferMeta, BufferPool } from "../src/index.ts";
+import { cString, float64s, native } from "../src/native.ts";
 import { codeOf } from "./codes.ts";
 import { withPool } from "./processes.ts";
 
@@ -18,6 +20,7 @@ const uses: Record<string, (guard: BufferGuard) => unknown> = {
   share: (guard) => guard.share(),
   handOff: (guard) => guard.handOff(),
   forget: (guard) => guard.forget(),
+  truncate: (guard) => guard.truncate(0),
 };
 
 const endings: Record<string, (guard: BufferGuard, pool: BufferPool) => unknown> = {
@@ -75,6 +78,57 @@ test("after pool.close() a guard's use is refused, and its end does nothing", ()
     expect(codeOf(() => guard.bytes)).toBe("RELEASED");
     expect(again.refCount(other.handle)).toBe(1);
   }));
+
+/** All that a guard's owner may still do to it when its pool is closed. */
+const lateUses: Record<string, (guard: BufferGuard, meta: BufferMeta) => unknown> = {
+  ...uses,
+  "setting meta": (_, meta) => {
+    meta.sequence = 9;
+    return meta;
+  },
+  release: (guard) => guard.release(),
+};
+
+test("a guard of a closed pool leaves whoever got the pool's descriptor alone", () =>
+  withPool(options, (pool, name) => {
+    const kept = pool.acquire(8);
+    const descriptorNow = (): number => {
+      const other = openRaw(name);
+      native.xmem_close(other);
+      return other;
+    };
+    const before = descriptorNow();
+    const closed = BufferPool.open(name);
+    const guards = Object.keys(lateUses).map(() => {
+      const guard = closed.getMut(kept.handle);
+      return { guard, meta: guard.meta };
+    });
+    closed.close();
+    // The numbers go round: the next open gets the one that `closed` had.
+    while (descriptorNow() !== before);
+    using next = BufferPool.open(name);
+    const held = [next.getMut(kept.handle), next.getMut(kept.handle)];
+    const count = pool.refCount(kept.handle);
+    expect(count).toBe(3);
+    for (const [place, [what, use]] of Object.entries(lateUses).entries()) {
+      const { guard, meta } = guards[place] ?? { guard: kept, meta: kept.meta };
+      expect([what, codeOf(() => use(guard, meta))]).toEqual([
+        what,
+        what === "release" ? "none" : "POOL_CLOSED",
+      ]);
+      guard.release();
+      expect([what, pool.refCount(kept.handle), pool.stats().inFlight]).toEqual([what, count, 0]);
+    }
+    expect(kept.meta.sequence).toBe(0);
+    for (const each of held) each.release();
+    expect(pool.refCount(kept.handle)).toBe(1);
+  }));
+
+function openRaw(name: string): number {
+  const numbers = float64s(OPTION_COUNT).fill(-1);
+  const dir = cString(process.env["XMEM_DIR"] ?? "/dev/shm");
+  return native.xmem_open(1, dir, cString(name), cString(""), numbers);
+}
 
 test("`using` gives a buffer back when its block ends, throws, or returns", () =>
   withPool(options, async (pool) => {
@@ -196,22 +250,61 @@ test("without tracing, a guard that was lost is given back at close", () =>
     expect(pool.stats()).toMatchObject({ used: 0, participants: [{ holds: 0 }] });
   }));
 
-test("JSON and structured clone of a guard are plain data, and hold nothing", () =>
-  withPool(options, (pool) => {
-    const guard = pool.acquire(7);
+test("JSON of a guard has its handle, JSON of a pool its name", () =>
+  withPool(options, (pool, name) => {
+    using guard = pool.acquire(7);
     guard.meta.contentType = "text/plain";
-    const { index, size, writable } = guard;
-    expect(JSON.parse(JSON.stringify(guard))).toEqual({ index, size, writable });
-    const cloned = structuredClone(guard as object);
-    expect(cloned).toEqual({ index, size, writable });
-    expect(cloned).not.toBeInstanceOf(Object.getPrototypeOf(guard).constructor);
+    const { index, handle, size, writable } = guard;
+    expect(JSON.parse(JSON.stringify(guard))).toEqual({ index, handle, size, writable });
+    expect(JSON.parse(JSON.stringify(pool))).toEqual({ name, capacity: 4, bufferSize: 64 });
     expect(JSON.parse(JSON.stringify(guard.meta))).toMatchObject({
       dtype: "uint8",
       shape: [7],
       contentType: "text/plain",
     });
-    guard.release();
-    expect(pool.stats().free).toBe(4);
+  }));
+
+test("a structured clone of a guard, its meta or a pool is refused, not made without the hold", () =>
+  withPool(options, (pool) => {
+    using guard = pool.acquire(7);
+    const channel = new MessageChannel();
+    for (const object of [guard, pool.get(guard.handle), guard.meta, pool]) {
+      const refused = expect.objectContaining({ name: "DataCloneError" });
+      expect(() => structuredClone(object)).toThrow(refused);
+      expect(() => structuredClone({ frames: [object] })).toThrow(refused);
+      expect(() => channel.port1.postMessage(object)).toThrow(refused);
+    }
+    channel.port1.close();
+  }));
+
+test("nothing that is written to a guard, a pool or a description moves an address", () =>
+  withPool(options, (pool, name) => {
+    using guard = pool.acquire(8);
+    using other = pool.acquire(8);
+    using reader = pool.get(guard.handle);
+    const { index, handle, size } = guard;
+    for (const [object, fields] of [
+      [guard, { size: 2 ** 31, index: 3, handle: other.handle, writable: false, bytes: null }],
+      [reader, { writable: true, size: 0 }],
+      [pool, { name: "other", capacity: 1, bufferSize: 2 ** 40 }],
+    ] as const) {
+      for (const [field, value] of Object.entries(fields)) {
+        expect(() => Object.assign(object, { [field]: value })).toThrow(TypeError);
+        expect(Reflect.set(object, field, value)).toBe(false);
+        expect(Object.hasOwn(object, field)).toBe(false);
+      }
+    }
+    expect(guard).toMatchObject({ index, handle, size, writable: true });
+    expect(reader).toMatchObject({ index, handle, size, writable: false });
+    expect(pool).toMatchObject({ name, capacity: 4, bufferSize: 64 });
+    // Not even a field of that name beside the getter.
+    for (const field of ["index", "size", "handle"]) {
+      Object.defineProperty(guard, field, { value: 3 });
+    }
+    guard.bytes.fill(7);
+    expect(guard.bytes.length).toBe(size);
+    expect([...other.bytes]).toEqual(Array(8).fill(0));
+    expect(pool.refCount(handle)).toBe(2);
   }));
 
 test("guards and pools are Disposable, and not AsyncDisposable", () =>

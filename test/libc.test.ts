@@ -67,9 +67,8 @@ describe.skipIf(!onGlibc())("a pool of the other libc", () => {
     using pool = BufferPool.create(name, { capacity: 2, bufferSize: 64 });
     try {
       using guard = pool.acquire(64);
-      expect(other("open", name)).toBe(
-        `${-ERROR_VERSION_MISMATCH} it was made by a glibc process, this is a musl process, and their mutexes differ`,
-      );
+      const found = "it was made by a glibc process, this is a musl process";
+      expect(other("open", name)).toStartWith(`${-ERROR_VERSION_MISMATCH} ${found}`);
       expect(guard.bytes.length).toBe(64);
       expect(pool.stats().participants.length).toBe(1);
     } finally {

@@ -121,3 +121,58 @@ test("view() knows each dtype and each class, over the same bytes", () =>
     guard.view("uint32")[11] = 0xdead_beef;
     expect(guard.bytes[47]).toBe(0xde);
   }));
+
+test("a text is read as it was set, a byte order mark at its start included", () =>
+  withPool({ capacity: 1, bufferSize: 64 }, (pool, name) => {
+    using guard = pool.acquire(8);
+    for (const value of ["\uFEFF", "\uFEFFtext/plain", "a\uFEFFb", "\uFEFF\uFEFF"]) {
+      guard.meta.contentType = value;
+      guard.meta.producer = value;
+      expect([guard.meta.contentType, guard.meta.producer]).toEqual([value, value]);
+    }
+    const participantName = "\uFEFFcamera";
+    const seen = (): string[] => pool.stats().participants.map((each) => each.name);
+    pool.close();
+    using _other = BufferPool.open(name, { participantName });
+    using observer = BufferPool.open(name);
+    expect(observer.stats().participants.map((each) => each.name)).toEqual([participantName]);
+    expect(seen).toThrow();
+  }));
+
+test("the strides of a shape that no memory holds are the largest there are, never negative", () =>
+  withPool({ capacity: 1, bufferSize: 64 }, (pool) => {
+    using guard = pool.acquire(8);
+    const { meta } = guard;
+    const most = 2 ** 53;
+    meta.dtype = "float64";
+    for (const [shape, strides] of [
+      [
+        [2 ** 40, 2 ** 40, 2 ** 40],
+        [most, 2 ** 43, 8],
+      ],
+      [
+        [most - 1, most - 1, 3],
+        [most, 24, 8],
+      ],
+      [Array(8).fill(most - 1), [...Array(7).fill(most), 8]],
+      [
+        [2 ** 50, 1, 1],
+        [8, 8, 8],
+      ],
+      [
+        [2, 2 ** 50],
+        [most, 8],
+      ],
+      [
+        [3, 0, 2 ** 52],
+        [0, most, 8],
+      ],
+    ] as const) {
+      meta.shape = [...shape];
+      expect([meta.shape, meta.strides]).toEqual([[...shape], [...strides]]);
+    }
+    // They still follow.
+    meta.dtype = "uint8";
+    meta.shape = [2, 3];
+    expect(meta.strides).toEqual([3, 1]);
+  }));

@@ -10,7 +10,8 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { BufferPool, type XmemErrorCode } from "../src/index.ts";
+import { LIMIT_DESCRIPTORS } from "../src/constants.gen.ts";
+import { BufferPool, type XmemError, type XmemErrorCode } from "../src/index.ts";
 import { codeOf, errorOf } from "./codes.ts";
 import { start } from "./processes.ts";
 
@@ -144,6 +145,33 @@ test("one participant too many is TOO_MANY_PARTICIPANTS, and a place that became
     expect(open()).toBe("opened");
     expect(open()).toBe("opened");
   }));
+
+test(
+  "one open too many of a process is TOO_MANY_PARTICIPANTS that says so, and what is open works",
+  () =>
+    named((name) => {
+      using first = BufferPool.create(name, { capacity: 1, bufferSize: 64 });
+      const opens = [first];
+      let error: XmemError | undefined;
+      while (error === undefined && opens.length <= LIMIT_DESCRIPTORS) {
+        try {
+          opens.push(BufferPool.open(name));
+        } catch (thrown) {
+          error = thrown as XmemError;
+        }
+      }
+      // Other tests of this process may have some open.
+      expect(opens.length).toBeGreaterThan(LIMIT_DESCRIPTORS - 100);
+      expect(error?.code).toBe("TOO_MANY_PARTICIPANTS");
+      expect(error?.message).toContain(`${LIMIT_DESCRIPTORS - 1} pools open`);
+      opens.at(-1)?.acquire(1).release();
+      opens.pop()?.close();
+      using again = BufferPool.open(name);
+      expect(again.stats().participants.length).toBe(1);
+      for (const pool of opens) pool.close();
+    }),
+  60_000,
+);
 
 test("a full shared memory file system is OUT_OF_MEMORY, never a signal, and nothing is lost", () => {
   const source = `

@@ -1,14 +1,14 @@
 // Real child processes for tests, and the pools that they share.
 
 import { join } from "node:path";
-import { BufferPool, type PoolOptions } from "../src/index.ts";
+import { BufferPool, type OpenOptions, type PoolOptions } from "../src/index.ts";
 
 const program = join(import.meta.dir, "programs", "participant.ts");
 let made = 0;
 
 /** Runs `body` with a pool of its own, whose name is gone afterwards whatever happened. */
 export async function withPool(
-  options: PoolOptions,
+  options: PoolOptions & OpenOptions,
   body: (pool: BufferPool, name: string) => unknown,
 ): Promise<void> {
   const name = `test.${process.pid}.${++made}`;

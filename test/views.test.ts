@@ -1,17 +1,20 @@
 // The array buffers over a pool's memory: which are kept for the next holder, in what order they go
 // when the byte budget is full, and what a view still shows when its guard is done.
 
+import { heapStats } from "bun:jsc";
 import { expect, test } from "bun:test";
 import { BufferPool, type OpenOptions, type PoolOptions } from "../src/index.ts";
 
 let made = 0;
+/** A view's ArrayBuffer is whole pages long. */
+const page = 4096;
 
 function withViews(
   options: PoolOptions & OpenOptions,
   body: (pool: BufferPool, name: string) => void,
 ): void {
   const name = `views.${process.pid}.${++made}`;
-  using pool = BufferPool.create(name, { capacity: 4, bufferSize: 4096, ...options });
+  using pool = BufferPool.create(name, { capacity: 4, bufferSize: 4 * page, ...options });
   try {
     body(pool, name);
   } finally {
@@ -52,7 +55,7 @@ test("another size gets a view of its own length over the same bytes", () =>
   }));
 
 test("within the budget every view is kept; past it the least recently used goes", () =>
-  withViews({ viewCache: 3000 }, (pool) => {
+  withViews({ viewCache: 3 * page }, (pool) => {
     acquireAll(pool, 1000);
     const views = [0, 1, 2].map((index) => viewOf(pool, index));
     for (const index of [0, 1, 2]) expect(viewOf(pool, index)).toBe(views[index] as Uint8Array);
@@ -65,7 +68,7 @@ test("within the budget every view is kept; past it the least recently used goes
   }));
 
 test("a hit saves a view from the next eviction", () =>
-  withViews({ viewCache: 2000 }, (pool) => {
+  withViews({ viewCache: 2 * page }, (pool) => {
     acquireAll(pool, 1000);
     const [zero, one] = [viewOf(pool, 0), viewOf(pool, 1)];
     expect(viewOf(pool, 0)).toBe(zero);
@@ -75,8 +78,8 @@ test("a hit saves a view from the next eviction", () =>
   }));
 
 test("one large view takes the place of several small ones", () =>
-  withViews({ viewCache: 3000 }, (pool) => {
-    const guards = [1000, 1000, 1000, 2500].map((size) => pool.acquire(size));
+  withViews({ viewCache: 3 * page }, (pool) => {
+    const guards = [1000, 1000, 1000, 2.5 * page].map((size) => pool.acquire(size));
     const views = guards.map(({ index }) => viewOf(pool, index));
     expect(viewOf(pool, 3)).toBe(views[3] as Uint8Array);
     expect(viewOf(pool, 0)).not.toBe(views[0] as Uint8Array);
@@ -85,9 +88,9 @@ test("one large view takes the place of several small ones", () =>
   }));
 
 test("a view larger than the budget is not kept, and evicts nothing", () =>
-  withViews({ viewCache: 1000 }, (pool) => {
-    pool.acquire(1000);
-    pool.acquire(1001);
+  withViews({ viewCache: page }, (pool) => {
+    pool.acquire(page);
+    pool.acquire(page + 1);
     const small = viewOf(pool, 0);
     expect(viewOf(pool, 1)).not.toBe(viewOf(pool, 1));
     expect(viewOf(pool, 0)).toBe(small);
@@ -102,7 +105,7 @@ test("viewCache 0 keeps nothing, but a guard keeps its own view", () =>
   }));
 
 test("an evicted view stays valid for who has it", () =>
-  withViews({ viewCache: 1000 }, (pool) => {
+  withViews({ viewCache: page }, (pool) => {
     acquireAll(pool, 1000);
     const evicted = viewOf(pool, 0);
     viewOf(pool, 1);
@@ -132,13 +135,96 @@ test("a cached view that was transferred away is not given to the next holder", 
     const { bytes } = guard;
     bytes[1] = 9;
     const gone = structuredClone(bytes.buffer, { transfer: [bytes.buffer] });
-    expect([bytes.length, gone.byteLength]).toEqual([0, 64]);
+    expect([bytes.length, gone.byteLength]).toEqual([0, page]);
     expect(guard.view("uint8")[1]).toBe(9);
     guard.release();
     using next = pool.acquire(64);
     expect(next.bytes.length).toBe(64);
     expect(new Uint8Array(gone)[1]).toBe(9);
   }));
+
+test("who transfers a guard's bytes gets them; the guard and its clones get a view of their own", () => {
+  for (const views of ["shared", "detach"] as const) {
+    withViews({ views }, (pool) => {
+      using guard = pool.acquire(64);
+      using copy = guard.clone();
+      guard.bytes[1] = 9;
+      expect(copy.bytes[1]).toBe(9);
+      const gone = new Uint8Array(guard.bytes.buffer.transfer());
+      for (const each of [guard, copy, pool.getMut(guard.handle)]) {
+        expect([each.bytes.length, each.bytes[1], each.view("uint16").length]).toEqual([64, 9, 32]);
+      }
+      guard.bytes[1] = 10;
+      expect([gone[1], copy.bytes[1]]).toEqual([10, 10]);
+    });
+  }
+});
+
+test("views of any size show so many bytes of the slot, and no memory that is not there", () =>
+  withViews({ capacity: 1, bufferSize: 64 * page }, (pool) => {
+    const committed = (): number => pool.stats().committedBytes;
+    const sizes = Array.from({ length: 3000 }, (_, step) => (step * 7919) % (64 * page + 1));
+    for (const [step, size] of sizes.entries()) {
+      using guard = pool.acquire(size);
+      const { bytes } = guard;
+      expect([bytes.length, bytes.byteOffset]).toEqual([size, 0]);
+      expect(bytes.buffer.byteLength).toBeLessThanOrEqual(committed());
+      bytes.fill(step);
+      expect(guard.bytes).toBe(bytes);
+      using reader = pool.get(guard.handle);
+      if (size > 0) expect(reader.bytes.at(-1)).toBe(step % 256);
+      // What a trim takes away, a view of the next holder cannot reach.
+      reader.release();
+      guard.release();
+      if (step % 10 === 0) pool.trim();
+    }
+  }));
+
+test("sizes that come again get the view that they had", () =>
+  withViews({ capacity: 1, bufferSize: 64 * page }, (pool) => {
+    const viewsOf = (): Uint8Array[] =>
+      [100, 5 * page, 101, 64, page, 64 * page, 7].map((size) => {
+        using guard = pool.acquire(size);
+        return guard.bytes;
+      });
+    viewsOf();
+    const first = viewsOf();
+    expect(viewsOf().map((view, place) => view === first[place])).toEqual(first.map(() => true));
+  }));
+
+/** Objects that the engine has, of these classes. */
+function alive(): number {
+  Bun.gc(true);
+  const { objectTypeCounts: counts } = heapStats();
+  return (counts["ArrayBuffer"] ?? 0) + (counts["WeakRef"] ?? 0) + (counts["Uint8Array"] ?? 0);
+}
+
+const missing: Record<
+  string,
+  { views?: "detach"; viewCache?: number; size: (i: number) => number }
+> = {
+  "sizes that repeat": { size: (i) => 64 + (i & 63) },
+  "sizes that never repeat": { size: (i) => 1 + ((i * 7919) % (64 * page)) },
+  "buffers beyond the budget": { viewCache: 0, size: () => 100 },
+  'views: "detach"': { views: "detach", size: (i) => 64 + (i & 63) },
+};
+
+for (const [what, { size, ...open }] of Object.entries(missing)) {
+  test(`a loop that never ends its job leaves no views behind: ${what}`, () =>
+    withViews({ capacity: 64, bufferSize: 64 * page, ...open }, (pool) => {
+      const round = (): number => {
+        for (let i = 0; i < 50_000; i++) {
+          using guard = pool.acquire(size(i));
+          guard.bytes[0] = 1;
+        }
+        return alive();
+      };
+      const before = alive();
+      const grown = Math.max(round(), round()) - before;
+      console.log(`${what}: ${grown} more views and references after 50,000 acquires`);
+      expect(grown).toBeLessThan(1000);
+    }));
+}
 
 test('views: "shared": an old view shows what the next holder writes', () =>
   withViews({}, (pool) => {

@@ -1,6 +1,6 @@
 // Backpressure within one thread: order, timeouts, aborts, and what a wait leaves behind.
 
-import { expect, test } from "bun:test";
+import { expect, jest, test } from "bun:test";
 import { getEventListeners } from "node:events";
 import { BufferPool, XmemError } from "../src/index.ts";
 import { withPool } from "./processes.ts";
@@ -29,6 +29,23 @@ test("several acquireAsync of one thread are served in the order asked", () =>
     expect(order).toEqual([1, 2, 3]);
     expect(pool.stats().waiters).toBe(0);
   }));
+
+test("fake timers of a test stop neither a timeout of acquireAsync nor a release", async () => {
+  for (const leaseTimeout of [0, 30_000]) {
+    await withPool({ ...one, leaseTimeout }, async (pool) => {
+      const held = pool.acquire(1);
+      jest.useFakeTimers();
+      try {
+        expect(await codeOf(pool.acquireAsync(1, { timeout: 20 }))).toBe("TIMEOUT");
+        const waiting = pool.acquireAsync(1);
+        held.release();
+        (await waiting).release();
+      } finally {
+        jest.useRealTimers();
+      }
+    });
+  }
+});
 
 test("acquireAsync does not block the event loop", () =>
   withPool(one, async (pool) => {

@@ -31,6 +31,7 @@ pub const Code = enum(i32) {
     INVALID_ARGUMENT = 24,
     UNSUPPORTED_PLATFORM = 25,
     SYSTEM = 26,
+    PEER_DIED = 27,
     /// Internal: a slice of a wait ended and the caller goes on with it. Users never see it.
     PENDING = 100,
 };
@@ -94,7 +95,7 @@ pub fn negative(err: Error) i32 {
     return -@intFromEnum(codeOf(err));
 }
 
-const Detail = struct {
+pub const Detail = struct {
     code: i32 = 0,
     errno: i32 = 0,
     length: u32 = 0,
@@ -103,7 +104,8 @@ const Detail = struct {
 
 threadlocal var last: Detail = .{};
 
-/// Forgets the last failure, so that a detail never outlives the call that it belongs to.
+/// Forgets the last failure. A call whose failure may leave a detail begins with it, so that a
+/// detail never outlives the call that it belongs to.
 pub fn clear() void {
     last.code = 0;
     last.errno = 0;
@@ -111,7 +113,10 @@ pub fn clear() void {
 }
 
 /// Records what was found and returns the error, so that a check reads `return errors.fail(...)`.
-/// `errno` is 0 where no system call failed.
+/// `errno` is 0 where no system call failed; its words are added to the text for people.
+///
+/// The text is what was found, and after a semicolon what the user can do about just that. A text
+/// without a semicolon is followed by what can be done about the errno or the code in general.
 pub fn fail(err: Error, errno: i32, comptime format: []const u8, arguments: anytype) Error {
     last.code = @intFromEnum(codeOf(err));
     last.errno = errno;
@@ -120,13 +125,34 @@ pub fn fail(err: Error, errno: i32, comptime format: []const u8, arguments: anyt
     return err;
 }
 
-/// Records the code of an error that carried no detail of its own.
+/// What was recorded last, for who has to clean up before it is read.
+pub fn detail() Detail {
+    return last;
+}
+
+pub fn restore(kept: Detail) void {
+    last = kept;
+}
+
+/// Records the code of a failed call. A detail of another code is of something that failed on the
+/// way and did not matter, and goes.
 pub fn note(err: Error) void {
     const code = @intFromEnum(codeOf(err));
     if (last.code != code) {
         clear();
         last.code = code;
     }
+}
+
+/// Records the code of a failed call that never leaves a detail, and so did not begin with `clear`.
+pub fn noteBare(err: Error) void {
+    clear();
+    last.code = @intFromEnum(codeOf(err));
+}
+
+/// The code of the last failed call, as C sees it; 0 where none failed since `clear`.
+pub fn lastCode() i32 {
+    return last.code;
 }
 
 pub fn lastErrno() i32 {
@@ -145,4 +171,10 @@ test "every error has its own code and survives the detail" {
     try std.testing.expectEqualStrings("format 7, expected 2", lastText());
     note(error.PoolFull);
     try std.testing.expectEqual(@as(usize, 0), lastText().len);
+    try std.testing.expectEqual(@intFromEnum(Code.POOL_FULL), lastCode());
+    const earlier = fail(error.VersionMismatch, 1, "of an earlier call", .{});
+    try std.testing.expectEqual(Error.VersionMismatch, earlier);
+    noteBare(error.VersionMismatch);
+    try std.testing.expectEqual(@as(usize, 0), lastText().len);
+    try std.testing.expectEqual(@as(i32, 0), lastErrno());
 }

@@ -13,6 +13,7 @@ fn sanitizerOptions() callconv(.c) [*:0]const u8 {
 }
 
 test {
+    _ = @import("process/abandoned.zig");
     _ = @import("abi/engine.zig");
     _ = @import("protocol/pool/acquire.zig");
     _ = @import("abi/constants.zig");
@@ -21,6 +22,7 @@ test {
     _ = @import("process/damage_test.zig");
     _ = @import("process/descriptor.zig");
     _ = @import("errors.zig");
+    _ = @import("protocol/filling.zig");
     _ = @import("protocol/pool/free_list.zig");
     _ = @import("protocol/pool/free_run.zig");
     _ = @import("format/digest.zig");
@@ -30,12 +32,14 @@ test {
     _ = @import("protocol/pool/maintenance.zig");
     _ = @import("protocol/recovery/membership.zig");
     _ = @import("protocol/gate.zig");
+    _ = @import("protocol/recovery/names.zig");
     _ = @import("protocol/participant.zig");
     _ = @import("process/pool.zig");
     _ = @import("protocol/recovery/recovery.zig");
     _ = @import("protocol/pool/references.zig");
     _ = @import("protocol/statistics.zig");
     _ = @import("protocol/recovery/thaw.zig");
+    _ = @import("process/views.zig");
     _ = @import("process/waiter_thread.zig");
     _ = @import("protocol/pool/waiting.zig");
     _ = @import("format/words.zig");

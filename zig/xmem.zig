@@ -28,6 +28,7 @@ pub const format = struct {
 
 /// What participants do to it, and how they mend it.
 pub const protocol = struct {
+    pub const filling = @import("protocol/filling.zig");
     pub const gate = @import("protocol/gate.zig");
     pub const participant = @import("protocol/participant.zig");
     pub const statistics = @import("protocol/statistics.zig");
@@ -35,6 +36,7 @@ pub const protocol = struct {
     pub const recovery = struct {
         pub const damage = @import("protocol/recovery/damage.zig");
         pub const membership = @import("protocol/recovery/membership.zig");
+        pub const names = @import("protocol/recovery/names.zig");
         pub const recovery = @import("protocol/recovery/recovery.zig");
         pub const thaw = @import("protocol/recovery/thaw.zig");
     };
@@ -52,8 +54,10 @@ pub const protocol = struct {
 
 /// What one process keeps of the pools that it has open.
 pub const process = struct {
+    pub const abandoned = @import("process/abandoned.zig");
     pub const descriptor = @import("process/descriptor.zig");
     pub const pool = @import("process/pool.zig");
+    pub const views = @import("process/views.zig");
     pub const waiter_thread = @import("process/waiter_thread.zig");
 };
 

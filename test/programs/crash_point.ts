@@ -80,6 +80,12 @@ const withGuard: Record<string, (guard: BufferGuard) => unknown> = {
   handOff: (guard) => guard.handOff(),
   forget: (guard) => guard.forget(),
   clone: (guard) => guard.clone(),
+  truncate: (guard) => guard.truncate(1),
+  "truncate and release": (guard) => {
+    guard.bytes.fill(255);
+    guard.truncate(1);
+    guard.release();
+  },
 };
 
 /** Those that begin without an open pool. */

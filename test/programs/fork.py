@@ -11,7 +11,7 @@ xmem.xmem_acquire.argtypes = [ctypes.c_uint32, number]
 
 
 def open_pool():
-    options = (number * 11)(*([-1] * 11))
+    options = (number * 32)(*([-1] * 32))
     return xmem.xmem_open(1, directory.encode(), name.encode(), b"python", options)
 
 

@@ -5,6 +5,7 @@ const std = @import("std");
 const description = @import("../protocol/pool/content.zig");
 const descriptor = @import("../process/descriptor.zig");
 const errors = @import("../errors.zig");
+const filling = @import("../protocol/filling.zig");
 const layout = @import("../format/layout.zig");
 const object = @import("../system/object.zig");
 const pool = @import("../process/pool.zig");
@@ -22,6 +23,7 @@ pub const all = numbers("ERROR_", errors.Code, false) ++
     numbers("STAT_", statistics.Stat, true) ++
     numbers("PARTICIPANT_", statistics.ParticipantField, true) ++
     numbers("RECLAIM_", Reclaim, true) ++
+    numbers("FILLING_", filling.Field, true) ++
     numbers("META_", description.Number, false) ++
     numbers("META_", description.Dims, false) ++
     numbers("META_", description.Text, false) ++

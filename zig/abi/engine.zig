@@ -4,11 +4,15 @@
 //! thread that opened it: one thread, one participant.
 
 const std = @import("std");
+const abandoned = @import("../process/abandoned.zig");
 const acquire_file = @import("../protocol/pool/acquire.zig");
+const atomic = @import("hooks");
 const constants = @import("constants.zig");
 const description = @import("../protocol/pool/content.zig");
 const descriptor = @import("../process/descriptor.zig");
 const errors = @import("../errors.zig");
+const fresh = @import("../format/fresh.zig");
+const filling = @import("../protocol/filling.zig");
 const maintenance = @import("../protocol/pool/maintenance.zig");
 const participant_file = @import("../protocol/participant.zig");
 const pool_file = @import("../process/pool.zig");
@@ -17,6 +21,7 @@ const references = @import("../protocol/pool/references.zig");
 const statistics = @import("../protocol/statistics.zig");
 const system = @import("../system/door.zig");
 const thaw = @import("../protocol/recovery/thaw.zig");
+const views = @import("../process/views.zig");
 const waiter_thread = @import("../process/waiter_thread.zig");
 const waiting = @import("../protocol/pool/waiting.zig");
 const words = @import("../format/words.zig");
@@ -43,11 +48,11 @@ fn refOf(number: f64) Error!u64 {
 }
 
 fn statusOf(result: Error!void) i32 {
-    return if (result) |_| 0 else |err| errors.negative(err);
+    return if (result) |_| 0 else |err| refusedBare(err);
 }
 
 fn countOr(result: Error!u32) i32 {
-    return if (result) |value| @intCast(value) else |err| errors.negative(err);
+    return if (result) |value| @intCast(value) else |err| refusedBare(err);
 }
 
 inline fn fromHandle(handle: u64) f64 {
@@ -62,14 +67,26 @@ inline fn generationOf(handle: u64) u32 {
     return @as(words.Handle, @bitCast(handle)).generation;
 }
 
-inline fn failed(err: Error) f64 {
-    return @floatFromInt(errors.negative(err));
-}
-
-/// For calls whose errors may have more to say: what an earlier one left is cleared.
-fn refused(err: Error) i32 {
+/// For calls that began with `errors.clear`, since they may leave a detail.
+noinline fn refused(err: Error) i32 {
+    @branchHint(.cold);
     errors.note(err);
     return errors.negative(err);
+}
+
+inline fn failed(err: Error) f64 {
+    return @floatFromInt(refused(err));
+}
+
+/// For calls that never leave a detail, and need not begin with `errors.clear`.
+noinline fn refusedBare(err: Error) i32 {
+    @branchHint(.cold);
+    errors.noteBare(err);
+    return errors.negative(err);
+}
+
+inline fn failedBare(err: Error) f64 {
+    return @floatFromInt(refusedBare(err));
 }
 
 /// Before each operation: closed is closed, also by a fork, and what is owed is paid.
@@ -109,6 +126,11 @@ pub export fn xmem_close(number: u32) void {
     pool_file.close(pool);
 }
 
+/// The code of this thread's last failed call, to which the errno and the text belong.
+pub export fn xmem_error_code() i32 {
+    return errors.lastCode();
+}
+
 pub export fn xmem_error_errno() i32 {
     return errors.lastErrno();
 }
@@ -128,37 +150,67 @@ pub export fn xmem_info(number: u32, out: [*]f64) void {
     pool_file.info(pool, out[0..std.meta.fields(pool_file.Info).len]);
 }
 
-pub export fn xmem_unlink(dir: [*:0]const u8, name: [*:0]const u8, device: f64, inode: f64) i32 {
+pub export fn xmem_unlink(
+    dir: [*:0]const u8,
+    name: [*:0]const u8,
+    device: f64,
+    inode: f64,
+    pool_id: f64,
+) i32 {
     const folder = std.mem.span(dir);
-    const removed = pool_file.unlink(folder, std.mem.span(name), device, inode) catch |err|
+    const removed = pool_file.unlink(folder, std.mem.span(name), device, inode, pool_id) catch |err|
         return refused(err);
     return @intFromBool(removed);
 }
 
-/// What a live view of the pool's memory holds on to, so that no mapping goes under a view.
-pub export fn xmem_mapping(number: u32) ?*pool_file.Mapping {
-    const pool = descriptor.poolOf(number);
-    return pool.mapping;
+/// Removes the names of the ephemeral pools of this user that the dead left in a folder.
+pub export fn xmem_remove_left_over(dir: [*:0]const u8) void {
+    abandoned.removeLeftOver(std.mem.span(dir));
 }
 
-pub export fn xmem_view_add(mapping: *pool_file.Mapping) void {
-    pool_file.viewAdd(mapping);
+/// 1: nobody alive has this pool of this user's, and unless `dry` its name was removed. 0: it stays.
+pub export fn xmem_prune(dir: [*:0]const u8, name: [*:0]const u8, dry: u32) i32 {
+    const pruned = abandoned.prune(std.mem.span(dir), std.mem.span(name), dry != 0) catch |err|
+        return refused(err);
+    return @intFromBool(pruned);
+}
+
+/// Counts the views that this open makes; null when memory is short. The caller closes it.
+pub export fn xmem_views_open(number: u32) ?*views.Views {
+    return views.open(descriptor.poolOf(number));
+}
+
+pub export fn xmem_views_close(opened: *views.Views) void {
+    views.close(opened);
+}
+
+/// The engine is about to get a view of the buffer at `index`.
+pub export fn xmem_view_add(opened: *views.Views, index: u32) void {
+    views.add(opened, index);
 }
 
 /// The signature is that of a deallocator: the engine calls it, on whatever thread it likes.
-pub export fn xmem_view_done(bytes: ?*anyopaque, mapping: *pool_file.Mapping) void {
-    _ = bytes;
-    pool_file.viewDone(mapping);
+pub export fn xmem_view_done(bytes: ?*const anyopaque, opened: *views.Views) void {
+    views.done(opened, bytes);
 }
 
-pub export fn xmem_view_count(mapping: *pool_file.Mapping) u32 {
-    return pool_file.viewCount(mapping);
+/// How many views of the buffer live, wherever they were transferred to.
+pub export fn xmem_view_count(opened: *const views.Views, index: u32) u32 {
+    return views.count(opened, index);
+}
+
+/// Gives this open's holds back, but for those of buffers that a view can still reach: how many
+/// buffers those are.
+pub export fn xmem_give_back_unseen(number: u32, opened: *const views.Views) u32 {
+    const pool = descriptor.poolOf(number);
+    if (attend(pool) != null) return 0;
+    return pool_file.giveBackHolds(pool, opened);
 }
 
 pub export fn xmem_acquire(number: u32, size_number: f64) f64 {
     const pool = descriptor.poolOf(number);
-    if (attend(pool)) |err| return failed(err);
-    const size = toUint32(size_number) orelse return failed(error.InvalidArgument);
+    if (attend(pool)) |err| return failedBare(err);
+    const size = toUint32(size_number) orelse return failedBare(error.InvalidArgument);
     const handle = acquire_file.acquire(&pool.participant, size) catch |err| return failed(err);
     pool.counts[indexOf(handle)] +|= 1;
     return fromHandle(handle);
@@ -169,6 +221,7 @@ pub export fn xmem_acquire(number: u32, size_number: f64) f64 {
 /// `waited_ms`: for how long this loop has waited, 0 at its first try.
 pub export fn xmem_acquire_at_once(number: u32, size: u32, waited_ms: f64) f64 {
     const pool = descriptor.poolOf(number);
+    errors.clear();
     if (attend(pool)) |err| return failed(err);
     const participant = &pool.participant;
     const handle = acquire_file.acquireAtOnce(participant, size, toNs(waited_ms)) catch |err|
@@ -219,9 +272,10 @@ pub export fn xmem_acquire_index(number: u32, size: u32) i32 {
 
 noinline fn acquireIndexSlowly(number: u32, size: u32) i32 {
     const pool = descriptor.poolOf(number);
-    if (attend(pool)) |err| return errors.negative(err);
+    errors.clear();
+    if (attend(pool)) |err| return refused(err);
     const handle = acquire_file.acquire(&pool.participant, size) catch |err|
-        return errors.negative(err);
+        return refused(err);
     const index = indexOf(handle);
     pool.counts[index] +|= 1;
     made.generation[number] = generationOf(handle);
@@ -262,6 +316,7 @@ inline fn handleOf(index: u32, generation: u32) words.Handle {
 
 pub export fn xmem_acquire_blocking(number: u32, size: u32, deadline_ms: f64) f64 {
     const pool = descriptor.poolOf(number);
+    errors.clear();
     if (attend(pool)) |err| return failed(err);
     const handle = acquire_file.acquireSlice(
         &pool.participant,
@@ -286,10 +341,10 @@ pub export fn xmem_now() f64 {
 /// A new hold through `operation`: its handle.
 inline fn hold(number: u32, comptime operation: references.Operation, ref_number: f64) f64 {
     const pool = descriptor.poolOf(number);
-    if (attend(pool)) |err| return failed(err);
-    const ref = toRef(ref_number) orelse return failed(error.InvalidArgument);
+    if (attend(pool)) |err| return failedBare(err);
+    const ref = toRef(ref_number) orelse return failedBare(error.InvalidArgument);
     const done = references.operate(&pool.participant, operation, ref, 0) catch |err|
-        return failed(err);
+        return failedBare(err);
     const index = indexOf(done.handle);
     pool.counts[index] +|= 1;
     acquire_file.ensurePopulated(&pool.participant, index);
@@ -297,7 +352,7 @@ inline fn hold(number: u32, comptime operation: references.Operation, ref_number
     const size = words.Content.load(&view.slots[index].content).size;
     if (size > view.geometry.buffer_size) {
         xmem_release(number, fromHandle(done.handle));
-        return failed(error.PoolCorrupt);
+        return failedBare(error.PoolCorrupt);
     }
     made.generation[number] = generationOf(done.handle);
     made.size[number] = size;
@@ -314,12 +369,31 @@ pub export fn xmem_take(number: u32, ref: f64) f64 {
 
 pub export fn xmem_size(number: u32, index: u32) f64 {
     const pool = descriptor.poolOf(number);
-    if (attend(pool)) |err| return failed(err);
+    if (attend(pool)) |err| return failedBare(err);
     const view = &pool.participant.view;
-    if (index >= view.geometry.capacity) return failed(error.BufferNotFound);
+    if (index >= view.geometry.capacity) return failedBare(error.BufferNotFound);
     const size = words.Content.load(&view.slots[index].content).size;
-    if (size > view.geometry.buffer_size) return failed(error.PoolCorrupt);
+    if (size > view.geometry.buffer_size) return failedBare(error.PoolCorrupt);
     return @floatFromInt(size);
+}
+
+/// Bytes of a buffer that have memory: what a holder may look at.
+pub export fn xmem_committed(number: u32, index: u32) f64 {
+    const pool = descriptor.poolOf(number);
+    const view = &pool.participant.view;
+    if (index >= view.geometry.capacity) return 0;
+    const committed = atomic.load(u64, &view.slots[index].committed, .monotonic);
+    return @floatFromInt(@min(committed, view.geometry.stride));
+}
+
+pub export fn xmem_truncate(number: u32, handle_number: f64, size: u32) i32 {
+    const pool = descriptor.poolOf(number);
+    return statusOf(truncate(pool, handle_number, size));
+}
+
+fn truncate(pool: *Pool, handle_number: f64, size: u32) Error!void {
+    if (attend(pool)) |err| return err;
+    return description.truncate(&pool.participant, try refOf(handle_number), size);
 }
 
 pub export fn xmem_share(number: u32, handle: f64) i32 {
@@ -330,10 +404,10 @@ pub export fn xmem_share(number: u32, handle: f64) i32 {
 
 pub export fn xmem_hand_off(number: u32, handle_number: f64) i32 {
     const pool = descriptor.poolOf(number);
-    const handle = toRef(handle_number) orelse return errors.negative(error.InvalidArgument);
+    const handle = toRef(handle_number) orelse return refusedBare(error.InvalidArgument);
     const index = indexOf(handle);
     if (index >= pool.participant.view.geometry.capacity or pool.counts[index] == 0)
-        return errors.negative(error.StaleHandle);
+        return refusedBare(error.StaleHandle);
     const counted = byHand(pool, .hand_off, handle_number, 0);
     if (counted < 0) return @intFromFloat(counted);
     pool.counts[index] -= 1;
@@ -346,10 +420,10 @@ inline fn byHand(
     ref_number: f64,
     argument: u32,
 ) f64 {
-    if (attend(pool)) |err| return failed(err);
-    const ref = toRef(ref_number) orelse return failed(error.InvalidArgument);
+    if (attend(pool)) |err| return failedBare(err);
+    const ref = toRef(ref_number) orelse return failedBare(error.InvalidArgument);
     const done = references.operate(&pool.participant, operation, ref, argument) catch |err|
-        return failed(err);
+        return failedBare(err);
     return @floatFromInt(done.count);
 }
 
@@ -375,9 +449,9 @@ pub export fn xmem_set_ref_count(number: u32, ref: f64, count: u32) f64 {
 
 pub export fn xmem_ref_count(number: u32, ref_number: f64) f64 {
     const pool = descriptor.poolOf(number);
-    if (attend(pool)) |err| return failed(err);
-    const ref = toRef(ref_number) orelse return failed(error.InvalidArgument);
-    const counted = references.refCount(&pool.participant, ref) catch |err| return failed(err);
+    if (attend(pool)) |err| return failedBare(err);
+    const ref = toRef(ref_number) orelse return failedBare(error.InvalidArgument);
+    const counted = references.refCount(&pool.participant, ref) catch |err| return failedBare(err);
     return @floatFromInt(counted);
 }
 
@@ -399,14 +473,37 @@ pub export fn xmem_release_buffer(number: u32, ref: f64) i32 {
     return if (counted < 0) @intFromFloat(counted) else 0;
 }
 
-pub export fn xmem_holds(number: u32) f64 {
+/// What fills the pool; see `filling.zig`. `name` is that of the participant that holds most.
+pub export fn xmem_filling(
+    number: u32,
+    out: *[filling.field_count]f64,
+    name: *[filling.name_bytes]u8,
+) i32 {
     const pool = descriptor.poolOf(number);
-    if (attend(pool)) |err| return failed(err);
-    return @floatFromInt(pool.participant.holdsTotal());
+    if (attend(pool)) |err| return errors.negative(err);
+    filling.look(&pool.participant, out, name);
+    return 0;
+}
+
+/// How many generations ago the handle's slot had the handle's; -1: never, as far as is known,
+/// since generations begin again after 2^29 of them.
+pub export fn xmem_handle_age(number: u32, handle_number: f64) f64 {
+    const pool = descriptor.poolOf(number);
+    const mapping = pool.mapping orelse return -1;
+    const handle: words.Handle = @bitCast(toRef(handle_number) orelse return -1);
+    const view = &mapping.view;
+    if (handle.index >= view.geometry.capacity) return -1;
+    const control = words.Control.load(&view.slots[handle.index].control, .monotonic);
+    const first = fresh.firstGeneration(mapping.identity.pool_id, handle.index);
+    const age = words.generationsBetween(handle.generation, control.generation);
+    // The first one is the slot's before anybody acquired it.
+    if (age >= words.generationsBetween(first, control.generation)) return -1;
+    return @floatFromInt(age);
 }
 
 pub export fn xmem_preallocate(number: u32, size: u32, count: u32) f64 {
     const pool = descriptor.poolOf(number);
+    errors.clear();
     if (attend(pool)) |err| return failed(err);
     const bytes = maintenance.preallocate(&pool.participant, size, count) catch |err|
         return failed(err);
@@ -415,6 +512,7 @@ pub export fn xmem_preallocate(number: u32, size: u32, count: u32) f64 {
 
 pub export fn xmem_trim(number: u32) f64 {
     const pool = descriptor.poolOf(number);
+    errors.clear();
     if (attend(pool)) |err| return failed(err);
     const bytes = maintenance.trim(&pool.participant, 0) catch |err| return failed(err);
     return @floatFromInt(bytes);
@@ -422,16 +520,17 @@ pub export fn xmem_trim(number: u32) f64 {
 
 pub export fn xmem_flush(number: u32, on: u32) i32 {
     const pool = descriptor.poolOf(number);
-    if (attend(pool)) |err| return errors.negative(err);
-    maintenance.flush(&pool.participant, on != 0) catch |err| return errors.negative(err);
+    errors.clear();
+    if (attend(pool)) |err| return refused(err);
+    maintenance.flush(&pool.participant, on != 0) catch |err| return refused(err);
     return 0;
 }
 
 pub export fn xmem_reclaim(number: u32, out: *[constants.reclaim_count]f64) i32 {
     const pool = descriptor.poolOf(number);
-    if (attend(pool)) |err| return errors.negative(err);
-    const report = recovery.runPatiently(&pool.participant.view) catch |err|
-        return errors.negative(err);
+    errors.clear();
+    if (attend(pool)) |err| return refused(err);
+    const report = recovery.runPatiently(&pool.participant.view) catch |err| return refused(err);
     out.* = .{
         @floatFromInt(report.participants),
         @floatFromInt(report.references),
@@ -443,7 +542,7 @@ pub export fn xmem_reclaim(number: u32, out: *[constants.reclaim_count]f64) i32 
 
 pub export fn xmem_stats(number: u32, out: [*]f64) i32 {
     const pool = descriptor.poolOf(number);
-    const mapping = pool.mapping orelse return errors.negative(error.PoolClosed);
+    const mapping = pool.mapping orelse return refusedBare(error.PoolClosed);
     const values = out[0..statistics.stat_count];
     statistics.collect(&mapping.view, values);
     const linked = @intFromBool(pool_file.linked(pool));
@@ -458,8 +557,15 @@ pub export fn xmem_participants(number: u32, out: [*]f64, names: [*]u8, rows_max
     return statistics.participants(&mapping.view, values, names[0 .. rows_max * 32], rows_max);
 }
 
-pub export fn xmem_observe(dir: [*:0]const u8, name: [*:0]const u8) i32 {
-    const pool = pool_file.observe(std.mem.span(dir), std.mem.span(name)) catch |err|
+/// `allow_owner` and `allow_group` below 0: nobody besides this user and root, to root everybody.
+pub export fn xmem_observe(
+    dir: [*:0]const u8,
+    name: [*:0]const u8,
+    allow_owner: f64,
+    allow_group: f64,
+) i32 {
+    const folder = std.mem.span(dir);
+    const pool = pool_file.observe(folder, std.mem.span(name), allow_owner, allow_group) catch |err|
         return refused(err);
     return @intCast(descriptor.numberOf(pool));
 }
@@ -477,7 +583,7 @@ inline fn field(comptime Field: type, pool: *Pool, number: u32) Error!Field {
 
 pub export fn xmem_meta_number(number: u32, handle: f64, which: u32) f64 {
     const pool = descriptor.poolOf(number);
-    return metaNumber(pool, handle, which) catch |err| failed(err);
+    return metaNumber(pool, handle, which) catch |err| failedBare(err);
 }
 
 fn metaNumber(pool: *Pool, handle: f64, which: u32) Error!f64 {
@@ -550,7 +656,8 @@ fn metaSetText(pool: *Pool, handle: f64, which: u32, value: []const u8) Error!vo
 /// The event loop's end of a socket that becomes readable when a try is worth it.
 pub export fn xmem_async_open(number: u32) i32 {
     const pool = descriptor.poolOf(number);
-    if (attend(pool)) |err| return errors.negative(err);
+    errors.clear();
+    if (attend(pool)) |err| return refused(err);
     if (pool.waiter == null) {
         pool.waiter = waiter_thread.start(&pool.participant) catch |err|
             return refused(err);
@@ -560,10 +667,14 @@ pub export fn xmem_async_open(number: u32) i32 {
 
 /// PENDING while a recovery has the pool: its end makes the socket readable, and is the time to arm
 /// again.
-pub export fn xmem_async_arm(number: u32) i32 {
+///
+/// `due_ms`: when the first of the loop's waits ends, so that the loop is told even if its own timers
+/// stand still.
+pub export fn xmem_async_arm(number: u32, due_ms: f64) i32 {
     const pool = descriptor.poolOf(number);
-    if (attend(pool)) |err| return errors.negative(err);
-    const waiter = pool.waiter orelse return errors.negative(error.InvalidArgument);
+    errors.clear();
+    if (attend(pool)) |err| return refused(err);
+    const waiter = pool.waiter orelse return refused(error.InvalidArgument);
     var result: i32 = 0;
     if (!pool.async_armed) {
         var patience: thaw.Patience = .none;
@@ -571,10 +682,10 @@ pub export fn xmem_async_arm(number: u32) i32 {
         if (waiting.begin(&pool.participant, &patience)) {
             pool.async_armed = true;
         } else |err| {
-            result = errors.negative(err);
+            result = refused(err);
         }
     }
-    waiter_thread.arm(waiter);
+    waiter_thread.arm(waiter, toNs(due_ms));
     return result;
 }
 

@@ -36,7 +36,13 @@ extern fn xmem_open(
     options: *const pool_file.Options,
 ) i32;
 extern fn xmem_close(pool: Descriptor) void;
-extern fn xmem_unlink(dir: [*:0]const u8, name: [*:0]const u8, device: f64, inode: f64) i32;
+extern fn xmem_unlink(
+    dir: [*:0]const u8,
+    name: [*:0]const u8,
+    device: f64,
+    inode: f64,
+    pool_id: f64,
+) i32;
 extern fn xmem_acquire(pool: Descriptor, size: f64) f64;
 extern fn xmem_acquire_blocking(pool: Descriptor, size: u32, deadline_ms: f64) f64;
 extern fn xmem_release(pool: Descriptor, handle: f64) void;
@@ -61,7 +67,7 @@ extern fn xmem_participants(pool: Descriptor, out: [*]f64, names: [*]u8, rows_ma
 extern fn xmem_meta_number(pool: Descriptor, handle: f64, which: u32) f64;
 extern fn xmem_meta_set_number(pool: Descriptor, handle: f64, which: u32, value: f64) i32;
 extern fn xmem_async_open(pool: Descriptor) i32;
-extern fn xmem_async_arm(pool: Descriptor) i32;
+extern fn xmem_async_arm(pool: Descriptor, due_ms: f64) i32;
 extern fn xmem_async_disarm(pool: Descriptor, pass_on: u32) void;
 
 extern fn __tsan_release(address: *const anyopaque) void;
@@ -116,8 +122,8 @@ var name: [:0]const u8 = "";
 var other_name: [:0]const u8 = "";
 
 fn removeNames() void {
-    _ = xmem_unlink(dir, name, -1, -1);
-    _ = xmem_unlink(dir, other_name, -1, -1);
+    _ = xmem_unlink(dir, name, -1, -1, -1);
+    _ = xmem_unlink(dir, other_name, -1, -1, -1);
 }
 
 fn fail(comptime format: []const u8, arguments: anytype) noreturn {
@@ -254,7 +260,7 @@ const Life = struct {
         if (socket < 0) fail("async open failed with {d}", .{socket});
         life.socket = socket;
         // PENDING: a recovery is under way, whose end signals.
-        _ = allowed("async arm", @floatFromInt(xmem_async_arm(life.pool)), &.{.PENDING});
+        _ = allowed("async arm", @floatFromInt(xmem_async_arm(life.pool, 1e300)), &.{.PENDING});
         var handle = allowed("acquire", xmem_acquire(life.pool, 64), codes);
         if (handle == null) {
             var poll: [1]std.c.pollfd = .{.{ .fd = life.socket, .events = 1, .revents = 0 }};

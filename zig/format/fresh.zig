@@ -34,7 +34,7 @@ pub fn fill(
 }
 
 /// Drawn from the pool's random id, so that a handle of another pool is refused.
-fn firstGeneration(pool_id: u64, index: u32) u29 {
+pub fn firstGeneration(pool_id: u64, index: u32) u29 {
     const mixed = (pool_id ^ index) *% 0x9e37_79b9_7f4a_7c15;
     return @intCast(1 + (mixed >> 35) % words.generation_max);
 }

@@ -98,7 +98,8 @@ pub fn compute(options: Options, page_size: u32) errors.Error!Geometry {
         return errors.fail(
             error.OutOfMemory,
             0,
-            "{d} bytes do not fit the address space",
+            "{d} bytes do not fit the address space; " ++
+                "make it with a smaller capacity or bufferSize",
             .{total_size},
         );
     return .{
@@ -140,28 +141,32 @@ pub fn validate(
         return errors.fail(
             error.VersionMismatch,
             0,
-            "it has format version {d}, this library reads version {d}",
+            "it has format version {d}, this library reads version {d}; " ++
+                "use the same version of xmem everywhere, or unlink it once nobody uses it",
             .{ identity.version, layout.version },
         );
     if (identity.libc_kind != libc_kind)
         return errors.fail(
             error.VersionMismatch,
             0,
-            "it was made by a {s} process, this is a {s} process, and their mutexes differ",
+            "it was made by a {s} process, this is a {s} process, and their mutexes differ; " ++
+                "run all of them on the same libc, or unlink it once nobody uses it",
             .{ libcName(identity.libc_kind), libcName(libc_kind) },
         );
     if (identity.layout_hash != digest.digest)
         return errors.fail(
             error.VersionMismatch,
             0,
-            "it has layout {x:0>16}, this library has layout {x:0>16}",
+            "it has layout {x:0>16}, this library has layout {x:0>16}; " ++
+                "use the same build of xmem everywhere, or unlink it once nobody uses it",
             .{ identity.layout_hash, digest.digest },
         );
     if (identity.page_size != page_size)
         return errors.fail(
             error.VersionMismatch,
             0,
-            "it was made for pages of {d} bytes, this machine has pages of {d}",
+            "it was made for pages of {d} bytes, this machine has pages of {d}; " ++
+                "unlink it and make a new one",
             .{ identity.page_size, page_size },
         );
     if (identity.buffer_size > std.math.maxInt(u32))

@@ -165,7 +165,9 @@ pub const Slot = extern struct {
     /// Its size and what else an acquire says of it, in one store: `words.Content`.
     content: u64,
     next_free: u32,
-    padding: [20]u8,
+    /// What was asked for, where `content` says that its size was made smaller since.
+    truncated_from: u32,
+    padding: [16]u8,
     description: Description align(64),
 };
 
@@ -227,6 +229,7 @@ comptime {
     std.debug.assert(@offsetOf(Slot, "control") == 0);
     std.debug.assert(@offsetOf(Slot, "content") == 32);
     std.debug.assert(@offsetOf(Slot, "next_free") == 40);
+    std.debug.assert(@offsetOf(Slot, "truncated_from") == 44);
     std.debug.assert(@offsetOf(Slot, "description") == 64);
     std.debug.assert(@sizeOf(ChannelEnd) == 128);
     std.debug.assert(@sizeOf(Channel) % section_alignment == 0);

@@ -92,15 +92,18 @@ pub const Control = packed struct(u64) {
 };
 
 /// What an acquire says of a buffer's content: written whole by who takes the slot off the list.
-/// Later, holders set and clear the bits of what is described, and who zeroes the dirty one.
+/// Later, holders set and clear the bits of what is described and make the size smaller, and who
+/// zeroes clears the dirty one.
 pub const Content = packed struct(u64) {
-    /// Bytes that were asked for.
+    /// Bytes that were asked for, or what a truncation left of them.
     size: u32,
     /// What of the description was set since: all else has its default.
     described: Described = .{},
     /// Whether a user may have written since the content was last zeroed (pools that zero only).
     dirty: bool,
-    unused: u23 = 0,
+    /// Whether the size was made smaller: what was asked for then stands in `Slot.truncated_from`.
+    truncated: bool = false,
+    unused: u22 = 0,
 
     pub inline fn load(ptr: *const u64) Content {
         return @bitCast(atomic.load(u64, ptr, .monotonic));
@@ -108,6 +111,16 @@ pub const Content = packed struct(u64) {
 
     pub inline fn store(ptr: *u64, content: Content) void {
         atomic.store(u64, ptr, @bitCast(content), .monotonic);
+    }
+
+    pub inline fn cas(ptr: *u64, from: Content, to: Content) bool {
+        return atomic.cas(u64, ptr, @bitCast(from), @bitCast(to), .acq_rel);
+    }
+
+    /// Bytes that an acquirer may have written, whatever a truncation left of them.
+    pub fn acquiredSize(content: Content, truncated_from: *const u32) u32 {
+        if (!content.truncated or atomic.broken(.truncated_tail_kept)) return content.size;
+        return @max(content.size, atomic.load(u32, truncated_from, .monotonic));
     }
 
     /// By who has the slot to itself, while it is PRIVATE or the pool stands still.
@@ -166,6 +179,11 @@ pub inline fn generationAfter(generation: u29) u29 {
     return if (generation == generation_max) 1 else generation + 1;
 }
 
+/// How many times `generationAfter` leads from one to the other.
+pub fn generationsBetween(from: u29, to: u29) u32 {
+    return if (to >= from) to - from else generation_max - (from - to);
+}
+
 /// A user's name for a buffer: below 2^53, so that a JavaScript number holds it exactly.
 pub const Handle = packed struct(u64) {
     index: u24,
@@ -191,9 +209,22 @@ test "the fields of each word do not overlap" {
     }
 }
 
+test "what was acquired is known whatever a truncation left of it, and is never less" {
+    var content: Content = .{ .size = 10, .dirty = true };
+    for ([_]u32{ 0, 5, 10, 4000 }) |from| {
+        content.truncated = false;
+        try std.testing.expectEqual(@as(u32, 10), content.acquiredSize(&from));
+        content.truncated = true;
+        try std.testing.expectEqual(@max(from, 10), content.acquiredSize(&from));
+    }
+}
+
 test "generations wrap to 1, tags to 0" {
     try std.testing.expectEqual(@as(u29, 1), generationAfter(generation_max));
     try std.testing.expectEqual(@as(u29, 6), generationAfter(5));
+    try std.testing.expectEqual(@as(u32, 1), generationsBetween(generation_max, 1));
+    try std.testing.expectEqual(@as(u32, generation_max - 1), generationsBetween(1, generation_max));
+    try std.testing.expectEqual(@as(u32, 0), generationsBetween(7, 7));
     const last: Head = .{ .index = 3, .tag = std.math.maxInt(u39), .frozen = true };
     const next = last.successor(7);
     try std.testing.expectEqual(@as(u39, 0), next.tag);

@@ -30,6 +30,11 @@ pub const Canary = enum {
     sleep_not_counted,
     /// Two that begin to wait at once may count as one.
     waiters_not_atomic,
+    /// An ephemeral pool is marked as removed when its name has gone, and not before.
+    removed_after_name,
+    /// Also caught by the crash points: who removes a name does not lock what it leads to.
+    name_unlocked,
+    truncated_tail_kept,
 
     // Caught by the explorer with store buffers: harmless where memory is sequentially consistent.
     hold_before_cas,

@@ -40,7 +40,7 @@ const Bench = struct {
 
     fn close(bench: Bench) void {
         pool_file.close(bench.pool);
-        _ = pool_file.unlink(dir, bench.name, -1, 0) catch {};
+        _ = pool_file.unlink(dir, bench.name, -1, 0, -1) catch {};
     }
 
     fn view(bench: Bench) *View {

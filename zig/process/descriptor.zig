@@ -6,6 +6,7 @@ const std = @import("std");
 const errors = @import("../errors.zig");
 const participant_file = @import("../protocol/participant.zig");
 const pool_file = @import("pool.zig");
+const clock = @import("../system/clock.zig");
 const thread = @import("../system/thread.zig");
 
 const Local = participant_file.Local;
@@ -74,14 +75,14 @@ pub fn take() errors.Error!*Pool {
         const place = 1 + (last + step) % (descriptors_max - 1);
         if (!used[place]) break place;
     } else return errors.fail(
-        error.OutOfMemory,
+        error.TooManyParticipants,
         0,
-        "this process has {d} pools open",
+        "this process has {d} pools open, and xmem can number no more in one process; close some",
         .{descriptors_max - 1},
     );
     last = place;
-    used[place] = true;
     table[place] = closed;
+    used[place] = true;
     @atomicStore(u32, &end, @max(end, @as(u32, @intCast(place)) + 1), .monotonic);
     return &table[place];
 }
@@ -100,20 +101,42 @@ pub fn giveBack(pool: *Pool) void {
     used[numberOf(pool)] = false;
 }
 
-/// The thread that `local` belongs to ended without closing: its descriptors go with it.
-pub fn giveBackAllOf(local: *const Local) void {
+/// An open pool of the thread that `local` belongs to, null where it has none left.
+pub fn anyOf(local: *const Local) ?*Pool {
     lock.lock();
     defer lock.unlock();
-    for (table[1..@max(end, 1)], used[1..@max(end, 1)]) |*pool, *taken| {
-        if (!taken.* or pool.participant.local != local) continue;
-        pool.* = closed;
-        taken.* = false;
+    for (table[1..@max(end, 1)], used[1..@max(end, 1)]) |*pool, taken| {
+        if (taken and pool.participant.local == local) return pool;
+    }
+    return null;
+}
+
+/// Calls `visit(context, pool)` for each open pool of this process, whichever thread's it is, under
+/// the lock. Nothing where that is not to be had within some time: a process that ends does not
+/// wait for a thread of its own that may have ended already.
+pub fn forEachAtExit(
+    context: anytype,
+    comptime visit: fn (@TypeOf(context), *const Pool) void,
+) void {
+    for (0..lock_tries_at_exit) |_| {
+        if (lock.tryLock()) break;
+        clock.sleep(std.time.ns_per_ms);
+    } else return;
+    defer lock.unlock();
+    for (table[1..@max(end, 1)], used[1..@max(end, 1)]) |*pool, taken| {
+        if (taken) visit(context, pool);
     }
 }
 
-/// In a child of fork: the lock may have been somebody's who is not here.
+const lock_tries_at_exit = 100;
+
+/// In a child of fork: what its parent opened, on whatever thread, is closed here. The lock may
+/// have been somebody's who is not here; that one's place was not given to anybody yet.
 pub fn forgetAfterFork() void {
     lock.reset();
+    for (table[1..@max(end, 1)], used[1..@max(end, 1)]) |*pool, taken| {
+        if (taken) pool.participant.local.attention |= participant_file.attention_closed;
+    }
 }
 
 test "a number that was given back names a closed pool" {

@@ -3,6 +3,7 @@
 //! are named after it.
 
 const std = @import("std");
+const abandoned = @import("abandoned.zig");
 const acquire_file = @import("../protocol/pool/acquire.zig");
 const atomic = @import("hooks");
 const errors = @import("../errors.zig");
@@ -12,6 +13,7 @@ const fresh = @import("../format/fresh.zig");
 const geometry_file = @import("../format/geometry.zig");
 const layout = @import("../format/layout.zig");
 const membership = @import("../protocol/recovery/membership.zig");
+const names = @import("../protocol/recovery/names.zig");
 const object = @import("../system/object.zig");
 const participant_file = @import("../protocol/participant.zig");
 const recovery = @import("../protocol/recovery/recovery.zig");
@@ -20,10 +22,13 @@ const robust_mutex = @import("../system/robust_mutex.zig");
 const system = @import("../system/door.zig");
 const thread = @import("../system/thread.zig");
 const waiter_thread = @import("waiter_thread.zig");
+const views_file = @import("views.zig");
 const waiting = @import("../protocol/pool/waiting.zig");
 const words = @import("../format/words.zig");
 
 const Error = errors.Error;
+const Look = abandoned.Look;
+const Name = abandoned.Name;
 const Participant = participant_file.Participant;
 const View = participant_file.View;
 const allocator = std.heap.c_allocator;
@@ -43,6 +48,7 @@ pub const Option = enum {
     EPHEMERAL,
     REPLACE_ABANDONED,
     ALLOW_OWNER,
+    ALLOW_GROUP,
 };
 pub const Options = [std.meta.fields(Option).len]f64;
 
@@ -64,6 +70,8 @@ pub const Info = enum {
     TOTAL_SIZE,
     MODE,
     OWNER,
+    GROUP,
+    POOL_ID,
 };
 
 /// At most this many robust mutexes of one thread are marked at its death; one is for recovery.
@@ -129,12 +137,14 @@ pub fn open(
     );
     try thread.onThreadExit(abandonThread);
     try thread.onFork(forgetAfterFork);
+    try thread.onProcessExit(leaveAtExit);
     system.clock.prepare();
     descriptor.prepare();
+    if (how != .open) abandoned.removeLeftOver(dir);
     // A name can vanish and appear between two looks; each round is one look.
     for (0..100) |_| {
         if (how == .create) {
-            removeDeadEphemeral(dir, name, options);
+            abandoned.makeWay(dir, name, trustOf(options));
         } else {
             if (openExisting(dir, name, participant_name, options, how)) |pool| {
                 return pool;
@@ -146,6 +156,18 @@ pub fn open(
         };
     }
     return errors.fail(error.System, 0, "the name appears and vanishes all the time", .{});
+}
+
+fn trustOf(options: *const Options) object.Trust {
+    return .{
+        .owner = idOf(options[@intFromEnum(Option.ALLOW_OWNER)]),
+        .group = idOf(options[@intFromEnum(Option.ALLOW_GROUP)]),
+    };
+}
+
+/// A user's or a group's number; below 0 where none is given.
+fn idOf(number_or_none: f64) ?u32 {
+    return if (number_or_none < 0) null else @intFromFloat(number_or_none);
 }
 
 fn option(options: *const Options, comptime which: Option) ?f64 {
@@ -176,8 +198,11 @@ fn createNew(
     };
     const page_size: u32 = @intCast(system.memory.pageSize());
     const geometry = try geometry_file.compute(asked, page_size);
-    const mode = whole(u32, options, .MODE, 0o600) & 0o777;
-    var draft = try object.create(dir, geometry.total_size, mode);
+    // A pool for a group is made so that the group can open it.
+    const group = trustOf(options).group;
+    const mode_default: u32 = if (group == null) 0o600 else 0o660;
+    const mode = whole(u32, options, .MODE, mode_default) & 0o777;
+    var draft = try object.create(dir, geometry.total_size, mode, group);
     var owned = true;
     errdefer if (owned) draft.discard();
     const base = try system.memory.map(draft.fd, geometry.total_size, true);
@@ -192,26 +217,77 @@ fn createNew(
         .size = geometry.total_size,
         .mode = mode,
         .owner = std.c.geteuid(),
+        .group = group orelse std.c.getegid(),
     }, dir, name);
     // The creator has its row before anybody can see the pool. From here on the mapping owns the
     // descriptor and the memory.
     const pool = makePool(mapping, participant_name) catch |err| {
+        const detail = errors.detail();
         draft.fd = std.c.dup(draft.fd);
         releaseMapping(mapping);
         draft.discard();
         owned = false;
+        errors.restore(detail);
         return err;
     };
     owned = false;
     // SYNC: everything was written before; the kernel's lock on the folder, under which the name
     // appears and is looked up, orders it. Pairs with `readIdentity`.
     draft.publish(name) catch |err| {
+        const detail = errors.detail();
         draft.fd = std.c.dup(draft.fd);
         close(pool);
         draft.discard();
-        return err;
+        errors.restore(detail);
+        return if (err == error.PoolExists) explainExists(dir, name, options) else err;
     };
     return pool;
+}
+
+/// Says what has the name, and what this user can do about it.
+fn explainExists(dir: [:0]const u8, name: []const u8, options: *const Options) Error {
+    const errno = errors.lastErrno();
+    const prefix = object.prefix;
+    const found = object.open(dir, name, .read_only, trustOf(options)) catch |err| switch (err) {
+        error.PermissionDenied => return errors.fail(
+            error.PoolExists,
+            errno,
+            "{s}/{s}{s} exists and belongs to user {d}, and this is user {d}; choose another " ++
+                "name, or see `mode`, `allowOwner` and `allowGroup` for opening it",
+            .{ dir, prefix, name, object.ownerOf(dir, name) orelse 0, std.c.geteuid() },
+        ),
+        else => {
+            const text = "{s}/{s}{s} exists";
+            return errors.fail(error.PoolExists, errno, text, .{ dir, prefix, name });
+        },
+    };
+    defer object.close(found.fd);
+    var look = Look.at(found) catch |err| {
+        const why = errors.detail();
+        return errors.fail(
+            error.PoolExists,
+            errno,
+            "{s}/{s}{s} exists and is no pool that can be opened here ({s}: {s}); " ++
+                "BufferPool.unlink() removes it",
+            .{ dir, prefix, name, @tagName(errors.codeOf(err)), why.text[0..why.length] },
+        );
+    };
+    defer look.end();
+    const live = names.countLive(&look.view);
+    if (live == 0) return errors.fail(
+        error.PoolExists,
+        errno,
+        "{s}/{s}{s} exists and nobody has it open; openOrCreate() opens it, and with " ++
+            "replaceAbandoned: true replaces it",
+        .{ dir, prefix, name },
+    );
+    return errors.fail(
+        error.PoolExists,
+        errno,
+        "{s}/{s}{s} exists and {d} participant{s} it open; openOrCreate() opens it, and with " ++
+            "replaceAbandoned: true replaces it once nobody has it",
+        .{ dir, prefix, name, live, if (live == 1) " has" else "s have" },
+    );
 }
 
 fn identityOf(options: geometry_file.Options, geometry: geometry_file.Geometry) layout.Identity {
@@ -248,25 +324,27 @@ fn openExisting(
     options: *const Options,
     how: How,
 ) Error!*Pool {
-    const allow_owner: ?u32 = if (option(options, .ALLOW_OWNER)) |uid| @intFromFloat(uid) else null;
-    const found = try object.open(dir, name, .read_write, allow_owner);
+    const found = try object.open(dir, name, .read_write, trustOf(options));
     const mapping = try mappingOf(found, dir, name);
     errdefer releaseMapping(mapping);
-    if (mapping.identity.ephemeral != 0 and try removeIfAbandoned(mapping, dir, name)) {
+    const own_name: Name = .{ .dir = dir, .name = name, .identity = mapping.object.identity };
+    if (mapping.identity.ephemeral != 0 and try names.takeIfNobody(&mapping.view, own_name, 0)) {
         return errors.fail(error.PoolNotFound, 0, "its last participant is gone", .{});
     }
     if (how == .open_or_create) {
         if (option(options, .REPLACE_ABANDONED) orelse 0 != 0) {
-            if (try removeIfAbandoned(mapping, dir, name)) {
+            if (try names.takeIfNobody(&mapping.view, own_name, 0)) {
                 return errors.fail(error.PoolNotFound, 0, "it was abandoned, and is replaced", .{});
             }
         }
         try checkAsked(mapping, options);
     }
     return makePool(mapping, participant_name) catch |err| {
-        // It was taken away meanwhile by who found it abandoned; help, in case that one died.
+        // Somebody who found it abandoned takes it away, or died while doing so: help.
         if (err == error.PoolNotFound) {
-            _ = object.unlinkIfSame(dir, name, mapping.object.identity) catch false;
+            const detail = errors.detail();
+            _ = try names.takeIfNobody(&mapping.view, own_name, 0);
+            errors.restore(detail);
         }
         return err;
     };
@@ -290,35 +368,7 @@ fn checkAsked(mapping: *Mapping, options: *const Options) Error!void {
     }
 }
 
-/// An ephemeral pool of the dead has no claim to its name; whatever else is there keeps it, and
-/// `createNew` says so.
-fn removeDeadEphemeral(dir: [:0]const u8, name: []const u8, options: *const Options) void {
-    const allow_owner: ?u32 = if (option(options, .ALLOW_OWNER)) |uid| @intFromFloat(uid) else null;
-    const found = object.open(dir, name, .read_write, allow_owner) catch return;
-    const mapping = mappingOf(found, dir, name) catch return;
-    defer releaseMapping(mapping);
-    if (mapping.identity.ephemeral == 0) return;
-    _ = removeIfAbandoned(mapping, dir, name) catch return;
-}
-
-/// Takes the name away from a pool that no live participant has. True when it did, or somebody
-/// else had.
-fn removeIfAbandoned(mapping: *Mapping, dir: [:0]const u8, name: []const u8) Error!bool {
-    const view = &mapping.view;
-    const inherited = try membership.lockRepair(view, 0);
-    defer view.header.repair.mutex.unlock();
-    if (inherited) _ = recovery.runLocked(view, .{ .forced = true }, true);
-    const state = &view.header.identity.state;
-    if (atomic.load(u32, state, .acquire) != layout.state_removed) {
-        if (membership.anybodyLive(view)) return false;
-        // SYNC: under the recovery mutex, as the load. Pairs with `membership.join`.
-        atomic.store(u32, state, layout.state_removed, .release);
-    }
-    _ = try object.unlinkIfSame(dir, name, mapping.object.identity);
-    return true;
-}
-
-fn mappingOf(found: object.Object, dir: [:0]const u8, name: []const u8) Error!*Mapping {
+pub fn mappingOf(found: object.Object, dir: [:0]const u8, name: []const u8) Error!*Mapping {
     {
         mappings_lock.lock();
         defer mappings_lock.unlock();
@@ -338,12 +388,12 @@ fn mappingOf(found: object.Object, dir: [:0]const u8, name: []const u8) Error!*M
     return makeMapping(base, geometry, identity, found, dir, name);
 }
 
-fn checkIdentity(identity: layout.Identity, found: object.Object) Error!geometry_file.Geometry {
+pub fn checkIdentity(identity: layout.Identity, found: object.Object) Error!geometry_file.Geometry {
     const page_size: u32 = @intCast(system.memory.pageSize());
     return geometry_file.validate(identity, found.size, robust_mutex.libc_kind, page_size);
 }
 
-fn readIdentity(found: object.Object) Error!layout.Identity {
+pub fn readIdentity(found: object.Object) Error!layout.Identity {
     var identity: layout.Identity = undefined;
     const bytes = std.mem.asBytes(&identity);
     // SYNC: pairs with `createNew`, whose name led here.
@@ -406,7 +456,7 @@ fn allocateMapping(
 }
 
 /// An open lets go.
-fn releaseMapping(mapping: *Mapping) void {
+pub fn releaseMapping(mapping: *Mapping) void {
     mappings_lock.lock();
     mapping.references -= 1;
     const gone = unlistIfUnused(mapping);
@@ -453,12 +503,6 @@ pub fn viewDone(mapping: *Mapping) void {
     const gone = unlistIfUnused(mapping);
     mappings_lock.unlock();
     if (gone) destroyMapping(mapping);
-}
-
-pub fn viewCount(mapping: *Mapping) u32 {
-    mappings_lock.lock();
-    defer mappings_lock.unlock();
-    return mapping.views;
 }
 
 fn makePool(
@@ -529,30 +573,49 @@ fn join(view: *const View, name: []const u8) Error!u32 {
 
 pub fn close(pool: *Pool) void {
     const mapping = pool.mapping orelse return;
-    const capacity = mapping.view.geometry.capacity;
     const forked = pool.participant.local.attention & participant_file.attention_closed != 0;
     if (pool.waiter) |waiter| {
         pool.waiter = null;
         // In a child of fork there is no such thread that could be waited for.
-        if (!forked) waiter_thread.stop(waiter);
+        if (forked) waiter_thread.forget(waiter) else waiter_thread.stop(waiter);
     }
     if (!forked) {
         var patience: @import("../protocol/recovery/thaw.zig").Patience = .untimed;
         if (pool.async_armed) waiting.end(&pool.participant, &patience);
         if (pool.wait.counted) waiting.end(&pool.participant, &patience);
-        for (pool.counts[0..capacity], 0..) |*count, index| {
-            while (count.* > 0) : (count.* -= 1) {
-                const control = words.Control.load(&mapping.view.slots[index].control, .acquire);
-                _ = references.giveBack(&pool.participant, control.handle(@intCast(index)));
-            }
-        }
+        _ = giveBackHolds(pool, null);
     }
-    system.memory.releaseLocal(@ptrCast(@alignCast(pool.counts)), @as(u64, capacity) * 2);
+    const counts = pool.counts;
     const member: *Member = @fieldParentPtr("local", pool.participant.local);
     // First, so that no place names a participant that is no more.
     descriptor.giveBack(pool);
+    releaseCounts(mapping, counts);
     releaseMember(member);
     releaseMapping(mapping);
+}
+
+fn releaseCounts(mapping: *const Mapping, counts: [*]u16) void {
+    const bytes = @as(u64, mapping.view.geometry.capacity) * 2;
+    system.memory.releaseLocal(@ptrCast(@alignCast(counts)), bytes);
+}
+
+/// All of this open, but for those of buffers that `seen` has live views of: how many those are.
+pub fn giveBackHolds(pool: *Pool, seen: ?*const views_file.Views) u32 {
+    const view = &pool.participant.view;
+    var kept: u32 = 0;
+    for (pool.counts[0..view.geometry.capacity], 0..) |*count, place| {
+        if (count.* == 0) continue;
+        const index: u32 = @intCast(place);
+        if (seen) |views| if (views_file.count(views, index) > 0) {
+            kept += 1;
+            continue;
+        };
+        while (count.* > 0) : (count.* -= 1) {
+            const control = words.Control.load(&view.slots[index].control, .acquire);
+            _ = references.giveBack(&pool.participant, control.handle(index));
+        }
+    }
+    return kept;
 }
 
 fn releaseMember(member: *Member) void {
@@ -571,6 +634,10 @@ fn releaseMember(member: *Member) void {
         link.* = member.next;
         break;
     }
+    destroyMember(member);
+}
+
+fn destroyMember(member: *Member) void {
     const capacity = member.mapping.view.geometry.capacity;
     const owed: [*]align(4096) u8 = @ptrCast(@alignCast(member.local.owed));
     system.memory.releaseLocal(owed, @as(u64, capacity) * 2);
@@ -580,46 +647,115 @@ fn releaseMember(member: *Member) void {
 /// Gives the row back; the last one of an ephemeral pool takes the name with it.
 fn unlockRow(mapping: *Mapping, row: *layout.ParticipantRow) void {
     if (mapping.identity.ephemeral == 0) return row.mutex.unlock();
-    if (!membership.unlockEphemeralRow(&mapping.view, row)) return;
-    const identity = mapping.object.identity;
-    _ = object.unlinkIfSame(mapping.dir, mapping.name, identity) catch false;
+    names.leave(&mapping.view, row, nameOf(mapping));
+}
+
+fn nameOf(mapping: *const Mapping) Name {
+    return .{
+        .dir = mapping.dir,
+        .name = mapping.name,
+        .identity = mapping.object.identity,
+    };
 }
 
 /// The thread ends without having closed, as a terminated Worker's does: its rows are dead by
 /// agreement, so that the kernel's mark, and with it the mapping, need not be waited for.
 fn abandonThread() void {
     waiter_thread.stopAllOfThread();
+    views_file.closeAllOfThread();
     var each = members;
     members = null;
     while (each) |member| {
         each = member.next;
-        if (member.local.attention & participant_file.attention_closed != 0) continue;
-        // SYNC: after the last access to the row. Pairs with `participant.isDead`.
-        atomic.store(u32, &member.participant.row.abandoned, 1, .release);
-        descriptor.giveBackAllOf(&member.local);
-        unlockRow(member.mapping, member.participant.row);
-        for (0..member.opens) |_| releaseMapping(member.mapping);
-        rows_taken -= 1;
+        const mapping = member.mapping;
+        const forked = member.local.attention & participant_file.attention_closed != 0;
+        if (!forked) {
+            // SYNC: after the last access to the row. Pairs with `participant.isDead`.
+            atomic.store(u32, &member.participant.row.abandoned, 1, .release);
+        }
+        while (descriptor.anyOf(&member.local)) |pool| {
+            const counts = pool.counts;
+            // First, so that no place names memory that is no more.
+            descriptor.giveBack(pool);
+            releaseCounts(mapping, counts);
+        }
+        if (!forked) {
+            unlockRow(mapping, member.participant.row);
+            membership.recoverForWaiters(&mapping.view);
+        }
+        const opens = member.opens;
+        destroyMember(member);
+        for (0..opens) |_| releaseMapping(mapping);
+    }
+    rows_taken = 0;
+}
+
+/// The process ends without having closed: its ephemeral pools lose their names now where nobody
+/// else has them. Everything else the kernel does. Other threads of the process may still run, so
+/// that only what is locked here is looked at.
+fn leaveAtExit() void {
+    const until_ns = system.clock.monotonicNs() + exit_patience_ns;
+    while (!mappings_lock.tryLock()) {
+        if (system.clock.monotonicNs() > until_ns) return;
+        system.clock.sleep(std.time.ns_per_ms);
+    }
+    defer mappings_lock.unlock();
+    var each = mappings;
+    while (each) |mapping| : (each = mapping.next) {
+        if (mapping.identity.ephemeral == 0) continue;
+        var rows: ExitRows = .{ .mapping = mapping };
+        descriptor.forEachAtExit(&rows, ExitRows.add);
+        // In a child of fork, all may be its parent's.
+        if (rows.own.count() == 0) continue;
+        var member = members;
+        while (member) |own| : (member = own.next) {
+            if (own.mapping != mapping or !rows.own.isSet(own.participant.index)) continue;
+            own.local.attention |= participant_file.attention_closed;
+            rows.ending.set(own.participant.index);
+        }
+        names.leaveAtExit(&mapping.view, nameOf(mapping), &rows.own, &rows.ending, until_ns);
     }
 }
 
-/// In a child of fork: the rows are the parent's. What is open here says POOL_CLOSED from now on.
+const exit_patience_ns: u64 = 200 * std.time.ns_per_ms;
+
+/// The rows that this process has in a pool, and those of them that are the ending thread's.
+const ExitRows = struct {
+    mapping: *const Mapping,
+    own: names.Rows = .initEmpty(),
+    ending: names.Rows = .initEmpty(),
+
+    fn add(rows: *ExitRows, pool: *const Pool) void {
+        if (pool.mapping != rows.mapping or pool.is_observer) return;
+        if (pool.participant.local.attention & participant_file.attention_closed != 0) return;
+        rows.own.set(pool.participant.index);
+    }
+};
+
+/// In a child of fork: the rows are the parent's, whichever of its threads took them. What is open
+/// here says POOL_CLOSED from now on.
 fn forgetAfterFork() void {
     mappings_lock.reset();
     descriptor.forgetAfterFork();
     system.ticker.forgetAfterFork();
     waiter_thread.forgetAfterFork();
-    var each = members;
-    while (each) |member| : (each = member.next) {
-        member.local.attention |= participant_file.attention_closed;
-    }
     rows_taken = 0;
 }
 
 /// A look from outside: no row, no recovery, nothing written.
-pub fn observe(dir: [:0]const u8, name: []const u8) Error!*Pool {
+/// Root looks at everybody's.
+pub fn observe(
+    dir: [:0]const u8,
+    name: []const u8,
+    allow_owner: f64,
+    allow_group: f64,
+) Error!*Pool {
     errors.clear();
-    const found = try object.open(dir, name, .read_only, null);
+    const found = try object.open(dir, name, .read_only, .{
+        .owner = idOf(allow_owner),
+        .group = idOf(allow_group),
+        .anybody = std.c.geteuid() == 0,
+    });
     errdefer object.close(found.fd);
     const identity = try readIdentity(found);
     const geometry = try checkIdentity(identity, found);
@@ -646,15 +782,31 @@ pub fn linked(pool: *const Pool) bool {
     return object.linked(mapping.dir, mapping.name, mapping.object.identity);
 }
 
-/// `device` below 0: whatever the name leads to.
-pub fn unlink(dir: [:0]const u8, name: []const u8, device: f64, inode: f64) Error!bool {
+/// `device` below 0: whatever the name leads to. `pool_id`, as `info` gives it, tells a pool that is
+/// closed here from a later one that got its inode; below 0 for one that is open here.
+pub fn unlink(
+    dir: [:0]const u8,
+    name: []const u8,
+    device: f64,
+    inode: f64,
+    pool_id: f64,
+) Error!bool {
     errors.clear();
-    const identity: ?object.Identity = if (device < 0)
-        null
-    else
-        .{ .device = @intFromFloat(device), .inode = @intFromFloat(inode) };
-    return object.unlinkIfSame(dir, name, identity);
+    if (device < 0) return object.remove(dir, name, null, unlink_patience_ns);
+    const stamp: object.Stamp = .{
+        .offset = @offsetOf(layout.Identity, "pool_id"),
+        .value = @intFromFloat(@max(pool_id, 0)),
+        .mask = pool_id_mask,
+    };
+    return object.remove(dir, name, .{
+        .identity = .{ .device = @intFromFloat(device), .inode = @intFromFloat(inode) },
+        .stamp = if (pool_id < 0) null else stamp,
+    }, unlink_patience_ns);
 }
+
+const unlink_patience_ns: u64 = 2 * std.time.ns_per_s;
+/// The bits of a pool's id that a number keeps whole.
+const pool_id_mask: u64 = (1 << 53) - 1;
 
 pub fn info(pool: *const Pool, out: []f64) void {
     const mapping = pool.mapping orelse return;
@@ -681,6 +833,8 @@ pub fn info(pool: *const Pool, out: []f64) void {
             .TOTAL_SIZE => number(geometry.total_size),
             .MODE => number(found.mode),
             .OWNER => number(found.owner),
+            .GROUP => number(found.group),
+            .POOL_ID => number(identity.pool_id & pool_id_mask),
         };
     }
 }

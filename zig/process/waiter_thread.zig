@@ -40,6 +40,8 @@ pub const Waiter = struct {
     command: u32 = parked,
     /// `wake_seq` as the event loop knew it before its last try.
     seen: u32 = 0,
+    /// When the first of the loop's waits ends.
+    due_ns: u64 = 0,
     next: ?*Waiter = null,
 };
 
@@ -87,6 +89,12 @@ fn end(waiter: *Waiter) void {
     std.heap.c_allocator.destroy(waiter);
 }
 
+/// In a child of fork: what it has of its parent's thread, which does not exist here.
+pub fn forget(waiter: *Waiter) void {
+    thread.closeSocket(waiter.socket);
+    std.heap.c_allocator.destroy(waiter);
+}
+
 pub fn stopAllOfThread() void {
     while (waiters) |waiter| {
         waiters = waiter.next;
@@ -101,10 +109,11 @@ pub fn forgetAfterFork() void {
 
 /// The loop tries to acquire after this: a release before the load is found by the try, one after it
 /// changes the word that the thread compares. It is also the loop's answer to a signal.
-pub fn arm(waiter: *Waiter) void {
+pub fn arm(waiter: *Waiter, due_ns: u64) void {
     // SYNC: before the loop's try, as in `acquire.slice`. Pairs with `waiting.wakeWaiter`.
     const seen = atomic.load(u32, &waiter.view.header.hot.wake_seq, .seq_cst);
     waiting.aboutToSleep(&waiter.view);
+    @atomicStore(u64, &waiter.due_ns, due_ns, .monotonic);
     // SYNC: `seen` before the command that has it read. Pairs with `main`, `watch` and `signal`.
     @atomicStore(u32, &waiter.seen, seen, .seq_cst);
     if (@atomicRmw(u32, &waiter.command, .Xchg, armed, .seq_cst) == armed) return;
@@ -144,16 +153,19 @@ fn watch(waiter: *Waiter) void {
         const bit = waiting.bitOf(waiter.row);
         switch (futex.waitAs(wake_seq, seen, slice_end_ns, bit)) {
             .woken => return signal(waiter),
-            .timed_out => if (isWorthATry(&waiter.view)) return signal(waiter),
+            .timed_out => if (isWorthATry(waiter)) return signal(waiter),
             .changed, .interrupted => {},
         }
     }
 }
 
-/// Losses are looked for by whoever tries to acquire: an idle loop has to be told to try.
-fn isWorthATry(view: *const View) bool {
-    return view.lease_timeout_ns != 0 or participant_file.anybodyDead(view) or
-        !free_list.isEmpty(view);
+/// Losses are looked for by whoever tries to acquire, so an idle loop has to be told to try. And a loop
+/// whose timers stand still, as in a test with fake ones, has to be told that a wait is over.
+fn isWorthATry(waiter: *const Waiter) bool {
+    const view = &waiter.view;
+    const due_ns = @atomicLoad(u64, &waiter.due_ns, .monotonic);
+    return system.clock.monotonicNs() >= due_ns or view.lease_timeout_ns != 0 or
+        participant_file.anybodyDead(view) or !free_list.isEmpty(view);
 }
 
 fn signal(waiter: *Waiter) void {

@@ -152,11 +152,6 @@ pub const Participant = struct {
     pub inline fn count(participant: *const Participant, comptime counter: []const u8) void {
         raise(participant.row, counter);
     }
-
-    /// All holds of this thread in the pool.
-    pub fn holdsTotal(participant: *const Participant) u64 {
-        return sumHolds(&participant.view, participant.index);
-    }
 };
 
 /// An operation under way: what its end needs to know, so that it reads nothing again.
@@ -184,19 +179,31 @@ inline fn raise(row: *layout.ParticipantRow, comptime counter: []const u8) void 
     @atomicStore(u64, ptr, @atomicLoad(u64, ptr, .monotonic) +% 1, .monotonic);
 }
 
-pub fn sumHolds(view: *const View, participant: u32) u64 {
-    var sum: u64 = 0;
-    for (view.holdRow(participant)[0..view.geometry.capacity]) |*held| {
-        sum += @atomicLoad(u16, held, .monotonic);
+/// A participant's holds of the first `slots` slots.
+pub fn sumHolds(view: *const View, participant: u32, slots: u32) u64 {
+    return sum(view.holdRow(participant)[0..slots]);
+}
+
+/// Four counters by one load: most are 0, and a row of a million is summed in tens of microseconds.
+/// A hold row begins with a page, so that each four are aligned.
+fn sum(holds: []const u16) u64 {
+    var total: u64 = 0;
+    var index: usize = 0;
+    while (index + 4 <= holds.len) : (index += 4) {
+        const four: *const u64 = @ptrCast(@alignCast(&holds[index]));
+        const lanes: @Vector(4, u16) = @bitCast(@atomicLoad(u64, four, .monotonic));
+        if (@reduce(.Or, lanes) == 0) continue;
+        total += @reduce(.Add, @as(@Vector(4, u64), lanes));
     }
-    return sum;
+    for (holds[index..]) |*held| total += @atomicLoad(u16, held, .monotonic);
+    return total;
 }
 
 /// One load: the kernel marked the row's mutex when its owner died, or its owner said so itself.
 pub inline fn isDead(row: *const layout.ParticipantRow) bool {
     if (row.mutex.ownerDied()) return true;
     // SYNC: what the owner wrote before it gave up is seen. Pairs with `pool.abandonThread`,
-    // `membership.prepareToLeave` and `recovery.rewrite`.
+    // `names.leaveAtExit`, `membership.prepareToLeave` and `recovery.rewrite`.
     return atomic.load(u32, &row.abandoned, .acquire) != 0 and !row.mutex.isLocked();
 }
 
@@ -209,4 +216,15 @@ pub fn anybodyDead(view: *const View) bool {
         if (isDead(row)) return true;
     }
     return false;
+}
+
+test "holds are summed, those past the last four, too" {
+    var holds: [4099]u16 align(8) = @splat(0);
+    holds[0] = 65_535;
+    holds[1] = 1;
+    holds[4095] = 3;
+    holds[4098] = 7;
+    try std.testing.expectEqual(@as(u64, 65_546), sum(&holds));
+    try std.testing.expectEqual(@as(u64, 65_536), sum(holds[0..2]));
+    try std.testing.expectEqual(@as(u64, 0), sum(holds[4..4]));
 }

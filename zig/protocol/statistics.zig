@@ -140,7 +140,7 @@ pub fn participants(view: *const View, values: []f64, names: []u8, rows_max: u32
                 .HOLDS => if (@atomicLoad(u32, &row.joined, .acquire) == 0)
                     0
                 else
-                    participant_file.sumHolds(view, @intCast(index)),
+                    participant_file.sumHolds(view, @intCast(index), view.geometry.capacity),
                 .WAITING => @intFromBool(@atomicLoad(u64, &row.waiting[0], .monotonic) & 1 != 0),
                 .STARTED => @atomicLoad(u64, &row.start_time, .monotonic),
                 .ACQUIRED => @atomicLoad(u64, &row.counters.acquired, .monotonic),

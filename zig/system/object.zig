@@ -6,6 +6,7 @@
 
 const std = @import("std");
 const builtin = @import("builtin");
+const clock = @import("clock.zig");
 const hooks = @import("hooks");
 const errors = @import("../errors.zig");
 
@@ -33,6 +34,30 @@ pub const Identity = struct {
 
 pub const Access = enum { read_write, read_only };
 
+/// Whose objects are trusted besides one's own and root's.
+pub const Trust = struct {
+    owner: ?u32 = null,
+    /// Objects that belong to this group: each of its members can make one, and nobody else.
+    group: ?u32 = null,
+    /// Whoever made it: for root's looks from outside.
+    anybody: bool = false,
+};
+
+/// Which object a name has to lead to.
+pub const Expected = struct {
+    identity: Identity,
+    /// Bytes that tell an object from a later one that got the same inode. Not needed by who has it
+    /// open, which keeps the inode.
+    stamp: ?Stamp = null,
+};
+
+pub const Stamp = struct {
+    offset: u64,
+    value: u64,
+    /// Which of its bits count.
+    mask: u64,
+};
+
 /// An open object. Whoever has it closes `fd`.
 pub const Object = struct {
     fd: i32,
@@ -41,6 +66,7 @@ pub const Object = struct {
     /// Permission bits only.
     mode: u32,
     owner: u32,
+    group: u32,
 };
 
 /// Letters, digits, `.`, `_` and `-`, 1 to 200 of them, and neither `.` nor `..`: what can be in a
@@ -92,6 +118,7 @@ pub const Draft = struct {
                 if (!full and draft.temporary[0] == 0) {
                     @atomicStore(bool, &nameless_failed, true, .monotonic);
                 }
+                if (errno == .NOSPC and isOutOfInodes(draft.directory)) return noInodes(entry);
                 return failed(errno, "giving the new pool the name {s} failed", .{entry});
             },
         }
@@ -105,9 +132,11 @@ pub const Draft = struct {
         close(draft.fd);
     }
 
+    /// The lock goes with the temporary name: whoever removes the pool's own name wants it.
     fn forgetName(draft: *Draft) void {
         if (draft.temporary[0] == 0) return;
         _ = call(c.unlinkat, .{ draft.directory, &draft.temporary, 0 });
+        _ = call(c.flock, .{ draft.fd, c.LOCK.UN });
     }
 
     fn linkNameless(draft: *Draft, entry: [:0]const u8) c.E {
@@ -124,8 +153,8 @@ pub const Draft = struct {
 var nameless_failed: bool = false;
 
 /// Makes a file of `length` zero bytes that has no name yet and costs no memory yet. Its mode is
-/// `mode` whatever the umask says.
-pub fn create(dir: [:0]const u8, length: u64, mode: u32) Error!Draft {
+/// `mode` whatever the umask says; its group is `group`, or the one that the system gives it.
+pub fn create(dir: [:0]const u8, length: u64, mode: u32, group: ?u32) Error!Draft {
     std.debug.assert(mode <= 0o777);
     try checkLength(length);
     const directory = try openDirectory(dir);
@@ -136,6 +165,14 @@ pub fn create(dir: [:0]const u8, length: u64, mode: u32) Error!Draft {
     errdefer {
         draft.forgetName();
         close(draft.fd);
+    }
+    if (group) |gid| {
+        const group_errno = call(c.fchown, .{ draft.fd, std.math.maxInt(c.uid_t), gid });
+        if (group_errno != .SUCCESS) return failed(
+            group_errno,
+            "user {d} cannot give a pool to group {d}; it has to be a member of that group",
+            .{ c.geteuid(), gid },
+        );
     }
     const mode_errno = call(c.fchmod, .{ draft.fd, @as(c.mode_t, @intCast(mode)) });
     if (mode_errno != .SUCCESS) {
@@ -154,12 +191,12 @@ pub fn create(dir: [:0]const u8, length: u64, mode: u32) Error!Draft {
 }
 
 /// Opens the object of that name if it is one that may be trusted: a regular file, not a link to
-/// one, of the effective user, root, or `allow_owner`.
+/// one, of the effective user, of root, or of whom `trust` names.
 pub fn open(
     dir: [:0]const u8,
     name: []const u8,
     access: Access,
-    allow_owner: ?u32,
+    trust: Trust,
 ) Error!Object {
     var buffer: EntryBuffer = undefined;
     const entry = try entryOf(name, &buffer);
@@ -188,13 +225,14 @@ pub fn open(
     };
     errdefer close(fd);
     const status = try statusOf(fd);
-    try checkTrust(status, dir, entry, allow_owner);
+    try checkTrust(status, dir, entry, trust);
     return .{
         .fd = fd,
         .identity = status.identity,
         .size = status.size,
         .mode = status.mode & 0o777,
         .owner = status.owner,
+        .group = status.group,
     };
 }
 
@@ -208,6 +246,7 @@ pub fn stat(fd: i32) Error!Object {
         .size = status.size,
         .mode = status.mode & 0o777,
         .owner = status.owner,
+        .group = status.group,
     };
 }
 
@@ -215,28 +254,45 @@ pub fn close(fd: i32) void {
     _ = c.close(fd);
 }
 
+/// Whose object the name leads to, as far as that can be seen from outside.
+pub fn ownerOf(dir: [:0]const u8, name: []const u8) ?u32 {
+    const status = statusOfName(dir, name) orelse return null;
+    return status.owner;
+}
+
 /// Whether the name leads to this object, and to no later one, now. By its path, so that a process
 /// without a descriptor left is told the truth, too.
 pub fn linked(dir: [:0]const u8, name: []const u8, identity: Identity) bool {
+    const status = statusOfName(dir, name) orelse return false;
+    return status.identity.equals(identity);
+}
+
+fn statusOfName(dir: [:0]const u8, name: []const u8) ?Status {
     var entry_buffer: EntryBuffer = undefined;
-    const entry = entryOf(name, &entry_buffer) catch return false;
+    const entry = entryOf(name, &entry_buffer) catch return null;
     var path_buffer: [std.posix.PATH_MAX:0]u8 = undefined;
     const path = std.fmt.bufPrintSentinel(&path_buffer, "{s}/{s}", .{ dir, entry }, 0) catch
-        return false;
-    const status = switch (statusAt(c.AT.FDCWD, path)) {
+        return null;
+    return switch (statusAt(c.AT.FDCWD, path)) {
         .status => |status| status,
-        .errno => return false,
+        .errno => null,
     };
-    return status.identity.equals(identity);
 }
 
 /// Removes the name if it leads to that object; null removes it whatever it leads to, short of a
 /// directory. False when nothing is there, or another object. Who has the object open keeps it.
 ///
-/// No system offers both steps in one. A pool made under the name between them, a microsecond,
-/// would lose its name; the callers that can meet hold something that keeps them apart, or unlink
-/// what no live participant has.
-pub fn unlinkIfSame(dir: [:0]const u8, name: []const u8, identity: ?Identity) Error!bool {
+/// No system offers the look and the removal in one step. So whoever removes a name first locks the
+/// object that it leads to, against all others who remove names. A name is never made to lead to
+/// another object without being removed in between, hence what is seen under the lock stays true
+/// until its owner removes the name. The kernel takes the lock from the dead. `patience_ns` is for
+/// one who is stopped in those microseconds: POOL_BUSY after it.
+pub fn remove(
+    dir: [:0]const u8,
+    name: []const u8,
+    expected: ?Expected,
+    patience_ns: u64,
+) Error!bool {
     var buffer: EntryBuffer = undefined;
     const entry = try entryOf(name, &buffer);
     const directory = openDirectory(dir) catch |err| {
@@ -245,24 +301,153 @@ pub fn unlinkIfSame(dir: [:0]const u8, name: []const u8, identity: ?Identity) Er
         return false;
     };
     defer close(directory);
-    if (identity) |expected| {
-        switch (statusAt(directory, entry)) {
-            .status => |status| if (!status.identity.equals(expected)) return false,
+    const until_ns = clock.monotonicNs() + patience_ns;
+    while (true) {
+        const status = switch (statusAt(directory, entry)) {
+            .status => |status| status,
             .errno => |errno| {
                 if (errno == .NOENT) return false;
                 return failed(errno, "looking at {s}/{s} failed", .{ dir, entry });
             },
+        };
+        if (expected) |wanted| if (!status.identity.equals(wanted.identity)) return false;
+        var claim: Claim = .{};
+        defer claim.release();
+        const claimed = try claim.take(dir, directory, entry, status);
+        if (claimed) {
+            if (expected) |wanted| if (wanted.stamp) |stamp| if (!claim.bears(stamp)) return false;
+            return unlinkEntry(dir, directory, entry);
         }
+        if (clock.monotonicNs() >= until_ns) return errors.fail(
+            error.PoolBusy,
+            0,
+            "somebody else has been removing {s}/{s} for too long, and may be stopped; " ++
+                "continue or kill the process that has the file locked (see /proc/locks)",
+            .{ dir, entry },
+        );
+        clock.sleep(claim_slice_ns);
     }
+}
+
+fn unlinkEntry(dir: [:0]const u8, directory: i32, entry: [:0]const u8) Error!bool {
     const errno = call(c.unlinkat, .{ directory, entry.ptr, 0 });
     switch (errno) {
         .SUCCESS => return true,
         .NOENT => return false,
         // Of a directory Linux says EISDIR, and macOS EPERM.
-        .ISDIR, .ACCES, .PERM => return explainOpen(errno, dir, entry, directory),
+        .ISDIR, .ACCES, .PERM => {},
         else => return failed(errno, "removing {s}/{s} failed", .{ dir, entry }),
     }
+    const status = switch (statusAt(directory, entry)) {
+        .status => |status| status,
+        .errno => return failed(errno, "removing {s}/{s} failed", .{ dir, entry }),
+    };
+    if (status.kind() == .directory) return notAPool(.directory, dir, entry);
+    return failed(
+        errno,
+        "{s}/{s} belongs to user {d}, and this is user {d}; its owner, root, or the owner of the " ++
+            "folder can remove it",
+        .{ dir, entry, status.owner, c.geteuid() },
+    );
 }
+
+const claim_slice_ns = std.time.ns_per_ms;
+
+/// The lock on an object under which its name may be removed: of its own open of the file, so that
+/// two threads of a process exclude each other as well.
+const Claim = struct {
+    fd: i32 = -1,
+
+    /// False where somebody else has it, or the name does not lead to that object any more. What
+    /// cannot be locked (no right to read it, not a file, no locks in this file system) is taken
+    /// without.
+    fn take(
+        claim: *Claim,
+        dir: [:0]const u8,
+        directory: i32,
+        entry: [:0]const u8,
+        status: Status,
+    ) Error!bool {
+        if (status.kind() != .regular) return true;
+        if (hooks.broken(.name_unlocked)) return true;
+        const flags: c.O = .{
+            .ACCMODE = .RDONLY,
+            .NOFOLLOW = true,
+            .NONBLOCK = true,
+            .NOCTTY = true,
+            .CLOEXEC = true,
+        };
+        hooks.call();
+        claim.fd = c.openat(directory, entry.ptr, flags);
+        if (claim.fd < 0) switch (c.errno(claim.fd)) {
+            .MFILE, .NFILE, .NOMEM => |errno| {
+                return failed(errno, "opening {s}/{s} failed", .{ dir, entry });
+            },
+            .NOENT, .INTR => return false,
+            else => return true,
+        };
+        switch (call(c.flock, .{ claim.fd, c.LOCK.EX | c.LOCK.NB })) {
+            .SUCCESS => {},
+            .AGAIN => return false,
+            else => {},
+        }
+        const own = try statusOf(claim.fd);
+        if (!own.identity.equals(status.identity)) return false;
+        return switch (statusAt(directory, entry)) {
+            .status => |now| now.identity.equals(own.identity),
+            .errno => false,
+        };
+    }
+
+    /// Whether the object has these bytes. Of one that cannot be read nothing more is known than
+    /// its inode.
+    fn bears(claim: *const Claim, stamp: Stamp) bool {
+        if (claim.fd < 0) return true;
+        var found: u64 = 0;
+        const read = c.pread(claim.fd, std.mem.asBytes(&found), 8, @intCast(stamp.offset));
+        return read == 8 and (found ^ stamp.value) & stamp.mask == 0;
+    }
+
+    fn release(claim: *Claim) void {
+        if (claim.fd < 0) return;
+        // By name, since a child that another thread forked meanwhile has the same open file.
+        _ = call(c.flock, .{ claim.fd, c.LOCK.UN });
+        close(claim.fd);
+        claim.fd = -1;
+    }
+};
+
+/// Calls `visit(context, name, fd)` for each file of a folder that may be an object and can be read,
+/// whoever's it is. It is closed afterwards. A folder that cannot be read has none. Three system
+/// calls for each: folders can have many.
+pub fn forEach(
+    dir: [:0]const u8,
+    context: anytype,
+    comptime visit: fn (@TypeOf(context), []const u8, i32) void,
+) void {
+    const stream = c.opendir(dir.ptr) orelse return;
+    defer _ = c.closedir(stream);
+    while (c.readdir(stream)) |found| {
+        if (found.type != c.DT.REG and found.type != c.DT.UNKNOWN) continue;
+        const entry = std.mem.span(@as([*:0]const u8, @ptrCast(&found.name)));
+        if (!std.mem.startsWith(u8, entry, prefix)) continue;
+        const name = entry[prefix.len..];
+        if (!isValidName(name)) continue;
+        const flags: c.O = .{
+            .ACCMODE = .RDONLY,
+            .NOFOLLOW = true,
+            .NONBLOCK = true,
+            .NOCTTY = true,
+            .CLOEXEC = true,
+        };
+        const fd = c.openat(dirfd(stream), entry.ptr, flags);
+        if (fd < 0) continue;
+        defer close(fd);
+        visit(context, name, fd);
+    }
+}
+
+extern "c" fn dirfd(stream: *c.DIR) c_int;
 
 fn entryOf(name: []const u8, buffer: *EntryBuffer) Error![:0]const u8 {
     if (!isValidName(name)) {
@@ -368,6 +553,17 @@ fn openTemporary(dir: [:0]const u8, directory: i32, name: *[64:0]u8) Error!i32 {
             else => {},
         }
         name[0] = 0;
+        if (errno == .NOSPC and isOutOfInodes(directory)) return noInodes(dir);
+        if (errno == .ROFS) return failed(
+            errno,
+            "{s} is mounted read-only; mount it writable, or choose another folder by XMEM_DIR",
+            .{dir},
+        );
+        if (errno == .ACCES or errno == .PERM) return failed(
+            errno,
+            "user {d} may not make files in {s}; choose another folder by XMEM_DIR",
+            .{ c.geteuid(), dir },
+        );
         return failed(errno, "making a file in {s} failed", .{dir});
     }
 }
@@ -398,9 +594,38 @@ fn removeAbandonedTemporaries(dir: [:0]const u8, directory: i32) void {
         const fd = c.openat(directory, name, flags);
         if (fd < 0) continue;
         defer close(fd);
-        const errno = call(c.flock, .{ fd, c.LOCK.EX | c.LOCK.NB });
-        if (errno == .SUCCESS) _ = c.unlinkat(directory, name, 0);
+        if (lockTemporary(fd, directory, std.mem.span(name))) _ = c.unlinkat(directory, name, 0);
     }
+}
+
+/// Of a file system that counts its files: a file more needs one of them, whatever room there is.
+fn isOutOfInodes(directory: i32) bool {
+    if (is_darwin) return false;
+    // The beginning of the kernel's struct statfs, the same on all 64-bit machines but s390.
+    const StatFs = extern struct {
+        type: u64,
+        block_size: u64,
+        blocks: u64,
+        blocks_free: u64,
+        blocks_available: u64,
+        files: u64,
+        files_free: u64,
+        rest: [9]u64,
+    };
+    var found: StatFs = undefined;
+    const fd: u32 = @bitCast(directory);
+    const result = linux.syscall2(.fstatfs, fd, @intFromPtr(&found));
+    return linux.errno(result) == .SUCCESS and found.files != 0 and found.files_free == 0;
+}
+
+fn noInodes(what: []const u8) Error {
+    return errors.fail(
+        error.OutOfMemory,
+        @intFromEnum(c.E.NOSPC),
+        "{s}: the file system has no inodes left; remove files from it, or mount it with a " ++
+            "larger nr_inodes",
+        .{what},
+    );
 }
 
 /// A file longer than the process may make would kill the process with SIGXFSZ.
@@ -432,6 +657,7 @@ const Status = struct {
     size: u64,
     mode: u32,
     owner: u32,
+    group: u32,
 
     fn kind(status: Status) Kind {
         return switch (status.mode & 0o170000) {
@@ -462,18 +688,20 @@ fn checkTrust(
     status: Status,
     dir: [:0]const u8,
     entry: [:0]const u8,
-    allow_owner: ?u32,
+    trust: Trust,
 ) Error!void {
     if (status.kind() != .regular) return notAPool(status.kind(), dir, entry);
     const self = c.geteuid();
-    if (status.owner == self or status.owner == 0) return;
-    if (allow_owner) |allowed| if (status.owner == allowed) return;
+    if (trust.anybody or status.owner == self or status.owner == 0) return;
+    if (trust.owner) |owner| if (status.owner == owner) return;
+    if (trust.group) |group| if (status.group == group) return;
     // Anybody may put a file of any name there, and could then reach into those who open it.
     return errors.fail(
         error.PermissionDenied,
         0,
-        "{s}/{s} belongs to user {d}, not to user {d} or root; allowOwner: {d} would trust it",
-        .{ dir, entry, status.owner, self, status.owner },
+        "{s}/{s} belongs to user {d} and group {d}, and this is user {d}; " ++
+            "allowOwner: {d} would trust that user, allowGroup: {d} that group",
+        .{ dir, entry, status.owner, status.group, self, status.owner, status.group },
     );
 }
 
@@ -504,11 +732,21 @@ fn explainOpen(errno: c.E, dir: [:0]const u8, entry: [:0]const u8, directory: i3
     };
     // The open said ELOOP, EISDIR, ENXIO ...: all the same to a person.
     if (status.kind() != .regular) return notAPool(status.kind(), dir, entry);
-    return failed(
-        errno,
-        "{s}/{s} belongs to user {d} and has mode {o}; this is user {d}",
-        .{ dir, entry, status.owner, status.mode & 0o777, c.geteuid() },
-    );
+    switch (errno) {
+        .ROFS => return failed(
+            errno,
+            "{s} is mounted read-only; there pools can be looked at, by list() and inspect(), " ++
+                "and not be opened",
+            .{dir},
+        ),
+        .ACCES, .PERM => return failed(
+            errno,
+            "{s}/{s} belongs to user {d} and group {d} and has mode {o}, and this is user {d}; " ++
+                "it has to be made with a `mode` that lets this user read and write it",
+            .{ dir, entry, status.owner, status.group, status.mode & 0o777, c.geteuid() },
+        ),
+        else => return failed(errno, "opening {s}/{s} failed", .{ dir, entry }),
+    }
 }
 
 /// Records the detail, and chooses the error that the errno means where no better one is known.
@@ -566,6 +804,7 @@ fn linuxStatus(directory: i32, path: [:0]const u8, flags: u32) StatusResult {
         .TYPE = true,
         .MODE = true,
         .UID = true,
+        .GID = true,
         .INO = true,
         .SIZE = true,
     };
@@ -581,6 +820,7 @@ fn linuxStatus(directory: i32, path: [:0]const u8, flags: u32) StatusResult {
         .size = found.size,
         .mode = found.mode,
         .owner = found.uid,
+        .group = found.gid,
     } };
 }
 
@@ -605,6 +845,7 @@ fn darwinStatus(fd: i32, entry: ?[:0]const u8) StatusResult {
         .size = @intCast(found.size),
         .mode = found.mode,
         .owner = found.uid,
+        .group = found.gid,
     } };
 }
 
@@ -649,7 +890,7 @@ extern "c" fn mkfifo(path: [*:0]const u8, mode: c.mode_t) c_int;
 
 /// Makes, publishes and closes a pool of one page.
 fn makeOne(directory: *TestDirectory, name: []const u8) !Identity {
-    var draft = try create(directory.path, 4096, 0o600);
+    var draft = try create(directory.path, 4096, 0o600, null);
     errdefer draft.discard();
     try draft.publish(name);
     close(draft.fd);
@@ -663,22 +904,22 @@ test "names" {
     for ([_][]const u8{ "", ".", "..", "a/b", "a b", "a\x00", "\xc3\xa4", "x" ** 201 }) |name| {
         try testing.expect(!isValidName(name));
     }
-    try testing.expectError(error.InvalidArgument, open("/dev/shm", "a/b", .read_only, null));
+    try testing.expectError(error.InvalidArgument, open("/dev/shm", "a/b", .read_only, .{}));
     try testing.expect(errors.lastText().len > 0);
 }
 
 fn publishedWhole(directory: *TestDirectory) !void {
-    var draft = try create(directory.path, 12345, 0o640);
+    var draft = try create(directory.path, 12345, 0o640, null);
     var discard = true;
     defer if (discard) draft.discard();
     // Nobody finds it, under its own name or any that a pool can have.
-    try testing.expectError(error.PoolNotFound, open(directory.path, "one", .read_write, null));
+    try testing.expectError(error.PoolNotFound, open(directory.path, "one", .read_write, .{}));
     try testing.expectEqual(@as(isize, 4), c.pwrite(draft.fd, "full", 4, 0));
     try draft.publish("one");
     discard = false;
     defer close(draft.fd);
     try testing.expectEqual(@as(u32, 1), try directory.entries());
-    const object = try open(directory.path, "one", .read_only, null);
+    const object = try open(directory.path, "one", .read_only, .{});
     defer close(object.fd);
     try testing.expect(object.identity.equals(draft.identity));
     try testing.expectEqual(@as(u64, 12345), object.size);
@@ -688,9 +929,9 @@ fn publishedWhole(directory: *TestDirectory) !void {
     try testing.expectEqual(@as(isize, 4), c.pread(object.fd, &content, 4, 0));
     try testing.expectEqualStrings("full", &content);
     try testing.expect(linked(directory.path, "one", object.identity));
-    try testing.expect(try unlinkIfSame(directory.path, "one", object.identity));
+    try testing.expect(try remove(directory.path, "one", .{ .identity = object.identity }, 0));
     try testing.expect(!linked(directory.path, "one", object.identity));
-    try testing.expect(!try unlinkIfSame(directory.path, "one", object.identity));
+    try testing.expect(!try remove(directory.path, "one", .{ .identity = object.identity }, 0));
     try testing.expectEqual(@as(u32, 0), try directory.entries());
 }
 
@@ -715,18 +956,18 @@ test "so it does where a file without a name is not to be had" {
 
 fn takenName(directory: *TestDirectory) !void {
     const first = try makeOne(directory, "taken");
-    var draft = try create(directory.path, 4096, 0o600);
+    var draft = try create(directory.path, 4096, 0o600, null);
     try testing.expectError(error.PoolExists, draft.publish("taken"));
     try testing.expect(linked(directory.path, "taken", first));
     // It can still have another name.
     try draft.publish("other");
     close(draft.fd);
-    try testing.expect(try unlinkIfSame(directory.path, "other", draft.identity));
-    var third = try create(directory.path, 4096, 0o600);
+    try testing.expect(try remove(directory.path, "other", .{ .identity = draft.identity }, 0));
+    var third = try create(directory.path, 4096, 0o600, null);
     try testing.expectError(error.PoolExists, third.publish("taken"));
     third.discard();
     try testing.expectEqual(@as(u32, 1), try directory.entries());
-    try testing.expect(try unlinkIfSame(directory.path, "taken", null));
+    try testing.expect(try remove(directory.path, "taken", null, 0));
 }
 
 test "a name that is taken stays whose it is" {
@@ -743,7 +984,7 @@ test "who is killed before publishing leaves nothing" {
     defer directory.deinit();
     const child = testing_os.fork();
     if (child == 0) {
-        _ = create(directory.path, 1 << 20, 0o600) catch c._exit(1);
+        _ = create(directory.path, 1 << 20, 0o600, null) catch c._exit(1);
         _ = c.kill(c.getpid(), .KILL);
     }
     try testing.expectEqual(@as(?u8, null), testing_os.exitCode(child));
@@ -757,11 +998,11 @@ test "what a killed process left under a temporary name is gone with the next, a
     defer directory.deinit();
     nameless_failed = true;
     defer nameless_failed = false;
-    var living = try create(directory.path, 1 << 20, 0o600);
+    var living = try create(directory.path, 1 << 20, 0o600, null);
     for (0..3) |_| {
         const child = testing_os.fork();
         if (child == 0) {
-            _ = create(directory.path, 1 << 20, 0o600) catch c._exit(1);
+            _ = create(directory.path, 1 << 20, 0o600, null) catch c._exit(1);
             _ = c.kill(c.getpid(), .KILL);
         }
         try testing.expectEqual(@as(?u8, null), testing_os.exitCode(child));
@@ -772,8 +1013,8 @@ test "what a killed process left under a temporary name is gone with the next, a
     close(living.fd);
     _ = try makeOne(&directory, "another");
     try testing.expectEqual(@as(u32, 2), try directory.entries());
-    try testing.expect(try unlinkIfSame(directory.path, "living", living.identity));
-    try testing.expect(try unlinkIfSame(directory.path, "another", null));
+    try testing.expect(try remove(directory.path, "living", .{ .identity = living.identity }, 0));
+    try testing.expect(try remove(directory.path, "another", null, 0));
 }
 
 test "of many that create the same name one wins, and everybody finds that one whole" {
@@ -787,7 +1028,7 @@ test "of many that create the same name one wins, and everybody finds that one w
         half: u32 = 0,
 
         fn run(race: *@This()) void {
-            var draft = create(race.directory.path, 4096, 0o600) catch return;
+            var draft = create(race.directory.path, 4096, 0o600, null) catch return;
             _ = c.pwrite(draft.fd, "whole", 5, 0);
             if (draft.publish("race")) {
                 _ = @atomicRmw(u32, &race.won, .Add, 1, .seq_cst);
@@ -796,7 +1037,7 @@ test "of many that create the same name one wins, and everybody finds that one w
                 _ = @atomicRmw(u32, &race.lost, .Add, 1, .seq_cst);
                 draft.discard();
             }
-            const found = open(race.directory.path, "race", .read_write, null) catch return;
+            const found = open(race.directory.path, "race", .read_write, .{}) catch return;
             defer close(found.fd);
             var content: [5]u8 = undefined;
             _ = c.pread(found.fd, &content, 5, 0);
@@ -815,7 +1056,7 @@ test "of many that create the same name one wins, and everybody finds that one w
         try testing.expectEqual(@as(u32, 3), race.lost);
         try testing.expectEqual(@as(u32, 0), race.half);
         try testing.expectEqual(@as(u32, 1), try directory.entries());
-        try testing.expect(try unlinkIfSame(directory.path, "race", null));
+        try testing.expect(try remove(directory.path, "race", null, 0));
     }
 }
 
@@ -824,16 +1065,16 @@ test "another object of the same name is not removed" {
     try directory.init();
     defer directory.deinit();
     // Open, so that its inode number is not given out again.
-    var draft = try create(directory.path, 4096, 0o600);
+    var draft = try create(directory.path, 4096, 0o600, null);
     try draft.publish("one");
     defer close(draft.fd);
-    try testing.expect(try unlinkIfSame(directory.path, "one", draft.identity));
+    try testing.expect(try remove(directory.path, "one", .{ .identity = draft.identity }, 0));
     const second = try makeOne(&directory, "one");
     try testing.expect(!second.equals(draft.identity));
-    try testing.expect(!try unlinkIfSame(directory.path, "one", draft.identity));
+    try testing.expect(!try remove(directory.path, "one", .{ .identity = draft.identity }, 0));
     try testing.expect(!linked(directory.path, "one", draft.identity));
     try testing.expect(linked(directory.path, "one", second));
-    try testing.expect(try unlinkIfSame(directory.path, "one", second));
+    try testing.expect(try remove(directory.path, "one", .{ .identity = second }, 0));
 }
 
 test "what is not a regular file is refused, named, and left" {
@@ -854,21 +1095,21 @@ test "what is not a regular file is refused, named, and left" {
         .{ .name = "folder", .says = "is a directory" },
     }) |case| {
         for ([_]Access{ .read_write, .read_only }) |access| {
-            const result = open(directory.path, case.name, access, null);
+            const result = open(directory.path, case.name, access, .{});
             try testing.expectError(error.PoolCorrupt, result);
             try testing.expect(std.mem.indexOf(u8, errors.lastText(), case.says) != null);
             try testing.expect(std.mem.indexOf(u8, errors.lastText(), case.name) != null);
         }
-        var draft = try create(directory.path, 4096, 0o600);
+        var draft = try create(directory.path, 4096, 0o600, null);
         defer draft.discard();
         try testing.expectError(error.PoolExists, draft.publish(case.name));
     }
-    try testing.expectError(error.PoolCorrupt, unlinkIfSame(directory.path, "folder", null));
-    try testing.expect(try unlinkIfSame(directory.path, "link", null));
-    try testing.expect(try unlinkIfSame(directory.path, "broken", null));
-    try testing.expect(try unlinkIfSame(directory.path, "fifo", null));
+    try testing.expectError(error.PoolCorrupt, remove(directory.path, "folder", null, 0));
+    try testing.expect(try remove(directory.path, "link", null, 0));
+    try testing.expect(try remove(directory.path, "broken", null, 0));
+    try testing.expect(try remove(directory.path, "fifo", null, 0));
     try testing.expectEqual(0, c.rmdir(directory.at(&buffer, "xmem.folder").ptr));
-    try testing.expect(try unlinkIfSame(directory.path, "target", null));
+    try testing.expect(try remove(directory.path, "target", null, 0));
 }
 
 test "another user's object is refused unless that user is named" {
@@ -882,17 +1123,17 @@ test "another user's object is refused unless that user is named" {
     try testing.expectEqual(0, std.c.fchownat(c.AT.FDCWD, path.ptr, 4242, 4242, 0));
     try testing.expectError(
         error.PermissionDenied,
-        open(directory.path, "foreign", .read_write, null),
+        open(directory.path, "foreign", .read_write, .{}),
     );
     try testing.expect(std.mem.indexOf(u8, errors.lastText(), "belongs to user 4242") != null);
     try testing.expectError(
         error.PermissionDenied,
-        open(directory.path, "foreign", .read_write, 4243),
+        open(directory.path, "foreign", .read_write, .{ .owner = 4243 }),
     );
-    const object = try open(directory.path, "foreign", .read_write, 4242);
+    const object = try open(directory.path, "foreign", .read_write, .{ .owner = 4242 });
     close(object.fd);
     try testing.expectEqual(@as(u32, 4242), object.owner);
-    try testing.expect(try unlinkIfSame(directory.path, "foreign", object.identity));
+    try testing.expect(try remove(directory.path, "foreign", .{ .identity = object.identity }, 0));
 }
 
 test "without the right to open it, one is told whose it is and what its mode is" {
@@ -907,11 +1148,11 @@ test "without the right to open it, one is told whose it is and what its mode is
     const child = testing_os.fork();
     if (child == 0) {
         if (c.setuid(4242) != 0) c._exit(1);
-        _ = open(directory.path, "private", .read_write, null) catch |err| {
+        _ = open(directory.path, "private", .read_write, .{}) catch |err| {
             if (err != error.PermissionDenied) c._exit(2);
-            const says = "belongs to user 0 and has mode 600; this is user 4242";
+            const says = "belongs to user 0 and group 0 and has mode 600, and this is user 4242";
             if (std.mem.indexOf(u8, errors.lastText(), says) == null) c._exit(3);
-            _ = unlinkIfSame(directory.path, "private", null) catch |other| {
+            _ = remove(directory.path, "private", null, 0) catch |other| {
                 c._exit(if (other == error.PermissionDenied) 0 else 4);
             };
             c._exit(5);
@@ -919,22 +1160,22 @@ test "without the right to open it, one is told whose it is and what its mode is
         c._exit(6);
     }
     try testing.expectEqual(@as(?u8, 0), testing_os.exitCode(child));
-    try testing.expect(try unlinkIfSame(directory.path, "private", null));
+    try testing.expect(try remove(directory.path, "private", null, 0));
 }
 
 test "a directory that is missing, and a length that no file can have, are told apart" {
     const missing = "/dev/shm/xmem-object-test-missing";
-    try testing.expectError(error.System, create(missing, 4096, 0o600));
+    try testing.expectError(error.System, create(missing, 4096, 0o600, null));
     try testing.expect(std.mem.indexOf(u8, errors.lastText(), missing) != null);
-    try testing.expectError(error.PoolNotFound, open(missing, "one", .read_only, null));
+    try testing.expectError(error.PoolNotFound, open(missing, "one", .read_only, .{}));
     try testing.expect(std.mem.indexOf(u8, errors.lastText(), "does not exist") != null);
-    try testing.expect(!try unlinkIfSame(missing, "one", null));
+    try testing.expect(!try remove(missing, "one", null, 0));
     var directory: TestDirectory = .{};
     try directory.init();
     defer directory.deinit();
     const lengths = [_]u64{ std.math.maxInt(u64), std.math.maxInt(i64) + 1 };
     for (lengths) |length| {
-        try testing.expectError(error.OutOfMemory, create(directory.path, length, 0o600));
+        try testing.expectError(error.OutOfMemory, create(directory.path, length, 0o600, null));
     }
     try testing.expectEqual(@as(u32, 0), try directory.entries());
 }
@@ -947,9 +1188,9 @@ test "a limit on file sizes is an error and not a signal" {
     const child = testing_os.fork();
     if (child == 0) {
         std.posix.setrlimit(.FSIZE, .{ .cur = 8192, .max = 8192 }) catch c._exit(1);
-        var draft = create(directory.path, 8192, 0o600) catch c._exit(2);
+        var draft = create(directory.path, 8192, 0o600, null) catch c._exit(2);
         draft.discard();
-        _ = create(directory.path, 8193, 0o600) catch |err| {
+        _ = create(directory.path, 8193, 0o600, null) catch |err| {
             c._exit(if (err == error.OutOfMemory) 0 else 3);
         };
         c._exit(4);

@@ -110,6 +110,42 @@ pub fn onFork(comptime child: fn () void) error{OutOfMemory}!void {
     @atomicStore(bool, &Fork.registered, true, .release);
 }
 
+/// Has `callback` called when this process ends by `exit` or `quick_exit`, as Bun does at the end of
+/// a program, at process.exit and after an uncaught exception; not after a signal or `_exit`. On the
+/// thread that ends it, while the others still run. It may be called more than once, and is called
+/// in children of fork that end so.
+pub fn onProcessExit(comptime callback: fn () void) error{OutOfMemory}!void {
+    const Exit = struct {
+        var registered: bool = false;
+
+        fn atExit(_: ?*anyopaque) callconv(.c) void {
+            callback();
+        }
+
+        fn atQuickExit() callconv(.c) void {
+            callback();
+        }
+    };
+    // SYNC: twice is harmless, as in `onFork`. Pairs with the release below, in `onProcessExit`.
+    if (@atomicLoad(bool, &Exit.registered, .acquire)) return;
+    // Not for one shared library, which would want a handle of it: the library stays to the end.
+    var errno = __cxa_atexit(Exit.atExit, null, null);
+    if (errno == 0 and !is_darwin) errno = if (builtin.abi.isGnu())
+        // glibc's at_quick_exit is in its static part, where an old one cannot be linked from.
+        __cxa_at_quick_exit(Exit.atExit, null)
+    else
+        at_quick_exit(Exit.atQuickExit);
+    if (errno != 0) {
+        return @errorCast(errors.fail(error.OutOfMemory, 0, "no exit handler is left", .{}));
+    }
+    @atomicStore(bool, &Exit.registered, true, .release);
+}
+
+const ExitHandler = *const fn (?*anyopaque) callconv(.c) void;
+extern "c" fn __cxa_atexit(handler: ExitHandler, argument: ?*anyopaque, dso: ?*anyopaque) c_int;
+extern "c" fn __cxa_at_quick_exit(handler: ExitHandler, dso: ?*anyopaque) c_int;
+extern "c" fn at_quick_exit(handler: *const fn () callconv(.c) void) c_int;
+
 /// A native thread. No signal is ever handled on it: handlers are the host program's, and want one
 /// of the host's own threads.
 pub const Thread = struct {

@@ -15,35 +15,50 @@ const tick_ns = 4 * std.time.ns_per_ms;
 /// How long the ticking lasts before it has to be earned again: a quarter of a second.
 const ticks_max = 64;
 
-/// The time while the thread ticks; 0 while it does not.
-var ticked_ns: u64 = 0;
+/// The last reading, from whichever thread. While the thread ticks it is even, and is the time; odd,
+/// it says that the time has to be read. One word for both, which only ever grows, so that the time
+/// never runs backwards: whoever read the clock, and stores what it said later than others stored a
+/// newer reading, leaves theirs.
+var last_ns: u64 = asleep;
+const asleep: u64 = 1;
 var ticking: bool = false;
-/// The last reading, and how many there were of the same; from any thread, a lost one is no harm.
-var last_ns: u64 = 0;
+/// How many readings there were of the same time; from any thread, a lost one is no harm.
 var readings: u32 = 0;
 
 pub fn recentNs() u64 {
     const now_ns = tickedNs();
     if (now_ns != 0) return now_ns;
-    return read();
+    return read(clock.coarseNs());
 }
 
 /// The same without a call, or 0 where it takes one.
 pub inline fn tickedNs() u64 {
-    return @atomicLoad(u64, &ticked_ns, .monotonic);
+    const now_ns = @atomicLoad(u64, &last_ns, .monotonic);
+    return if (now_ns & asleep == 0) now_ns else 0;
 }
 
-noinline fn read() u64 {
-    const now_ns = clock.coarseNs();
-    if (@atomicLoad(u64, &last_ns, .monotonic) != now_ns) {
-        @atomicStore(u64, &last_ns, now_ns, .monotonic);
+noinline fn read(clock_ns: u64) u64 {
+    const now_ns = clock_ns | asleep;
+    const before_ns = raise(now_ns);
+    if (before_ns & asleep == 0) return before_ns;
+    if (before_ns < now_ns) {
         @atomicStore(u32, &readings, 0, .monotonic);
-        return now_ns;
+        return now_ns & ~asleep;
     }
     const count = @atomicLoad(u32, &readings, .monotonic) + 1;
     @atomicStore(u32, &readings, count, .monotonic);
     if (count >= burst_min) begin();
-    return now_ns;
+    return before_ns & ~asleep;
+}
+
+/// Makes `to_ns` the last reading, unless that is as new already, or the thread ticks. What it was.
+fn raise(to_ns: u64) u64 {
+    var before_ns = @atomicLoad(u64, &last_ns, .monotonic);
+    while (before_ns & asleep != 0 and before_ns < to_ns) {
+        before_ns = @cmpxchgWeak(u64, &last_ns, before_ns, to_ns, .monotonic, .monotonic) orelse
+            return before_ns;
+    }
+    return before_ns;
 }
 
 fn begin() void {
@@ -60,17 +75,29 @@ fn begin() void {
 
 fn tick(own: *bool) void {
     for (0..ticks_max) |_| {
-        @atomicStore(u64, &ticked_ns, clock.coarseNs(), .monotonic);
+        wake(clock.coarseNs());
         clock.sleep(tick_ns);
     }
-    @atomicStore(u64, &ticked_ns, 0, .monotonic);
+    _ = @atomicRmw(u64, &last_ns, .Or, asleep, .monotonic);
     // SYNC: pairs with `begin`.
     @atomicStore(bool, own, false, .release);
 }
 
+/// The time is at least `clock_ns` from here on, and asking for it is one load. Others may have read
+/// the clock, and stored what it said, since this thread read it.
+fn wake(clock_ns: u64) void {
+    const now_ns = clock_ns & ~asleep;
+    var before_ns = @atomicLoad(u64, &last_ns, .monotonic);
+    while (true) {
+        const to_ns = @max(before_ns & ~asleep, now_ns);
+        before_ns = @cmpxchgWeak(u64, &last_ns, before_ns, to_ns, .monotonic, .monotonic) orelse
+            return;
+    }
+}
+
 /// In a child of fork, which has no such thread.
 pub fn forgetAfterFork() void {
-    @atomicStore(u64, &ticked_ns, 0, .monotonic);
+    _ = @atomicRmw(u64, &last_ns, .Or, asleep, .monotonic);
     @atomicStore(bool, &ticking, false, .monotonic);
 }
 
@@ -84,11 +111,34 @@ test "the time goes on in a burst, after it, and in the next" {
             const now_ns = recentNs();
             try std.testing.expect(now_ns >= last_seen_ns);
             last_seen_ns = now_ns;
-            if (@atomicLoad(u64, &ticked_ns, .monotonic) != 0) loads += 1;
+            if (tickedNs() != 0) loads += 1;
         }
         while (@atomicLoad(bool, &ticking, .acquire)) clock.sleep(tick_ns);
         const after_ns = recentNs();
         try std.testing.expect(after_ns >= last_seen_ns);
-        try std.testing.expectEqual(@as(u64, 0), @atomicLoad(u64, &ticked_ns, .monotonic));
+        try std.testing.expectEqual(@as(u64, 0), tickedNs());
     }
+}
+
+test "a reading that is late takes no newer one back, before the ticking and when it begins" {
+    while (@atomicLoad(bool, &ticking, .acquire)) clock.sleep(tick_ns);
+    // Times to come, so that no clock is in the way.
+    defer @atomicStore(u64, &last_ns, asleep, .monotonic);
+    const early_ns = (clock.coarseNs() + std.time.ns_per_s) & ~asleep;
+    const late_ns = early_ns + 10;
+    try std.testing.expectEqual(early_ns, read(early_ns));
+    try std.testing.expectEqual(late_ns, read(late_ns));
+    try std.testing.expectEqual(late_ns, read(early_ns));
+    // The thread read the clock before the others did, and says so after them.
+    wake(early_ns);
+    try std.testing.expectEqual(late_ns, tickedNs());
+    try std.testing.expectEqual(late_ns, read(early_ns));
+    wake(late_ns + 10);
+    try std.testing.expectEqual(late_ns + 10, tickedNs());
+    // This one found no ticking when it read the clock.
+    try std.testing.expectEqual(late_ns + 10, read(late_ns + 20));
+    forgetAfterFork();
+    try std.testing.expectEqual(@as(u64, 0), tickedNs());
+    try std.testing.expectEqual(late_ns + 10, read(early_ns));
+    try std.testing.expectEqual(late_ns + 20, read(late_ns + 20));
 }

@@ -199,6 +199,8 @@ pub fn carryOut(choice: Choice) void {
             state.now.budget.deaths -= 1;
             end(choice.who, .dead);
             @memset(std.mem.asBytes(&state.now.ledgers[choice.who]), 0);
+            // A lock on a file is given back by the kernel.
+            if (state.now.name_lock == choice.who + 1) state.now.name_lock = 0;
         },
         .stops => {
             state.now.budget.stops -= 1;

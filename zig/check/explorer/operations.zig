@@ -4,10 +4,13 @@
 
 const std = @import("std");
 const acquire_file = @import("xmem").protocol.pool.acquire;
+const description = @import("xmem").protocol.pool.content;
 const errors = @import("xmem").errors;
 const fiber = @import("fiber.zig");
 const maintenance = @import("xmem").protocol.pool.maintenance;
 const membership = @import("xmem").protocol.recovery.membership;
+const names = @import("xmem").protocol.recovery.names;
+const Name = @import("naming.zig").Name;
 const oracle = @import("oracle.zig");
 const participant_file = @import("xmem").protocol.participant;
 const programs = @import("programs.zig");
@@ -30,6 +33,8 @@ pub const Operation = enum(u8) {
     clone,
     share,
     hand_off,
+    /// To nothing, so that whatever is zeroed later is so because it was acquired.
+    truncate,
     /// These four go by the handle that was passed on last.
     get,
     take,
@@ -47,6 +52,10 @@ pub const Operation = enum(u8) {
     leave,
     /// The thread ends without having closed anything.
     abandon,
+    /// These three are about the pool's name. The first makes a newer pool where there is none.
+    open_or_create,
+    leave_at_exit,
+    unlink,
 };
 
 /// No operation of a set was possible.
@@ -54,10 +63,11 @@ pub const skipped: u8 = 255;
 
 pub fn isPossible(index: u8, operation: Operation) bool {
     const ledger = &state.now.ledgers[index];
-    if (operation == .join) return !ledger.joined;
+    if (operation == .unlink) return true;
+    if (operation == .join or operation == .open_or_create) return !ledger.joined;
     if (!ledger.joined) return false;
     return switch (operation) {
-        .release, .clone, .share, .hand_off => heldSlot(ledger) != null,
+        .release, .clone, .share, .hand_off, .truncate => heldSlot(ledger) != null,
         .get, .take, .add_ref, .unref => state.now.mail != 0,
         .release_by_hand, .try_release, .set_ref_count => state.now.mail != 0,
         else => true,
@@ -81,7 +91,8 @@ pub fn body() callconv(.c) noreturn {
 
 pub noinline fn perform(me: u8, operation: Operation) void {
     const participant = &state.participants[me];
-    if (operation != .join and participant.local.attention != 0) references.settle(participant);
+    const joined = state.now.ledgers[me].joined;
+    if (joined and participant.local.attention != 0) references.settle(participant);
     switch (operation) {
         .acquire => acquire(me),
         .acquire_at_once => acquiredAtOnce(me),
@@ -95,6 +106,8 @@ pub noinline fn perform(me: u8, operation: Operation) void {
         .clone => gained(me, references.operate(participant, .get, ownHandle(me), 0), true),
         .share => share(me),
         .hand_off => handOff(me),
+        .truncate => description.truncate(participant, ownHandle(me), 0) catch |err|
+            oracle.unexpected(err),
         .get => gained(me, references.operate(participant, .get, state.now.mail, 0), false),
         .take => take(me),
         .add_ref => addRef(me),
@@ -110,6 +123,9 @@ pub noinline fn perform(me: u8, operation: Operation) void {
         .join => join(me),
         .leave => leave(me),
         .abandon => abandon(me),
+        .open_or_create => openOrCreate(me),
+        .leave_at_exit => leaveAtExit(me),
+        .unlink => notRemoved((Name{ .me = me, .by_hand = true }).remove()),
     }
 }
 
@@ -293,12 +309,36 @@ fn setRefCount(me: u8) void {
 }
 
 pub fn join(me: u8) void {
-    const who: membership.Who = .{ .pid = me, .tid = me, .start_time = 0, .name = "" };
-    const index = membership.join(&state.view, who) catch |err| return switch (err) {
+    tryJoin(me) catch |err| switch (err) {
         error.TooManyParticipants => {},
         error.PoolNotFound => if (!programs.current.ephemeral) oracle.unexpected(err),
         else => mayBeBusy(err),
     };
+}
+
+/// As `pool.open` does: what the name leads to, or a newer pool where it leads nowhere.
+fn openOrCreate(me: u8) void {
+    const name: Name = .{ .me = me };
+    for (0..3) |_| {
+        if (name.create() or !name.leadsHere()) return;
+        const gone = names.takeIfNobody(&state.view, name, 0);
+        if (gone catch return notRemoved(gone)) continue;
+        return tryJoin(me) catch |err| {
+            if (err != error.PoolNotFound) return mayBeBusy(err);
+            const helped = names.takeIfNobody(&state.view, name, 0);
+            _ = helped catch return notRemoved(helped);
+            continue;
+        };
+    }
+}
+
+fn notRemoved(result: Error!bool) void {
+    _ = result catch |err| if (err != error.PermissionDenied) mayBeBusy(err);
+}
+
+fn tryJoin(me: u8) Error!void {
+    const who: membership.Who = .{ .pid = me, .tid = me, .start_time = 0, .name = "" };
+    const index = try membership.join(&state.view, who);
     state.participants[me] = .{
         .view = state.view,
         .index = index,
@@ -320,10 +360,25 @@ fn leave(me: u8) void {
     membership.prepareToLeave(participant);
     ledger.joined = false;
     if (programs.current.ephemeral)
-        _ = membership.unlockEphemeralRow(&state.view, participant.row)
+        names.leave(&state.view, participant.row, Name{ .me = me })
     else
         participant.row.mutex.unlock();
     @memset(&state.now.owed[me], 0);
+}
+
+/// With whatever it holds: the row is dead by agreement.
+fn leaveAtExit(me: u8) void {
+    const ledger = &state.now.ledgers[me];
+    @memset(&ledger.holds, 0);
+    @memset(&ledger.contents, 0);
+    ledger.joined = false;
+    var own: names.Rows = .initEmpty();
+    own.set(state.participants[me].index);
+    names.leaveAtExit(&state.view, Name{ .me = me }, &own, &own, 0);
+    @memset(&state.now.owed[me], 0);
+    // Its last step: what it could not say, the kernel does.
+    fiber.self().status = .dead;
+    fiber.pause(.end, 0, 0);
 }
 
 fn abandon(me: u8) void {
@@ -336,4 +391,5 @@ fn abandon(me: u8) void {
     ledger.joined = false;
     participant.row.mutex.unlock();
     @memset(&state.now.owed[me], 0);
+    membership.recoverForWaiters(&state.view);
 }

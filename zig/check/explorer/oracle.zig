@@ -7,6 +7,7 @@ const errors = @import("xmem").errors;
 const fiber = @import("fiber.zig");
 const independence = @import("independence.zig");
 const memory_model = @import("memory_model.zig");
+const naming = @import("naming.zig");
 const programs = @import("programs.zig");
 const recovery = @import("xmem").protocol.recovery.recovery;
 const state = @import("state.zig");
@@ -241,6 +242,19 @@ pub fn beforeChange(address: usize, changes: bool) void {
         report("a word is changed by somebody else while the pool stands still");
 }
 
+pub fn beforeNameGoes(by_hand: bool) void {
+    require(state.now.name == naming.to_pool, "the name of a newer pool is removed");
+    if (by_hand) state.now.unlinked = true;
+}
+
+/// Whoever has an ephemeral pool finds its name where it was, unless somebody removed it by hand.
+fn checkName() void {
+    if (!programs.current.ephemeral or state.now.unlinked) return;
+    if (state.now.name == naming.to_pool) return;
+    for (state.now.ledgers) |ledger|
+        require(!ledger.joined, "somebody has a pool whose name is gone");
+}
+
 pub fn wakeSpinners() void {
     for (&state.now.fibers) |*each| if (each.status == .spinning) {
         each.status = .ready;
@@ -250,6 +264,7 @@ pub fn wakeSpinners() void {
 // In every state.
 
 pub fn checkState() void {
+    checkName();
     if (isFrozen()) require(programs.current.mayRecover(), "a recovery runs without a cause");
     const head: Head = @bitCast(state.view.header.hot.free_head);
     require(head.frozen or state.view.header.repair.still == 0, "a pool that stands still moves");
@@ -290,7 +305,9 @@ fn checkPrivate(slot: usize, control: Control) void {
     require(control.references == 1 and control.in_flight == 0, "a PRIVATE slot is shared");
     var owners: u32 = 0;
     for (state.view.rows[0..state.view.geometry.participant_count], 0..) |*row, index| {
-        if (row.joined != 0 and state.view.holdRow(@intCast(index))[slot] != 0) owners += 1;
+        // Within its bracket somebody may still have to count down a hold that it has released.
+        if (row.joined == 0 or row.busy % 2 == 1) continue;
+        if (state.view.holdRow(@intCast(index))[slot] != 0) owners += 1;
     }
     require(owners <= 1, "a PRIVATE slot has two owners");
 }

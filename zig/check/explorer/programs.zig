@@ -11,6 +11,7 @@ const fiber = @import("fiber.zig");
 const independence = @import("independence.zig");
 const memory_model = @import("memory_model.zig");
 const operations = @import("operations.zig");
+const naming = @import("naming.zig");
 const oracle = @import("oracle.zig");
 const state = @import("state.zig");
 const words = @import("xmem").format.words;
@@ -96,7 +97,8 @@ pub const Program = struct {
     }
 
     fn changesRows(program: *const Program) bool {
-        return program.does(.join) or program.does(.leave) or program.does(.abandon);
+        return program.does(.join) or program.does(.leave) or program.does(.abandon) or
+            program.does(.open_or_create) or program.does(.leave_at_exit);
     }
 };
 
@@ -113,6 +115,7 @@ pub fn begin() void {
     independence.gate_is_open = !current.flushes() and !current.waits();
     independence.nobody_abandons = false;
     state.now.clock_ns = clock_start_ns;
+    state.now.name = naming.to_pool;
     makePool();
     for (current.threads, 0..) |thread, index| {
         fiber.current = @intCast(index);
@@ -253,6 +256,21 @@ pub const all = [_]Program{
         .budget = .{ .deaths = 1, .deferrals = 1 },
     },
     .{
+        .name = "truncations in a pool that zeroes",
+        .slots = 1,
+        .threads = &.{
+            .{
+                .first = &.{ .acquire, .share },
+                .steps = &.{ &.{.truncate}, &.{.release}, &.{.acquire} },
+            },
+            .{ .first = &.{.take}, .steps = &.{ &.{.truncate}, &.{.release} } },
+            .{ .steps = &.{&.{.reclaim}} },
+        },
+        .zero_on_release = true,
+        .budget = .{ .deaths = 1 },
+        .catches = &.{.truncated_tail_kept},
+    },
+    .{
         .name = "a waiter and a release",
         .slots = 1,
         .threads = &.{
@@ -352,6 +370,15 @@ pub const all = [_]Program{
         .catches = &.{.successor_may_defer},
     },
     .{
+        .name = "a thread that ends, and a waiter",
+        .slots = 1,
+        .threads = &.{
+            .{ .first = &.{.acquire}, .steps = &.{&.{.abandon}} },
+            .{ .steps = &.{ &.{.acquire_blocking}, &.{ .release, .abandon } } },
+        },
+        .budget = .{ .deferrals = 1 },
+    },
+    .{
         .name = "join and leave",
         .rows = 2,
         .threads = &.{
@@ -366,10 +393,35 @@ pub const all = [_]Program{
         .rows = 2,
         .ephemeral = true,
         .threads = &.{
-            .{ .steps = &.{&.{.leave}} },
-            .{ .joined = false, .steps = &.{ &.{.join}, &.{.leave} } },
+            .{ .steps = &.{&.{ .leave, .leave_at_exit }} },
+            .{ .joined = false, .steps = &.{ &.{.open_or_create}, &.{ .leave, .leave_at_exit } } },
         },
         .budget = .{ .deaths = 1 },
+        .catches = &.{.removed_after_name},
+    },
+    .{
+        .name = "an ephemeral pool left by one, opened by one, unlinked by one",
+        .rows = 3,
+        .ephemeral = true,
+        .threads = &.{
+            .{ .steps = &.{&.{.leave}} },
+            .{ .joined = false, .steps = &.{&.{.open_or_create}} },
+            .{ .joined = false, .steps = &.{&.{.unlink}} },
+        },
+        .budget = .{ .deaths = 1 },
+        .catches = &.{.name_unlocked},
+    },
+    .{
+        .name = "two that leave an ephemeral pool, and one that opens it",
+        .set = .large,
+        .rows = 3,
+        .ephemeral = true,
+        .threads = &.{
+            .{ .steps = &.{&.{ .leave, .leave_at_exit, .abandon }} },
+            .{ .steps = &.{&.{ .leave, .leave_at_exit }} },
+            .{ .joined = false, .steps = &.{ &.{.open_or_create}, &.{ .leave, .unlink } } },
+        },
+        .budget = .{ .deaths = 2 },
     },
     .{
         .name = "trim beside an acquire",

@@ -148,9 +148,14 @@ const State = extern struct {
     clock_ns: u64,
     /// The last handle that somebody passed on, for the operations that need one.
     mail: u64,
+    /// Where the pool's name leads to, and who has it locked, the fiber + 1: see `naming.zig`.
+    name: u32,
+    name_lock: u32,
     populated: [fibers_max][slots_max]u32,
     owed: [fibers_max][slots_max]u16,
-    padding: [10]u8,
+    /// Somebody removed the name by hand.
+    unlinked: bool,
+    padding: [9]u8,
 
     comptime {
         std.debug.assert(@sizeOf(State) % 8 == 0);

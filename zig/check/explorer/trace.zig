@@ -81,6 +81,8 @@ fn describe(choice: Choice) void {
 }
 
 fn describeWord(address: usize) void {
+    if (address == @intFromPtr(&state.now.name)) return print("where the name leads to", .{});
+    if (address == @intFromPtr(&state.now.name_lock)) return print("the name's lock", .{});
     inline for (.{ layout.Hot, layout.Repair }, .{
         @intFromPtr(&state.view.header.hot),
         @intFromPtr(&state.view.header.repair),

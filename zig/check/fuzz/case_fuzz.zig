@@ -76,7 +76,7 @@ const Case = struct {
         const closed_too = case.random.uintLessThan(u32, 3) == 0;
         if (closed_too) case.closedThenDamaged() else case.close();
         const began_ns = case.user.begin(.close);
-        if (c.xmem_unlink(dir, case.name, -1, 0) < 0) fail("unlink failed", .{});
+        if (c.xmem_unlink(dir, case.name, -1, 0, -1) < 0) fail("unlink failed", .{});
         case.user.end(.close, began_ns);
         _ = std.c.munmap(@ptrCast(case.corruption.bytes.ptr), case.corruption.bytes.len);
         _ = std.c.close(case.fd);

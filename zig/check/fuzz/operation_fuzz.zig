@@ -299,7 +299,7 @@ pub const User = struct {
         if (user.random.uintLessThan(u32, 8) != 0) return;
         const socket = c.xmem_async_open(user.pool);
         if (socket < 0) return user.refused(@floatFromInt(socket));
-        const armed = c.xmem_async_arm(user.pool);
+        const armed = c.xmem_async_arm(user.pool, c.xmem_now());
         if (armed != -@intFromEnum(errors.Code.PENDING)) user.checkStatus(armed);
         user.acquireAtOnce();
         var bytes: [8]u8 = undefined;
@@ -331,7 +331,7 @@ pub const User = struct {
     }
 
     fn inspect(user: *User) void {
-        const observer = c.xmem_observe(user.dir, user.name);
+        const observer = c.xmem_observe(user.dir, user.name, -1, -1);
         if (observer < 0) return user.refused(@floatFromInt(observer));
         user.look(@intCast(observer));
         c.xmem_unobserve(@intCast(observer));

@@ -89,7 +89,7 @@ inline fn use(
     const generation = words.generationAfter(from.generation);
     describe(&participant.view, slot, size, now_ns);
     // SYNC: release, so that whoever reads the word finds the size and the description. Pairs with
-    // `references.attempt` and `description.of`.
+    // `references.attempt` and `content.of`.
     Control.store(&slot.control, from.held(.used, generation), .release);
     participant.addHold(index);
     bracket.count("acquired");

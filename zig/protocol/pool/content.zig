@@ -39,7 +39,9 @@ pub const Number = enum(u32) { DTYPE, TIMESTAMP, SEQUENCE };
 pub const Dims = enum(u32) { SHAPE, STRIDES };
 pub const Text = enum(u32) { CONTENT_TYPE, PRODUCER };
 
+/// JavaScript's whole numbers are exact up to here.
 const integer_max: f64 = 1 << 53;
+const stride_max: u64 = 1 << 53;
 
 /// A buffer's slot, of which its description is a part.
 const Buffer = struct {
@@ -58,7 +60,7 @@ const Buffer = struct {
         return .{ .slot = slot, .size_max = participant.view.geometry.buffer_size };
     }
 
-    /// SYNC: what it says is described was written. Pairs with `set` and `unset`.
+    /// SYNC: what it says is described was written. Pairs with `set`, `unset` and `truncate`.
     fn content(buffer: Buffer) words.Content {
         return @bitCast(atomic.load(u64, &buffer.slot.content, .acquire));
     }
@@ -115,7 +117,8 @@ const Buffer = struct {
         return steps[0..count];
     }
 
-    /// The strides that follow from shape and dtype.
+    /// The strides that follow from shape and dtype. A shape may be larger than any memory: what
+    /// is too far away to be said is at the largest distance there is.
     fn contiguousStrides(buffer: Buffer, steps: *Steps) Error![]const i64 {
         var lengths: Lengths = undefined;
         const shaped = try buffer.shape(&lengths);
@@ -124,7 +127,7 @@ const Buffer = struct {
         while (place > 0) {
             place -= 1;
             steps[place] = @bitCast(stride);
-            stride *%= shaped[place];
+            stride = @min(stride *| shaped[place], stride_max);
         }
         return steps[0..shaped.len];
     }
@@ -245,6 +248,25 @@ pub fn setDims(
             description.stride_count = @intCast(values.len);
             buffer.set("strides");
         },
+    }
+}
+
+/// Makes the content smaller, for good: who gets the buffer from now on sees `size` bytes. What was
+/// acquired is noted first, since that is what has to be zeroed. The caller has a hold.
+pub fn truncate(participant: *Participant, handle: u64, size: u32) Error!void {
+    const buffer: Buffer = try .of(participant, handle);
+    const slot = buffer.slot;
+    while (true) {
+        const from = buffer.content();
+        if (size > from.size) return error.InvalidArgument;
+        // Holders that are first at once both note what was acquired.
+        if (!from.truncated) atomic.store(u32, &slot.truncated_from, from.size, .monotonic);
+        var to = from;
+        to.size = size;
+        to.truncated = true;
+        // SYNC: who reads "truncated" finds the size that was acquired; who zeroes has the control
+        // word from all holders besides. Pairs with `content`.
+        if (words.Content.cas(&slot.content, from, to)) return;
     }
 }
 

@@ -161,7 +161,7 @@ pub fn beyondMaxCommitted(view: *const participant_file.View) Error {
     return errors.fail(
         error.OutOfMemory,
         0,
-        "maxCommitted of {d} bytes is reached",
+        "maxCommitted of {d} bytes is reached; release buffers, trim(), or make the pool with more",
         .{view.max_committed},
     );
 }

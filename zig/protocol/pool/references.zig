@@ -250,7 +250,8 @@ inline fn finishFreed(
 fn zero(participant: *Participant, index: u32) void {
     const view = &participant.view;
     const slot = &view.slots[index];
-    const size = @min(words.Content.load(&slot.content).size, view.geometry.buffer_size);
+    const acquired = words.Content.load(&slot.content).acquiredSize(&slot.truncated_from);
+    const size = @min(acquired, view.geometry.buffer_size);
     if (@atomicLoad(u64, &slot.committed, .monotonic) >= size) {
         system.memory.zero(view.data(index, size));
     }

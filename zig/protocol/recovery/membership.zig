@@ -1,6 +1,6 @@
 //! Joining and leaving: how a thread comes to have a row in a pool that it has mapped, and gives it
 //! back. Both stand under the recovery mutex where rows of others are looked at. What a process
-//! keeps beside its rows (mappings, opens, names of objects) is in `pool.zig`.
+//! keeps beside its rows (mappings, opens) is in `pool.zig`, and when a name goes in `names.zig`.
 
 const std = @import("std");
 const atomic = @import("hooks");
@@ -31,7 +31,7 @@ pub fn join(view: *const View, who: Who) Error!u32 {
     const inherited = try lockRepair(view, 0);
     defer view.header.repair.mutex.unlock();
     _ = recovery.runLocked(view, .{}, inherited);
-    // SYNC: pairs with `pool.removeIfAbandoned` and `unlockEphemeralRow`.
+    // SYNC: pairs with `names.takeLocked`.
     if (atomic.load(u32, &view.header.identity.state, .acquire) == layout.state_removed) {
         return errors.fail(error.PoolNotFound, 0, "its last participant just took it away", .{});
     }
@@ -43,7 +43,7 @@ pub fn join(view: *const View, who: Who) Error!u32 {
     return errors.fail(
         error.TooManyParticipants,
         0,
-        "all {d} rows are taken",
+        "its maxParticipants of {d} have it open",
         .{view.geometry.participant_count},
     );
 }
@@ -60,7 +60,8 @@ fn takeRow(view: *const View, row: *layout.ParticipantRow, index: u32, who: Who)
     atomic.store(u32, &row.flushing, 0, .monotonic);
     for (&row.waiting) |*bits| atomic.store(u64, bits, 0, .monotonic);
     // SYNC: the row is whole before it is joined, and joined before it counts. Pairs with
-    // `recovery.holdsOf`, `statistics.participants`, `statistics.rowsUsed` and `View.rowsUsed`.
+    // `filling.look`, `recovery.holdsOf`, `statistics.participants`, `statistics.rowsUsed` and
+    // `View.rowsUsed`.
     atomic.store(u32, &row.joined, 1, .release);
     if (atomic.load(u32, &view.header.hot.rows_used, .monotonic) <= index) {
         atomic.store(u32, &view.header.hot.rows_used, index + 1, .seq_cst);
@@ -123,27 +124,11 @@ fn endFlush(participant: *Participant) bool {
     return true;
 }
 
-/// Gives the row of an ephemeral pool back. True when it was the last one: nobody can join any
-/// more, and the caller takes the object's name away.
-pub fn unlockEphemeralRow(view: *const View, row: *layout.ParticipantRow) bool {
-    const inherited = lockRepair(view, 0) catch {
-        row.mutex.unlock();
-        return false;
-    };
-    defer view.header.repair.mutex.unlock();
-    if (inherited) _ = recovery.runLocked(view, .{ .forced = true }, true);
-    row.mutex.unlock();
-    if (anybodyLive(view)) return false;
-    // SYNC: under the recovery mutex, as the load. Pairs with `join`.
-    atomic.store(u32, &view.header.identity.state, layout.state_removed, .release);
-    return true;
-}
-
-pub fn anybodyLive(view: *const View) bool {
-    for (view.rows[0..view.rowsUsed()]) |*row| {
-        if (participant_file.isLive(row)) return true;
-    }
-    return false;
+/// After a thread ended without leaving, and gave its row up: whoever waits gets what it held now, and
+/// not when they next look for the dead.
+pub fn recoverForWaiters(view: *const View) void {
+    if (atomic.load(u32, &view.header.hot.waiters, .monotonic) == 0) return;
+    _ = recovery.run(view, .{});
 }
 
 /// Takes the recovery mutex, waiting for it until `until_ns`, 0: for two seconds. True when its last
@@ -161,7 +146,7 @@ pub fn lockRepair(view: *const View, until_ns: u64) Error!bool {
         if (now_ns >= deadline_ns) return errors.fail(
             error.PoolBusy,
             0,
-            "another participant has been in a recovery for too long; it may be stopped",
+            "another participant has been in the middle of a recovery for too long",
             .{},
         );
         // SYNC: as in `thaw.wait`. Pairs with `recovery.start`.

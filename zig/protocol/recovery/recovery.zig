@@ -336,7 +336,8 @@ fn makeClean(view: *const View, slot: *layout.Slot, index: u32, unfinished: bool
     if (system.memory.punch(view.fd, view.geometry.dataOffset(index), view.geometry.stride)) {
         atomic.store(u64, &slot.committed, 0, .monotonic);
     } else if (dirty) {
-        const size = @min(content.size, view.geometry.buffer_size);
+        const acquired = content.acquiredSize(&slot.truncated_from);
+        const size = @min(acquired, view.geometry.buffer_size);
         system.memory.zero(view.data(index, size));
     }
     words.Content.storeClean(&slot.content);

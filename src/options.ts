@@ -1,0 +1,284 @@
+// Every option that a user can give: its type, its bounds, and its place in what the core takes. An
+// option is declared here alone; one that is not is refused, by the name of the nearest that is.
+
+import * as constants from "./constants.gen.ts";
+import { raise } from "./errors.ts";
+import { float64s } from "./native.ts";
+import { boolean, integer, object, refuse, text, uint32, uint32Max } from "./validate.ts";
+
+/** Lengths are bytes, times are milliseconds. */
+export interface PoolOptions {
+  /** Slots, 1 to 2^24 - 2; default 1024. */
+  capacity?: number | undefined;
+  /** Most bytes that one buffer can have; default 1 MiB, virtual until used. */
+  bufferSize?: number | undefined;
+  /** Threads that may have the pool open at once, 1 to 4096; default 64. */
+  maxParticipants?: number | undefined;
+  /** Life of an in-flight reference; default 30_000; 0: never expires. */
+  leaseTimeout?: number | undefined;
+  /** Bytes of data that may be committed at once; default capacity x bufferSize. */
+  maxCommitted?: number | undefined;
+  /** How many channels it can have, 0 to 1024; default 16. */
+  channels?: number | undefined;
+  /** Whether a buffer's bytes are zeroed when it is recycled; default false. */
+  zeroOnRelease?: boolean | undefined;
+  /** Permission bits, whatever the umask; default 0o600 (0o660 with allowGroup), at most 0o777. */
+  mode?: number | undefined;
+  /** Whether the last to leave, or whoever finds only the dead, removes the name; default false. */
+  ephemeral?: boolean | undefined;
+}
+
+export interface OpenOptions {
+  /**
+   * "detach": a released guard's views read length 0. Each use of bytes then makes an ArrayBuffer, which
+   * costs more the longer it is: 0.5 us for 1 KiB, 1.5 us for 64 KiB, 15 us for 1 MiB. Default "shared".
+   */
+  views?: "shared" | "detach" | undefined;
+  /** Bytes of cached views; default 16 MiB. */
+  viewCache?: number | undefined;
+  /** At most 31 bytes; shown by stats(). */
+  participantName?: string | undefined;
+  /** A uid whose objects are trusted besides one's own and root's. */
+  allowOwner?: number | undefined;
+  /**
+   * A gid whose objects are trusted, too: whoever is in that group can make one, and change what is
+   * in the pool. One that is made with it belongs to that group, with mode 0o660 by default.
+   */
+  allowGroup?: number | undefined;
+}
+
+/** Whose pools a look from outside trusts; root looks at everybody's. */
+export interface LookOptions {
+  /** A uid whose objects are looked at besides one's own and root's. */
+  allowOwner?: number | undefined;
+  /** A gid whose objects are looked at, too. */
+  allowGroup?: number | undefined;
+}
+
+export interface PruneOptions {
+  /** Only say what would be removed; default false. */
+  dryRun?: boolean | undefined;
+}
+
+export interface ReplaceOptions {
+  /** Whether a pool without a live participant is replaced; default false. */
+  replaceAbandoned?: boolean | undefined;
+}
+
+export interface WaitOptions {
+  /** Default: wait for ever. 0 tries once. */
+  timeout?: number | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+/** What an option's value must be. */
+interface Rule<Value> {
+  check(tried: string, what: string, value: unknown, on: string): Value;
+  /** Where the core takes it; undefined where it does not. */
+  place?: number | undefined;
+}
+
+type Rules<Options> = { readonly [Name in keyof Options]-?: Rule<NonNullable<Options[Name]>> };
+
+function whole(least: number, most: number, place?: number): Rule<number> {
+  return { check: (tried, what, value, on) => integer(tried, what, value, least, most, on), place };
+}
+
+function flag(place?: number): Rule<boolean> {
+  return { check: boolean, place };
+}
+
+const poolRules: Rules<PoolOptions> = {
+  capacity: whole(1, constants.LIMIT_CAPACITY, constants.OPTION_CAPACITY),
+  bufferSize: whole(1, uint32Max, constants.OPTION_BUFFER_SIZE),
+  maxParticipants: whole(1, constants.LIMIT_PARTICIPANTS, constants.OPTION_MAX_PARTICIPANTS),
+  leaseTimeout: whole(0, uint32Max, constants.OPTION_LEASE_TIMEOUT),
+  maxCommitted: whole(1, Number.MAX_SAFE_INTEGER, constants.OPTION_MAX_COMMITTED),
+  channels: whole(0, constants.LIMIT_CHANNELS, constants.OPTION_CHANNELS),
+  zeroOnRelease: flag(constants.OPTION_ZERO_ON_RELEASE),
+  mode: whole(0, constants.LIMIT_MODE, constants.OPTION_MODE),
+  ephemeral: flag(constants.OPTION_EPHEMERAL),
+};
+
+/** To the system the number above it means no group. */
+const groupMax = uint32Max - 1;
+
+const lookRules: Rules<LookOptions> = {
+  allowOwner: whole(0, uint32Max, constants.OPTION_ALLOW_OWNER),
+  allowGroup: whole(0, groupMax, constants.OPTION_ALLOW_GROUP),
+};
+
+const openRules: Rules<OpenOptions> = {
+  views: {
+    check(tried, what, value, on) {
+      if (value === "shared" || value === "detach") return value;
+      refuse(tried, what, value, '"shared" or "detach"', on);
+    },
+  },
+  viewCache: whole(0, Number.MAX_SAFE_INTEGER),
+  participantName: { check: text },
+  ...lookRules,
+};
+
+const replaceRules: Rules<ReplaceOptions> = {
+  replaceAbandoned: flag(constants.OPTION_REPLACE_ABANDONED),
+};
+
+const everyRule: Rules<PoolOptions & OpenOptions & ReplaceOptions> = {
+  ...poolRules,
+  ...openRules,
+  ...replaceRules,
+};
+
+export type How = "create" | "open" | "openOrCreate";
+
+/** In the order in which a message names them. */
+const rulesOf: Record<How, Readonly<Record<string, Rule<unknown>>>> = {
+  create: { ...poolRules, ...openRules },
+  open: openRules,
+  openOrCreate: everyRule,
+};
+
+const viewCacheDefault = 16 * 1024 * 1024;
+
+/** Options that were checked, as the native side and the session take them. */
+export interface OpeningOptions {
+  /** By the core's places; -1 where an option was not given. */
+  numbers: Float64Array;
+  views: "shared" | "detach";
+  viewCache: number;
+  participantName: string;
+}
+
+export function openingOptions(
+  how: How,
+  tried: string,
+  value: unknown,
+  on: string,
+): OpeningOptions {
+  const given = object(tried, "options", value, on);
+  const owners = (name: string): string[] =>
+    Object.entries(rulesOf).flatMap(([each, rules]) => (Object.hasOwn(rules, name) ? [each] : []));
+  refuseUnknown(tried, given, rulesOf[how], on, owners);
+  const numbers = float64s(constants.OPTION_COUNT).fill(-1);
+  const checked = <Value>(name: string, rule: Rule<Value>): Value | undefined =>
+    given[name] === undefined ? undefined : rule.check(tried, name, given[name], on);
+  for (const [name, rule] of Object.entries<Rule<unknown>>(everyRule)) {
+    const result = checked(name, rule);
+    if (rule.place !== undefined && result !== undefined) numbers[rule.place] = Number(result);
+  }
+  return {
+    numbers,
+    views: checked("views", openRules.views) ?? "shared",
+    viewCache: checked("viewCache", openRules.viewCache) ?? viewCacheDefault,
+    participantName: checked("participantName", openRules.participantName) ?? "",
+  };
+}
+
+/** A uid and a gid whose objects are trusted besides one's own and root's; -1 for none. */
+export type Trust = [owner: number, group: number];
+
+/** Whose objects a look from outside trusts. */
+export function lookOptions(tried: string, value: unknown, on: string): Trust {
+  const given = object(tried, "options", value, on);
+  refuseUnknown(tried, given, lookRules, on);
+  const id = (name: keyof LookOptions): number =>
+    given[name] === undefined ? -1 : lookRules[name].check(tried, name, given[name], on);
+  return [id("allowOwner"), id("allowGroup")];
+}
+
+const pruneRules: Rules<PruneOptions> = { dryRun: flag() };
+
+export function pruneOptions(tried: string, value: unknown, on: string): { dryRun: boolean } {
+  const given = object(tried, "options", value, on);
+  refuseUnknown(tried, given, pruneRules, on);
+  const { dryRun } = given;
+  return { dryRun: dryRun !== undefined && pruneRules.dryRun.check(tried, "dryRun", dryRun, on) };
+}
+
+const waitRules: Rules<WaitOptions> = {
+  timeout: { check: uint32 },
+  signal: {
+    check(tried, what, value, on) {
+      if (value instanceof AbortSignal) return value;
+      refuse(tried, what, value, "an AbortSignal", on);
+    },
+  },
+};
+
+/** A wait's timeout (undefined: for ever) and signal. */
+export function waitOptions(
+  tried: string,
+  value: unknown,
+  on: string,
+): { timeout: number | undefined; signal: AbortSignal | undefined } {
+  const given = object(tried, "options", value, on);
+  refuseUnknown(tried, given, waitRules, on);
+  const { timeout, signal } = given;
+  return {
+    timeout:
+      timeout === undefined ? undefined : waitRules.timeout.check(tried, "timeout", timeout, on),
+    signal: signal === undefined ? undefined : waitRules.signal.check(tried, "signal", signal, on),
+  };
+}
+
+/** The timeout of a call that blocks, which must be given: nothing else can end it. */
+export function blockingTimeout(tried: string, value: unknown, on: string): number {
+  const given = object(tried, "options", value, on);
+  refuseUnknown(tried, given, { timeout: waitRules.timeout }, on);
+  return waitRules.timeout.check(tried, "timeout", given["timeout"], on);
+}
+
+/**
+ * Refuses an option that none of `known` is. `owners` names the calls that have it. Without a value
+ * an option of another call passes, so that one object can be built for several.
+ */
+export function refuseUnknown(
+  tried: string,
+  given: Record<string, unknown>,
+  known: Readonly<Record<string, unknown>>,
+  on: string,
+  owners: (name: string) => string[] = () => [],
+): void {
+  for (const name of Object.keys(given)) {
+    if (Object.hasOwn(known, name)) continue;
+    const others = owners(name);
+    const found = `there is no option ${JSON.stringify(name)}`;
+    if (others.length === 0) {
+      raise("INVALID_ARGUMENT", `${tried} ${on}`, found, { advice: suggestion(name, known) });
+    }
+    if (given[name] === undefined) continue;
+    const advice = `it is one of ${others.map((each) => `${each}()`).join(" and ")}`;
+    raise("INVALID_ARGUMENT", `${tried} ${on}`, `${found} here`, { advice });
+  }
+}
+
+function suggestion(name: string, options: Readonly<Record<string, unknown>>): string {
+  const names = Object.keys(options);
+  const given = name.toLowerCase();
+  const distances = names.map((each) => {
+    const known = each.toLowerCase();
+    // A part of a name is near it, however long the rest is.
+    return known.includes(given) || given.includes(known) ? 1 : distance(given, known);
+  });
+  const least = Math.min(...distances);
+  const nearest = names[distances.indexOf(least)];
+  if (nearest !== undefined && least <= Math.max(2, name.length / 2)) {
+    return `did you mean "${nearest}"?`;
+  }
+  return `the options are ${names.map((each) => `"${each}"`).join(", ")}`;
+}
+
+/** How many letters must be added, removed or replaced to make one of the other (Levenshtein). */
+function distance(from: string, to: string): number {
+  let row = Array.from({ length: to.length + 1 }, (_, index) => index);
+  for (const [index, letter] of [...from].entries()) {
+    const next = [index + 1];
+    for (const [place, other] of [...to].entries()) {
+      const replaced = (row[place] ?? 0) + (letter === other ? 0 : 1);
+      next.push(Math.min(replaced, (row[place + 1] ?? 0) + 1, (next[place] ?? 0) + 1));
+    }
+    row = next;
+  }
+  return row.at(-1) ?? 0;
+}

@@ -1,0 +1,80 @@
+// Views that each guard has for itself, exactly as long as its buffer: where a released guard's views
+// are detached, which must leave its clones' alone, and where lost guards are traced, which a shared
+// view would keep reachable. Each costs an ArrayBuffer, and what the engine does for one.
+
+import { reloadable, tie } from "./generations.ts";
+import { detach, detachLater, linger } from "./lingering.ts";
+import { native, releaseIndex, viewOf } from "./native.ts";
+import { tracing } from "./trace.ts";
+import { type Bytes, type DataArea, noBytes } from "./views.ts";
+
+export class OwnViews {
+  readonly #area: DataArea;
+  /** Whether they are detached when their guard is released. */
+  readonly detaching: boolean;
+  /** Those of guards that were not released: like these they are kept, but where they are traced. */
+  readonly #lent = new Set<ArrayBuffer>();
+  /** Those that may be alive where they are traced, or were not detached. */
+  readonly #traced = new Set<WeakRef<ArrayBuffer>>();
+  /** Slots of which bytes were transferred away. */
+  readonly #moved = new Set<number>();
+  #sweepAt = 1024;
+
+  constructor(area: DataArea, detaching: boolean) {
+    this.#area = area;
+    this.detaching = detaching;
+  }
+
+  /** The bytes of a buffer that `guard` holds; `before` are those that it had. */
+  bytes(index: number, size: number, guard: object, before: Bytes | null): Bytes {
+    if (before?.buffer.detached === true) this.#moved.add(index);
+    if (size === 0) return noBytes();
+    const { counter, address, stride, session } = this.#area;
+    const buffer = viewOf(counter, index, address + index * stride, size);
+    if (tracing) {
+      tie(buffer, guard);
+      this.#traced.add(new WeakRef(buffer));
+      if (this.#traced.size >= this.#sweepAt) this.#sweep();
+    } else {
+      if (reloadable) tie(buffer, session);
+      this.#lent.add(buffer);
+    }
+    return new Uint8Array(buffer);
+  }
+
+  /**
+   * Ends the views of a guard that is done, and then its hold: at once, or when the view is dead that
+   * I/O has pinned, or that was transferred elsewhere.
+   */
+  end(index: number, generation: number, { buffer }: Bytes): void {
+    this.#lent.delete(buffer);
+    const moved = buffer.detached || this.#moved.has(index);
+    const isDone = (): boolean => {
+      if (!detach(buffer) || (moved && this.#isViewed(index))) return false;
+      this.#moved.delete(index);
+      releaseIndex(this.#area.session.descriptor, index, generation);
+      return true;
+    };
+    if (isDone()) return;
+    this.#traced.add(new WeakRef(buffer));
+    linger(isDone);
+  }
+
+  #isViewed(index: number): boolean {
+    return native.xmem_view_count(this.#area.counter, index) > 0;
+  }
+
+  #sweep(): void {
+    for (const ref of this.#traced) {
+      if (ref.deref()?.detached !== false) this.#traced.delete(ref);
+    }
+    this.#sweepAt = Math.max(1024, this.#traced.size * 2);
+  }
+
+  close(): void {
+    for (const buffer of this.#lent) detachLater(new WeakRef(buffer));
+    for (const ref of this.#traced) detachLater(ref);
+    this.#lent.clear();
+    this.#traced.clear();
+  }
+}

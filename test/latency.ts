@@ -1,0 +1,161 @@
+// How soon waiters are served. A wait looks for itself every 50 ms, so that a wake which is never
+// sent shows as nothing but a wait of that length: tests have to measure it. Waiters are processes of
+// their own, of each kind, and the median of some rounds is far from both: a wake takes well below a
+// millisecond, and a waiter that looks by itself, told early in its 50 ms, takes some forty.
+
+import { expect } from "bun:test";
+import { join } from "node:path";
+import type { BufferPool, PoolOptions } from "../src/index.ts";
+import { native } from "../src/native.ts";
+import { withPool } from "./processes.ts";
+import { type Script, script, until } from "./scripts.ts";
+
+export const rounds = 10;
+const soonMs = 15;
+
+/** Milliseconds of the clock that all processes of the machine share. */
+export const now = (): number => native.xmem_now();
+
+export type Kind = "blocking" | "async";
+export const kinds: readonly Kind[] = ["blocking", "async"];
+
+/** What came of a wait, and when. */
+interface Outcome {
+  code: string;
+  at: number;
+}
+
+/** A process that waits for a buffer when it is told to, and says when it got it. */
+export class Waiter {
+  readonly kind: Kind;
+  #process: Script;
+  /** Between `open` and `close`. */
+  #open = false;
+
+  constructor(kind: Kind) {
+    this.kind = kind;
+    this.#process = this.#start();
+  }
+
+  #start(): Script {
+    const { kind } = this;
+    const source = JSON.stringify(join(import.meta.dir, "../src/native.ts"));
+    const acquire =
+      kind === "blocking"
+        ? "pool.acquireBlocking(size, { timeout: 60_000 })"
+        : "await pool.acquireAsync(size, { timeout: 60_000 })";
+    return script(
+      `const { native } = await import(${source});
+      let pool;
+      for (let order = await heard(); order !== ""; order = await heard()) {
+        const [what, argument] = order.split(" ");
+        if (what === "close") pool.close();
+        if (what === "open") pool = BufferPool.open(argument);
+        if (what !== "wait") { say(what); continue; }
+        say("waits");
+        const size = Number(argument);
+        let guard, at;
+        const code = await codeOfLater(async () => { guard = ${acquire}; });
+        at = native.xmem_now();
+        say({ code, at });
+        await heard();
+        guard?.release();
+        say("gave back");
+      }`,
+    );
+  }
+
+  /** Before all else. */
+  async open(name: string): Promise<void> {
+    // Left in the middle of a test that failed, of which the others shall not fail.
+    if (this.#open) {
+      await this.end();
+      this.#process = this.#start();
+    }
+    this.#open = true;
+    this.#process.tell(`open ${name}`);
+    expect(await this.#process.line()).toBe("open");
+  }
+
+  /** It is about to wait, and says "waits" right before. */
+  async wait(size = 1): Promise<void> {
+    this.#process.tell(`wait ${size}`);
+    expect(await this.#process.line()).toBe("waits");
+  }
+
+  /** It keeps what it got, so that nobody is served by it. */
+  async outcome(): Promise<Outcome> {
+    return JSON.parse(await this.#process.line());
+  }
+
+  async giveBack(): Promise<void> {
+    this.#process.tell("give back");
+    expect(await this.#process.line()).toBe("gave back");
+  }
+
+  async close(): Promise<void> {
+    this.#process.tell("close");
+    expect(await this.#process.line()).toBe("close");
+    this.#open = false;
+  }
+
+  /** Whatever it does. */
+  async end(): Promise<void> {
+    this.#process.kill("SIGKILL");
+    await this.#process.ended;
+  }
+}
+
+/** Sends what wakes the waiters, and returns when it began to. */
+export type Wake = () => number | Promise<number>;
+
+export interface Way {
+  options: PoolOptions;
+  waiters: readonly Waiter[];
+  /** Bytes that are waited for; 1. */
+  size?: number;
+  /** How each wait ends. */
+  code?: string;
+  /** Makes the pool one that has to be waited for. The wake comes a moment after all wait. */
+  round(pool: BufferPool, name: string): Wake | Promise<Wake>;
+  /** How many participants wait then; those are counted who can be. */
+  waiting?: number;
+  /** Milliseconds that the median stays below. */
+  below?: number;
+}
+
+/** The middle of what each waiter took, in milliseconds from the wake on, must be short. */
+export async function expectSoon(way: Way): Promise<void> {
+  const { waiters, code = "none", waiting = waiters.length, below = soonMs } = way;
+  const took = waiters.map((): number[] => []);
+  await withPool(way.options, async (pool, name) => {
+    for (const waiter of waiters) await waiter.open(name);
+    for (let round = 0; round < rounds; round++) {
+      const wake = await way.round(pool, name);
+      for (const waiter of waiters) await waiter.wait(way.size);
+      await until(() => pool.stats().waiters === waiting);
+      // Counted, it is about to fall asleep.
+      await Bun.sleep(2);
+      const from = await wake();
+      for (const [place, waiter] of waiters.entries()) {
+        const outcome = await waiter.outcome();
+        expect(outcome.code).toBe(code);
+        took[place]?.push(outcome.at - from);
+      }
+      for (const waiter of waiters) await waiter.giveBack();
+    }
+    for (const waiter of waiters) await waiter.close();
+  });
+  for (const [place, each] of took.entries()) {
+    expectShort(`${waiters[place]?.kind} waiter`, each, below);
+  }
+}
+
+/** Of some rounds' milliseconds: one that a busy machine made long is no failure. */
+export function expectShort(what: string, took: readonly number[], below: number = soonMs): void {
+  expect(took.length).toBe(rounds);
+  const middle = took.toSorted((one, other) => one - other)[rounds >> 1] ?? Number.NaN;
+  const all = took.map((milliseconds) => milliseconds.toFixed(1)).join(" ");
+  const shown = `${what}, milliseconds: ${all}`;
+  expect({ shown, short: middle < below }).toEqual({ shown, short: true });
+}

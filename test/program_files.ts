@@ -1,0 +1,89 @@
+// Child processes that run a program from a file of its own, as a user would: with `bun --hot` or
+// `bun --watch`, or with nothing in scope but the library.
+
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+const library = join(import.meta.dir, "../src/index.ts");
+
+export interface ProgramOptions {
+  /** Of Bun, before the file's name. */
+  flags?: string[];
+  env?: Record<string, string>;
+  /** What `xmem` is imported from; the library's own source by default. */
+  library?: string;
+  /** Other files to put beside it, by name. */
+  files?: Record<string, string>;
+}
+
+export interface ProgramFile {
+  readonly pid: number;
+  /** The next line that it says; throws when it has ended. */
+  line(): Promise<string>;
+  /** Waits for one that begins so; what is said before it is passed over. */
+  lineOf(beginning: string): Promise<string>;
+  /** What it wrote to standard error. */
+  complaints(): string;
+  /** Writes another source into its file. */
+  replace(source: string): void;
+  /** Kills it, and removes the file. */
+  end(): Promise<void>;
+}
+
+/** Runs `source` as a module that has `BufferPool` and `say`. */
+export function programFile(source: string, options: ProgramOptions = {}): ProgramFile {
+  const folder = mkdtempSync(join(tmpdir(), "xmem-program-"));
+  const file = join(folder, "program.ts");
+  // Whole at once, and on one line, so that the lines of a stack are the source's own.
+  const replace = (text: string): void =>
+    writeFileSync(
+      file,
+      `import { BufferPool } from ${JSON.stringify(options.library ?? library)}; import { writeSync } from "node:fs"; const say = (value) => void writeSync(1, value + "\\n");\n${text}`,
+    );
+  for (const [name, text] of Object.entries(options.files ?? {})) {
+    writeFileSync(join(folder, name), text);
+  }
+  replace(source);
+  const child = Bun.spawn([process.execPath, ...(options.flags ?? []), file], {
+    env: { ...process.env, ...options.env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const complaints: string[] = [];
+  const listening = (async () => {
+    const decoder = new TextDecoder();
+    for await (const piece of child.stderr) complaints.push(decoder.decode(piece));
+  })();
+  const reader = child.stdout.getReader();
+  const decoder = new TextDecoder();
+  let text = "";
+  const line = async (): Promise<string> => {
+    while (!text.includes("\n")) {
+      const { done, value } = await reader.read();
+      if (done) throw new Error(`it ended after ${JSON.stringify(text)}: ${complaints.join("")}`);
+      text += decoder.decode(value, { stream: true });
+    }
+    const end = text.indexOf("\n");
+    const first = text.slice(0, end);
+    text = text.slice(end + 1);
+    return first;
+  };
+  return {
+    pid: child.pid,
+    line,
+    lineOf: async (beginning) => {
+      while (true) {
+        const next = await line();
+        if (next.startsWith(beginning)) return next;
+      }
+    },
+    complaints: () => complaints.join(""),
+    replace,
+    end: async () => {
+      child.kill("SIGKILL");
+      await child.exited;
+      await listening;
+      rmSync(folder, { recursive: true });
+    },
+  };
+}

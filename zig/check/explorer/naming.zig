@@ -1,0 +1,50 @@
+//! The name of the pool in a model: it leads to the pool, to a newer one that somebody made under
+//! the same name, or nowhere. The steps of `remove` are those of `system/object.zig`: a look, the
+//! lock on the object that the name led to, another look, the removal. That a name is made only
+//! where there is none, which is the kernel's part, is in `create`.
+
+const atomic = @import("hooks");
+const errors = @import("xmem").errors;
+const fiber = @import("fiber.zig");
+const oracle = @import("oracle.zig");
+const state = @import("state.zig");
+
+const Error = errors.Error;
+
+pub const nowhere: u32 = 0;
+pub const to_pool: u32 = 1;
+pub const to_newer: u32 = 2;
+
+pub const Name = struct {
+    me: u8,
+    /// Somebody asks for it, whoever has the pool.
+    by_hand: bool = false,
+
+    /// Where somebody else has the lock it fails at once, as it does where a folder lets nobody
+    /// remove names: the name stays. With an error that nothing else here gives.
+    pub fn remove(name: Name) Error!bool {
+        if (!name.leadsHere()) return false;
+        const locked = !atomic.broken(.name_unlocked);
+        const owner: u32 = name.me + 1;
+        if (locked and !atomic.cas(u32, &state.now.name_lock, 0, owner, .acq_rel))
+            return error.PermissionDenied;
+        defer if (locked) atomic.store(u32, &state.now.name_lock, 0, .release);
+        if (locked and !name.leadsHere()) return false;
+        fiber.pause(.store, @intFromPtr(&state.now.name), nowhere);
+        if (state.now.name == nowhere) return false;
+        oracle.beforeNameGoes(name.by_hand);
+        state.now.name = nowhere;
+        return true;
+    }
+
+    pub fn leadsHere(name: Name) bool {
+        _ = name;
+        return atomic.load(u32, &state.now.name, .acquire) == to_pool;
+    }
+
+    /// A pool that nobody ever closes.
+    pub fn create(name: Name) bool {
+        _ = name;
+        return atomic.cas(u32, &state.now.name, nowhere, to_newer, .acq_rel);
+    }
+};

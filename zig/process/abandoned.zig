@@ -1,0 +1,117 @@
+//! Pools that nobody alive has, as they are found from outside: in a folder, by a look that writes
+//! nothing, and taken away by name. Whether a name may go is `names.zig`'s to say.
+
+const std = @import("std");
+const errors = @import("../errors.zig");
+const layout = @import("../format/layout.zig");
+const names = @import("../protocol/recovery/names.zig");
+const object = @import("../system/object.zig");
+const participant_file = @import("../protocol/participant.zig");
+const pool_file = @import("pool.zig");
+const system = @import("../system/door.zig");
+
+const Error = errors.Error;
+const View = participant_file.View;
+
+/// A pool's name in the file system, as `names.zig` takes it away.
+pub const Name = struct {
+    dir: [:0]const u8,
+    name: []const u8,
+    identity: object.Identity,
+
+    pub fn remove(name: Name) Error!bool {
+        const expected: object.Expected = .{ .identity = name.identity };
+        // Others wait for the recovery mutex meanwhile.
+        return object.remove(name.dir, name.name, expected, remove_patience_ns);
+    }
+
+    pub fn leadsHere(name: Name) bool {
+        return object.linked(name.dir, name.name, name.identity);
+    }
+};
+
+const remove_patience_ns: u64 = 100 * std.time.ns_per_ms;
+
+/// A look at an object from outside: nothing is written, and nothing of it is kept.
+pub const Look = struct {
+    view: View,
+
+    pub fn at(found: object.Object) Error!Look {
+        const identity = try pool_file.readIdentity(found);
+        const geometry = try pool_file.checkIdentity(identity, found);
+        const base = try system.memory.map(found.fd, geometry.total_size, false);
+        return .{ .view = .init(base, geometry, identity, found.fd, undefined) };
+    }
+
+    pub fn end(look: *Look) void {
+        system.memory.unmap(look.view.base, look.view.geometry.total_size);
+    }
+
+    pub fn isAbandoned(look: *const Look) bool {
+        return !names.isAnybodyLive(&look.view, null);
+    }
+};
+
+/// An ephemeral pool of the dead has no claim to its name; whatever else is there keeps it, and
+/// `pool.createNew` says so.
+pub fn makeWay(dir: [:0]const u8, name: []const u8, trust: object.Trust) void {
+    defer errors.clear();
+    const found = object.open(dir, name, .read_only, trust) catch return;
+    const is_left_over = isEphemeral(found.fd) and isAbandoned(found);
+    object.close(found.fd);
+    if (is_left_over) _ = removeAbandoned(dir, name, trust) catch {};
+}
+
+/// Removes the names of the ephemeral pools of this user that the dead left in a folder. What
+/// cannot be looked at, or is in somebody's hands just now, is left to the next who comes.
+pub fn removeLeftOver(dir: [:0]const u8) void {
+    defer errors.clear();
+    object.forEach(dir, dir, struct {
+        fn visit(folder: [:0]const u8, name: []const u8, fd: i32) void {
+            if (!isEphemeral(fd)) return;
+            const found = object.stat(fd) catch return;
+            if (found.owner != std.c.geteuid() or !isAbandoned(found)) return;
+            _ = removeAbandoned(folder, name, .{}) catch {};
+        }
+    }.visit);
+}
+
+/// Most are not, which one read tells. Of what is no pool it says anything.
+fn isEphemeral(fd: i32) bool {
+    var ephemeral: u32 = 0;
+    const offset = @offsetOf(layout.Identity, "ephemeral");
+    return std.c.pread(fd, std.mem.asBytes(&ephemeral), 4, offset) == 4 and ephemeral != 0;
+}
+
+fn isAbandoned(found: object.Object) bool {
+    var look = Look.at(found) catch return false;
+    defer look.end();
+    return look.isAbandoned();
+}
+
+fn removeAbandoned(dir: [:0]const u8, name: []const u8, trust: object.Trust) Error!bool {
+    const found = try object.open(dir, name, .read_write, trust);
+    const mapping = try pool_file.mappingOf(found, dir, name);
+    defer pool_file.releaseMapping(mapping);
+    const own_name: Name = .{ .dir = dir, .name = name, .identity = mapping.object.identity };
+    return names.takeIfNobody(&mapping.view, own_name, at_once_ns);
+}
+
+/// A deadline that has passed: what somebody works on is not abandoned.
+const at_once_ns: u64 = 1;
+
+/// Removes the name of a pool of this user, ephemeral or not, that no live participant has. False
+/// where it is not such a pool. `dry`: only looks.
+pub fn prune(dir: [:0]const u8, name: []const u8, dry: bool) Error!bool {
+    errors.clear();
+    const found = try object.open(dir, name, .read_only, .{});
+    defer object.close(found.fd);
+    if (found.owner != std.c.geteuid()) return false;
+    {
+        var look = try Look.at(found);
+        defer look.end();
+        if (!look.isAbandoned()) return false;
+    }
+    if (dry) return true;
+    return removeAbandoned(dir, name, .{});
+}
