@@ -76,7 +76,7 @@ export class BufferGuard implements Disposable {
   #bytes: Uint8Array<ArrayBuffer> | null = null;
   #meta: BufferMeta | null = null;
 
-  /** Made by the pool. */
+  /** Made by the pool. @internal */
   constructor(
     session: Session,
     descriptor: Descriptor,

@@ -1,5 +1,5 @@
 export { XmemError, type XmemErrorCode } from "./errors.ts";
-export type { BufferGuard, TypedArrayConstructor } from "./guard.ts";
+export type { AnyTypedArray, BufferGuard, TypedArrayConstructor, TypedArrayOf } from "./guard.ts";
 export type { ParticipantStats, PoolInfo, PoolStats } from "./inspect.ts";
 export type { BufferMeta, DType } from "./meta.ts";
 export {

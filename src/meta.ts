@@ -68,6 +68,7 @@ function textRead(length: number): string {
 export class BufferMeta {
   readonly #guard: MetaAccess;
 
+  /** Made by a guard. @internal */
   constructor(guard: MetaAccess) {
     this.#guard = guard;
   }
