@@ -80,8 +80,12 @@ beforeAll(async () => {
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 /** What the compiler prints: nothing when all is well. */
-async function check(compiler: string, compilerOptions: object): Promise<string> {
-  const config = JSON.stringify({ compilerOptions, files: ["typed.ts"] });
+async function check(
+  compiler: string,
+  compilerOptions: object,
+  file = "typed.ts",
+): Promise<string> {
+  const config = JSON.stringify({ compilerOptions, files: [file] });
   await Bun.write(join(folder, "tsconfig.json"), config);
   const command = tool(compiler, "--project", folder);
   const result = Bun.spawnSync(command, { cwd: folder, stdio: ["ignore", "pipe", "pipe"] });
@@ -99,6 +103,27 @@ for (const [setting, options] of Object.entries(settings)) {
 
 test(`a program checks with TypeScript 5.8, ${poorest}, declarations checked`, async () => {
   expect(await check(oldest, { ...settings[poorest], skipLibCheck: false })).toBe("");
+}, 120_000);
+
+/** Each example in a scope of its own, with what it takes for granted. */
+function examples(): string[] {
+  const found = [...declarations.matchAll(/^ *\* ```ts\n([\s\S]*?)^ *\* ```$/gm)];
+  return found.map(([, lines = ""], index) => {
+    const code = lines.replace(/^ *\* ?/gm, "");
+    const granted = ["pool: BufferPool", "frame: BufferGuard"].filter(
+      (each) => !code.includes(`using ${each.split(":")[0]} =`),
+    );
+    const given = [...granted, "message: Uint8Array", "send: (handle: number) => void"];
+    return `export async function example${index}(${given.join(", ")}): Promise<void> {\n${code}}\n`;
+  });
+}
+
+test("the examples of the docstrings check", async () => {
+  const all = examples();
+  expect(all.length).toBeGreaterThan(5);
+  const imports = `import { type BufferGuard, BufferPool, XmemError } from "xmem";\n`;
+  await Bun.write(join(folder, "examples.ts"), imports + all.join(""));
+  expect(await check(newest, settings["what bun init writes"] ?? {}, "examples.ts")).toBe("");
 }, 120_000);
 
 test("every class and interface of the declarations can be imported by name", () => {
