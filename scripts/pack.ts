@@ -1,8 +1,10 @@
-// Makes the tarball that `bun add` installs: the sources, and the library built for every platform
-// that it supports. The tree itself stays as it is; the package is put together in dist/package.
+// Makes the tarball that `bun add` installs: the sources as one file of JavaScript, their
+// declarations, and the library built for every platform that it supports. The tree itself stays as
+// it is; the package is put together in dist/package.
 
 import { cpSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { declare } from "./declare.ts";
 import { root, run, setup, zigBuild } from "./setup.ts";
 
 interface Manifest {
@@ -16,7 +18,33 @@ const platforms = ["linux-x64-gnu", "linux-arm64-gnu", "linux-x64-musl", "linux-
 /** What only the development tree can use; an installed package has neither. */
 const development = ["scripts", "devDependencies"];
 
-export function pack(): string {
+/** Where the package differs from the tree, which runs from the sources. */
+const packaged = {
+  exports: { ".": { types: "./dist/xmem.d.ts", default: "./dist/xmem.js" } },
+  types: "./dist/xmem.d.ts",
+  files: ["dist", "prebuilt", "CHANGELOG.md", "LICENSE", "README.md"],
+};
+
+/**
+ * One file, which a program loads several times faster than the sources. It is not minified: people
+ * read it, and calls in tail position would hide where errors come from.
+ */
+async function bundle(folder: string): Promise<void> {
+  const { outputs } = await Bun.build({
+    entrypoints: [join(root, "src", "index.ts")],
+    target: "bun",
+    external: ["*.so"],
+  });
+  const [output] = outputs;
+  if (output === undefined || outputs.length > 1)
+    throw new Error(`${outputs.length} files, not one`);
+  const code = await output.text();
+  // The bundler of a program that uses the package must find the libraries, as in src/library.ts.
+  writeFileSync(join(folder, "xmem.js"), code.replaceAll(/\b__require\("/g, 'require("'));
+  writeFileSync(join(folder, "xmem.d.ts"), declare());
+}
+
+export async function pack(): Promise<string> {
   run(zigBuild("build/cross", "cross"));
   const dist = join(root, "dist");
   const folder = join(dist, "package");
@@ -24,9 +52,12 @@ export function pack(): string {
   mkdirSync(folder, { recursive: true });
   const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as Manifest;
   for (const field of development) delete manifest[field];
-  writeFileSync(join(folder, "package.json"), `${JSON.stringify(manifest, null, 2)}\n`);
-  for (const path of ["src", "CHANGELOG.md", "LICENSE", "README.md"]) {
-    cpSync(join(root, path), join(folder, path), { recursive: true });
+  const written = JSON.stringify({ ...manifest, ...packaged }, null, 2);
+  writeFileSync(join(folder, "package.json"), `${written}\n`);
+  mkdirSync(join(folder, "dist"));
+  await bundle(join(folder, "dist"));
+  for (const path of ["CHANGELOG.md", "LICENSE", "README.md"]) {
+    cpSync(join(root, path), join(folder, path));
   }
   for (const platform of platforms) {
     const library = join(platform, "libxmem.so");
@@ -38,6 +69,6 @@ export function pack(): string {
 
 if (import.meta.main) {
   setup();
-  const tarball = pack();
+  const tarball = await pack();
   console.log(`${tarball}: ${statSync(tarball).size} bytes`);
 }

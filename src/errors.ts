@@ -60,9 +60,23 @@ export type XmemErrorCode =
   /** A system call failed; `cause` says which error it was. */
   | "SYSTEM";
 
-/** Every error that xmem throws. `cause` is set where a system call said why. */
+/**
+ * Every error that xmem throws. `code` is for programs; the message, for people, says what was
+ * tried, on which pool, what was found and what can be done. The stack begins at the caller.
+ * `cause` is set where a system call said why.
+ *
+ * @example
+ * ```ts
+ * try {
+ *   using frame = pool.acquire(4096);
+ * } catch (error) {
+ *   if (!(error instanceof XmemError) || error.code !== "POOL_FULL") throw error;
+ * }
+ * ```
+ */
 export class XmemError extends Error {
   override readonly name = "XmemError";
+  /** What went wrong. Each method's docstring says what a code means there. */
   readonly code: XmemErrorCode;
 
   constructor(code: XmemErrorCode, message: string, options?: { cause?: unknown }) {

@@ -11,6 +11,10 @@ import { trace, tracing, untrace } from "./trace.ts";
 import { describe, generationOf, indexOf, integer } from "./validate.ts";
 import type { Bytes } from "./views.ts";
 
+/**
+ * Every typed array that a guard's `view` can make, over memory that is not a SharedArrayBuffer to
+ * the engine.
+ */
 export type AnyTypedArray =
   | Uint8Array<ArrayBuffer>
   | Int8Array<ArrayBuffer>
@@ -27,22 +31,35 @@ export type AnyTypedArray =
 
 /** A class of typed arrays, `Float32Array` say. */
 export interface TypedArrayConstructor<T extends AnyTypedArray = AnyTypedArray> {
+  /** Bytes of one element. */
   readonly BYTES_PER_ELEMENT: number;
+  /** Makes one over `length` elements of `buffer`, from `byteOffset` on. */
   new (buffer: ArrayBuffer, byteOffset: number, length: number): T;
 }
 
 /** The typed array that a dtype is viewed as. */
 export interface TypedArrayOf {
+  /** Unsigned, 8 bits. */
   uint8: Uint8Array<ArrayBuffer>;
+  /** Signed, 8 bits. */
   int8: Int8Array<ArrayBuffer>;
+  /** Unsigned, 16 bits. */
   uint16: Uint16Array<ArrayBuffer>;
+  /** Signed, 16 bits. */
   int16: Int16Array<ArrayBuffer>;
+  /** Unsigned, 32 bits. */
   uint32: Uint32Array<ArrayBuffer>;
+  /** Signed, 32 bits. */
   int32: Int32Array<ArrayBuffer>;
+  /** Unsigned, 64 bits, as bigints. */
   uint64: BigUint64Array<ArrayBuffer>;
+  /** Signed, 64 bits, as bigints. */
   int64: BigInt64Array<ArrayBuffer>;
+  /** Floating point, 16 bits. */
   float16: Float16Array<ArrayBuffer>;
+  /** Floating point, 32 bits. */
   float32: Float32Array<ArrayBuffer>;
+  /** Floating point, 64 bits. */
   float64: Float64Array<ArrayBuffer>;
 }
 
@@ -69,6 +86,18 @@ const TypedArray = Object.getPrototypeOf(Uint8Array) as typeof Uint8Array;
  */
 const notCloned: unique symbol = Symbol("send guard.handOff() instead");
 
+/**
+ * One hold of one buffer. The buffer is somebody else's, or goes back to the pool, once the guard
+ * is released, handed off or forgotten; `using` releases it at the end of its scope.
+ *
+ * @example
+ * ```ts
+ * using frame = pool.acquire(640 * 480);
+ * frame.meta.shape = [480, 640];
+ * frame.view("uint8").fill(255);
+ * send(frame.handOff());
+ * ```
+ */
 export class BufferGuard implements Disposable {
   /** A symbol, so that no structured clone is made of a guard: hand its buffer off by handle. */
   readonly uncloneable: symbol = notCloned;
@@ -82,7 +111,7 @@ export class BufferGuard implements Disposable {
   #bytes: Bytes | null = null;
   #meta: BufferMeta | null = null;
 
-  /** Made by the pool. */
+  /** Made by the pool. @internal */
   constructor(
     session: Session,
     index: number,
@@ -98,30 +127,39 @@ export class BufferGuard implements Disposable {
     if (tracing) trace(this, session, this.handle);
   }
 
-  /** The slot's number, 0 to capacity - 1. */
+  /** The slot's number, 0 to `capacity` - 1. It does not change. */
   get index(): number {
     return this.#index;
   }
 
-  /** Bytes. What another holder's `truncate` left is seen by guards that are made afterwards. */
+  /**
+   * Bytes of the buffer, as they were acquired or truncated. What another holder's `truncate` left
+   * is seen by guards that are made afterwards.
+   */
   get size(): number {
     return this.#size;
   }
 
+  /** Whether the guard is one to write through. */
   get writable(): boolean {
     return this.#writable;
   }
 
-  /** Names the buffer for as long as it is not recycled: generation x 2^24 + index, below 2^53. */
+  /**
+   * Names the buffer for as long as it is not recycled: generation x 2^24 + index, a whole number
+   * below 2^53.
+   */
   get handle(): number {
     return this.#generation * INDEX_COUNT + this.#index;
   }
 
   /**
-   * The buffer itself, without a copy: `size` bytes. Valid until the guard is released; hold the
-   * guard until I/O on its bytes has settled. `bytes.buffer` may be longer: it is the slot's, and
-   * shared by all of its guards here. Who transfers it gets it, and the guards get another. Throws
-   * RELEASED, POOL_CLOSED.
+   * The buffer itself, without a copy: `size` bytes. Valid until the guard is done; keep the guard
+   * until I/O on its bytes has settled. `bytes.buffer` may be longer: it is the slot's, and shared
+   * by all of its guards here. Who transfers it gets it, and the guards get another.
+   *
+   * @throws RELEASED: the guard was released, handed off or forgotten before.
+   * @throws POOL_CLOSED: the pool was closed, or was opened before this process was forked.
    */
   get bytes(): Uint8Array<ArrayBuffer> {
     const bytes = this.#bytes;
@@ -132,15 +170,25 @@ export class BufferGuard implements Disposable {
     return this.#makeBytes();
   }
 
-  /** The same, and READ_ONLY on a read-only guard. */
+  /**
+   * As `bytes`, but an error on a guard that is only read, whatever its type says.
+   *
+   * @throws READ_ONLY: the guard came from `get`, or is a clone of one that did.
+   * @throws RELEASED: the guard was released, handed off or forgotten before.
+   * @throws POOL_CLOSED: the pool was closed, or was opened before this process was forked.
+   */
   mutableBytes(): Uint8Array<ArrayBuffer> {
     this.#writableFor("mutableBytes()");
     return this.bytes;
   }
 
   /**
-   * A typed array over the same bytes, by dtype or class. INVALID_ARGUMENT where the size is not a
-   * multiple of the element's; RELEASED, POOL_CLOSED.
+   * A typed array over the same bytes, by dtype or by class.
+   *
+   * @throws INVALID_ARGUMENT: `type` is neither, or `size` is not a multiple of its element's
+   *   bytes.
+   * @throws RELEASED: the guard was released, handed off or forgotten before.
+   * @throws POOL_CLOSED: the pool was closed, or was opened before this process was forked.
    */
   view<K extends DType>(type: K): TypedArrayOf[K];
   view<T extends AnyTypedArray>(type: TypedArrayConstructor<T>): T;
@@ -164,14 +212,31 @@ export class BufferGuard implements Disposable {
     return new chosen(all.buffer, all.byteOffset, count);
   }
 
-  /** A live object over the shared description. Set through a read-only guard: READ_ONLY. */
+  /**
+   * The buffer's description: a live object, whose fields read and write what all holders share.
+   *
+   * @throws RELEASED: the guard was released, handed off or forgotten before.
+   * @throws POOL_CLOSED: the pool was closed, or was opened before this process was forked.
+   */
   get meta(): BufferMeta {
     this.#readable("meta");
     this.#meta ??= new BufferMeta(this.#access());
     return this.#meta;
   }
 
-  /** One more hold of this thread, as writable as this one. TOO_MANY_REFERENCES, RELEASED. */
+  /**
+   * Makes one more hold of this thread, as writable as this one, with a guard of its own.
+   *
+   * @throws RELEASED: the guard was released, handed off or forgotten before.
+   * @throws TOO_MANY_REFERENCES: the buffer has 65,535 references already.
+   * @throws STALE_HANDLE: the hold is gone, since the pool was damaged and a recovery rebuilt it.
+   * @throws NO_REFERENCE: the buffer is at count 0, which only damage to the pool can make of a
+   *   hold.
+   * @throws POOL_CORRUPT: the pool's control area holds what xmem never wrote.
+   * @throws POOL_BUSY: another participant has been stopped in the middle of a recovery for two
+   *   seconds.
+   * @throws POOL_CLOSED: the pool was closed, or was opened before this process was forked.
+   */
   clone(): BufferGuard {
     const descriptor = this.#readable("clone()");
     const handle = native.xmem_get(descriptor, this.handle);
@@ -180,30 +245,70 @@ export class BufferGuard implements Disposable {
     return guard;
   }
 
-  /** Makes an in-flight reference for somebody to `take`; returns the handle. This guard stays. */
+  /**
+   * Makes an in-flight reference for somebody to `take`, and returns the handle. This guard stays.
+   *
+   * @throws RELEASED: the guard was released, handed off or forgotten before.
+   * @throws TOO_MANY_REFERENCES: the buffer has 65,535 references already.
+   * @throws STALE_HANDLE: the hold is gone, since the pool was damaged and a recovery rebuilt it.
+   * @throws POOL_CORRUPT: the pool's control area holds what xmem never wrote.
+   * @throws POOL_BUSY: another participant has been stopped in the middle of a recovery for two
+   *   seconds.
+   * @throws POOL_CLOSED: the pool was closed, or was opened before this process was forked.
+   */
   share(): number {
     const result = native.xmem_share(this.#readable("share()"), this.handle);
     if (result < 0) throw this.#failure(result, "share()");
     return this.handle;
   }
 
-  /** Turns this hold into an in-flight reference; returns the handle. This guard is done. */
+  /**
+   * Turns this hold into an in-flight reference for somebody to `take`, and returns the handle.
+   * This guard is done.
+   *
+   * @throws RELEASED: the guard was released, handed off or forgotten before.
+   * @throws TOO_MANY_REFERENCES: views are detached, which takes one reference more, and the buffer
+   *   has 65,535 already.
+   * @throws STALE_HANDLE: the hold is gone, since the pool was damaged and a recovery rebuilt it.
+   * @throws POOL_CORRUPT: the pool's control area holds what xmem never wrote.
+   * @throws POOL_BUSY: another participant has been stopped in the middle of a recovery for two
+   *   seconds.
+   * @throws POOL_CLOSED: the pool was closed, or was opened before this process was forked.
+   */
   handOff(): number {
     this.#handOff("handOff()");
     return this.handle;
   }
 
-  /** As handOff, but returns the bare index, and with it gives up the generation's safety. */
+  /**
+   * As `handOff`, but returns the bare index, and with it gives up the safety of the generation: a
+   * bare index names whatever buffer is in the slot.
+   *
+   * @throws RELEASED: the guard was released, handed off or forgotten before.
+   * @throws TOO_MANY_REFERENCES: views are detached, which takes one reference more, and the buffer
+   *   has 65,535 already.
+   * @throws STALE_HANDLE: the hold is gone, since the pool was damaged and a recovery rebuilt it.
+   * @throws POOL_CORRUPT: the pool's control area holds what xmem never wrote.
+   * @throws POOL_BUSY: another participant has been stopped in the middle of a recovery for two
+   *   seconds.
+   * @throws POOL_CLOSED: the pool was closed, or was opened before this process was forked.
+   */
   forget(): number {
     this.#handOff("forget()");
     return this.#index;
   }
 
   /**
-   * Makes the buffer smaller, for good: `size`, `bytes` and what the next holder sees are `size` bytes
-   * long from now on. Bytes 0 to `size` stay as they are. Guards that others have of the buffer keep
-   * the size that they were made with, and can read what is behind `size` until they end. READ_ONLY;
-   * INVALID_ARGUMENT above the present size; RELEASED, POOL_CLOSED.
+   * Makes the buffer smaller, for good: `size`, `bytes` and what later holders see are `size` bytes
+   * long from now on. Bytes 0 to `size` stay as they are. Guards that others have of the buffer
+   * keep the size that they were made with, and can read what is behind `size` until they end.
+   *
+   * @throws INVALID_ARGUMENT: `size` is not a whole number from 0 to the present size.
+   * @throws READ_ONLY: the guard is only read.
+   * @throws RELEASED: the guard was released, handed off or forgotten before.
+   * @throws STALE_HANDLE: the hold is gone, since the pool was damaged and a recovery rebuilt it.
+   * @throws POOL_CORRUPT: the pool's control area holds what xmem never wrote.
+   * @throws POOL_CLOSED: the pool was closed, or was opened before this process was forked.
    */
   truncate(size: number): void {
     const descriptor = this.#writableFor("truncate()");
@@ -217,7 +322,10 @@ export class BufferGuard implements Disposable {
     this.#size = checked;
   }
 
-  /** Gives the hold back; the last one recycles the buffer. A second call does nothing. */
+  /**
+   * Gives the hold back; the last reference recycles the buffer. A second call, or one after the
+   * pool was closed, does nothing.
+   */
   release(): void {
     if (!this.#live) return;
     this.#live = false;
@@ -232,11 +340,12 @@ export class BufferGuard implements Disposable {
     releaseIndex(session.descriptor, this.#index, this.#generation);
   }
 
+  /** Is `release()`, for `using`. */
   [Symbol.dispose](): void {
     this.release();
   }
 
-  /** What stands for a hold says which: the handle is there, and nothing of the content. */
+  /** Says which buffer it is, by its handle, and nothing of its content. */
   toJSON(): Record<string, unknown> {
     const { handle } = this;
     return { index: this.#index, handle, size: this.#size, writable: this.#writable };

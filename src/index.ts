@@ -1,5 +1,5 @@
 export { XmemError, type XmemErrorCode } from "./errors.ts";
-export type { BufferGuard, TypedArrayConstructor } from "./guard.ts";
+export type { AnyTypedArray, BufferGuard, TypedArrayConstructor, TypedArrayOf } from "./guard.ts";
 export type { ParticipantStats, PoolInfo, PoolStats } from "./inspect.ts";
 export type { BufferMeta, DType } from "./meta.ts";
 export type {
@@ -7,6 +7,7 @@ export type {
   OpenOptions,
   PoolOptions,
   PruneOptions,
+  ReplaceOptions,
   WaitOptions,
 } from "./options.ts";
 export { BufferPool, type ReclaimReport } from "./pool.ts";

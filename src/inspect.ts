@@ -10,62 +10,108 @@ import type { Trust } from "./options.ts";
 import { nativeError } from "./system_error.ts";
 import * as validate from "./validate.ts";
 
-/** A participant: one thread that has, or died having, the pool open. */
+/**
+ * A participant: one thread that has the pool open, or died having it open and was not recovered
+ * yet.
+ */
 export interface ParticipantStats {
+  /** The process' id, in its own PID namespace. */
   pid: number;
+  /** The thread's id, in its own PID namespace. */
   tid: number;
+  /** The `participantName` that it opened the pool with; "" without one. */
   name: string;
+  /** Whether the thread lives; a dead one's holds go with the next recovery. */
   alive: boolean;
-  /** References that it owns, clones counted each. */
+  /** References that it owns; each clone counts. */
   holds: number;
+  /** Whether it waits for a buffer. */
   waiting: boolean;
+  /** Buffers that it has acquired since it opened the pool. */
   acquired: number;
+  /** Buffers that it has recycled since then, by dropping the last reference. */
   released: number;
+  /** Its waits for a buffer since then. */
   waits: number;
+  /** Those of its waits that ended without a buffer in time. */
   timeouts: number;
 }
 
+/** A pool in numbers. Slots are free or used: `free` + `used` is `capacity`. */
 export interface PoolStats {
+  /** How many buffers the pool has. */
   capacity: number;
-  /** Slots: free + used = capacity. A parked one is used. */
+  /** Slots that can be acquired. */
   free: number;
+  /** Slots with a buffer that is held, in flight or parked. */
   used: number;
+  /**
+   * Used slots whose count is 0: `release` dropped their last reference, and nobody recycled them
+   * yet.
+   */
   parked: number;
-  /** In-flight references. */
+  /** In-flight references, which nobody holds: several can be of one buffer. */
   inFlight: number;
   /** Participants that wait for a buffer. */
   waiters: number;
-  /** Bytes of data, without the control area. */
+  /**
+   * Bytes of memory that buffers have, free ones too, without the control area; `trim` lowers it.
+   */
   committedBytes: number;
+  /** Whether somebody called `flush()`, and nobody `unflush()` since. */
   flushing: boolean;
   /** Whether the name still leads to this pool. */
   linked: boolean;
+  /**
+   * Milliseconds since the oldest lease began that an in-flight reference or a parked buffer has; 0
+   * without one, or where leases never end.
+   */
   oldestLeaseMs: number;
+  /** Milliseconds since the buffer was acquired that is held for longest; 0 where none is held. */
   longestHoldMs: number;
+  /** Every participant, the dead ones that were not recovered yet too. */
   participants: ParticipantStats[];
+  /** What has happened since the pool was made, by all participants, those that left too. */
   counters: {
+    /** Buffers acquired. */
     acquired: number;
+    /** Buffers recycled by the drop of their last reference. */
     released: number;
+    /** Acquires that found the pool full and did not wait. */
     full: number;
+    /** Waits for a buffer. */
     waits: number;
+    /** Waits that ended without a buffer in time. */
     timeouts: number;
+    /** Recoveries that ran. */
     recoveries: number;
+    /** Recoveries that were put off, because a live participant stood still inside an operation. */
     deferred: number;
   };
 }
 
+/**
+ * A pool as `BufferPool.list` sees it. Of a broken one only `name`, `path`, `size` and `createdAt`
+ * are known, the other numbers are 0, and `problem` is set.
+ */
 export interface PoolInfo {
+  /** The name that opens it. */
   name: string;
+  /** The file that it is. */
   path: string;
-  /** Of the object, in bytes: address space, not memory. */
+  /** Bytes of the object: address space, not memory. */
   size: number;
+  /** How many buffers the pool has. */
   capacity: number;
+  /** The most bytes that one buffer can have. */
   bufferSize: number;
+  /** Bytes of memory that buffers have, without the control area. */
   committedBytes: number;
-  /** Alive. */
+  /** Participants that are alive. */
   participants: number;
+  /** When it was made. */
   createdAt: Date;
-  /** What is wrong with it; undefined for a healthy one. The numbers are 0 then. */
+  /** What is wrong with it, a code and a sentence; undefined for a healthy one. */
   problem?: string;
 }
 

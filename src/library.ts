@@ -59,7 +59,8 @@ export function libraryPath(): string {
   const folder = `${process.platform}-${process.arch}${kind}`;
   const root = join(import.meta.dir, "..");
   const candidates = [join(root, "build", file), join(root, "prebuilt", folder, file)];
-  if (import.meta.path.endsWith("/src/library.ts")) {
+  // Of this file, and of the one that the package has in its place.
+  if (/\/(src\/library\.ts|dist\/xmem\.js)$/.test(import.meta.path)) {
     for (const candidate of candidates) if (existsSync(candidate)) return candidate;
   }
   const asset = embedded(libc);

@@ -7,6 +7,10 @@ import { raise } from "./errors.ts";
 import { bytes, type Descriptor, decodeText, float64s, native } from "./native.ts";
 import { describe, integer, text } from "./validate.ts";
 
+/**
+ * What one element of a buffer is. `view` makes the typed array of that name, of bigints for 64
+ * bits.
+ */
 export type DType =
   | "uint8"
   | "int8"
@@ -62,20 +66,37 @@ function textRead(length: number): string {
 const notCloned: unique symbol = Symbol("send meta.toJSON() instead");
 
 /**
- * What a buffer's bytes mean. Reset by each acquire to dtype "uint8", shape [size], strides [1],
- * timestamp 0, sequence 0, contentType "", producer "".
+ * What a buffer's bytes mean. It is stored beside the buffer and shared by all holders; each
+ * acquire resets it. Strides follow shape and dtype for as long as they are the contiguous ones,
+ * and a shape that was not set follows the size.
  *
- * Strides are bytes and follow shape and dtype for as long as they are the contiguous ones.
+ * @example
+ * ```ts
+ * frame.meta.dtype = "float32";
+ * frame.meta.shape = [480, 640];
+ * frame.meta.timestamp = Date.now();
+ * ```
  */
 export class BufferMeta {
   /** A symbol, so that no structured clone is made of it: `toJSON()` is plain data. */
   readonly uncloneable: symbol = notCloned;
   readonly #guard: MetaAccess;
 
+  /** Made by a guard. @internal */
   constructor(guard: MetaAccess) {
     this.#guard = guard;
   }
 
+  /**
+   * What one element is; "uint8" after an acquire.
+   *
+   * @throws RELEASED: the guard was released, handed off or forgotten before.
+   * @throws POOL_CLOSED: the pool was closed, or was opened before this process was forked.
+   * @throws STALE_HANDLE: the hold is gone, since the pool was damaged and a recovery rebuilt it.
+   * @throws POOL_CORRUPT: the description holds what xmem never wrote.
+   * @throws READ_ONLY: it was set through a guard that is only read.
+   * @throws INVALID_ARGUMENT: it was set to what is no dtype; the old value stays.
+   */
   get dtype(): DType {
     return dtypes[this.#number(constants.META_DTYPE, "meta.dtype")] ?? "uint8";
   }
@@ -89,7 +110,16 @@ export class BufferMeta {
     this.#setNumber(constants.META_DTYPE, code, "setting meta.dtype");
   }
 
-  /** A whole number up to 2^53; what it counts is the producer's to say. */
+  /**
+   * A whole number from 0 to 2^53; what it counts is the producer's to say; 0 after an acquire.
+   *
+   * @throws RELEASED: the guard was released, handed off or forgotten before.
+   * @throws POOL_CLOSED: the pool was closed, or was opened before this process was forked.
+   * @throws STALE_HANDLE: the hold is gone, since the pool was damaged and a recovery rebuilt it.
+   * @throws POOL_CORRUPT: the description holds what xmem never wrote.
+   * @throws READ_ONLY: it was set through a guard that is only read.
+   * @throws INVALID_ARGUMENT: it was set to anything else; the old value stays.
+   */
   get timestamp(): number {
     // Number() keeps the call out of tail position, where a failure would lose the caller's place.
     return Number(this.#number(constants.META_TIMESTAMP, "meta.timestamp"));
@@ -99,6 +129,16 @@ export class BufferMeta {
     this.#setWhole(constants.META_TIMESTAMP, value, "setting meta.timestamp");
   }
 
+  /**
+   * A whole number from 0 to 2^53, the number of a frame say; 0 after an acquire.
+   *
+   * @throws RELEASED: the guard was released, handed off or forgotten before.
+   * @throws POOL_CLOSED: the pool was closed, or was opened before this process was forked.
+   * @throws STALE_HANDLE: the hold is gone, since the pool was damaged and a recovery rebuilt it.
+   * @throws POOL_CORRUPT: the description holds what xmem never wrote.
+   * @throws READ_ONLY: it was set through a guard that is only read.
+   * @throws INVALID_ARGUMENT: it was set to anything else; the old value stays.
+   */
   get sequence(): number {
     return Number(this.#number(constants.META_SEQUENCE, "meta.sequence"));
   }
@@ -107,7 +147,18 @@ export class BufferMeta {
     this.#setWhole(constants.META_SEQUENCE, value, "setting meta.sequence");
   }
 
-  /** Elements per dimension, at most 8 of them. */
+  /**
+   * Elements per dimension, at most 8 dimensions; [size] after an acquire. It is a copy: assign a
+   * whole array to change it.
+   *
+   * @throws RELEASED: the guard was released, handed off or forgotten before.
+   * @throws POOL_CLOSED: the pool was closed, or was opened before this process was forked.
+   * @throws STALE_HANDLE: the hold is gone, since the pool was damaged and a recovery rebuilt it.
+   * @throws POOL_CORRUPT: the description holds what xmem never wrote.
+   * @throws READ_ONLY: it was set through a guard that is only read.
+   * @throws INVALID_ARGUMENT: it was set to more than 8 dimensions, or to numbers that are not
+   *   whole and 0 or more; the old value stays.
+   */
   get shape(): number[] {
     return dimsRead(this.#dims(constants.META_SHAPE, "meta.shape"));
   }
@@ -116,7 +167,18 @@ export class BufferMeta {
     this.#setDims(constants.META_SHAPE, value, 0, "setting meta.shape");
   }
 
-  /** Bytes from one element to the next, per dimension. */
+  /**
+   * Bytes from one element to the next, per dimension, which can be negative; at most 8 dimensions;
+   * [1] after an acquire. It is a copy: assign a whole array to change it.
+   *
+   * @throws RELEASED: the guard was released, handed off or forgotten before.
+   * @throws POOL_CLOSED: the pool was closed, or was opened before this process was forked.
+   * @throws STALE_HANDLE: the hold is gone, since the pool was damaged and a recovery rebuilt it.
+   * @throws POOL_CORRUPT: the description holds what xmem never wrote.
+   * @throws READ_ONLY: it was set through a guard that is only read.
+   * @throws INVALID_ARGUMENT: it was set to more than 8 dimensions, or to numbers that are not
+   *   whole; the old value stays.
+   */
   get strides(): number[] {
     return dimsRead(this.#dims(constants.META_STRIDES, "meta.strides"));
   }
@@ -125,7 +187,17 @@ export class BufferMeta {
     this.#setDims(constants.META_STRIDES, value, -Number.MAX_SAFE_INTEGER, "setting meta.strides");
   }
 
-  /** At most 31 bytes of UTF-8. */
+  /**
+   * What the bytes are, a MIME type say: at most 31 bytes of UTF-8 without NUL; "" after an
+   * acquire.
+   *
+   * @throws RELEASED: the guard was released, handed off or forgotten before.
+   * @throws POOL_CLOSED: the pool was closed, or was opened before this process was forked.
+   * @throws STALE_HANDLE: the hold is gone, since the pool was damaged and a recovery rebuilt it.
+   * @throws POOL_CORRUPT: the description holds what xmem never wrote.
+   * @throws READ_ONLY: it was set through a guard that is only read.
+   * @throws INVALID_ARGUMENT: it was set to a longer text or to none; the old value stays.
+   */
   get contentType(): string {
     return textRead(this.#text(constants.META_CONTENT_TYPE, "meta.contentType"));
   }
@@ -134,7 +206,16 @@ export class BufferMeta {
     this.#setText(constants.META_CONTENT_TYPE, value, "setting meta.contentType");
   }
 
-  /** At most 31 bytes of UTF-8. */
+  /**
+   * Who made the content: at most 31 bytes of UTF-8 without NUL; "" after an acquire.
+   *
+   * @throws RELEASED: the guard was released, handed off or forgotten before.
+   * @throws POOL_CLOSED: the pool was closed, or was opened before this process was forked.
+   * @throws STALE_HANDLE: the hold is gone, since the pool was damaged and a recovery rebuilt it.
+   * @throws POOL_CORRUPT: the description holds what xmem never wrote.
+   * @throws READ_ONLY: it was set through a guard that is only read.
+   * @throws INVALID_ARGUMENT: it was set to a longer text or to none; the old value stays.
+   */
   get producer(): string {
     return textRead(this.#text(constants.META_PRODUCER, "meta.producer"));
   }
@@ -143,6 +224,14 @@ export class BufferMeta {
     this.#setText(constants.META_PRODUCER, value, "setting meta.producer");
   }
 
+  /**
+   * All fields as plain data, which can be stored or sent.
+   *
+   * @throws RELEASED: the guard was released, handed off or forgotten before.
+   * @throws POOL_CLOSED: the pool was closed, or was opened before this process was forked.
+   * @throws STALE_HANDLE: the hold is gone, since the pool was damaged and a recovery rebuilt it.
+   * @throws POOL_CORRUPT: the description holds what xmem never wrote.
+   */
   toJSON(): Record<string, unknown> {
     this.#guard.readable("meta.toJSON()");
     const { dtype, shape, strides, timestamp, sequence, contentType, producer } = this;

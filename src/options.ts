@@ -6,68 +6,117 @@ import { raise } from "./errors.ts";
 import { float64s } from "./native.ts";
 import { boolean, integer, object, refuse, text, uint32, uint32Max } from "./validate.ts";
 
-/** Lengths are bytes, times are milliseconds. */
+/**
+ * What a pool is made with. Lengths are bytes, times are milliseconds. `openOrCreate` uses them
+ * only when it makes the pool, but an existing pool with less `capacity` or `bufferSize` than asked
+ * is refused.
+ */
 export interface PoolOptions {
-  /** Slots, 1 to 2^24 - 2; default 1024. */
+  /** How many buffers the pool has, 1 to 2^24 - 2; default 1024. */
   capacity?: number | undefined;
-  /** Most bytes that one buffer can have; default 1 MiB, virtual until used. */
+  /**
+   * The most bytes that one buffer can have, 1 to 2^32 - 1; default 1 MiB. It costs address space,
+   * and memory only once a buffer of that size is used.
+   */
   bufferSize?: number | undefined;
-  /** Threads that may have the pool open at once, 1 to 4096; default 64. */
+  /**
+   * How many threads may have the pool open at once, 1 to 4096; default 64. Several opens of one
+   * thread count as one.
+   */
   maxParticipants?: number | undefined;
-  /** Life of an in-flight reference; default 30_000; 0: never expires. */
+  /**
+   * Milliseconds for which an in-flight reference lives, 0 to 2^32 - 1; default 30,000. One that
+   * nobody takes in that time is dropped by the next recovery. 0: it never expires.
+   */
   leaseTimeout?: number | undefined;
-  /** Bytes of data that may be committed at once; default capacity x bufferSize. */
+  /**
+   * The most bytes of data, without the control area, for which memory may be committed at once;
+   * default `capacity` x `bufferSize`.
+   */
   maxCommitted?: number | undefined;
-  /** How many channels it can have, 0 to 1024; default 16. */
+  /** How many channels the pool can have, 0 to 1024; default 16. Room for them is reserved. */
   channels?: number | undefined;
-  /** Whether a buffer's bytes are zeroed when it is recycled; default false. */
+  /**
+   * Whether a buffer's bytes are zeroed when it is recycled; default false: the next user finds
+   * what the last one left.
+   */
   zeroOnRelease?: boolean | undefined;
-  /** Permission bits, whatever the umask; default 0o600 (0o660 with allowGroup), at most 0o777. */
+  /**
+   * Permission bits of the object, whatever the umask, at most 0o777; default 0o600 (with
+   * `allowGroup` 0o660).
+   */
   mode?: number | undefined;
-  /** Whether the last to leave, or whoever finds only the dead, removes the name; default false. */
+  /**
+   * Whether the last participant to leave, or whoever finds only dead ones, removes the name;
+   * default false.
+   */
   ephemeral?: boolean | undefined;
 }
 
+/**
+ * How this process uses the pool: nothing of it is stored in the pool but the name of the
+ * participant.
+ */
 export interface OpenOptions {
   /**
-   * "detach": a released guard's views read length 0. Each use of bytes then makes an ArrayBuffer, which
-   * costs more the longer it is: 0.5 us for 1 KiB, 1.5 us for 64 KiB, 15 us for 1 MiB. Default "shared".
+   * What becomes of `bytes` and views of a released guard. "shared", the default: they still show
+   * the memory, which by then may be somebody else's buffer. "detach": they read length 0. Each use
+   * of `bytes` then makes an ArrayBuffer, which costs more the longer it is: 0.5 us for 1 KiB, 1.5
+   * us for 64 KiB, 15 us for 1 MiB.
    */
   views?: "shared" | "detach" | undefined;
-  /** Bytes of cached views; default 16 MiB. */
+  /**
+   * The most bytes of views that are kept for the next use of a slot; default 16 MiB. 0 keeps none.
+   */
   viewCache?: number | undefined;
-  /** At most 31 bytes; shown by stats(). */
+  /**
+   * How `stats()` and messages call this thread, at most 31 bytes of UTF-8; default none. The first
+   * open of a thread sets it.
+   */
   participantName?: string | undefined;
-  /** A uid whose objects are trusted besides one's own and root's. */
+  /**
+   * The uid of a user whose pools are trusted, besides one's own and root's. Whoever may write to a
+   * pool can spoil its buffers and end who has it open.
+   */
   allowOwner?: number | undefined;
   /**
-   * A gid whose objects are trusted, too: whoever is in that group can make one, and change what is
-   * in the pool. One that is made with it belongs to that group, with mode 0o660 by default.
+   * The gid of a group whose pools are trusted, too: whoever is in that group can make one, and
+   * change what is in the pool. A pool that is made with it belongs to that group, with mode 0o660
+   * by default.
    */
   allowGroup?: number | undefined;
 }
 
-/** Whose pools a look from outside trusts; root looks at everybody's. */
+/**
+ * Whose pools a look from outside trusts besides one's own and root's. Root looks at everybody's.
+ */
 export interface LookOptions {
-  /** A uid whose objects are looked at besides one's own and root's. */
+  /** The uid of a user whose pools are trusted. */
   allowOwner?: number | undefined;
-  /** A gid whose objects are looked at, too. */
+  /** The gid of a group whose pools are trusted. */
   allowGroup?: number | undefined;
 }
 
+/** What `BufferPool.prune` does with what it finds. */
 export interface PruneOptions {
-  /** Only say what would be removed; default false. */
+  /** Whether the names are only returned and stay; default false. */
   dryRun?: boolean | undefined;
 }
 
+/** What `openOrCreate` does with a pool that it finds. */
 export interface ReplaceOptions {
-  /** Whether a pool without a live participant is replaced; default false. */
+  /** Whether a pool without a live participant is replaced by a new one; default false. */
   replaceAbandoned?: boolean | undefined;
 }
 
+/** How long an asynchronous wait lasts. */
 export interface WaitOptions {
-  /** Default: wait for ever. 0 tries once. */
+  /** Milliseconds, 0 to 2^32 - 1; default: it waits for ever. 0 tries once. */
   timeout?: number | undefined;
+  /**
+   * Ends the wait when it aborts: the promise is rejected with `signal.reason`, and nothing was
+   * taken.
+   */
   signal?: AbortSignal | undefined;
 }
 

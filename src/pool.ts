@@ -34,14 +34,18 @@ import { closed, Session } from "./session.ts";
 import * as validate from "./validate.ts";
 import { endWaits, queueOf } from "./wait_async.ts";
 
+/** What a recovery found and gave back. */
 export interface ReclaimReport {
   /** Dead participants whose rows were emptied. */
   participants: number;
-  /** Holds and expired in-flight references that were dropped. */
+  /** Holds of the dead and expired in-flight references that were dropped. */
   references: number;
   /** Slots that became free. */
   buffers: number;
-  /** A live participant stands still inside an operation; the next recovery finishes the job. */
+  /**
+   * Whether a live participant stands still inside an operation, so that the pool cannot be
+   * recovered now; the next recovery finishes the job.
+   */
   deferred: boolean;
 }
 
@@ -79,6 +83,18 @@ function failRef(session: Session, result: number, tried: string, ref: number): 
 /** Makes structuredClone and postMessage refuse a pool, instead of giving the receiver an empty object. */
 const notCloned: unique symbol = Symbol("send pool.name instead");
 
+/**
+ * A pool of buffers in shared memory that processes and Workers have open by its name. Each open is
+ * an object of its own, but all opens of one thread are one participant: its buffers are given back
+ * when the thread ends, however it ends.
+ *
+ * @example
+ * ```ts
+ * using pool = BufferPool.openOrCreate("frames", { capacity: 8, bufferSize: 1024 * 1024 });
+ * using frame = pool.acquire(640 * 480);
+ * frame.bytes.fill(7);
+ * ```
+ */
 export class BufferPool implements Disposable {
   /** A symbol, so that no structured clone is made of a pool: its name opens it elsewhere. */
   readonly uncloneable: symbol = notCloned;
@@ -91,32 +107,96 @@ export class BufferPool implements Disposable {
     this.#descriptor = session.descriptor;
   }
 
+  /** The name that opens the pool elsewhere. */
   get name(): string {
     return this.#session.name;
   }
 
+  /** How many buffers the pool has. */
   get capacity(): number {
     return this.#session.capacity;
   }
 
-  /** Most bytes that one buffer can have. */
+  /** The most bytes that one buffer can have. */
   get bufferSize(): number {
     return this.#session.bufferSize;
   }
 
-  /** POOL_EXISTS, PERMISSION_DENIED, OUT_OF_MEMORY, INVALID_ARGUMENT, SYSTEM. */
+  /**
+   * Makes a pool and opens it. `name` is that of the file `xmem.<name>` in /dev/shm, or in the
+   * folder that the environment variable XMEM_DIR names.
+   *
+   * @throws INVALID_ARGUMENT: `name` is not 1 to 200 letters, digits, `.`, `_` or `-`, or is `.` or
+   *   `..`; an option does not exist, is out of range or of the wrong type.
+   * @throws POOL_EXISTS: something has that name already; an ephemeral pool of the dead does not
+   *   count.
+   * @throws PERMISSION_DENIED: the folder does not let this user make a file.
+   * @throws OUT_OF_MEMORY: the control area does not fit into the file system or memory, or
+   *   `capacity` x `bufferSize` into the address space; no file is left.
+   * @throws TOO_MANY_PARTICIPANTS: all rows of the pool are taken (`maxParticipants`), or this
+   *   thread has more pools open than the kernel watches over.
+   * @throws UNSUPPORTED_PLATFORM: this system does not mark the mutexes of dead threads, without
+   *   which no death would be noticed.
+   * @throws SYSTEM: the folder does not exist, or another system call failed; `cause` names it.
+   */
   static create(name: string, options?: PoolOptions & OpenOptions): BufferPool {
     return new BufferPool(BufferPool.#openSession("create", name, options));
   }
 
-  /** POOL_NOT_FOUND, POOL_CORRUPT, VERSION_MISMATCH, PERMISSION_DENIED, TOO_MANY_PARTICIPANTS. */
+  /**
+   * Opens a pool that exists.
+   *
+   * @throws INVALID_ARGUMENT: `name` is not 1 to 200 letters, digits, `.`, `_` or `-`, or is `.` or
+   *   `..`; an option does not exist, is out of range or of the wrong type.
+   * @throws POOL_NOT_FOUND: nothing has that name, there is no such folder, or it was an ephemeral
+   *   pool whose participants are all gone.
+   * @throws POOL_CORRUPT: what has that name is no pool, or its header is damaged.
+   * @throws VERSION_MISMATCH: the object was made by another version of the layout, another libc
+   *   kind or with another page size.
+   * @throws PERMISSION_DENIED: the folder or the object does not let this user in, or the object
+   *   belongs to somebody whom neither `allowOwner` nor `allowGroup` names.
+   * @throws TOO_MANY_PARTICIPANTS: all rows of the pool are taken (`maxParticipants`), or this
+   *   thread has more pools open than the kernel watches over.
+   * @throws POOL_BUSY: another participant has been stopped in the middle of a recovery for two
+   *   seconds.
+   * @throws OUT_OF_MEMORY: there is no room for the control area, for this thread's row or for the
+   *   mapping.
+   * @throws UNSUPPORTED_PLATFORM: this system does not mark the mutexes of dead threads, without
+   *   which no death would be noticed.
+   * @throws SYSTEM: a system call failed; `cause` names it.
+   *
+   * @example
+   * ```ts
+   * using pool = BufferPool.open("frames", { participantName: "encoder" });
+   * ```
+   */
   static open(name: string, options?: OpenOptions): BufferPool {
     return new BufferPool(BufferPool.#openSession("open", name, options));
   }
 
   /**
-   * Opens the pool of that name or makes it. An existing one that is smaller than explicitly asked
-   * is OPTIONS_MISMATCH. `replaceAbandoned`: one without a live participant is replaced.
+   * Opens the pool of that name, or makes it where there is none. Of two processes that do so at
+   * once one makes it, and both have it open.
+   *
+   * @throws INVALID_ARGUMENT: `name` is not 1 to 200 letters, digits, `.`, `_` or `-`, or is `.` or
+   *   `..`; an option does not exist, is out of range or of the wrong type.
+   * @throws OPTIONS_MISMATCH: the pool exists, and has less `capacity` or `bufferSize` than was
+   *   explicitly asked for.
+   * @throws POOL_CORRUPT: what has that name is no pool, or its header is damaged. It stays as it
+   *   is: see `BufferPool.unlink`.
+   * @throws VERSION_MISMATCH: the object was made by another version of the layout, another libc
+   *   kind or with another page size.
+   * @throws PERMISSION_DENIED: the folder or the object does not let this user in, or the object
+   *   belongs to somebody whom neither `allowOwner` nor `allowGroup` names.
+   * @throws TOO_MANY_PARTICIPANTS: all rows of the pool are taken (`maxParticipants`), or this
+   *   thread has more pools open than the kernel watches over.
+   * @throws POOL_BUSY: another participant has been stopped in the middle of a recovery for two
+   *   seconds.
+   * @throws OUT_OF_MEMORY: there is no room for the control area, for this thread's row or for the
+   *   mapping.
+   * @throws UNSUPPORTED_PLATFORM: this system does not mark the mutexes of dead threads, without
+   *   which no death would be noticed.
+   * @throws SYSTEM: a system call failed; `cause` names it.
    */
   static openOrCreate(
     name: string,
@@ -126,9 +206,15 @@ export class BufferPool implements Disposable {
   }
 
   /**
-   * Removes the name, whatever it leads to; true when there was one. Who has it open goes on.
-   * PERMISSION_DENIED where the folder does not let this user, POOL_CORRUPT for a folder of that
-   * name, POOL_BUSY while a stopped process is removing it.
+   * Removes a name, whatever it leads to. Who has the pool open goes on with it; its memory is
+   * freed with the last of them. Returns whether there was such a name.
+   *
+   * @throws INVALID_ARGUMENT: `name` is not 1 to 200 letters, digits, `.`, `_` or `-`, or is `.` or
+   *   `..`.
+   * @throws PERMISSION_DENIED: the folder does not let this user remove the file.
+   * @throws POOL_CORRUPT: a folder has that name, which xmem does not remove.
+   * @throws POOL_BUSY: a process that is stopped is removing just that name.
+   * @throws SYSTEM: a system call failed; `cause` names it.
    */
   static unlink(name: string): boolean {
     const dir = inspection.poolDirectory();
@@ -139,9 +225,12 @@ export class BufferPool implements Disposable {
   }
 
   /**
-   * Every pool of the folder, those that cannot be looked at with their problem. What the dead left
-   * of this user's ephemeral pools is removed first. PERMISSION_DENIED or SYSTEM where the folder
-   * cannot be read.
+   * Looks at every pool of the folder, from outside: also at the broken ones, whose `problem` says
+   * what is wrong with them. What the dead left of this user's ephemeral pools is removed first.
+   *
+   * @throws INVALID_ARGUMENT: an option does not exist, is out of range or of the wrong type.
+   * @throws PERMISSION_DENIED: this user cannot read the folder.
+   * @throws SYSTEM: the folder cannot be read; `cause` says why.
    */
   static list(options?: LookOptions): inspection.PoolInfo[] {
     const tried = "BufferPool.list()";
@@ -152,9 +241,19 @@ export class BufferPool implements Disposable {
   }
 
   /**
-   * A look from outside: takes no row, starts no recovery, works on a full pool. POOL_NOT_FOUND,
-   * POOL_CORRUPT, VERSION_MISMATCH; PERMISSION_DENIED for a pool of another user whom the options
-   * do not name, unless this is root.
+   * Looks at a pool from outside: it takes no row, starts no recovery and writes nothing, so that
+   * it works on a full or damaged pool.
+   *
+   * @throws INVALID_ARGUMENT: `name` is not 1 to 200 letters, digits, `.`, `_` or `-`, or is `.` or
+   *   `..`; an option does not exist, is out of range or of the wrong type.
+   * @throws POOL_NOT_FOUND: nothing has that name, or there is no such folder.
+   * @throws POOL_CORRUPT: what has that name is no pool, or its header is damaged.
+   * @throws VERSION_MISMATCH: the object was made by another version of the layout, another libc
+   *   kind or with another page size.
+   * @throws PERMISSION_DENIED: the folder or the object does not let this user in, or the object
+   *   belongs to somebody whom neither `allowOwner` nor `allowGroup` names.
+   * @throws OUT_OF_MEMORY: there is no room to map the pool.
+   * @throws SYSTEM: a system call failed; `cause` names it.
    */
   static inspect(name: string, options?: LookOptions): inspection.PoolStats {
     const tried = "BufferPool.inspect()";
@@ -165,10 +264,19 @@ export class BufferPool implements Disposable {
   }
 
   /**
-   * Removes the names of this user's pools that no live participant has, and returns them; with
-   * `dryRun` only returns them. A pool that is made once, and is opened by others later, is such a
-   * pool in between. Broken objects and those of other users stay, for root, too.
-   * PERMISSION_DENIED or SYSTEM where the folder cannot be read.
+   * Removes the names of this user's pools that no live participant has open, and returns them, in
+   * order. A pool that was made and is opened by others later is such a pool in between. Broken
+   * objects and those of other users stay, for root, too.
+   *
+   * @throws INVALID_ARGUMENT: an option does not exist or is of the wrong type.
+   * @throws PERMISSION_DENIED: this user cannot read the folder, or cannot remove files from it.
+   * @throws OUT_OF_MEMORY: there is no room to map a pool.
+   * @throws SYSTEM: the folder cannot be read, or a system call failed; `cause` names it.
+   *
+   * @example
+   * ```ts
+   * for (const name of BufferPool.prune({ dryRun: true })) console.log(`${name} is abandoned`);
+   * ```
    */
   static prune(options?: PruneOptions): string[] {
     const dir = inspection.poolDirectory();
@@ -193,8 +301,26 @@ export class BufferPool implements Disposable {
   }
 
   /**
-   * A buffer of `size` bytes (default: bufferSize), at once. POOL_FULL, TOO_LARGE, OUT_OF_MEMORY,
-   * POOL_FLUSHING, POOL_CLOSED. Its content is what its last user left, unless zeroOnRelease.
+   * Acquires a buffer of `size` bytes, by default `bufferSize`, or fails at once. Its content is
+   * what its last user left, unless the pool has `zeroOnRelease`.
+   *
+   * @throws INVALID_ARGUMENT: `size` is not a whole number from 0 to 2^32 - 1.
+   * @throws TOO_LARGE: `size` is above the pool's `bufferSize`.
+   * @throws POOL_FULL: every buffer is in use, or the last one is kept for somebody who has waited
+   *   for it.
+   * @throws POOL_FLUSHING: somebody called `flush()`, and nobody `unflush()` since.
+   * @throws OUT_OF_MEMORY: the system has no memory for the buffer, or `maxCommitted` is used up.
+   * @throws POOL_CORRUPT: the pool's control area holds what xmem never wrote.
+   * @throws POOL_BUSY: another participant has been stopped in the middle of a recovery for two
+   *   seconds.
+   * @throws POOL_CLOSED: the pool was closed here, or was opened before this process was forked.
+   * @throws SYSTEM: the system refused to commit memory for another reason; `cause` names it.
+   *
+   * @example
+   * ```ts
+   * using buffer = pool.acquire(4096);
+   * buffer.bytes.set(message);
+   * ```
    */
   acquire(size: number = this.#session.bufferSize): BufferGuard {
     const session = this.#session;
@@ -205,7 +331,19 @@ export class BufferPool implements Disposable {
     return new BufferGuard(session, index, generationMade(descriptor), size + 0, true);
   }
 
-  /** As acquire, but null when the pool is full. */
+  /**
+   * As `acquire`, but returns null where the pool is full.
+   *
+   * @throws INVALID_ARGUMENT: `size` is not a whole number from 0 to 2^32 - 1.
+   * @throws TOO_LARGE: `size` is above the pool's `bufferSize`.
+   * @throws POOL_FLUSHING: somebody called `flush()`, and nobody `unflush()` since.
+   * @throws OUT_OF_MEMORY: the system has no memory for the buffer, or `maxCommitted` is used up.
+   * @throws POOL_CORRUPT: the pool's control area holds what xmem never wrote.
+   * @throws POOL_BUSY: another participant has been stopped in the middle of a recovery for two
+   *   seconds.
+   * @throws POOL_CLOSED: the pool was closed here, or was opened before this process was forked.
+   * @throws SYSTEM: the system refused to commit memory for another reason; `cause` names it.
+   */
   tryAcquire(size: number = this.#session.bufferSize): BufferGuard | null {
     const session = this.#session;
     if (!isUint32(size)) refuseSize(session, "tryAcquire()", size);
@@ -217,8 +355,21 @@ export class BufferPool implements Disposable {
   }
 
   /**
-   * As acquire, but blocks this thread until a buffer is released, for at most `timeout` ms:
-   * TIMEOUT. On a thread with an event loop prefer acquireAsync.
+   * As `acquire`, but blocks this thread until there is a buffer, for at most `options.timeout`
+   * milliseconds, 0 to 2^32 - 1; 0 tries once. Who waits is served in turn. On a thread with an
+   * event loop prefer `acquireAsync`: signal handlers run only after a wait that blocks.
+   *
+   * @throws INVALID_ARGUMENT: `size` or `timeout` is not a whole number from 0 to 2^32 - 1, or an
+   *   option does not exist.
+   * @throws TOO_LARGE: `size` is above the pool's `bufferSize`.
+   * @throws TIMEOUT: no buffer was released in time, or another participant was stopped in the
+   *   middle of a recovery.
+   * @throws POOL_FLUSHING: somebody called `flush()`, and nobody `unflush()` since.
+   * @throws OUT_OF_MEMORY: the system has no memory for the buffer, or `size` alone is above
+   *   `maxCommitted`.
+   * @throws POOL_CORRUPT: the pool's control area holds what xmem never wrote.
+   * @throws POOL_CLOSED: the pool was closed here, or was opened before this process was forked.
+   * @throws SYSTEM: the system refused to commit memory for another reason; `cause` names it.
    */
   acquireBlocking(size: number, options: { timeout: number }): BufferGuard {
     const tried = "acquireBlocking()";
@@ -240,8 +391,28 @@ export class BufferPool implements Disposable {
   }
 
   /**
-   * As acquire, but waits without blocking the event loop, first asked, first served. Rejects with
-   * TIMEOUT, with the signal's reason, and with what acquire throws except POOL_FULL.
+   * As `acquire`, but waits without blocking the event loop. Those who ask on one thread are served
+   * in the order in which they asked. A wait keeps the process alive.
+   *
+   * @throws INVALID_ARGUMENT: `size` or `timeout` is not a whole number from 0 to 2^32 - 1,
+   *   `signal` is no AbortSignal, or an option does not exist.
+   * @throws TOO_LARGE: `size` is above the pool's `bufferSize`.
+   * @throws TIMEOUT: no buffer was released in time.
+   * @throws POOL_FLUSHING: somebody called `flush()`, before or while it waited.
+   * @throws OUT_OF_MEMORY: the system has no memory for the buffer or for the thread that waits, or
+   *   `size` alone is above `maxCommitted`.
+   * @throws POOL_CORRUPT: the pool's control area holds what xmem never wrote.
+   * @throws POOL_BUSY: it waits without a timeout, and another participant has been stopped in the
+   *   middle of a recovery for two seconds.
+   * @throws POOL_CLOSED: the pool was closed here, before or while it waited, or was opened before
+   *   this process was forked.
+   * @throws SYSTEM: a system call failed, or the event loop cannot watch the wait's socket; `cause`
+   *   names it.
+   *
+   * @example
+   * ```ts
+   * using buffer = await pool.acquireAsync(4096, { signal: AbortSignal.timeout(1000) });
+   * ```
    */
   async acquireAsync(
     size: number = this.#session.bufferSize,
@@ -285,7 +456,20 @@ export class BufferPool implements Disposable {
     }
   }
 
-  /** Commits memory for the next `count` buffers of `size` bytes; returns the bytes newly committed. */
+  /**
+   * Commits memory for the next `count` buffers of `size` bytes, and holds none of them. A `count`
+   * above `capacity` counts as that. Returns the bytes newly committed: 0 where it has been done
+   * before.
+   *
+   * @throws INVALID_ARGUMENT: `size` or `count` is not a whole number from 0 to 2^32 - 1.
+   * @throws TOO_LARGE: `size` is above the pool's `bufferSize`.
+   * @throws OUT_OF_MEMORY: the system has no memory for the first of them, or `maxCommitted` is
+   *   used up.
+   * @throws POOL_CORRUPT: the pool's control area holds what xmem never wrote.
+   * @throws POOL_BUSY: another participant has been stopped in the middle of a recovery for two
+   *   seconds.
+   * @throws POOL_CLOSED: the pool was closed here, or was opened before this process was forked.
+   */
   preallocate(size: number, count: number): number {
     const tried = "preallocate()";
     const descriptor = this.#open(tried);
@@ -296,7 +480,21 @@ export class BufferPool implements Disposable {
     return added;
   }
 
-  /** A new hold to read through. STALE_HANDLE, BUFFER_NOT_FOUND, NO_REFERENCE. */
+  /**
+   * Makes a new hold of a buffer that is in use, to read through. `ref` is a handle or a bare
+   * index; the size is the one that was acquired, or what `truncate` made of it.
+   *
+   * @throws INVALID_ARGUMENT: `ref` is not a whole number from 0 to 2^53 - 1.
+   * @throws BUFFER_NOT_FOUND: `ref` is the bare index of a free slot, or its index is `capacity` or
+   *   more.
+   * @throws STALE_HANDLE: `ref` is a handle whose buffer was recycled, or a handle of another pool.
+   * @throws NO_REFERENCE: the buffer is at count 0, parked by `release`; see `addRef`.
+   * @throws TOO_MANY_REFERENCES: the buffer has 65,535 references already.
+   * @throws POOL_CORRUPT: the pool's control area holds what xmem never wrote.
+   * @throws POOL_BUSY: another participant has been stopped in the middle of a recovery for two
+   *   seconds.
+   * @throws POOL_CLOSED: the pool was closed here, or was opened before this process was forked.
+   */
   get(ref: number): ReadGuard {
     const session = this.#session;
     if (typeof ref !== "number") refuseRef(session, "get()", ref);
@@ -307,7 +505,21 @@ export class BufferPool implements Disposable {
     return guard;
   }
 
-  /** A new hold to write through; who writes when is the holders' to arrange. */
+  /**
+   * As `get`, but a hold to write through. Several can hold a buffer so: who writes when is theirs
+   * to arrange.
+   *
+   * @throws INVALID_ARGUMENT: `ref` is not a whole number from 0 to 2^53 - 1.
+   * @throws BUFFER_NOT_FOUND: `ref` is the bare index of a free slot, or its index is `capacity` or
+   *   more.
+   * @throws STALE_HANDLE: `ref` is a handle whose buffer was recycled, or a handle of another pool.
+   * @throws NO_REFERENCE: the buffer is at count 0, parked by `release`; see `addRef`.
+   * @throws TOO_MANY_REFERENCES: the buffer has 65,535 references already.
+   * @throws POOL_CORRUPT: the pool's control area holds what xmem never wrote.
+   * @throws POOL_BUSY: another participant has been stopped in the middle of a recovery for two
+   *   seconds.
+   * @throws POOL_CLOSED: the pool was closed here, or was opened before this process was forked.
+   */
   getMut(ref: number): BufferGuard {
     const session = this.#session;
     if (typeof ref !== "number") refuseRef(session, "getMut()", ref);
@@ -318,7 +530,29 @@ export class BufferPool implements Disposable {
     return guard;
   }
 
-  /** Adopts an in-flight reference. STALE_HANDLE when recycled, NO_REFERENCE when none is in flight. */
+  /**
+   * Adopts an in-flight reference, which somebody made by `handOff`, `share` or `forget`: it
+   * becomes a hold of this thread, to write through.
+   *
+   * @throws INVALID_ARGUMENT: `ref` is not a whole number from 0 to 2^53 - 1.
+   * @throws BUFFER_NOT_FOUND: `ref` is the bare index of a free slot, or its index is `capacity` or
+   *   more.
+   * @throws STALE_HANDLE: `ref` is a handle whose buffer was recycled, or a handle of another pool.
+   * @throws NO_REFERENCE: none is in flight: it was taken or counted down before, or its lease has
+   *   passed.
+   * @throws POOL_CORRUPT: the pool's control area holds what xmem never wrote.
+   * @throws POOL_BUSY: another participant has been stopped in the middle of a recovery for two
+   *   seconds.
+   * @throws POOL_CLOSED: the pool was closed here, or was opened before this process was forked.
+   *
+   * @example
+   * ```ts
+   * // Here: the handle is a number, which any message can carry.
+   * const handle = pool.acquire(4096).handOff();
+   * // There, in another process that has the pool open:
+   * using buffer = pool.take(handle);
+   * ```
+   */
   take(ref: number): BufferGuard {
     const session = this.#session;
     if (typeof ref !== "number") refuseRef(session, "take()", ref);
@@ -329,7 +563,20 @@ export class BufferPool implements Disposable {
     return guard;
   }
 
-  /** One more in-flight reference; the buffer's whole count after it. */
+  /**
+   * Makes one more in-flight reference of a buffer in use, also of a parked one. Returns its whole
+   * count, holds and in-flight references, after that.
+   *
+   * @throws INVALID_ARGUMENT: `ref` is not a whole number from 0 to 2^53 - 1.
+   * @throws BUFFER_NOT_FOUND: `ref` is the bare index of a free slot, or its index is `capacity` or
+   *   more.
+   * @throws STALE_HANDLE: `ref` is a handle whose buffer was recycled, or a handle of another pool.
+   * @throws TOO_MANY_REFERENCES: the buffer has 65,535 references already.
+   * @throws POOL_CORRUPT: the pool's control area holds what xmem never wrote.
+   * @throws POOL_BUSY: another participant has been stopped in the middle of a recovery for two
+   *   seconds.
+   * @throws POOL_CLOSED: the pool was closed here, or was opened before this process was forked.
+   */
   addRef(ref: number): number {
     const tried = "addRef()";
     const count = native.xmem_add_ref(
@@ -340,7 +587,20 @@ export class BufferPool implements Disposable {
     return count;
   }
 
-  /** Drops an in-flight reference and recycles at 0; the count after it. NO_REFERENCE. */
+  /**
+   * Drops an in-flight reference, and recycles the buffer with the last of its references. Returns
+   * its whole count after that.
+   *
+   * @throws INVALID_ARGUMENT: `ref` is not a whole number from 0 to 2^53 - 1.
+   * @throws BUFFER_NOT_FOUND: `ref` is the bare index of a free slot, or its index is `capacity` or
+   *   more.
+   * @throws STALE_HANDLE: `ref` is a handle whose buffer was recycled, or a handle of another pool.
+   * @throws NO_REFERENCE: none is in flight; holds end with their guards.
+   * @throws POOL_CORRUPT: the pool's control area holds what xmem never wrote.
+   * @throws POOL_BUSY: another participant has been stopped in the middle of a recovery for two
+   *   seconds.
+   * @throws POOL_CLOSED: the pool was closed here, or was opened before this process was forked.
+   */
   unref(ref: number): number {
     const tried = "unref()";
     const count = native.xmem_unref(this.#open(tried), validate.ref(tried, ref, this.#session.on));
@@ -348,7 +608,21 @@ export class BufferPool implements Disposable {
     return count;
   }
 
-  /** Drops an in-flight reference and never recycles: you almost certainly want unref. */
+  /**
+   * Drops an in-flight reference, and never recycles: at count 0 the buffer is parked, and stays
+   * used until `tryRelease`, `releaseBuffer` or the end of its lease. You almost certainly want
+   * `unref`. Returns its whole count after that.
+   *
+   * @throws INVALID_ARGUMENT: `ref` is not a whole number from 0 to 2^53 - 1.
+   * @throws BUFFER_NOT_FOUND: `ref` is the bare index of a free slot, or its index is `capacity` or
+   *   more.
+   * @throws STALE_HANDLE: `ref` is a handle whose buffer was recycled, or a handle of another pool.
+   * @throws NO_REFERENCE: none is in flight; holds end with their guards.
+   * @throws POOL_CORRUPT: the pool's control area holds what xmem never wrote.
+   * @throws POOL_BUSY: another participant has been stopped in the middle of a recovery for two
+   *   seconds.
+   * @throws POOL_CLOSED: the pool was closed here, or was opened before this process was forked.
+   */
   release(ref: number): number {
     const tried = "release()";
     const count = native.xmem_release_by_hand(
@@ -359,7 +633,16 @@ export class BufferPool implements Disposable {
     return count;
   }
 
-  /** Holds and in-flight references; 0 for the bare index of a free slot. */
+  /**
+   * Returns a buffer's whole count, holds and in-flight references; 0 for the bare index of a free
+   * slot.
+   *
+   * @throws INVALID_ARGUMENT: `ref` is not a whole number from 0 to 2^53 - 1.
+   * @throws BUFFER_NOT_FOUND: the index of `ref` is `capacity` or more.
+   * @throws STALE_HANDLE: `ref` is a handle whose buffer was recycled, or a handle of another pool.
+   * @throws POOL_CORRUPT: the pool's control area holds what xmem never wrote.
+   * @throws POOL_CLOSED: the pool was closed here, or was opened before this process was forked.
+   */
   refCount(ref: number): number {
     const tried = "refCount()";
     const count = native.xmem_ref_count(
@@ -370,7 +653,20 @@ export class BufferPool implements Disposable {
     return count;
   }
 
-  /** Sets the whole count; the holds stay, the rest is in flight. INVALID_ARGUMENT below the holds. */
+  /**
+   * Sets a buffer's whole count, 0 to 65,535: holds stay, and as many references are in flight as
+   * are left. Returns the count.
+   *
+   * @throws INVALID_ARGUMENT: `ref` is not a whole number from 0 to 2^53 - 1, `count` not one from
+   *   0 to 65,535, or `count` is below the number of holds.
+   * @throws BUFFER_NOT_FOUND: `ref` is the bare index of a free slot, or its index is `capacity` or
+   *   more.
+   * @throws STALE_HANDLE: `ref` is a handle whose buffer was recycled, or a handle of another pool.
+   * @throws POOL_CORRUPT: the pool's control area holds what xmem never wrote.
+   * @throws POOL_BUSY: another participant has been stopped in the middle of a recovery for two
+   *   seconds.
+   * @throws POOL_CLOSED: the pool was closed here, or was opened before this process was forked.
+   */
   setRefCount(ref: number, count: number): number {
     const tried = "setRefCount()";
     const descriptor = this.#open(tried);
@@ -382,7 +678,18 @@ export class BufferPool implements Disposable {
     return counted;
   }
 
-  /** Recycles a buffer whose count is 0; true for exactly one caller. */
+  /**
+   * Recycles a parked buffer, whose count is 0. Returns true for exactly one of all callers; false
+   * where the buffer is still counted, or a bare index is free.
+   *
+   * @throws INVALID_ARGUMENT: `ref` is not a whole number from 0 to 2^53 - 1.
+   * @throws BUFFER_NOT_FOUND: the index of `ref` is `capacity` or more.
+   * @throws STALE_HANDLE: `ref` is a handle whose buffer was recycled, or a handle of another pool.
+   * @throws POOL_CORRUPT: the pool's control area holds what xmem never wrote.
+   * @throws POOL_BUSY: another participant has been stopped in the middle of a recovery for two
+   *   seconds.
+   * @throws POOL_CLOSED: the pool was closed here, or was opened before this process was forked.
+   */
   tryRelease(ref: number): boolean {
     const tried = "tryRelease()";
     const result = native.xmem_try_release(
@@ -393,7 +700,19 @@ export class BufferPool implements Disposable {
     return result === 1;
   }
 
-  /** As tryRelease, but BUFFER_IN_USE when the count is not 0. */
+  /**
+   * As `tryRelease`, but it is an error where nothing was recycled.
+   *
+   * @throws INVALID_ARGUMENT: `ref` is not a whole number from 0 to 2^53 - 1.
+   * @throws BUFFER_NOT_FOUND: `ref` is the bare index of a free slot, or its index is `capacity` or
+   *   more.
+   * @throws STALE_HANDLE: `ref` is a handle whose buffer was recycled, or a handle of another pool.
+   * @throws BUFFER_IN_USE: the buffer's count is not 0.
+   * @throws POOL_CORRUPT: the pool's control area holds what xmem never wrote.
+   * @throws POOL_BUSY: another participant has been stopped in the middle of a recovery for two
+   *   seconds.
+   * @throws POOL_CLOSED: the pool was closed here, or was opened before this process was forked.
+   */
   releaseBuffer(ref: number): void {
     const tried = "releaseBuffer()";
     const result = native.xmem_release_buffer(
@@ -403,7 +722,14 @@ export class BufferPool implements Disposable {
     if (result < 0) throw this.#session.failure(result, tried, { ref });
   }
 
-  /** Gives back what dead participants and expired leases left. POOL_BUSY. */
+  /**
+   * Gives back what dead participants and expired leases left, now: otherwise whoever finds the
+   * pool full does so.
+   *
+   * @throws POOL_BUSY: another participant has been stopped in the middle of a recovery for two
+   *   seconds.
+   * @throws POOL_CLOSED: the pool was closed here, or was opened before this process was forked.
+   */
   reclaim(): ReclaimReport {
     const descriptor = this.#open("reclaim()");
     const report = float64s(constants.RECLAIM_COUNT);
@@ -417,29 +743,67 @@ export class BufferPool implements Disposable {
     };
   }
 
-  /** Gives the memory of free buffers back to the system; returns the bytes. */
+  /**
+   * Gives the memory of free buffers back to the system. Returns the bytes by which
+   * `committedBytes` fell.
+   *
+   * @throws POOL_CORRUPT: the pool's control area holds what xmem never wrote.
+   * @throws POOL_BUSY: another participant has been stopped in the middle of a recovery for two
+   *   seconds.
+   * @throws POOL_CLOSED: the pool was closed here, or was opened before this process was forked.
+   */
   trim(): number {
     const freed = native.xmem_trim(this.#open("trim()"));
     if (freed < 0) throw this.#session.failure(freed, "trim()");
     return freed;
   }
 
-  /** POOL_FLUSHING for every waiter and acquirer, everywhere, until unflush(). Does not nest. */
+  /**
+   * Ends all waits for a buffer, in every process: they fail with POOL_FLUSHING, and so does each
+   * acquire until `unflush()`. It does not nest. The flush of a participant that closes or dies
+   * ends with it.
+   *
+   * @throws POOL_BUSY: another participant has been stopped in the middle of a recovery for two
+   *   seconds.
+   * @throws POOL_CLOSED: the pool was closed here, or was opened before this process was forked.
+   */
   flush(): void {
     const result = native.xmem_flush(this.#open("flush()"), 1);
     if (result < 0) throw this.#session.failure(result, "flush()");
   }
 
+  /**
+   * Lets buffers be acquired again, whoever called `flush()`.
+   *
+   * @throws POOL_BUSY: another participant has been stopped in the middle of a recovery for two
+   *   seconds.
+   * @throws POOL_CLOSED: the pool was closed here, or was opened before this process was forked.
+   */
   unflush(): void {
     const result = native.xmem_flush(this.#open("unflush()"), 0);
     if (result < 0) throw this.#session.failure(result, "unflush()");
   }
 
+  /**
+   * Counts what is in the pool and who has it open, without stopping anybody: while others work,
+   * each number is true of some moment.
+   *
+   * @throws POOL_CLOSED: the pool was closed here, or was opened before this process was forked.
+   *
+   * @example
+   * ```ts
+   * const { free, participants } = pool.stats();
+   * const holders = participants.filter(({ holds }) => holds > 0);
+   * ```
+   */
   stats(): inspection.PoolStats {
     return inspection.statsOf(this.#open("stats()"));
   }
 
-  /** Gives back this object's holds, detaches its views, unmaps. Twice does nothing. */
+  /**
+   * Gives back the holds that were made through this object, ends its waits, detaches its views and
+   * lets go of the mapping. Its guards are done. A second call does nothing.
+   */
   close(): void {
     if (this.#session.descriptor === closed) return;
     endWaits(this.#session);
@@ -448,8 +812,12 @@ export class BufferPool implements Disposable {
   }
 
   /**
-   * Removes the name if it still leads to this pool, and never a later pool's of the same name.
-   * Works after close, too. Throws as `BufferPool.unlink` does.
+   * Removes the pool's name if it still leads to this pool, and never a later pool's of the same
+   * name. Returns whether it did. Who has the pool open goes on. It works after `close()`, too.
+   *
+   * @throws PERMISSION_DENIED: the folder does not let this user remove the file.
+   * @throws POOL_BUSY: a process that is stopped is removing just that name.
+   * @throws SYSTEM: a system call failed; `cause` names it.
    */
   unlink(): boolean {
     const { descriptor, dir, name, device, inode, poolId } = this.#session;
@@ -460,11 +828,12 @@ export class BufferPool implements Disposable {
     return result === 1;
   }
 
+  /** Is `close()`, for `using`. */
   [Symbol.dispose](): void {
     this.close();
   }
 
-  /** What opens it elsewhere. */
+  /** Says how to open the pool elsewhere, and nothing of its content. */
   toJSON(): Record<string, unknown> {
     const { name, capacity, bufferSize } = this;
     return { name, capacity, bufferSize };

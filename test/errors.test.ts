@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { BufferPool } from "../src/index.ts";
 import { errorOf } from "./codes.ts";
+import { isDocumented } from "./documented.ts";
 import { withPool } from "./processes.ts";
 
 const program = join(import.meta.dir, "programs", "callers.ts");
@@ -35,6 +36,7 @@ function inFolder(body: (folder: string) => void): void {
 
 interface Failed {
   tried: string;
+  code: string;
   message: string;
   found: string[];
   expected: string[];
@@ -50,7 +52,8 @@ function expectCallers(file: string): void {
     .map((line): Failed => JSON.parse(line));
   expect(failed.length).toBeGreaterThan(100);
   expect(failed.filter(({ ok }) => !ok)).toEqual([]);
-  for (const { tried, message } of failed) {
+  for (const { tried, code, message } of failed) {
+    expect([message, isDocumented(tried.replace("setting ", ""), code)]).toEqual([message, true]);
     expect([`${tried} `, `${tried}:`]).toContain(message.slice(0, tried.length + 1));
   }
 }

@@ -1,10 +1,10 @@
-// docs/layout.md names the sizes and offsets that zig/layout.zig asserts.
+// docs/layout.md names the sizes and offsets that zig/format/layout.zig asserts.
 
 import { expect, test } from "bun:test";
 import { join } from "node:path";
 
 const root = join(import.meta.dir, "..");
-const source = await Bun.file(join(root, "zig", "layout.zig")).text();
+const source = await Bun.file(join(root, "zig", "format", "layout.zig")).text();
 const document = await Bun.file(join(root, "docs", "layout.md")).text();
 
 /** What the pattern finds, as sorted lines of a name and a number. */

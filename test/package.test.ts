@@ -5,8 +5,8 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { pack } from "../scripts/pack.ts";
 import { root } from "../scripts/setup.ts";
+import { tarball } from "./packed.ts";
 
 const readme = readFileSync(join(root, "README.md"), "utf8");
 const example = readme.match(/^```ts\n(.*?)^```$/ms)?.[1] ?? "";
@@ -29,6 +29,12 @@ const worker = `
     frame.bytes.fill(5);
     postMessage({ handle: frame.handOff() });
   }
+`;
+
+const errs = `
+  import { BufferPool } from "xmem";
+  function mistaken() { BufferPool.open("never.made"); }
+  try { mistaken(); } catch (error) { console.log(error.stack); }
 `;
 
 const main = `import "./worker.ts";`;
@@ -59,14 +65,14 @@ function runCompiled(...entries: string[]): string {
   }
 }
 
-beforeAll(() => {
-  const tarball = pack();
+beforeAll(async () => {
+  const packed = await tarball();
   folder = mkdtempSync(join(tmpdir(), "xmem-package-"));
   writeFileSync(join(folder, "package.json"), `{ "name": "user", "type": "module" }`);
   writeFileSync(join(folder, "example.ts"), example);
   writeFileSync(join(folder, "worker.ts"), worker);
   writeFileSync(join(folder, "main.ts"), main);
-  run(process.execPath, "add", tarball);
+  run(process.execPath, "add", packed);
 }, 240_000);
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -86,6 +92,13 @@ test("the installed package works in a Worker", () => {
 
 test("a Worker of a compiled binary finds the library", () => {
   expect(runCompiled("main.ts", "worker.ts")).toBe("from the worker: 5\n");
+}, 60_000);
+
+test("an error of the installed package begins at the line that called it", () => {
+  writeFileSync(join(folder, "errs.ts"), errs);
+  const first = (output: string): string | undefined => output.split("\n    at ")[1];
+  expect(first(run(process.execPath, "errs.ts"))).toMatch(/^mistaken \(.*errs\.ts:3:/);
+  expect(first(runCompiled("errs.ts"))).toMatch(/^mistaken /);
 }, 60_000);
 
 test("the tarball has a library for every platform that it claims", () => {

@@ -5,6 +5,7 @@
 import { openSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { BufferPool, type PoolOptions, XmemError } from "../../src/index.ts";
+import { undocumented } from "../check_documented.ts";
 import type { Order } from "./companion.ts";
 import { Corruption } from "./corruption.ts";
 import { Random } from "./random.ts";
@@ -196,6 +197,7 @@ for (let number = Number(firstText); number < Number(endText); number++) {
   progress[0] = number;
   try {
     await runCase(number);
+    demand(undocumented.length === 0, undocumented.join("; "));
   } catch (error) {
     const what = error instanceof Failure ? error.message : (error as Error).stack;
     console.error(`  ${what}`);
