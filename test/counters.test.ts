@@ -45,6 +45,8 @@ test("participants that leave, one after another, are all counted, and once", ()
     const others = [script(opens(name, 20))];
     await Promise.all(others.map((other) => other.rest()));
     expect(pool.stats().counters).toMatchObject(times({ ...visit.counts, full }, 21));
+    // Nothing had to be repaired: a recovery mends a fault of one's own so well that nobody sees it.
+    expect(pool.stats().counters).toMatchObject({ recoveries: 0, deferred: 0 });
     // Nobody else has a part in them.
     expect(pool.stats().participants).toMatchObject([{ acquired: 0, released: 0, timeouts: 0 }]);
   }));
