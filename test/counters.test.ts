@@ -104,3 +104,13 @@ test("each wait that begins is counted, also by participants that are no more", 
     expect(pool.stats().waiters).toBe(0);
     for (const guard of held) guard.release();
   }));
+
+test("a flusher that leaves lifts its flush itself, and leaves it to no recovery", () =>
+  withPool(options, async (pool, name) => {
+    const source = `const pool = BufferPool.open(${JSON.stringify(name)}); pool.flush();
+      say(codeOf(() => pool.acquire(1))); pool.close(); say("left");`;
+    expect(await script(source).rest()).toEqual(["POOL_FLUSHING", "left"]);
+    expect(pool.stats().flushing).toBe(false);
+    pool.acquire(1).release();
+    expect(pool.stats().counters.recoveries).toBe(0);
+  }));
