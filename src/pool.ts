@@ -18,7 +18,7 @@ import {
 import type { ReadGuard } from "./read_guard.ts";
 import { closed, Session } from "./session.ts";
 import * as validate from "./validate.ts";
-import { WaitQueue } from "./wait_async.ts";
+import { helpsWaiting, WaitQueue } from "./wait_async.ts";
 
 /** Lengths are bytes, times are milliseconds. */
 export interface PoolOptions {
@@ -266,7 +266,7 @@ export class BufferPool implements Disposable {
         const guard = guardOf(this.#session, descriptor, handle, length, true);
         return guard;
       }
-      const mayPass = handle === -constants.ERROR_POOL_FULL || handle === -constants.ERROR_PENDING;
+      const mayPass = helpsWaiting(handle) || handle === -constants.ERROR_PENDING;
       if (!mayPass) throw this.#session.failure(handle, tried, { size: length });
     } else if (length > this.bufferSize) {
       throw this.#session.failure(-constants.ERROR_TOO_LARGE, tried, { size: length });

@@ -2,7 +2,13 @@
 // served, woken by the native thread through a socket that becomes readable when a try is worth it.
 
 import type { Socket } from "bun";
-import { ERROR_PENDING, ERROR_POOL_BUSY, ERROR_POOL_FULL, ERROR_TIMEOUT } from "./constants.gen.ts";
+import {
+  ERROR_COMMIT_LIMIT,
+  ERROR_PENDING,
+  ERROR_POOL_BUSY,
+  ERROR_POOL_FULL,
+  ERROR_TIMEOUT,
+} from "./constants.gen.ts";
 import { make } from "./errors.ts";
 import { type Descriptor, native } from "./native.ts";
 import { closed, type Session } from "./session.ts";
@@ -36,6 +42,11 @@ function watch(fd: number, queue: WeakRef<WaitQueue>): Promise<Socket> {
       },
     },
   } as unknown as Parameters<typeof Bun.connect>[0]) as Promise<Socket>;
+}
+
+/** Whether a release may bring what an acquire lacked: a buffer, or memory under `maxCommitted`. */
+export function helpsWaiting(handle: number): boolean {
+  return handle === -ERROR_POOL_FULL || handle === -ERROR_COMMIT_LIMIT;
 }
 
 /** Queues with somebody in them stay reachable; an idle one goes with its session. */
@@ -171,7 +182,7 @@ export class WaitQueue {
   #serveInOrder(descriptor: Descriptor): number {
     for (const waiter of this.#waiting) {
       const handle = native.xmem_acquire_at_once(descriptor, waiter.size);
-      if (handle === -ERROR_POOL_FULL || handle === -ERROR_PENDING) return handle;
+      if (helpsWaiting(handle) || handle === -ERROR_PENDING) return handle;
       this.#remove(waiter);
       if (handle >= 0) waiter.resolve(handle);
       else waiter.reject(this.#session.failure(handle, "acquireAsync()", { size: waiter.size }));

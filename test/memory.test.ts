@@ -75,18 +75,26 @@ test("what was trimmed reads as zeros when it is acquired again", () =>
     expect(again.bytes.every((byte) => byte === 0)).toBe(true);
   }));
 
-test("at maxCommitted every form of acquire is OUT_OF_MEMORY at once, and trim makes room", () =>
+test("at maxCommitted what cannot wait is OUT_OF_MEMORY, what waits ends at its time, and trim makes room", () =>
   withPool({ capacity: 8, bufferSize: 4 * page, maxCommitted: 4 * page }, async (pool) => {
     const first = pool.acquire(3 * page);
     const second = pool.acquire(page);
-    const forms = [
-      () => pool.acquire(1),
-      () => pool.tryAcquire(1),
-      () => pool.acquireBlocking(1, { timeout: 600_000 }),
-      () => pool.acquireAsync(1),
-      () => pool.preallocate(1, 1),
-    ];
-    for (const form of forms) expect(await codeOfLater(form)).toBe("OUT_OF_MEMORY");
+    const forms = {
+      OUT_OF_MEMORY: [
+        () => pool.acquire(1),
+        () => pool.tryAcquire(1),
+        () => pool.preallocate(1, 1),
+      ],
+      TIMEOUT: [
+        () => pool.acquireBlocking(1, { timeout: 0 }),
+        () => pool.acquireBlocking(1, { timeout: 20 }),
+        () => pool.acquireAsync(1, { timeout: 0 }),
+        () => pool.acquireAsync(1, { timeout: 20 }),
+      ],
+    };
+    for (const [code, tries] of Object.entries(forms)) {
+      for (const form of tries) expect(await codeOfLater(form)).toBe(code);
+    }
     expect(pool.stats()).toMatchObject({ free: 6, waiters: 0, committedBytes: 4 * page });
     // A buffer that needs no more than it has is served.
     second.release();
@@ -104,7 +112,7 @@ test("at maxCommitted every form of acquire is OUT_OF_MEMORY at once, and trim m
     expect(larger.size).toBe(1);
   }));
 
-test("a pending acquireAsync that meets the bound is rejected, and the next one is served", () =>
+test("a pending acquireAsync for more than maxCommitted is rejected, and the next one is served", () =>
   withPool({ capacity: 2, bufferSize: 4 * page, maxCommitted: 2 * page }, async (pool) => {
     const [one, two] = [pool.acquire(page), pool.acquire(page)];
     const large = codeOfLater(() => pool.acquireAsync(4 * page));

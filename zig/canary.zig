@@ -21,7 +21,11 @@ pub const Canary = enum {
     row_after_bracket,
     wake_seq_after_try,
     waiting_outside_bracket,
-    run_keeps_tag,
+    maintenance_keeps_tag,
+    maintenance_without_waiting,
+    refusal_pops_first,
+    refusal_unchecked,
+    memory_waiter_not_woken,
 
     // Caught by the explorer with store buffers: harmless where memory is sequentially consistent,
     // but for two that begin to wait at once, who may count as one.

@@ -6,7 +6,7 @@ const std = @import("std");
 const RobustMutex = @import("system.zig").RobustMutex;
 
 pub const magic: u64 = 0x314d_454d_5f4c_4f50; // "POL_MEM1"
-pub const version: u32 = 3;
+pub const version: u32 = 4;
 pub const section_alignment: u64 = 128;
 
 pub const dimensions_max = 8;
@@ -77,7 +77,10 @@ pub const Repair = extern struct {
     committed_bytes: u64,
     recoveries: u64,
     deferrals: u64,
-    reserved: [8]u8,
+    /// The slot at which the next look for expired leases goes on.
+    scan_cursor: u32,
+    /// Somebody waits for memory, which not every release gives: all who wait are woken.
+    memory_wanted: u32,
 };
 
 pub const Header = extern struct {
@@ -112,7 +115,10 @@ pub const ParticipantRow = extern struct {
     joined: u32,
     /// Its owner went away while the pool was frozen by a stopped recoverer: dead by agreement.
     abandoned: u32,
-    row_padding: [8]u8,
+    /// Raised at each end of work on memory, which takes system calls and so has no bracket: odd
+    /// while slots or bytes may yet go back to where they came from.
+    working: u32,
+    row_padding: [4]u8,
 
     /// Raised at each end of an operation, odd inside.
     busy: u64 align(section_alignment),

@@ -69,7 +69,7 @@ fn mark(participant: *Participant, change: enum { wait, stop }, patience: *Patie
             atomic.store(u64, bits, now | pool_bit, .monotonic);
             // SYNC: sequential before the waiter's next try: either that finds what was pushed, or
             // the releaser finds the count. Pairs with `free_list.push`, `wakeOne`,
-            // `free_run.letPopsGoOn` and `free_run.putBack`.
+            // `commitment.missing`, `commitment.tellWaiters` and `maintained.end`.
             if (atomic.broken(.waiters_not_sequential)) {
                 const waiters = atomic.load(u32, &hot.waiters, .monotonic);
                 atomic.store(u32, &hot.waiters, waiters + 1, .monotonic);
@@ -96,8 +96,9 @@ fn wakeWaiter(participant: *Participant) void {
     const hot = &participant.view.header.hot;
     // SYNC: after the push: who reads the new value finds the slot, who read the old one does not
     // fall asleep. Pairs with `acquire.slice`, `waiter_thread.arm` and `waiter_thread.watch`.
+    const count = wakesDue(&participant.view);
     _ = atomic.fetchAdd(u32, &hot.wake_seq, 1);
-    if (system.futex.wake(&hot.wake_seq, 1) > 0) {
+    if (system.futex.wake(&hot.wake_seq, count) > 0) {
         participant.local.barren_wakes = 0;
         return;
     }
@@ -107,6 +108,17 @@ fn wakeWaiter(participant: *Participant) void {
     if (participant.local.barren_wakes < barren_wakes_max) return;
     participant.local.barren_wakes = 0;
     if (participant_file.anybodyDead(&participant.view)) _ = recovery.run(&participant.view, .{});
+}
+
+/// One, or all where somebody waits for memory: the buffer may lack what the one that is woken needs,
+/// and serve another. SYNC: before `wake_seq` changes; who says so later than this has read that
+/// before. Pairs with `acquire.makeRoom`.
+fn wakesDue(view: *const participant_file.View) u32 {
+    const wanted = &view.header.repair.memory_wanted;
+    if (atomic.broken(.memory_waiter_not_woken)) return 1;
+    if (atomic.load(u32, wanted, .seq_cst) == 0) return 1;
+    _ = atomic.cas(u32, wanted, 1, 0, .seq_cst);
+    return std.math.maxInt(i32);
 }
 
 /// Everybody who waits looks again: after a flush, and at a recovery's end.

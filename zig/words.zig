@@ -38,8 +38,9 @@ pub const State = enum(u2) {
     used = 1,
     /// One row owns it while it is made ready, zeroed or trimmed.
     private = 2,
-    /// Never written by xmem.
-    _,
+    /// FREE and on the list, while one row commits its memory or gives it back: not to be popped.
+    /// `in_flight` is the row, `references` 1 where the slot was set aside, off the list.
+    maintained = 3,
 };
 
 /// A slot's control word: the truth about its references. `references` includes `in_flight`.
@@ -83,6 +84,29 @@ pub const Control = packed struct(u64) {
             .state = state,
             .frozen = control.frozen,
         };
+    }
+
+    /// A FREE word while `row` works on the slot's memory.
+    pub inline fn maintainedBy(control: Control, row: u32) Control {
+        var maintained = control.freed();
+        maintained.state = .maintained;
+        maintained.in_flight = @intCast(row);
+        return maintained;
+    }
+
+    pub inline fn isMaintainedBy(control: Control, row: u32) bool {
+        return control.state == .maintained and control.in_flight == row;
+    }
+
+    /// Taken off the list by somebody who could not wait: its maintainer pushes it.
+    pub inline fn setAside(control: Control) Control {
+        var aside = control;
+        aside.references = 1;
+        return aside;
+    }
+
+    pub inline fn isSetAside(control: Control) bool {
+        return control.references != 0;
     }
 
     /// The handle that names this generation of the slot at `index`.

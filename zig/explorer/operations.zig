@@ -103,7 +103,7 @@ pub noinline fn perform(me: u8, operation: Operation) void {
         .try_release => tryRelease(me),
         .set_ref_count => setRefCount(me),
         .preallocate => tolerate(maintenance.preallocate(participant, state.buffer_size, 2)),
-        .trim => tolerate(maintenance.trim(participant, 0)),
+        .trim => tolerate(maintenance.trim(participant)),
         .flush => maintenance.flush(participant, true) catch |err| oracle.unexpected(err),
         .unflush => maintenance.flush(participant, false) catch |err| oracle.unexpected(err),
         .reclaim => tolerate(recovery.runPatiently(&state.view)),
