@@ -246,8 +246,7 @@ fn waits(patience: *const Patience) bool {
     return patience.expiry == error.Pending;
 }
 
-/// Gives memory of free slots back, about as much as is asked for, as far as time allows. A thread
-/// that waits says that it waits for memory.
+/// Gives memory of free slots back, about as much as is asked for, as far as time allows.
 fn makeRoom(participant: *Participant, bytes: u64, patience: *Patience) Error!trim.Outcome {
     const view = &participant.view;
     if (patience.trim_until_ns == 0) {
@@ -257,17 +256,13 @@ fn makeRoom(participant: *Participant, bytes: u64, patience: *Patience) Error!tr
         else
             now_ns + if (waits(patience)) trim_at_once_ns else thaw.patience_untimed_ns;
     }
-    if (waits(patience)) {
-        // SYNC: before the try that follows, or the sleep of a waiter that was counted before. Pairs
-        // with `waiting.wakeWaiter`.
-        atomic.store(u32, &view.header.repair.memory_wanted, 1, .seq_cst);
-    }
     const outcome = trim.some(participant, bytes, patience.trim_until_ns, patience) catch |err| {
         // Somebody stands still inside an operation: what can be given back shows later.
         return if (err == error.Timeout) .nothing else err;
     };
     // An event loop goes on at its next try, and has to be told to try.
     if (outcome == .unfinished and patience.isImpatient()) waiting.wakeAll(view);
+    if (outcome == .nothing and waits(patience)) waiting.forMemory(view);
     return outcome;
 }
 
@@ -376,8 +371,8 @@ fn reserve(
     const claimed = commitment.claim(view, added);
     if (!claimed or !free_list.take(view.header, there)) {
         if (claimed) commitment.unclaim(view, added);
-        work.end(participant);
         bracket.leave();
+        work.endForAll(participant);
         if (claimed) commitment.tellWaiters(view);
         return null;
     }

@@ -26,6 +26,8 @@ pub const Canary = enum {
     refusal_pops_first,
     refusal_unchecked,
     memory_waiter_not_woken,
+    memory_wake_kept,
+    maintenance_wakes_nobody,
 
     // Caught by the explorer with store buffers: harmless where memory is sequentially consistent,
     // but for two that begin to wait at once, who may count as one.

@@ -2,11 +2,12 @@
 //! of its order changes and no pool looks empty for it. And what an acquire does that finds such a
 //! slot on top.
 //!
-//! A mark alone does not keep a pop away that had read the slot's word before. So the head's tag
-//! grows after the marks: a pop that has not happened yet fails at its CAS and reads again. A pop
-//! that has happened is in a bracket, and its word is stored before that ends: after everybody was
-//! seen outside a bracket, or in a later one, what is still marked belongs to who marked it. Nobody
-//! is held up, nothing is frozen, and no mutex is taken.
+//! A mark alone does not keep a pop away that had read the slot's word before, and will store over
+//! the mark. Such a pop is in a bracket until its word is stored: after everybody was seen outside
+//! a bracket, or in a later one, what is still marked belongs to who marked it. That a bracket has
+//! begun may be seen late, though, until its first CAS. So the head's tag grows before the look: a
+//! pop whose CAS comes later fails and reads again, one whose CAS came before shows its bracket.
+//! Nobody is held up, nothing is frozen, and no mutex is taken.
 
 const std = @import("std");
 const atomic = @import("atomic.zig");
@@ -150,6 +151,7 @@ pub fn finish(participant: *Participant, index: u32, patience: *Patience) void {
 pub fn end(participant: *Participant) void {
     work.endForAll(participant);
     const view = &participant.view;
+    if (atomic.broken(.maintenance_wakes_nobody)) return;
     // SYNC: sequential after the words: a waiter that met a mark is found. Pairs with `waiting.mark`.
     if (atomic.load(u32, &view.header.hot.waiters, .seq_cst) != 0) waiting.wakeAll(view);
 }
@@ -165,7 +167,8 @@ pub fn wait(participant: *Participant, index: u32, patience: *Patience) Error!vo
     const control = Control.load(&slot.control, .seq_cst);
     if (control.state != .maintained) return;
     if (!work.isUnderWay(view, control.in_flight)) {
-        // Its maintainer died or gave up, and only a recovery frees it.
+        // Done meanwhile, or its maintainer died or gave up, and only a recovery frees it.
+        if (Control.load(&slot.control, .acquire) != control) return;
         if (recovery.run(view, .{ .damaged = true }).ran) return;
     }
     for (0..spins_max) |_| {

@@ -119,9 +119,12 @@ fn candidate(participant: *const Participant, index: u32) u64 {
     const bytes = memoryOf(view, index);
     if (bytes == 0 or atomic.explored) return bytes;
     const is_first_time = participant.local.trimming.looked <= view.geometry.capacity;
+    if (!is_first_time) return bytes;
+    // The slot on top is the next to be acquired.
+    if (words.Head.load(&view.header.hot.free_head, .monotonic).index == index) return 0;
     const used_ns = @atomicLoad(u64, &view.slots[index].acquired_at_ns, .monotonic);
     const is_warm = used_ns +| cold_after_ns > system.ticker.recentNs();
-    return if (is_first_time and is_warm) 0 else bytes;
+    return if (is_warm) 0 else bytes;
 }
 
 /// What a free slot has; 0 of any other.

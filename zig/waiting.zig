@@ -111,14 +111,24 @@ fn wakeWaiter(participant: *Participant) void {
 }
 
 /// One, or all where somebody waits for memory: the buffer may lack what the one that is woken needs,
-/// and serve another. SYNC: before `wake_seq` changes; who says so later than this has read that
-/// before. Pairs with `acquire.makeRoom`.
+/// and serve another. SYNC: before `wake_seq` changes, which who says so later read before. Pairs
+/// with `forMemory`.
 fn wakesDue(view: *const participant_file.View) u32 {
     const wanted = &view.header.repair.memory_wanted;
     if (atomic.broken(.memory_waiter_not_woken)) return 1;
     if (atomic.load(u32, wanted, .seq_cst) == 0) return 1;
-    _ = atomic.cas(u32, wanted, 1, 0, .seq_cst);
+    atomic.store(u32, wanted, 0, .seq_cst);
     return std.math.maxInt(i32);
+}
+
+/// A waiter was refused for want of memory, and sleeps on. The wake that it got may have been worth
+/// a buffer to somebody who needs less, so the first to be refused after a release wakes all; the
+/// others find that said. SYNC: before the sleep. Pairs with `wakesDue`.
+pub fn forMemory(view: *const participant_file.View) void {
+    const wanted = &view.header.repair.memory_wanted;
+    if (!atomic.cas(u32, wanted, 0, 1, .seq_cst)) return;
+    if (atomic.broken(.memory_wake_kept)) return;
+    if (atomic.load(u32, &view.header.hot.waiters, .seq_cst) != 0) wakeAll(view);
 }
 
 /// Everybody who waits looks again: after a flush, and at a recovery's end.
