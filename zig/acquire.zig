@@ -57,8 +57,7 @@ pub inline fn acquireStraight(participant: *const Participant, size: u32, now_ns
     if (isFlushing(header)) return null;
     const bracket = participant.enter();
     const there = free_list.top(view, free_list.headOf(header)) orelse return leaveNull(bracket);
-    // SYNC: acquires what a maintainer did before it freed the slot. Pairs with `maintained.mark` and
-    // `maintained.finish`.
+    // SYNC: acquires what a maintainer did before it freed the slot. Pairs with `maintained.finish`.
     const from = Control.load(&there.slot.control, .acquire);
     const committed = atomic.load(u64, &there.slot.committed, .monotonic);
     const need = view.geometry.committedFor(size);
@@ -101,7 +100,7 @@ inline fn use(
     const generation = words.generationAfter(from.generation);
     describe(&participant.view, slot, size, now_ns);
     // SYNC: release, so that whoever reads the word finds the size and the description. Pairs with
-    // `references.attempt` and `description.of`.
+    // `references.attempt`, `description.of` and `maintained.begin`.
     Control.store(&slot.control, from.held(.used, generation), .release);
     participant.addHold(index);
     bracket.count("acquired");
@@ -282,8 +281,8 @@ fn attempt(participant: *const Participant, size: u32, now_ns: u64) Attempt {
             if (isStill(view, head)) return .corrupt;
             continue;
         };
-        // SYNC: acquires what a maintainer did before it freed the slot. Pairs with
-        // `maintained.mark` and `maintained.finish`.
+        // SYNC: acquires what a maintainer did before it freed the slot, and its mark under a head
+        // whose tag it has grown. Pairs with `maintained.mark` and `maintained.finish`.
         const from = Control.load(&there.slot.control, .acquire);
         if (!isFree(from)) {
             bracket.leave();
@@ -377,7 +376,7 @@ fn reserve(
         return null;
     }
     const generation = words.generationAfter(from.generation);
-    // SYNC: the word before the hold. Pairs with `recovery.rewriteWord`.
+    // SYNC: the word before the hold. Pairs with `recovery.rewriteWord` and `maintained.begin`.
     Control.store(&there.slot.control, from.held(.private, generation), .release);
     if (!atomic.broken(.private_without_row)) participant.addHold(there.index);
     // Only now: dead before the word said PRIVATE, the claim would be of memory that is not there.

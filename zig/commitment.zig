@@ -23,7 +23,8 @@ pub fn missing(view: *const View, bytes: u64) u64 {
     return sum +| bytes -| view.max_committed;
 }
 
-/// In a bracket. False: the bound is in the way, and nothing was changed.
+/// In a bracket. False: the bound is in the way, and nothing was changed. SYNC: after what `unclaim`
+/// gave back. Pairs with `unclaim`.
 pub fn claim(view: *const View, bytes: u64) bool {
     const total = &view.header.repair.committed_bytes;
     while (true) {
@@ -34,7 +35,7 @@ pub fn claim(view: *const View, bytes: u64) bool {
 }
 
 /// In a bracket; the caller then tells those who wait for memory. SYNC: sequential before that.
-/// Pairs with `missing`.
+/// Pairs with `missing` and `claim`.
 pub fn unclaim(view: *const View, bytes: u64) void {
     _ = atomic.fetchSub(u64, &view.header.repair.committed_bytes, bytes);
 }

@@ -141,7 +141,7 @@ pub fn finish(participant: *Participant, index: u32, patience: *Patience) void {
         defer bracket.leave();
         if (!from.isMaintainedBy(participant.index)) return;
         // SYNC: releases what was done to the memory and what the slot claims to have. Pairs with
-        // `acquire.acquireStraight`, `acquire.attempt` and `recovery.freezeWord`.
+        // `acquire.acquireStraight`, `acquire.attempt`, `recovery.freezeWord` and `setAside`.
         if (!Control.cas(&slot.control, from, from.freed())) continue;
         if (from.isSetAside()) _ = free_list.push(&participant.view, index);
         return;
@@ -152,7 +152,8 @@ pub fn end(participant: *Participant) void {
     work.endForAll(participant);
     const view = &participant.view;
     if (atomic.broken(.maintenance_wakes_nobody)) return;
-    // SYNC: sequential after the words: a waiter that met a mark is found. Pairs with `waiting.mark`.
+    // SYNC: sequential after the words: a waiter that met a mark is found. Pairs with `waiting.mark`
+    // and `wait`.
     if (atomic.load(u32, &view.header.hot.waiters, .seq_cst) != 0) waiting.wakeAll(view);
 }
 
@@ -164,6 +165,7 @@ pub fn wait(participant: *Participant, index: u32, patience: *Patience) Error!vo
     const view = &participant.view;
     const slot = &view.slots[index];
     const epoch = work.epochOf(view);
+    // SYNC: sequential after a waiter was counted. Pairs with `end`.
     const control = Control.load(&slot.control, .seq_cst);
     if (control.state != .maintained) return;
     if (!work.isUnderWay(view, control.in_flight)) {

@@ -237,3 +237,12 @@ pub fn anybodyDead(view: *const View) bool {
     }
     return false;
 }
+
+test "all of the largest buffer counts as mapped" {
+    var populated = [_]u32{ 0, 0 };
+    var view: View = undefined;
+    view.populated = &populated;
+    view.setPopulated(1, 1 << 32);
+    try std.testing.expectEqual(@as(u64, 1 << 32), view.populatedBytes(1));
+    try std.testing.expectEqual(@as(u64, 0), view.populatedBytes(0));
+}

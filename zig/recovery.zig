@@ -130,7 +130,7 @@ pub fn stop(view: *const View) bool {
 }
 
 /// SYNC: sequential before the loads of `busy`. Pairs with `Participant.enterSequential`,
-/// `waiting.mark`, `maintenance.setCommitted` and `free_list.take`.
+/// `waiting.mark`, `commitment.set`, `maintained.growTag` and `free_list.take`.
 fn freezeHead(view: *const View) void {
     const head_ptr = &view.header.hot.free_head;
     while (true) {
@@ -143,7 +143,8 @@ fn freezeHead(view: *const View) void {
 }
 
 /// SYNC: acquires every change of the word, and with it the `busy` of who made it. Pairs with
-/// `references.attempt`, `references.releaseSole` and `references.finishPrivate`.
+/// `references.attempt`, `references.releaseSole`, `references.finishPrivate`, `maintained.mark`
+/// and `maintained.finish`.
 fn freezeWord(slot: *layout.Slot) void {
     while (true) {
         const control = Control.load(&slot.control, .acquire);
@@ -197,8 +198,8 @@ fn postpone(view: *const View) void {
 
 /// Step 5: words first, the head last, then everybody who waits for either looks again. SYNC: each
 /// thaw releases what was rewritten, `epoch` and `wake_seq` change after the last thaw. Pairs with
-/// `references.attempt`, `thaw.wait`, `membership.lockRepair`, `acquire.slice` and
-/// `waiter_thread.watch`.
+/// `references.attempt`, `thaw.wait`, `membership.lockRepair`, `acquire.slice`, `rewriteMaintained`
+/// and `waiter_thread.watch`.
 pub fn start(view: *const View) void {
     for (view.slots[0..view.geometry.capacity]) |*slot| {
         while (true) {
@@ -328,11 +329,12 @@ fn rewriteWord(
 fn rewriteMaintained(view: *const View, slot: *layout.Slot, index: u32, from: Control) void {
     if (work.isUnderWay(view, from.in_flight)) {
         var listed = from.maintainedBy(from.in_flight);
-        listed.frozen = from.frozen;
         if (listed.generation == 0) listed.generation = 1;
+        // SYNC: as all that is rewritten: seen by who finds the word thawed. Pairs with `start`.
         return Control.store(&slot.control, listed, .release);
     }
     makeClean(view, slot, index, true);
+    // SYNC: likewise. Pairs with `start`.
     Control.store(&slot.control, from.freed(), .release);
 }
 

@@ -16,18 +16,20 @@ const View = participant_file.View;
 pub fn begin(participant: *const Participant) void {
     const working = &participant.row.working;
     // SYNC: sequential before the first change: who found that, and reads this after it, finds it
-    // odd. Pairs with `restingAt`.
+    // odd. Pairs with `restingAt` and `isUnderWay`.
     atomic.store(u32, working, (atomic.load(u32, working, .monotonic) +% 1) | 1, .seq_cst);
 }
 
 /// After the last one, when nothing is left to be undone.
 pub fn end(participant: *const Participant) void {
     const working = &participant.row.working;
-    // SYNC: after the last change: who reads the even value finds it. Pairs with `restingAt`.
+    // SYNC: after the last change: who reads the even value finds it. Pairs with `restingAt` and
+    // `isUnderWay`.
     atomic.store(u32, working, atomic.load(u32, working, .monotonic) +% 1, .seq_cst);
 }
 
-/// The same for work that others may have met, and wait for in `wait`: outside any bracket.
+/// The same for work that others may have met, and wait for in `wait`: outside any bracket. SYNC:
+/// `epoch` changes after the last change. Pairs with `epochOf`.
 pub fn endForAll(participant: *const Participant) void {
     end(participant);
     const epoch = &participant.view.header.repair.epoch;
@@ -57,14 +59,14 @@ pub fn restingAt(view: *const View) ?u64 {
     return sum;
 }
 
-/// A number that changes, beside that, whenever a slot comes to the free list or leaves it, and at
-/// each recovery: while it is the same, free slots have the memory that they had. Never 0.
+/// A number that changes, beside that, whenever the head does: when a slot comes to the free list or
+/// leaves it, and at each recovery. While it is the same, free slots have the memory that they had.
+/// Never 0.
 pub fn memoryKey(view: *const View) ?u64 {
     const resting = restingAt(view) orelse return null;
-    const head: u64 = @bitCast(Head.load(&view.header.hot.free_head, .seq_cst));
-    const recoveries = atomic.load(u64, &view.header.repair.recoveries, .monotonic);
-    // Odd factors far apart, so that the sums of different parts differ.
-    return (head +% resting *% 0x9e37_79b9_7f4a_7c15 +% recoveries *% 0xc2b2_ae3d_27d4_eb4f) | 1;
+    const head: u64 = @bitCast(Head.load(&view.header.hot.free_head, .acquire));
+    // Spread over all bits, so that no change of the one makes up for a change of the other.
+    return (head +% resting *% 0x9e37_79b9_7f4a_7c15) | 1;
 }
 
 /// Sleeps until some work has ended, `seen` being `epoch` from before it was met, or until then.

@@ -357,7 +357,7 @@ pub const all = [_]Program{
         .committed = 0,
         .max_committed = state.buffer_size,
         .threads = &.{
-            .{ .first = &.{.acquire}, .steps = &.{&.{.acquire_at_once}} },
+            .{ .first = &.{.acquire}, .steps = &.{&.{ .acquire, .acquire_at_once }} },
             .{ .steps = &.{&.{.acquire}} },
         },
         .full_is_exact = true,
