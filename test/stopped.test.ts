@@ -218,6 +218,8 @@ describe("a participant that is stopped inside an operation", () => {
     acquire: ["let guard;", "guard = pool.acquire(1);"],
     release: ["const guard = pool.acquire(1);", "guard.release();"],
     wait: ["", 'say(codeOf(() => pool.acquireBlocking(1, { timeout: 20 })) === "TIMEOUT");'],
+    trim: ["pool.preallocate(64, 6);", "pool.trim();"],
+    preallocate: ["pool.trim();", "pool.preallocate(64, 6);"],
   };
 
   /** Its steps when nobody stops it; the pool is as it will be. */
@@ -263,7 +265,9 @@ describe("a participant that is stopped inside an operation", () => {
             operation === "wait" ? Array.from({ length: 6 }, () => pool.acquire(1)) : [];
           const steps = await stepsOf(name, setup, run);
           const deferrals = new Set<boolean>();
-          const chosen = Array.from({ length: Math.min(steps, 14) }, (_, place) => place + 1);
+          // All of a short one's first, and some of a long one's, which works on a slot at a time.
+          const stride = Math.max(1, Math.floor(steps / 40));
+          const chosen = Array.from({ length: Math.min(steps, 14) }, (_, i) => 1 + i * stride);
           for (const step of chosen) {
             const child = await stopAt(name, setup, run, step);
             for (const guard of hoard.splice(0)) guard.release();

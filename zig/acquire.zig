@@ -57,7 +57,8 @@ pub inline fn acquireStraight(participant: *const Participant, size: u32, now_ns
     if (isFlushing(header)) return null;
     const bracket = participant.enter();
     const there = free_list.top(view, free_list.headOf(header)) orelse return leaveNull(bracket);
-    // SYNC: acquires what a maintainer did before it freed the slot. Pairs with `maintained.finish`.
+    // SYNC: acquires what a maintainer did before it freed the slot. Pairs with
+    // `maintained.finish`.
     const from = Control.load(&there.slot.control, .acquire);
     const committed = atomic.load(u64, &there.slot.committed, .monotonic);
     const need = view.geometry.committedFor(size);
@@ -100,7 +101,7 @@ inline fn use(
     const generation = words.generationAfter(from.generation);
     describe(&participant.view, slot, size, now_ns);
     // SYNC: release, so that whoever reads the word finds the size and the description. Pairs with
-    // `references.attempt`, `description.of` and `maintained.begin`.
+    // `references.attempt`, `description.of` and `maintained.keepMarked`.
     Control.store(&slot.control, from.held(.used, generation), .release);
     participant.addHold(index);
     bracket.count("acquired");
@@ -161,8 +162,8 @@ fn carryOnOrRecover(
     return result;
 }
 
-/// Whether a recovery changed what stood in the way: losses in an empty pool or of memory, a flusher
-/// that died, a damaged list or sum.
+/// Whether a recovery changed what stood in the way: losses in an empty pool or of memory, a
+/// flusher that died, a damaged list or sum.
 fn mayRecover(participant: *Participant, result: Error!u64) bool {
     const view = &participant.view;
     _ = result catch |err| switch (err) {
@@ -222,6 +223,10 @@ fn carryOn(participant: *Participant, size: u32, first: Attempt, patience: *Pati
 const Certainty = struct {
     /// `work.restingAt` before the last attempt.
     resting: ?u64 = null,
+    until_ns: u64 = 0,
+
+    /// Whoever is at work for longer than this commits much, and is as good as served.
+    const patience_ns = 100 * std.time.ns_per_ms;
 
     fn allows(certainty: *Certainty, participant: *const Participant, patience: *Patience) bool {
         const view = &participant.view;
@@ -234,9 +239,9 @@ const Certainty = struct {
         certainty.resting = now;
         if (now != null) return false;
         const now_ns = system.clock.monotonicNs();
-        if (patience.until_ns == 0) patience.until_ns = now_ns + thaw.patience_untimed_ns;
-        if (now_ns >= patience.until_ns) return true;
-        work.wait(view, epoch, patience.until_ns);
+        if (certainty.until_ns == 0) certainty.until_ns = now_ns + patience_ns;
+        if (now_ns >= certainty.until_ns) return true;
+        work.wait(view, epoch, certainty.until_ns);
         return false;
     }
 };
@@ -376,7 +381,8 @@ fn reserve(
         return null;
     }
     const generation = words.generationAfter(from.generation);
-    // SYNC: the word before the hold. Pairs with `recovery.rewriteWord` and `maintained.begin`.
+    // SYNC: the word before the hold. Pairs with `recovery.rewriteWord` and
+    // `maintained.keepMarked`.
     Control.store(&there.slot.control, from.held(.private, generation), .release);
     if (!atomic.broken(.private_without_row)) participant.addHold(there.index);
     // Only now: dead before the word said PRIVATE, the claim would be of memory that is not there.

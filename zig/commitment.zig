@@ -17,14 +17,14 @@ const View = participant_file.View;
 
 /// Bytes that have to be given back before so many more can be claimed.
 pub fn missing(view: *const View, bytes: u64) u64 {
-    // SYNC: sequential after a waiter was counted: either it finds what was given up, or who gave it
-    // up finds the waiter. Pairs with `unclaim` and `waiting.mark`.
+    // SYNC: sequential after a waiter was counted: either it finds what was given up, or who gave
+    // it up finds the waiter. Pairs with `unclaim` and `waiting.mark`.
     const sum = atomic.load(u64, &view.header.repair.committed_bytes, .seq_cst);
     return sum +| bytes -| view.max_committed;
 }
 
-/// In a bracket. False: the bound is in the way, and nothing was changed. SYNC: after what `unclaim`
-/// gave back. Pairs with `unclaim`.
+/// In a bracket. False: the bound is in the way, and nothing was changed. SYNC: after what
+/// `unclaim` gave back. Pairs with `unclaim`.
 pub fn claim(view: *const View, bytes: u64) bool {
     const total = &view.header.repair.committed_bytes;
     while (true) {

@@ -31,18 +31,32 @@ const View = participant_file.View;
 /// How long an acquire waits for work on the slot on top before it looks at the one below.
 const patience_ns: u64 = 10 * std.time.ns_per_ms;
 const slice_ns: u64 = 5 * std.time.ns_per_ms;
+/// How long a maintainer tries to see everybody at rest: the machine may be busy.
+const rest_patience_ns: u64 = 200 * std.time.ns_per_ms;
 /// For an event loop.
 const at_once_ns: u64 = if (atomic.stepped) 0 else 200 * std.time.ns_per_us;
 const spins_max = if (atomic.stepped) 0 else 500;
 
-/// Slots that are worked on together: none of them can be popped meanwhile, so there are few.
+/// Slots that are worked on together. None of them can be popped meanwhile, nor as long as a
+/// maintainer is stopped: so there are few, and an eighth of the free ones where those are not
+/// many.
 pub const Batch = struct {
     indexes: [size_max]u32 = undefined,
     count: u32 = 0,
+    count_max: u32,
     bytes: u64 = 0,
 
-    pub const size_max = if (atomic.explored) 2 else 32;
+    const size_max = if (atomic.explored) 2 else 32;
     const bytes_max = 1 << 20;
+    const share = 8;
+
+    pub fn of(view: *const View) Batch {
+        if (atomic.explored) return .{ .count_max = size_max };
+        var walk: Walk = .from(view, size_max * share);
+        var free: u32 = 0;
+        while (walk.next() != null) free += 1;
+        return .{ .count_max = @max(1, free / share) };
+    }
 
     pub fn add(batch: *Batch, index: u32, bytes: u64) void {
         batch.indexes[batch.count] = index;
@@ -51,7 +65,7 @@ pub const Batch = struct {
     }
 
     pub fn isFull(batch: *const Batch) bool {
-        return batch.count == size_max or batch.bytes >= bytes_max;
+        return batch.count == batch.count_max or batch.bytes >= bytes_max;
     }
 
     pub fn members(batch: *const Batch) []const u32 {
@@ -59,35 +73,86 @@ pub const Batch = struct {
     }
 };
 
-/// Makes the batch the caller's, or what is left of it: whatever is not free, or taken meanwhile, is
-/// dropped. Each member has to go through `finish`, and then all of it through `end`. Timeout:
+/// The free list as it can be read while others change it: from the top down, as many free slots as
+/// are wanted. Who was popped meanwhile leads nowhere in particular, so the walk begins again, and
+/// ends after a number of steps in any case. Nothing is taken for true that it says.
+pub const Walk = struct {
+    view: *const View,
+    next_index: u32,
+    wanted: u32,
+    steps_left: u64,
+
+    pub fn from(view: *const View, count: u32) Walk {
+        const capacity = view.geometry.capacity;
+        return .{
+            .view = view,
+            .next_index = top(view),
+            .wanted = @min(count, capacity),
+            .steps_left = 4 * @as(u64, capacity),
+        };
+    }
+
+    fn top(view: *const View) u32 {
+        return Head.load(&view.header.hot.free_head, .acquire).index;
+    }
+
+    pub fn next(walk: *Walk) ?u32 {
+        while (walk.wanted > 0 and walk.steps_left > 0) {
+            const index = walk.next_index;
+            if (index >= walk.view.geometry.capacity) return null;
+            walk.steps_left -= 1;
+            const slot = &walk.view.slots[index];
+            const state = Control.load(&slot.control, .acquire).state;
+            if (state != .free and state != .maintained) {
+                walk.next_index = top(walk.view);
+                continue;
+            }
+            walk.next_index = atomic.load(u32, &slot.next_free, .monotonic);
+            walk.wanted -= 1;
+            return index;
+        }
+        return null;
+    }
+};
+
+/// Makes the batch the caller's, or what is left of it: whatever is not free, or taken meanwhile,
+/// is dropped. Each member has to go through `finish`, and then all of it through `end`. Timeout:
 /// somebody stands still amid an operation; nothing is marked then.
 pub fn begin(participant: *Participant, batch: *Batch, patience: *Patience) Error!void {
-    const view = &participant.view;
     work.begin(participant);
     errdefer end(participant);
-    mark(participant, batch);
-    errdefer for (batch.members()) |index| finish(participant, index, patience);
-    if (batch.count == 0) return;
-    if (!atomic.broken(.maintenance_keeps_tag)) try growTag(participant, patience);
-    if (!atomic.broken(.maintenance_without_waiting)) {
-        if (!recovery.waitUntilQuiet(view, patienceLeft(patience))) return error.Timeout;
+    const begun_ns = system.clock.monotonicNs();
+    const until_ns = if (patience.until_ns == 0)
+        begun_ns + rest_patience_ns
+    else
+        @min(patience.until_ns, begun_ns + rest_patience_ns);
+    while (true) {
+        mark(participant, batch);
+        errdefer for (batch.members()) |index| finish(participant, index, patience);
+        if (batch.count == 0) return;
+        if (!atomic.broken(.maintenance_keeps_tag)) try growTag(participant, patience);
+        const now_ns = system.clock.monotonicNs();
+        const look_ns = @min(until_ns -| now_ns, patience_ns);
+        if (atomic.broken(.maintenance_without_waiting) or
+            recovery.waitUntilQuiet(&participant.view, look_ns)) break;
+        // Who meets a mark is kept no longer than that.
+        if (now_ns + look_ns >= until_ns) return error.Timeout;
+        for (batch.members()) |index| finish(participant, index, patience);
     }
+    keepMarked(participant, batch);
+}
+
+fn keepMarked(participant: *const Participant, batch: *Batch) void {
     var kept: u32 = 0;
     for (batch.members()) |index| {
         // SYNC: acquires the store of a pop that came before the mark. Pairs with `acquire.use` and
         // `acquire.reserve`.
-        const control = Control.load(&view.slots[index].control, .acquire);
+        const control = Control.load(&participant.view.slots[index].control, .acquire);
         if (!control.isMaintainedBy(participant.index)) continue;
         batch.indexes[kept] = index;
         kept += 1;
     }
     batch.count = kept;
-}
-
-fn patienceLeft(patience: *const Patience) u64 {
-    if (patience.until_ns == 0) return patience_ns;
-    return @min(patience.until_ns -| system.clock.monotonicNs(), patience_ns);
 }
 
 fn mark(participant: *Participant, batch: *Batch) void {
@@ -152,8 +217,8 @@ pub fn end(participant: *Participant) void {
     work.endForAll(participant);
     const view = &participant.view;
     if (atomic.broken(.maintenance_wakes_nobody)) return;
-    // SYNC: sequential after the words: a waiter that met a mark is found. Pairs with `waiting.mark`
-    // and `wait`.
+    // SYNC: sequential after the words: a waiter that met a mark is found. Pairs with
+    // `waiting.mark` and `wait`.
     if (atomic.load(u32, &view.header.hot.waiters, .seq_cst) != 0) waiting.wakeAll(view);
 }
 

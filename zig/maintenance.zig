@@ -11,15 +11,11 @@ const system = @import("system.zig");
 const thaw = @import("thaw.zig");
 const trim_file = @import("trim.zig");
 const waiting = @import("waiting.zig");
-const words = @import("words.zig");
 
 const Batch = maintained.Batch;
-const Control = words.Control;
 const Error = errors.Error;
-const Head = words.Head;
 const Participant = participant_file.Participant;
 const Patience = thaw.Patience;
-const View = participant_file.View;
 
 /// Commits `size` bytes for each of the next `count` buffers that acquires will get, clamped to
 /// what is free. Holds nothing afterwards. Returns the bytes newly committed.
@@ -30,9 +26,9 @@ pub fn preallocate(participant: *Participant, size: u32, count: u32) Error!u64 {
     const need = view.geometry.committedFor(size);
     var patience: Patience = .untimed;
     var added: u64 = 0;
-    var walk: Walk = .from(view, count);
+    var walk: maintained.Walk = .from(view, count);
     while (true) {
-        var batch: Batch = .{};
+        var batch: Batch = .of(view);
         while (!batch.isFull()) {
             const index = walk.next() orelse break;
             const committed = atomic.load(u64, &view.slots[index].committed, .monotonic);
@@ -49,48 +45,6 @@ pub fn preallocate(participant: *Participant, size: u32, count: u32) Error!u64 {
         };
     }
 }
-
-/// The free list as it can be read while others change it: from the top down, as many free slots as
-/// are wanted. Who was popped meanwhile leads nowhere in particular, so the walk begins again, and
-/// ends after a number of steps in any case. Nothing is taken for true that it says.
-const Walk = struct {
-    view: *const View,
-    next_index: u32,
-    wanted: u32,
-    steps_left: u64,
-
-    fn from(view: *const View, count: u32) Walk {
-        const capacity = view.geometry.capacity;
-        return .{
-            .view = view,
-            .next_index = top(view),
-            .wanted = @min(count, capacity),
-            .steps_left = 4 * @as(u64, capacity),
-        };
-    }
-
-    fn top(view: *const View) u32 {
-        return Head.load(&view.header.hot.free_head, .acquire).index;
-    }
-
-    fn next(walk: *Walk) ?u32 {
-        while (walk.wanted > 0 and walk.steps_left > 0) {
-            const index = walk.next_index;
-            if (index >= walk.view.geometry.capacity) return null;
-            walk.steps_left -= 1;
-            const slot = &walk.view.slots[index];
-            const state = Control.load(&slot.control, .acquire).state;
-            if (state != .free and state != .maintained) {
-                walk.next_index = top(walk.view);
-                continue;
-            }
-            walk.next_index = atomic.load(u32, &slot.next_free, .monotonic);
-            walk.wanted -= 1;
-            return index;
-        }
-        return null;
-    }
-};
 
 /// Adds to `added` also where it fails half-way.
 fn growAll(

@@ -428,8 +428,9 @@ const slots_per_look = if (atomic.explored) 2 else 16 * 1024;
 const look_interval_ns: u64 = 10 * std.time.ns_per_ms;
 
 /// No buffer or no memory was to be had. True when something was given back, so that a try is worth
-/// it. Deaths are found at once. Leases, and damage, are looked for in a part of the slots, where the
-/// last look of anybody stopped, and at most once in an interval: whole pools only by `reclaim`.
+/// it. Deaths are found at once. Leases, and damage, are looked for in a part of the slots, where
+/// the last look of anybody stopped, and at most once in an interval: whole pools only by
+/// `reclaim`.
 pub fn lookForLosses(view: *const View) bool {
     @branchHint(.cold);
     if (participant_file.anybodyDead(view)) return run(view, .{}).ran;

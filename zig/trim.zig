@@ -1,7 +1,8 @@
-//! Giving memory of free slots back: all of it for a user, or for an acquire as much as it lacks. The
-//! slots are gone round by index, from the last to the first, which a pool that is not full hands
-//! out last. An acquire's round goes on where its thread's last one stopped, so that each slot is
-//! looked at once a round however small the parts are, and spares at first what was used lately.
+//! Giving memory of free slots back: all of it for a user, or for an acquire as much as it lacks.
+//! The slots are gone round by index, from the last to the first, which a pool that is not full
+//! hands out last. An acquire's round goes on where its thread's last one stopped, so that each
+//! slot is looked at once a round however small the parts are, and spares at first what was used
+//! lately.
 
 const std = @import("std");
 const atomic = @import("atomic.zig");
@@ -30,7 +31,7 @@ const looks_per_clock = 256;
 pub fn all(participant: *Participant) Error!u64 {
     var patience: Patience = .untimed;
     var freed: u64 = 0;
-    var batch: Batch = .{};
+    var batch: Batch = .of(&participant.view);
     var index = participant.view.geometry.capacity;
     while (index > 0) {
         index -= 1;
@@ -39,7 +40,7 @@ pub fn all(participant: *Participant) Error!u64 {
         if (batch.count == 0 or !(batch.isFull() or index == 0)) continue;
         freed += giveBack(participant, &batch, &patience) catch |err|
             return if (freed == 0) err else freed;
-        batch = .{};
+        batch = .of(&participant.view);
     }
     return freed;
 }
@@ -62,7 +63,7 @@ pub fn some(
 ) Error!Outcome {
     const trimming = &participant.local.trimming;
     var freed: u64 = 0;
-    var batch: Batch = .{};
+    var batch: Batch = .of(&participant.view);
     while (true) {
         if (trimming.looked == 0 and !beginRound(participant)) return .nothing;
         while (trimming.looked < looksOfRound(participant)) {
@@ -72,7 +73,7 @@ pub fn some(
             const enough = freed + batch.bytes >= bytes;
             if (batch.count > 0 and (batch.isFull() or enough)) {
                 freed += try giveBack(participant, &batch, patience);
-                batch = .{};
+                batch = .of(&participant.view);
                 if (freed >= bytes) return .freed;
                 if (system.clock.monotonicNs() >= until_ns) return .unfinished;
             }
@@ -80,7 +81,7 @@ pub fn some(
             if (system.clock.monotonicNs() >= until_ns) return .unfinished;
         }
         freed += try giveBack(participant, &batch, patience);
-        batch = .{};
+        batch = .of(&participant.view);
         trimming.looked = 0;
         if (freed > 0) return .freed;
         if (!trimming.found) {

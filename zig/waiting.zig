@@ -110,9 +110,9 @@ fn wakeWaiter(participant: *Participant) void {
     if (participant_file.anybodyDead(&participant.view)) _ = recovery.run(&participant.view, .{});
 }
 
-/// One, or all where somebody waits for memory: the buffer may lack what the one that is woken needs,
-/// and serve another. SYNC: before `wake_seq` changes, which who says so later read before. Pairs
-/// with `forMemory`.
+/// One, or all where somebody waits for memory: the buffer may lack what the one that is woken
+/// needs, and serve another. SYNC: before `wake_seq` changes, which who says so later read before.
+/// Pairs with `forMemory`.
 fn wakesDue(view: *const participant_file.View) u32 {
     const wanted = &view.header.repair.memory_wanted;
     if (atomic.broken(.memory_waiter_not_woken)) return 1;

@@ -59,9 +59,9 @@ pub fn restingAt(view: *const View) ?u64 {
     return sum;
 }
 
-/// A number that changes, beside that, whenever the head does: when a slot comes to the free list or
-/// leaves it, and at each recovery. While it is the same, free slots have the memory that they had.
-/// Never 0.
+/// A number that changes, beside that, whenever the head does: when a slot comes to the free list
+/// or leaves it, and at each recovery. While it is the same, free slots have the memory that they
+/// had. Never 0.
 pub fn memoryKey(view: *const View) ?u64 {
     const resting = restingAt(view) orelse return null;
     const head: u64 = @bitCast(Head.load(&view.header.hot.free_head, .acquire));

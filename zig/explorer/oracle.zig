@@ -75,8 +75,9 @@ pub fn toldFull(me: u8) void {
     for (&state.now.ledgers, 0..) |*ledger, index| {
         if (index != me and ledger.acquiring) acquiring += 1;
     }
-    require(held + acquiring >= state.view.geometry.capacity, "a pool is said to be full that is not");
-    if (held + acquiring > state.view.geometry.capacity) return;
+    const capacity = state.view.geometry.capacity;
+    require(held + acquiring >= capacity, "a pool is said to be full that is not");
+    if (held + acquiring > capacity) return;
     for (&state.now.ledgers, 0..) |*ledger, index| {
         if (index != me and ledger.acquiring) ledger.must_acquire = true;
     }
@@ -336,7 +337,8 @@ fn checkSleepers() void {
         }
         require(hot.flushing == 0, "a waiter sleeps on while the pool is flushed");
         if (stopped) continue;
-        require(!wouldBeServed(programs.sizeOf(@intCast(index))), "a waiter sleeps beside a free slot");
+        const size = programs.sizeOf(@intCast(index));
+        require(!wouldBeServed(size), "a waiter sleeps beside a free slot");
     }
 }
 
