@@ -32,7 +32,7 @@ import {
 import type { ReadGuard } from "./read_guard.ts";
 import { closed, Session } from "./session.ts";
 import * as validate from "./validate.ts";
-import { endWaits, queueOf } from "./wait_async.ts";
+import { endWaits, helpsWaiting, queueOf } from "./wait_async.ts";
 
 export interface ReclaimReport {
   /** Dead participants whose rows were emptied. */
@@ -218,7 +218,8 @@ export class BufferPool implements Disposable {
 
   /**
    * As acquire, but blocks this thread until a buffer is released, for at most `timeout` ms:
-   * TIMEOUT. On a thread with an event loop prefer acquireAsync.
+   * TIMEOUT. Also where buffers in use have all of `maxCommitted`; OUT_OF_MEMORY for more than that,
+   * and where the system has no memory. On a thread with an event loop prefer acquireAsync.
    */
   acquireBlocking(size: number, options: { timeout: number }): BufferGuard {
     const tried = "acquireBlocking()";
@@ -241,7 +242,8 @@ export class BufferPool implements Disposable {
 
   /**
    * As acquire, but waits without blocking the event loop, first asked, first served. Rejects with
-   * TIMEOUT, with the signal's reason, and with what acquire throws except POOL_FULL.
+   * TIMEOUT, with the signal's reason, and with what acquire throws except POOL_FULL. As
+   * acquireBlocking it also waits for memory under `maxCommitted`.
    */
   async acquireAsync(
     size: number = this.#session.bufferSize,
@@ -261,7 +263,7 @@ export class BufferPool implements Disposable {
         const guard = guardOf(this.#session, handle, length, true);
         return guard;
       }
-      const mayPass = handle === -constants.ERROR_POOL_FULL || handle === -constants.ERROR_PENDING;
+      const mayPass = helpsWaiting(handle) || handle === -constants.ERROR_PENDING;
       if (!mayPass) throw this.#session.failure(handle, tried, { size: length });
     } else if (length > this.#session.bufferSize) {
       throw this.#session.failure(-constants.ERROR_TOO_LARGE, tried, { size: length });
@@ -285,7 +287,11 @@ export class BufferPool implements Disposable {
     }
   }
 
-  /** Commits memory for the next `count` buffers of `size` bytes; returns the bytes newly committed. */
+  /**
+   * Commits memory for the next `count` buffers of `size` bytes, as many as are free; returns the bytes
+   * newly committed, which may be fewer where memory ends half-way. OUT_OF_MEMORY: none; TOO_LARGE,
+   * POOL_BUSY.
+   */
   preallocate(size: number, count: number): number {
     const tried = "preallocate()";
     const descriptor = this.#open(tried);
@@ -417,7 +423,10 @@ export class BufferPool implements Disposable {
     };
   }
 
-  /** Gives the memory of free buffers back to the system; returns the bytes. */
+  /**
+   * Gives the memory of free buffers back to the system; returns the bytes by which committedBytes
+   * dropped. POOL_BUSY.
+   */
   trim(): number {
     const freed = native.xmem_trim(this.#open("trim()"));
     if (freed < 0) throw this.#session.failure(freed, "trim()");

@@ -31,6 +31,13 @@ pub inline fn broken(comptime rule: Canary) bool {
     return canary == rule;
 }
 
+/// Whether waiters claim at once: always where each step counts, but in the explorer, where programs
+/// say so.
+pub inline fn claimsAtOnce() bool {
+    if (build_options.hook == .explore) return explorer.claims_at_once;
+    return build_options.hook == .crash;
+}
+
 inline fn step() void {
     crash_point.here();
     if (build_options.hook == .delay) delay.step();

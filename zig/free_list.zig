@@ -9,15 +9,6 @@ const words = @import("words.zig");
 const Head = words.Head;
 const View = participant_file.View;
 
-/// The slot that was popped, or why none was: one number, so that it stays in a register.
-pub const Popped = enum(u32) {
-    empty = words.index_nil,
-    /// A recovery is under way.
-    frozen,
-    corrupt,
-    _,
-};
-
 /// The slot on top of the list, and the head that says so: what is read of the slot is true if
 /// `take` succeeds.
 pub const Top = struct {
@@ -42,36 +33,15 @@ pub inline fn top(view: *const View, head: Head) ?Top {
 pub inline fn take(header: *layout.Header, there: Top) bool {
     const to = there.head.successor(@truncate(there.next));
     // SYNC: release for `busy`, which was raised before: a freeze that comes later in the head's
-    // order sees it raised. Pairs with `recovery.freezeHead` and `free_run.holdUpPops`.
+    // order sees it raised. Pairs with `recovery.freezeHead` and `maintained.growTag`.
     return Head.cas(&header.hot.free_head, there.head, to, .acq_rel);
 }
 
 /// SYNC: acquire, so that `next_free` is what was stored before the head; sequential, so that a
 /// waiter's try comes after its count. Pairs with `push`, `recovery.rebuildList` and
-/// `free_run.letPopsGoOn`.
+/// `maintained.growTag`.
 pub inline fn headOf(header: *const layout.Header) Head {
     return Head.load(&header.hot.free_head, .seq_cst);
-}
-
-/// `leave_last`: a list of one slot counts as empty, because that slot is somebody else's.
-pub inline fn pop(view: *const View, leave_last: bool) Popped {
-    while (true) {
-        const head = headOf(view.header);
-        const there = top(view, head) orelse {
-            if (head.frozen) return .frozen;
-            if (head.index == words.index_nil) return .empty;
-            // Somebody may have popped the slot meanwhile; then it was not ours to read.
-            const again = Head.load(&view.header.hot.free_head, .acquire);
-            if (again == head) return .corrupt;
-            continue;
-        };
-        if (leave_last and there.next == words.index_nil) {
-            // As above: only while the head is the same was `next` this slot's.
-            if (Head.load(&view.header.hot.free_head, .acquire) == head) return .empty;
-            continue;
-        }
-        if (take(view.header, there)) return @enumFromInt(there.index);
-    }
 }
 
 /// Never refused: a frozen head stays frozen, and the slot is on the list. A push that gave up
@@ -88,8 +58,7 @@ pub inline fn push(view: *const View, index: u32) bool {
             continue;
         }
         // SYNC: release for the content and `next_free`, sequential before the load of `waiters` in
-        // `waiting.wakeOne`. Pairs with `headOf`, `waiting.mark`, `free_run.holdUpPops`,
-        // `free_run.replaceAtTop` and `free_run.link`.
+        // `waiting.wakeOne`. Pairs with `headOf` and `waiting.mark`.
         if (Head.cas(head_ptr, head, pushed, .seq_cst)) return true;
     }
 }

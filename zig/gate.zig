@@ -7,14 +7,16 @@ const std = @import("std");
 const atomic = @import("atomic.zig");
 const layout = @import("layout.zig");
 const participant_file = @import("participant.zig");
+const system = @import("system.zig");
 const words = @import("words.zig");
 
 const Gate = words.Gate;
 const Participant = participant_file.Participant;
 const View = participant_file.View;
 
-/// Who has waited for so long claims the next buffer. A checker's waiter does so at once.
-pub const starving_after_ns: u64 = if (atomic.stepped) 0 else 10 * std.time.ns_per_ms;
+/// Who has waited for so long claims the next buffer: long enough for a pool that is busy to be fast,
+/// and short beside the time that anybody may be overtaken.
+const starving_after_ns: u64 = 25 * std.time.ns_per_ms;
 
 /// A claim lasts a quarter of the time that was waited, within these bounds: a claimant that is
 /// stopped, or whose event loop is busy, keeps others waiting for no longer.
@@ -35,19 +37,24 @@ pub const Verdict = union(enum) {
     flushing,
     /// Another waiter goes first: the last free buffer is that one's.
     claimed,
+    /// And what it waits for is memory: so is all that others would free or commit.
+    memory_claimed,
     /// A claim of nobody who could use it: `drop` it, and go on.
     void: Gate,
 };
 
-/// What the gate says to a participant that wants a buffer.
-pub fn look(participant: *const Participant, now_ns: u64) Verdict {
+/// What the gate says to a participant that wants a buffer. `goes_first`: it is for its own wait, which
+/// may have the claim; what a thread wants besides stands behind that.
+pub fn look(participant: *const Participant, goes_first: bool) Verdict {
     const view = &participant.view;
     // SYNC: as in `isOpen`. Pairs with `settleFlusher` and `claim`.
     const gate = Gate.load(&view.header.hot.gate, .acquire);
     if (gate.flusher != 0) return .flushing;
-    if (gate.claimant == 0 or gate.claimant == numberOf(participant)) return .open;
-    if (isVoid(view, gate, now_ns)) return .{ .void = gate };
-    return .claimed;
+    if (gate.claimant == 0) return .open;
+    if (goes_first and gate.claimant == numberOf(participant)) return .open;
+    // Not the time that acquires are stamped with, which may be that of the last tick.
+    if (isVoid(view, gate, system.clock.monotonicNs())) return .{ .void = gate };
+    return if (gate.claims_memory) .memory_claimed else .claimed;
 }
 
 /// A claim ends with its time, with its owner, and with its owner's wait. What no waiter writes is
@@ -68,24 +75,42 @@ pub fn drop(view: *const View, gate: Gate) bool {
     return Gate.cas(&view.header.hot.gate, gate, gate.withoutClaim());
 }
 
+pub const Lack = enum { buffer, memory };
+
 /// A waiter that has waited for `waited_ns` goes first from now on, unless another one does. It read
-/// `wake_seq` before its last try, so that a release which saw no claim yet does not let it sleep.
-pub fn claim(participant: *const Participant, now_ns: u64, waited_ns: u64) void {
-    if (waited_ns < starving_after_ns) return;
+/// `wake_seq` before its last try, so that a release which saw no claim yet does not let it sleep. True
+/// when this ended a claim of its own instead: then the caller wakes the next waiter.
+pub fn claim(participant: *const Participant, lack: Lack, now_ns: u64, waited_ns: u64) bool {
     const view = &participant.view;
     const own = numberOf(participant);
-    const wanted_ms = waited_ns / (4 * std.time.ns_per_ms);
-    const lasts_ms = std.math.clamp(wanted_ms, claim_ms_min, claim_ms_max);
+    // It may have claimed a buffer, and found by now that it also lacks memory.
+    const lasts_ms = durationOf(lack, waited_ns) orelse return relinquish(participant);
     while (true) {
         const gate = Gate.load(&view.header.hot.gate, .acquire);
-        if (gate.claimant != 0 and gate.claimant != own and !isVoid(view, gate, now_ns)) return;
+        if (gate.claimant != 0 and gate.claimant != own and !isVoid(view, gate, now_ns))
+            return false;
         var claimed = gate;
         claimed.claimant = own;
-        claimed.claim_end_ms = milliseconds(now_ns) +% @as(u38, @intCast(lasts_ms));
-        if (claimed == gate) return;
+        claimed.claims_memory = lack == .memory;
+        claimed.claim_end_ms = milliseconds(now_ns) +% @as(u37, @intCast(lasts_ms));
+        if (claimed == gate) return false;
         // SYNC: whoever sees the claim sees that its owner waits. Pairs with `claimantOf`, `isOpen`
         // and `look`.
-        if (Gate.cas(&view.header.hot.gate, gate, claimed)) return;
+        if (Gate.cas(&view.header.hot.gate, gate, claimed)) return false;
+    }
+}
+
+/// How long a claim lasts that is made after so long a wait; null: not now. A buffer that lacks memory
+/// for one waiter may serve others, so that a waiter for memory goes first in a quarter of the time.
+fn durationOf(lack: Lack, waited_ns: u64) ?u64 {
+    if (waited_ns < starving_after_ns and !atomic.claimsAtOnce()) return null;
+    const waited_ms = waited_ns / std.time.ns_per_ms;
+    switch (lack) {
+        .buffer => return std.math.clamp(waited_ms / 4, claim_ms_min, claim_ms_max),
+        .memory => {
+            const into_ms = waited_ms % (4 * claim_ms_max);
+            return if (into_ms < claim_ms_max) claim_ms_max - into_ms else null;
+        },
     }
 }
 
@@ -153,6 +178,6 @@ fn numberOf(participant: *const Participant) u13 {
     return @intCast(participant.index + 1);
 }
 
-fn milliseconds(now_ns: u64) u38 {
+fn milliseconds(now_ns: u64) u37 {
     return @truncate(now_ns / std.time.ns_per_ms);
 }

@@ -23,7 +23,10 @@ test {
     _ = @import("errors.zig");
     _ = @import("filling.zig");
     _ = @import("free_list.zig");
-    _ = @import("free_run.zig");
+    _ = @import("commitment.zig");
+    _ = @import("maintained.zig");
+    _ = @import("trim.zig");
+    _ = @import("work.zig");
     _ = @import("geometry.zig");
     _ = @import("layout.zig");
     _ = @import("maintenance.zig");

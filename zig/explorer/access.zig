@@ -14,6 +14,9 @@ const Order = std.builtin.AtomicOrder;
 /// The rule that this run breaks.
 pub var broken: Canary = .none;
 
+/// Waiters claim without having waited.
+pub var claims_at_once = false;
+
 pub noinline fn load(comptime T: type, ptr: *const T) T {
     const address = @intFromPtr(ptr);
     if (!independence.ofLoad(address)) fiber.pause(.load, address, 0);
