@@ -54,6 +54,8 @@ pub const Program = struct {
     leases_over: bool = false,
     /// Nothing is released, so that who is told that the pool is full can be proved wrong.
     full_is_exact: bool = false,
+    /// A waiter has been refused for memory, and nobody has released anything since.
+    memory_wanted: bool = false,
     budget: state.Budget = .{},
     memory: memory_model.Model = .sequential,
     catches: []const Canary = &.{},
@@ -132,6 +134,7 @@ pub fn begin() void {
     }
     fiber.current = state.outside;
     state.now.budget = current.budget;
+    state.view.header.repair.memory_wanted = @intFromBool(current.memory_wanted);
     if (current.leases_over) state.now.clock_ns += lease_ns + 1;
     oracle.clockMoved();
     independence.rows_are_constant = !current.changesRows();
@@ -497,15 +500,28 @@ pub const all = [_]Program{
         .catches = &.{.memory_wake_kept},
     },
     .{
-        .name = "waiters for memory of two sizes, and an acquire before the release",
+        .name = "waiters for memory of two sizes that claim",
+        .set = .large,
+        .claims = true,
+        .committed = 0,
+        .max_committed = 24,
+        .threads = &.{
+            .{ .size = 0, .first = &.{.acquire}, .steps = &.{&.{.release}} },
+            .{ .size = 16, .first = &.{.acquire}, .steps = &.{&.{.acquire_blocking}} },
+            .{ .size = 8, .steps = &.{&.{.acquire_blocking}} },
+        },
+    },
+    .{
+        .name = "waiters for memory of two sizes, one of which was refused before",
         .set = .large,
         .committed = 0,
         .max_committed = 24,
         .threads = &.{
-            .{ .size = 0, .steps = &.{ &.{.acquire}, &.{.release} } },
+            .{ .size = 0, .first = &.{.acquire}, .steps = &.{&.{.release}} },
             .{ .size = 16, .first = &.{.acquire}, .steps = &.{&.{.acquire_blocking}} },
             .{ .size = 8, .steps = &.{&.{.acquire_blocking}} },
         },
+        .memory_wanted = true,
         .catches = &.{.memory_waiter_not_woken},
     },
     .{
