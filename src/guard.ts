@@ -163,9 +163,12 @@ export class BufferGuard implements Disposable {
    */
   get bytes(): Uint8Array<ArrayBuffer> {
     const bytes = this.#bytes;
-    if (bytes !== null && bytes.length === this.#size && this.#session.descriptor !== closed) {
-      return bytes;
-    }
+    // Bytes that were transferred away have length 0, as an empty buffer's have.
+    const whole =
+      bytes !== null &&
+      bytes.length === this.#size &&
+      (bytes.length > 0 || bytes.buffer.detached === false);
+    if (whole && this.#session.descriptor !== closed) return bytes;
     this.#readable("bytes");
     return this.#makeBytes();
   }

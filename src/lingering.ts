@@ -1,18 +1,18 @@
 // What cannot be given back yet, because a view of it is alive that cannot be detached: the engine has
 // it pinned for I/O, or it was transferred elsewhere. Tried again until it is done.
 
-// As they are now: a test with fake timers must not keep a buffer for ever.
-const { setTimeout, clearTimeout } = globalThis;
-
 const tries = new Set<() => boolean>();
+/** Milliseconds. I/O mostly ends soon; that which does not is looked at ten times a second. */
 const delayMin = 10;
-const delayMax = 1000;
+const delayMax = 100;
 let delay = delayMin;
 let timer: ReturnType<typeof setTimeout> | undefined;
 
 /** Calls `attempt` now and then, until it returns true. The process may end before that. */
 export function linger(attempt: () => boolean): void {
   tries.add(attempt);
+  // However often it is called, the timer runs out.
+  if (timer !== undefined && delay === delayMin) return;
   delay = delayMin;
   again();
 }
@@ -24,6 +24,7 @@ function again(): void {
 }
 
 function retry(): void {
+  timer = undefined;
   for (const attempt of tries) if (attempt()) tries.delete(attempt);
   delay = Math.min(delay * 2, delayMax);
   if (tries.size > 0) again();

@@ -28,6 +28,8 @@ export class OwnViews {
   /** The bytes of a buffer that `guard` holds; `before` are those that it had. */
   bytes(index: number, size: number, guard: object, before: Bytes | null): Bytes {
     if (before?.buffer.detached === true) this.#moved.add(index);
+    // After a truncation: one buffer for all views of the guard, which end with it.
+    else if (before !== null) return new Uint8Array(before.buffer, 0, size);
     if (size === 0) return noBytes();
     const { counter, address, stride, session } = this.#area;
     const buffer = viewOf(counter, index, address + index * stride, size);

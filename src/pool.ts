@@ -32,7 +32,7 @@ import {
 import type { ReadGuard } from "./read_guard.ts";
 import { closed, Session } from "./session.ts";
 import * as validate from "./validate.ts";
-import { endWaits, queueOf } from "./wait_async.ts";
+import { endWaits, helpsWaiting, queueOf } from "./wait_async.ts";
 
 /** What a recovery found and gave back. */
 export interface ReclaimReport {
@@ -432,7 +432,7 @@ export class BufferPool implements Disposable {
         const guard = guardOf(this.#session, handle, length, true);
         return guard;
       }
-      const mayPass = handle === -constants.ERROR_POOL_FULL || handle === -constants.ERROR_PENDING;
+      const mayPass = helpsWaiting(handle) || handle === -constants.ERROR_PENDING;
       if (!mayPass) throw this.#session.failure(handle, tried, { size: length });
     } else if (length > this.#session.bufferSize) {
       throw this.#session.failure(-constants.ERROR_TOO_LARGE, tried, { size: length });

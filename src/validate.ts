@@ -7,10 +7,18 @@ import { raise } from "./errors.ts";
 export const uint32Max: number = 2 ** 32 - 1;
 
 export function describe(value: unknown): string {
-  if (typeof value === "string") return JSON.stringify(value.slice(0, 40));
+  if (typeof value === "string") return quoted(value);
+  if (typeof value === "bigint") return `${value}n`;
+  if (Array.isArray(value)) return "an array";
   if (typeof value === "function") return "a function";
   if (typeof value === "object" && value !== null) return "an object";
   return String(value);
+}
+
+/** The beginning of a long text, and how long it is. */
+function quoted(value: string): string {
+  if (value.length <= 40) return JSON.stringify(value);
+  return `${JSON.stringify(`${value.slice(0, 40)}…`)} (${value.length} characters)`;
 }
 
 /** `on` says on what it was tried, as in `on pool "frames"`; empty where that is not known yet. */

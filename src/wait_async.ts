@@ -3,7 +3,13 @@
 // thread through a socket that becomes readable when a try is worth it.
 
 import type { Socket } from "bun";
-import { ERROR_PENDING, ERROR_POOL_BUSY, ERROR_POOL_FULL, ERROR_TIMEOUT } from "./constants.gen.ts";
+import {
+  ERROR_COMMIT_LIMIT,
+  ERROR_PENDING,
+  ERROR_POOL_BUSY,
+  ERROR_POOL_FULL,
+  ERROR_TIMEOUT,
+} from "./constants.gen.ts";
 import { make } from "./errors.ts";
 import { native } from "./native.ts";
 import { closed, type Session } from "./session.ts";
@@ -39,6 +45,11 @@ function watch(fd: number, queue: WeakRef<WaitQueue>): Promise<Socket> {
       },
     },
   } as unknown as Parameters<typeof Bun.connect>[0]) as Promise<Socket>;
+}
+
+/** Whether a release may bring what an acquire lacked: a buffer, or memory under `maxCommitted`. */
+export function helpsWaiting(handle: number): boolean {
+  return handle === -ERROR_POOL_FULL || handle === -ERROR_COMMIT_LIMIT;
 }
 
 /** Queues with somebody in them stay reachable; an idle one goes with its carrier. */
@@ -224,7 +235,7 @@ export class WaitQueue {
       const { session, size, since } = waiter;
       const waited = native.xmem_now() - since;
       const handle = native.xmem_acquire_at_once(session.descriptor, size, waited);
-      if (handle === -ERROR_POOL_FULL || handle === -ERROR_PENDING) return handle;
+      if (helpsWaiting(handle) || handle === -ERROR_PENDING) return handle;
       this.#remove(waiter);
       if (handle >= 0) waiter.resolve(handle);
       else waiter.reject(session.failure(handle, "acquireAsync()", { size }));

@@ -45,6 +45,8 @@ test("participants that leave, one after another, are all counted, and once", ()
     const others = [script(opens(name, 20))];
     await Promise.all(others.map((other) => other.rest()));
     expect(pool.stats().counters).toMatchObject(times({ ...visit.counts, full }, 21));
+    // Nothing had to be repaired: a recovery mends a fault of one's own so well that nobody sees it.
+    expect(pool.stats().counters).toMatchObject({ recoveries: 0, deferred: 0 });
     // Nobody else has a part in them.
     expect(pool.stats().participants).toMatchObject([{ acquired: 0, released: 0, timeouts: 0 }]);
   }));
@@ -101,4 +103,14 @@ test("each wait that begins is counted, also by participants that are no more", 
     expect(pool.stats().counters).toMatchObject({ waits: 2 * rounds, timeouts: rounds });
     expect(pool.stats().waiters).toBe(0);
     for (const guard of held) guard.release();
+  }));
+
+test("a flusher that leaves lifts its flush itself, and leaves it to no recovery", () =>
+  withPool(options, async (pool, name) => {
+    const source = `const pool = BufferPool.open(${JSON.stringify(name)}); pool.flush();
+      say(codeOf(() => pool.acquire(1))); pool.close(); say("left");`;
+    expect(await script(source).rest()).toEqual(["POOL_FLUSHING", "left"]);
+    expect(pool.stats().flushing).toBe(false);
+    pool.acquire(1).release();
+    expect(pool.stats().counters.recoveries).toBe(0);
   }));

@@ -64,6 +64,50 @@ for (const hold of [1, 5]) {
   }
 }
 
+test("an event loop with many waits does not go first for ever", () =>
+  withPool(one, async (pool, name) => {
+    let stop = false;
+    const loops = Array.from({ length: 10 }, async () => {
+      while (!stop) {
+        using guard = await pool.acquireAsync(1);
+        await Bun.sleep(5 * guard.size);
+      }
+    });
+    await Bun.sleep(100);
+    const late: number[] = [];
+    for (let round = 0; round < 5; round++) {
+      const child = start(name, "served");
+      expect(await child.line()).toBe("waiting");
+      const asked = performance.timeOrigin + performance.now();
+      late.push(Number(await child.line()) - asked);
+      await child.exited;
+    }
+    stop = true;
+    await Promise.all(loops);
+    // Each round of the loop's own waits takes 50 ms; without turns it was seconds.
+    expect(late.toSorted((a, b) => a - b)[2] ?? 10_000).toBeLessThan(250);
+  }));
+
+test("what a thread acquires at once stands behind its own long wait", () =>
+  withPool(one, async (pool) => {
+    let guard = pool.tryAcquire(1);
+    let served = false;
+    const wait = pool.acquireAsync(1).then((mine) => {
+      served = true;
+      mine.release();
+    });
+    let rounds = 0;
+    while (!served && rounds < 400) {
+      await Bun.sleep(5);
+      guard?.release();
+      guard = pool.tryAcquire(1);
+      rounds++;
+    }
+    guard?.release();
+    await wait;
+    expect(rounds).toBeLessThan(100);
+  }));
+
 test("a waiter that is stopped or killed while it is to go first shuts nobody out", () =>
   withPool(one, async (pool, name) => {
     for (const signal of ["SIGSTOP", "SIGKILL"] as const) {

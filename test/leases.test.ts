@@ -42,6 +42,74 @@ test("reclaim counts each expired reference, and leaves the holds", () =>
     expect(() => pool.take(held.handle)).toThrow();
   }));
 
+test("an operation that is refused renews no lease", async () => {
+  /** Each makes a lease, and returns an operation that is refused. */
+  const cases: Record<string, (pool: BufferPool) => () => unknown> = {
+    "addRef by a stale handle": (pool) => {
+      const { stale } = recycled(pool);
+      return () => pool.addRef(stale);
+    },
+    "release by a stale handle": (pool) => {
+      const { stale } = recycled(pool);
+      return () => pool.release(stale);
+    },
+    "setRefCount by a stale handle": (pool) => {
+      const { stale } = recycled(pool);
+      return () => pool.setRefCount(stale, 5);
+    },
+    "setRefCount below the holds": (pool) => {
+      const guard = pool.acquire(1);
+      guard.share();
+      return () => pool.setRefCount(guard.handle, 0);
+    },
+    "addRef at the limit": (pool) => {
+      const guard = pool.acquire(1);
+      pool.setRefCount(guard.handle, 65_535);
+      return () => pool.addRef(guard.handle);
+    },
+    "share at the limit": (pool) => {
+      const guard = pool.acquire(1);
+      pool.setRefCount(guard.handle, 65_535);
+      return () => guard.share();
+    },
+    "release of what is parked": (pool) => {
+      const parked = pool.acquire(1).handOff();
+      pool.release(parked);
+      return () => pool.release(parked);
+    },
+  };
+  for (const [name, prepare] of Object.entries(cases)) {
+    await withPool({ ...short, capacity: 1, leaseTimeout: 60_000 }, async (pool) => {
+      const refused = prepare(pool);
+      await Bun.sleep(passed);
+      expect(refused).toThrow();
+      // Since the lease was last renewed; the clock is a coarse one.
+      expect([name, pool.stats().oldestLeaseMs >= passed - 20]).toEqual([name, true]);
+    });
+  }
+});
+
+/** A handle of a buffer that was recycled and is somebody else's now, in flight. */
+function recycled(pool: BufferPool): { stale: number } {
+  const guard = pool.acquire(1);
+  const stale = guard.handle;
+  guard.release();
+  pool.acquire(1).handOff();
+  return { stale };
+}
+
+test("a lease is found to be over wherever in a large pool the buffer is", () =>
+  withPool({ ...short, capacity: 50_000 }, async (pool) => {
+    const guards = Array.from({ length: 50_000 }, () => pool.acquire(0));
+    for (const place of [49_999, 20_000, 0]) {
+      const lost = guards[place]?.handOff() ?? -1;
+      using found = pool.acquireBlocking(0, { timeout: 60_000 });
+      expect(found.index).toBe(place);
+      expect(() => pool.take(lost)).toThrow("recycled");
+      guards[place] = found.clone();
+    }
+  }));
+
 test("leaseTimeout 0: neither in-flight nor parked buffers ever expire", () =>
   withPool({ ...short, leaseTimeout: 0 }, async (pool) => {
     const flying = pool.acquire(1).handOff();

@@ -4,9 +4,9 @@
 import { expect, test } from "bun:test";
 import { statSync } from "node:fs";
 import { join } from "node:path";
-import { BufferPool } from "../src/index.ts";
+import { BufferPool, type XmemErrorCode } from "../src/index.ts";
 import { codeOfLater } from "./codes.ts";
-import { withPool } from "./processes.ts";
+import { start, withPool } from "./processes.ts";
 
 /** Of the pool's file in the file system's own words. */
 function bytesOnDisk(name: string): number {
@@ -75,18 +75,26 @@ test("what was trimmed reads as zeros when it is acquired again", () =>
     expect(again.bytes.every((byte) => byte === 0)).toBe(true);
   }));
 
-test("at maxCommitted every form of acquire is OUT_OF_MEMORY at once, and trim makes room", () =>
+test("at maxCommitted what cannot wait is OUT_OF_MEMORY, what waits ends at its time, and trim makes room", () =>
   withPool({ capacity: 8, bufferSize: 4 * page, maxCommitted: 4 * page }, async (pool) => {
     const first = pool.acquire(3 * page);
     const second = pool.acquire(page);
-    const forms = [
-      () => pool.acquire(1),
-      () => pool.tryAcquire(1),
-      () => pool.acquireBlocking(1, { timeout: 600_000 }),
-      () => pool.acquireAsync(1),
-      () => pool.preallocate(1, 1),
-    ];
-    for (const form of forms) expect(await codeOfLater(form)).toBe("OUT_OF_MEMORY");
+    const forms: Partial<Record<XmemErrorCode, (() => unknown)[]>> = {
+      OUT_OF_MEMORY: [
+        () => pool.acquire(1),
+        () => pool.tryAcquire(1),
+        () => pool.preallocate(1, 1),
+      ],
+      TIMEOUT: [
+        () => pool.acquireBlocking(1, { timeout: 0 }),
+        () => pool.acquireBlocking(1, { timeout: 20 }),
+        () => pool.acquireAsync(1, { timeout: 0 }),
+        () => pool.acquireAsync(1, { timeout: 20 }),
+      ],
+    };
+    for (const [code, tries] of Object.entries(forms)) {
+      for (const form of tries) expect<string>(await codeOfLater(form)).toBe(code);
+    }
     expect(pool.stats()).toMatchObject({ free: 6, waiters: 0, committedBytes: 4 * page });
     // A buffer that needs no more than it has is served.
     second.release();
@@ -104,7 +112,7 @@ test("at maxCommitted every form of acquire is OUT_OF_MEMORY at once, and trim m
     expect(larger.size).toBe(1);
   }));
 
-test("a pending acquireAsync that meets the bound is rejected, and the next one is served", () =>
+test("a pending acquireAsync for more than maxCommitted is rejected, and the next one is served", () =>
   withPool({ capacity: 2, bufferSize: 4 * page, maxCommitted: 2 * page }, async (pool) => {
     const [one, two] = [pool.acquire(page), pool.acquire(page)];
     const large = codeOfLater(() => pool.acquireAsync(4 * page));
@@ -115,6 +123,123 @@ test("a pending acquireAsync that meets the bound is rejected, and the next one 
     expect(served.size).toBe(1);
     two.release();
     expect(pool.stats().waiters).toBe(0);
+  }));
+
+test("one request for more than maxCommitted is OUT_OF_MEMORY at once in every form", () =>
+  withPool({ capacity: 2, bufferSize: 4 * page, maxCommitted: 2 * page }, async (pool) => {
+    const forms = [
+      () => pool.acquire(3 * page),
+      () => pool.tryAcquire(3 * page),
+      () => pool.acquireBlocking(3 * page, { timeout: 600_000 }),
+      () => pool.acquireAsync(3 * page),
+    ];
+    for (const form of forms) expect(await codeOfLater(form)).toBe("OUT_OF_MEMORY");
+    expect(pool.stats()).toMatchObject({ free: 2, waiters: 0, committedBytes: 0 });
+  }));
+
+test("who waits at maxCommitted is served by a release, here and in another process", () =>
+  withPool({ capacity: 4, bufferSize: 2 * page, maxCommitted: 2 * page }, async (pool, name) => {
+    const held = [pool.acquire(page), pool.acquire(page)];
+    const child = start(name, "wait");
+    await child.line();
+    const served = pool.acquireAsync(page).then((guard) => guard.release());
+    while (pool.stats().waiters < 2) await Bun.sleep(1);
+    held[0]?.release();
+    await served;
+    expect(await child.line()).toStartWith("got ");
+    await child.exited;
+    held[1]?.release();
+    expect(pool.stats()).toMatchObject({ free: 4, waiters: 0, committedBytes: 2 * page });
+  }));
+
+test("a release without memory reaches who needs little, past who waits for much", () =>
+  withPool({ capacity: 2, bufferSize: 2 * page, maxCommitted: 3 * page }, async (pool, name) => {
+    const [large, empty] = [pool.acquire(2 * page), pool.acquire(0)];
+    const waits = pool.acquireAsync(2 * page);
+    while (pool.stats().waiters < 1) await Bun.sleep(1);
+    const child = start(name, "wait");
+    await child.line();
+    while (pool.stats().waiters < 2) await Bun.sleep(1);
+    empty.release();
+    expect(await child.line()).toStartWith("got ");
+    await child.exited;
+    large.release();
+    (await waits).release();
+    expect(pool.stats()).toMatchObject({ free: 2, waiters: 0 });
+  }));
+
+test("an acquire that lacks memory gives back as much as it lacks, and no more", () =>
+  withPool({ capacity: 64, bufferSize: 8 * page, maxCommitted: 48 * page }, async (pool, name) => {
+    const base = bytesOnDisk(name);
+    const guards = Array.from({ length: 64 }, (_, i) => pool.acquire(i < 48 ? page : 0));
+    for (const guard of guards) guard.release();
+    // What the next acquire gets has no memory.
+    using top = pool.acquire(0);
+    const check = () => {
+      const { committedBytes } = pool.stats();
+      expect(bytesOnDisk(name) - base).toBe(committedBytes);
+      expect(committedBytes).toBeGreaterThanOrEqual(46 * page);
+      expect(committedBytes).toBeLessThanOrEqual(48 * page);
+    };
+    check();
+    const forms = [
+      () => pool.acquire(3 * page),
+      () => pool.tryAcquire(3 * page),
+      () => pool.acquireBlocking(3 * page, { timeout: 1000 }),
+      () => pool.acquireAsync(3 * page),
+    ];
+    for (const form of forms) {
+      using guard = await form();
+      guard?.bytes.fill(1);
+      check();
+    }
+    expect(top.size).toBe(0);
+  }));
+
+test("giving back much memory does not keep the event loop, and ends in an acquire", () =>
+  withPool({ capacity: 8192, bufferSize: 8191 * page, maxCommitted: 8191 * page }, async (pool) => {
+    const guards = Array.from({ length: 8192 }, (_, i) => pool.acquire(i === 0 ? 0 : page));
+    for (const guard of guards.reverse()) guard.release();
+    let turns = 0;
+    const timer = setInterval(() => turns++, 1);
+    // All other buffers lose theirs for it, which takes many times what the loop may be kept.
+    using guard = await pool.acquireAsync(8191 * page, { timeout: 60_000 });
+    clearInterval(timer);
+    expect(guard.size).toBe(8191 * page);
+    expect(turns).toBeGreaterThan(4);
+    expect(pool.stats().committedBytes).toBe(8191 * page);
+  }));
+
+test("a wait whose time is over does not go on giving memory back", () =>
+  withPool(
+    { capacity: 16_384, bufferSize: 16_383 * page, maxCommitted: 16_383 * page },
+    async (pool) => {
+      const guards = Array.from({ length: 16_384 }, (_, i) => pool.acquire(i === 0 ? 0 : page));
+      for (const guard of guards.reverse()) guard.release();
+      const code = await codeOfLater(() => pool.acquireBlocking(16_383 * page, { timeout: 1 }));
+      expect(code).toBe("TIMEOUT");
+      // It had the time for a part of them only.
+      expect(pool.stats().committedBytes).toBeGreaterThan(page);
+      using guard = pool.acquire(16_383 * page);
+      expect(guard.size).toBe(16_383 * page);
+    },
+  ));
+
+test("a preallocate that is refused half-way leaves exact sums", () =>
+  withPool({ capacity: 8, bufferSize: 4 * page, maxCommitted: 7 * page }, (pool, name) => {
+    const base = bytesOnDisk(name);
+    const check = (bytes: number): void => {
+      expect(pool.stats().committedBytes).toBe(bytes);
+      expect(bytesOnDisk(name) - base).toBe(bytes);
+    };
+    expect(pool.preallocate(2 * page, 8)).toBe(6 * page);
+    check(6 * page);
+    expect(() => pool.preallocate(4 * page, 1)).toThrow("maxCommitted");
+    check(6 * page);
+    expect(pool.preallocate(3 * page, 8)).toBe(page);
+    check(7 * page);
+    expect(pool.trim()).toBe(7 * page);
+    check(0);
   }));
 
 test("size 0 commits nothing, even where nothing may be committed any more", () =>
@@ -182,6 +307,23 @@ test("zeroOnRelease: whichever way a buffer comes back, the next holder finds ze
       }
     },
   ));
+
+test("zeroOnRelease: a release wakes who waits for the buffer", () =>
+  withPool({ capacity: 1, bufferSize: page, zeroOnRelease: true }, async (pool) => {
+    const times: number[] = [];
+    for (let i = 0; i < 21; i++) {
+      const held = pool.acquire(1);
+      const wait = pool.acquireAsync(1);
+      while (pool.stats().waiters === 0) await Bun.sleep(1);
+      const begun = performance.now();
+      held.release();
+      (await wait).release();
+      times.push(performance.now() - begun);
+    }
+    // Without a wake it would be found at the end of a slice, of 50 ms.
+    const median = times.sort((a, b) => a - b)[10];
+    expect(median).toBeLessThan(20);
+  }));
 
 test("zeroOnRelease: nothing of a smaller holder's shows after growth, trim or preallocate", () =>
   withPool({ capacity: 1, bufferSize: 4 * page, zeroOnRelease: true }, (pool) => {

@@ -176,3 +176,20 @@ test("the strides of a shape that no memory holds are the largest there are, nev
     meta.shape = [2, 3];
     expect(meta.strides).toEqual([3, 1]);
   }));
+
+test("strides that were set, and are the contiguous ones, follow shape and dtype as if they were not", () =>
+  withPool({ capacity: 1, bufferSize: 64 }, (pool) => {
+    using guard = pool.acquire(64);
+    const { meta } = guard;
+    meta.shape = [4, 4];
+    meta.strides = [4, 1];
+    meta.shape = [2, 8];
+    expect(meta.strides).toEqual([8, 1]);
+    meta.strides = [8, 1];
+    meta.dtype = "uint16";
+    expect(meta.strides).toEqual([16, 2]);
+    meta.strides = [2, 16];
+    meta.shape = [8, 2];
+    meta.dtype = "uint8";
+    expect(meta.strides).toEqual([2, 16]);
+  }));

@@ -37,8 +37,8 @@ const parts = {
       say(await wait);`,
   },
   owes: {
-    have: "const guard = pool.acquire(1);",
-    meanwhile: "guard.release(); say(pool.stats().used);",
+    have: "const guard = pool.acquire(1); const clone = guard.clone();",
+    meanwhile: "guard.release(); clone.release(); say(pool.stats().used);",
     afterwards: "pool.tryAcquire(1)?.release(); pool.close();",
   },
   owesUntilItCloses: {

@@ -167,6 +167,26 @@ test("oldestLeaseMs is the age of the oldest lease, and a new reference renews a
     expect(pool.stats().oldestLeaseMs).toBe(0);
   }));
 
+test("no age is greater than the time that has passed, of a buffer used before neither", () =>
+  withPool(options, async (pool) => {
+    for (const size of [1, 1, 8192]) {
+      const before = performance.now();
+      const guard = pool.acquire(size);
+      const handle = guard.handle;
+      await Bun.sleep(5);
+      const { longestHoldMs } = pool.stats();
+      expect(longestHoldMs).toBeLessThanOrEqual(performance.now() - before + 2 * tick);
+      guard.handOff();
+      // Parked, it has a lease as well.
+      pool.release(handle);
+      await Bun.sleep(3 * tick);
+      const { oldestLeaseMs } = pool.stats();
+      expect(oldestLeaseMs).toBeGreaterThanOrEqual(tick);
+      expect(oldestLeaseMs).toBeLessThanOrEqual(performance.now() - before + 2 * tick);
+      pool.releaseBuffer(handle);
+    }
+  }));
+
 test("committedBytes is whole pages of data, without the control area", () =>
   withPool(options, (pool) => {
     pool.acquire(1);

@@ -122,3 +122,30 @@ test("zeroOnRelease zeroes all that was acquired, whoever made it smaller, and w
     pool.reclaim();
     expect(clean()).toBe(true);
   }));
+
+test('views: "detach": what was viewed before a truncation ends with the guard, too', () =>
+  withPool({ capacity: 1, bufferSize: 4096 }, (_, name) => {
+    using pool = BufferPool.open(name, { views: "detach" });
+    for (const size of [100, 0]) {
+      for (const end of ["release", "handOff"] as const) {
+        const guard = pool.acquire(4096);
+        const views = [guard.bytes, guard.view("float32"), guard.bytes.subarray(5)];
+        guard.truncate(size);
+        views.push(guard.bytes, guard.view("uint8"));
+        expect(guard.bytes.length).toBe(size);
+        if (end === "release") guard.release();
+        else pool.unref(guard.handOff());
+        expect(views.map((view) => view.length)).toEqual([0, 0, 0, 0, 0]);
+        pool.acquire().release();
+      }
+    }
+  }));
+
+test("an empty guard whose bytes were transferred away has a view of its own", () =>
+  withPool({ capacity: 1, bufferSize: 4096 }, (pool) => {
+    using guard = pool.acquire(4096);
+    guard.bytes.buffer.transfer();
+    guard.truncate(0);
+    expect(guard.view("uint8").length).toBe(0);
+    guard.bytes.set([]);
+  }));

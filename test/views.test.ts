@@ -3,7 +3,9 @@
 
 import { heapStats } from "bun:jsc";
 import { expect, test } from "bun:test";
+import { deflate } from "node:zlib";
 import { BufferPool, type OpenOptions, type PoolOptions } from "../src/index.ts";
+import { withPool } from "./processes.ts";
 
 let made = 0;
 /** A view's ArrayBuffer is whole pages long. */
@@ -281,4 +283,19 @@ test("close detaches every view, whatever has been made of it", () =>
     expect(() => data.getUint8(0)).toThrow(TypeError);
     evicted[0] = 1;
     expect(evicted[0]).toBeUndefined();
+  }));
+
+test("buffers that short I/O has pinned come back while such releases go on", () =>
+  withPool({ capacity: 200, bufferSize: 4096 }, async (_, name) => {
+    using pool = BufferPool.open(name, { views: "detach" });
+    let most = 0;
+    for (let round = 0; round < 150; round++) {
+      const guard = pool.acquire();
+      const done = new Promise((resolve) => deflate(guard.bytes, resolve));
+      guard.release();
+      await Bun.sleep(4);
+      await done;
+      most = Math.max(most, pool.stats().used);
+    }
+    expect(most).toBeLessThan(50);
   }));

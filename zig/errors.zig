@@ -34,6 +34,8 @@ pub const Code = enum(i32) {
     PEER_DIED = 27,
     /// Internal: a slice of a wait ended and the caller goes on with it. Users never see it.
     PENDING = 100,
+    /// Internal: `maxCommitted` is used up by buffers in use. Who cannot wait says OUT_OF_MEMORY.
+    COMMIT_LIMIT = 101,
 };
 
 pub const Error = error{
@@ -60,6 +62,7 @@ pub const Error = error{
     UnsupportedPlatform,
     System,
     Pending,
+    CommitLimit,
 };
 
 pub fn codeOf(err: Error) Code {
@@ -87,6 +90,7 @@ pub fn codeOf(err: Error) Code {
         error.UnsupportedPlatform => .UNSUPPORTED_PLATFORM,
         error.System => .SYSTEM,
         error.Pending => .PENDING,
+        error.CommitLimit => .COMMIT_LIMIT,
     };
 }
 

@@ -32,6 +32,7 @@ pub const protocol = struct {
     pub const gate = @import("protocol/gate.zig");
     pub const participant = @import("protocol/participant.zig");
     pub const statistics = @import("protocol/statistics.zig");
+    pub const work = @import("protocol/work.zig");
 
     pub const recovery = struct {
         pub const damage = @import("protocol/recovery/damage.zig");
@@ -43,11 +44,13 @@ pub const protocol = struct {
 
     pub const pool = struct {
         pub const acquire = @import("protocol/pool/acquire.zig");
+        pub const commitment = @import("protocol/pool/commitment.zig");
         pub const content = @import("protocol/pool/content.zig");
         pub const free_list = @import("protocol/pool/free_list.zig");
-        pub const free_run = @import("protocol/pool/free_run.zig");
+        pub const maintained = @import("protocol/pool/maintained.zig");
         pub const maintenance = @import("protocol/pool/maintenance.zig");
         pub const references = @import("protocol/pool/references.zig");
+        pub const trim = @import("protocol/pool/trim.zig");
         pub const waiting = @import("protocol/pool/waiting.zig");
     };
 };

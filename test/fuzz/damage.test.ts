@@ -64,10 +64,10 @@ test("a flush by nobody does not keep the pool closed", () =>
 
 test("a claim by nobody does not keep the last buffer from others", () =>
   damaged({ ...small, capacity: 1 }, (pool, write) => {
-    const endMax = 2n ** 38n - 1n;
+    const endMax = 2n ** 37n - 1n;
     for (const claimant of [1n, 2n, 64n, 65n, 2n ** 13n - 1n]) {
       for (const end of [0n, 1n, endMax / 2n, endMax]) {
-        write(constants.AT_HOT_GATE, (claimant << 13n) | (end << 26n), 8);
+        write(constants.AT_HOT_GATE, (claimant << 13n) | (end << 27n), 8);
         pool.acquire().release();
       }
     }

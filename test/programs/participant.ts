@@ -67,6 +67,20 @@ const commands: Record<string, () => unknown> = {
       pool.preallocate(4096, 16);
     }
   },
+  /** Trims until it is killed. */
+  trim: () => {
+    console.log("trimming");
+    while (true) pool.trim();
+  },
+  /** Is refused for want of memory until it is killed. */
+  refused: () => {
+    console.log("refused");
+    while (true) {
+      try {
+        pool.acquire(Number(argument)).release();
+      } catch {}
+    }
+  },
   /** Random operations; leaves nothing behind. */
   churn: () => {
     const held: BufferGuard[] = [];

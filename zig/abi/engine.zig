@@ -514,7 +514,7 @@ pub export fn xmem_trim(number: u32) f64 {
     const pool = descriptor.poolOf(number);
     errors.clear();
     if (attend(pool)) |err| return failed(err);
-    const bytes = maintenance.trim(&pool.participant, 0) catch |err| return failed(err);
+    const bytes = maintenance.trim(&pool.participant) catch |err| return failed(err);
     return @floatFromInt(bytes);
 }
 

@@ -79,7 +79,10 @@ pub const Repair = extern struct {
     committed_bytes: u64,
     recoveries: u64,
     deferrals: u64,
-    reserved: [8]u8,
+    /// The slot at which the next look for expired leases goes on.
+    scan_cursor: u32,
+    /// Somebody waits for memory, which not every release gives: all who wait are woken.
+    memory_wanted: u32,
 };
 
 pub const Header = extern struct {
@@ -116,7 +119,9 @@ pub const ParticipantRow = extern struct {
     abandoned: u32,
     /// Its owner flushes the pool. Changed under the recovery mutex only.
     flushing: u32,
-    row_padding: [4]u8,
+    /// Raised at each end of work on memory, which takes system calls and so has no bracket: odd
+    /// while slots or bytes may yet go back to where they came from.
+    working: u32,
 
     /// Raised at each end of an operation, odd inside.
     busy: u64 align(section_alignment),

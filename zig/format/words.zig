@@ -38,8 +38,9 @@ pub const State = enum(u2) {
     used = 1,
     /// One row owns it while it is made ready, zeroed or trimmed.
     private = 2,
-    /// Never written by xmem.
-    _,
+    /// FREE and on the list, while one row commits its memory or gives it back: not to be popped.
+    /// `in_flight` is the row, `references` 1 where the slot was set aside, off the list.
+    maintained = 3,
 };
 
 /// A slot's control word: the truth about its references. `references` includes `in_flight`.
@@ -83,6 +84,29 @@ pub const Control = packed struct(u64) {
             .state = state,
             .frozen = control.frozen,
         };
+    }
+
+    /// A FREE word while `row` works on the slot's memory.
+    pub inline fn maintainedBy(control: Control, row: u32) Control {
+        var maintained = control.freed();
+        maintained.state = .maintained;
+        maintained.in_flight = @intCast(row);
+        return maintained;
+    }
+
+    pub inline fn isMaintainedBy(control: Control, row: u32) bool {
+        return control.state == .maintained and control.in_flight == row;
+    }
+
+    /// Taken off the list by somebody who could not wait: its maintainer pushes it.
+    pub inline fn setAside(control: Control) Control {
+        var aside = control;
+        aside.references = 1;
+        return aside;
+    }
+
+    pub inline fn isSetAside(control: Control) bool {
+        return control.references != 0;
     }
 
     /// The handle that names this generation of the slot at `index`.
@@ -149,10 +173,12 @@ pub const Gate = packed struct(u64) {
     flusher: u13,
     /// 0, or the row + 1 of the waiter that goes first.
     claimant: u13,
-    /// When the claim ends by itself, in milliseconds of the monotonic clock. It wraps after 8 years.
-    claim_end_ms: u38,
+    /// What it lacks is memory, which others may take with any buffer.
+    claims_memory: bool,
+    /// When the claim ends by itself, in milliseconds of the monotonic clock. It wraps after 4 years.
+    claim_end_ms: u37,
 
-    pub const open: Gate = .{ .flusher = 0, .claimant = 0, .claim_end_ms = 0 };
+    pub const open: Gate = @bitCast(@as(u64, 0));
 
     pub inline fn load(ptr: *const u64, comptime order: atomic.Order) Gate {
         return @bitCast(atomic.load(u64, ptr, order));
@@ -169,7 +195,7 @@ pub const Gate = packed struct(u64) {
     }
 
     pub fn withoutClaim(gate: Gate) Gate {
-        return .{ .flusher = gate.flusher, .claimant = 0, .claim_end_ms = 0 };
+        return open.withFlusher(gate.flusher);
     }
 };
 

@@ -9,6 +9,9 @@ pub const Order = std.builtin.AtomicOrder;
 pub const stepped = false;
 pub const modelled = false;
 pub const repairs_silently = canary == .none;
+pub inline fn claimsAtOnce() bool {
+    return false;
+}
 
 pub inline fn call() void {}
 

@@ -21,7 +21,6 @@ pub const Canary = enum {
     row_after_bracket,
     wake_seq_after_try,
     waiting_outside_bracket,
-    run_keeps_tag,
     /// A claim outlives its owner and its time.
     claim_never_ends,
     /// A claim holds nobody back.
@@ -35,6 +34,13 @@ pub const Canary = enum {
     /// Also caught by the crash points: who removes a name does not lock what it leads to.
     name_unlocked,
     truncated_tail_kept,
+    maintenance_keeps_tag,
+    maintenance_without_waiting,
+    refusal_pops_first,
+    refusal_unchecked,
+    memory_waiter_not_woken,
+    memory_wake_kept,
+    maintenance_wakes_nobody,
 
     // Caught by the explorer with store buffers: harmless where memory is sequentially consistent.
     hold_before_cas,

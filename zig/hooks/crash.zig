@@ -11,6 +11,9 @@ pub const Order = accesses.Order;
 pub const stepped = true;
 pub const modelled = false;
 pub const repairs_silently = false;
+pub inline fn claimsAtOnce() bool {
+    return true;
+}
 
 const counted = accesses.After(step);
 pub const load = counted.load;

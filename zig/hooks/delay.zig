@@ -11,6 +11,9 @@ pub const Order = accesses.Order;
 pub const stepped = false;
 pub const modelled = false;
 pub const repairs_silently = false;
+pub inline fn claimsAtOnce() bool {
+    return false;
+}
 
 const delayed = accesses.After(step);
 pub const load = delayed.load;

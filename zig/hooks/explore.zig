@@ -14,9 +14,15 @@ pub inline fn call() void {}
 
 /// The rule that this run breaks: one run after another in one program.
 extern var explorer_broken: u32;
+/// In this run waiters claim without having waited.
+extern var explorer_claims_at_once: bool;
 
 pub inline fn broken(comptime rule: Canary) bool {
     return explorer_broken == @intFromEnum(rule);
+}
+
+pub inline fn claimsAtOnce() bool {
+    return explorer_claims_at_once;
 }
 
 pub const Change = enum(u8) { add, sub, max, bit_or, bit_and };

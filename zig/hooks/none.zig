@@ -17,6 +17,11 @@ pub const repairs_silently = switch (canary) {
     .none, .index_unchecked, .damage_is_waited_for => true,
     else => false,
 };
+/// Whether a waiter claims its turn without having waited for it, where waiting is a matter of the
+/// clock alone.
+pub inline fn claimsAtOnce() bool {
+    return false;
+}
 
 inline fn nothing() void {}
 

@@ -7,14 +7,16 @@ const std = @import("std");
 const atomic = @import("hooks");
 const layout = @import("../format/layout.zig");
 const participant_file = @import("participant.zig");
+const system = @import("../system/door.zig");
 const words = @import("../format/words.zig");
 
 const Gate = words.Gate;
 const Participant = participant_file.Participant;
 const View = participant_file.View;
 
-/// Who has waited for so long claims the next buffer. A checker's waiter does so at once.
-pub const starving_after_ns: u64 = if (atomic.stepped) 0 else 10 * std.time.ns_per_ms;
+/// Who has waited for so long claims the next buffer: long enough for a pool that is busy to be fast,
+/// and short beside the time that anybody may be overtaken.
+const starving_after_ns: u64 = 25 * std.time.ns_per_ms;
 
 /// A claim lasts a quarter of the time that was waited, within these bounds: a claimant that is
 /// stopped, or whose event loop is busy, keeps others waiting for no longer.
@@ -35,19 +37,24 @@ pub const Verdict = union(enum) {
     flushing,
     /// Another waiter goes first: the last free buffer is that one's.
     claimed,
+    /// And what it waits for is memory: so is all that others would free or commit.
+    memory_claimed,
     /// A claim of nobody who could use it: `drop` it, and go on.
     void: Gate,
 };
 
-/// What the gate says to a participant that wants a buffer.
-pub fn look(participant: *const Participant, now_ns: u64) Verdict {
+/// What the gate says to a participant that wants a buffer. `goes_first`: it is for its own wait, which
+/// may have the claim; what a thread wants besides stands behind that.
+pub fn look(participant: *const Participant, goes_first: bool) Verdict {
     const view = &participant.view;
     // SYNC: as in `isOpen`. Pairs with `settleFlusher` and `claim`.
     const gate = Gate.load(&view.header.hot.gate, .acquire);
     if (gate.flusher != 0) return .flushing;
-    if (gate.claimant == 0 or gate.claimant == numberOf(participant)) return .open;
-    if (isVoid(view, gate, now_ns)) return .{ .void = gate };
-    return .claimed;
+    if (gate.claimant == 0) return .open;
+    if (goes_first and gate.claimant == numberOf(participant)) return .open;
+    // Not the time that acquires are stamped with, which may be that of the last tick.
+    if (isVoid(view, gate, system.clock.monotonicNs())) return .{ .void = gate };
+    return if (gate.claims_memory) .memory_claimed else .claimed;
 }
 
 /// A claim ends with its time, with its owner, and with its owner's wait. What no waiter writes is
@@ -68,24 +75,42 @@ pub fn drop(view: *const View, gate: Gate) bool {
     return Gate.cas(&view.header.hot.gate, gate, gate.withoutClaim());
 }
 
+pub const Lack = enum { buffer, memory };
+
 /// A waiter that has waited for `waited_ns` goes first from now on, unless another one does. It read
-/// `wake_seq` before its last try, so that a release which saw no claim yet does not let it sleep.
-pub fn claim(participant: *const Participant, now_ns: u64, waited_ns: u64) void {
-    if (waited_ns < starving_after_ns) return;
+/// `wake_seq` before its last try, so that a release which saw no claim yet does not let it sleep. True
+/// when this ended a claim of its own instead: then the caller wakes the next waiter.
+pub fn claim(participant: *const Participant, lack: Lack, now_ns: u64, waited_ns: u64) bool {
     const view = &participant.view;
     const own = numberOf(participant);
-    const wanted_ms = waited_ns / (4 * std.time.ns_per_ms);
-    const lasts_ms = std.math.clamp(wanted_ms, claim_ms_min, claim_ms_max);
+    // It may have claimed a buffer, and found by now that it also lacks memory.
+    const lasts_ms = durationOf(lack, waited_ns) orelse return relinquish(participant);
     while (true) {
         const gate = Gate.load(&view.header.hot.gate, .acquire);
-        if (gate.claimant != 0 and gate.claimant != own and !isVoid(view, gate, now_ns)) return;
+        if (gate.claimant != 0 and gate.claimant != own and !isVoid(view, gate, now_ns))
+            return false;
         var claimed = gate;
         claimed.claimant = own;
-        claimed.claim_end_ms = milliseconds(now_ns) +% @as(u38, @intCast(lasts_ms));
-        if (claimed == gate) return;
+        claimed.claims_memory = lack == .memory;
+        claimed.claim_end_ms = milliseconds(now_ns) +% @as(u37, @intCast(lasts_ms));
+        if (claimed == gate) return false;
         // SYNC: whoever sees the claim sees that its owner waits. Pairs with `claimantOf`, `isOpen`
         // and `look`.
-        if (Gate.cas(&view.header.hot.gate, gate, claimed)) return;
+        if (Gate.cas(&view.header.hot.gate, gate, claimed)) return false;
+    }
+}
+
+/// How long a claim lasts that is made after so long a wait; null: not now. A buffer that lacks memory
+/// for one waiter may serve others, so that a waiter for memory goes first in a quarter of the time.
+fn durationOf(lack: Lack, waited_ns: u64) ?u64 {
+    if (waited_ns < starving_after_ns and !atomic.claimsAtOnce()) return null;
+    const waited_ms = waited_ns / std.time.ns_per_ms;
+    switch (lack) {
+        .buffer => return std.math.clamp(waited_ms / 4, claim_ms_min, claim_ms_max),
+        .memory => {
+            const into_ms = waited_ms % (4 * claim_ms_max);
+            return if (into_ms < claim_ms_max) claim_ms_max - into_ms else null;
+        },
     }
 }
 
@@ -153,7 +178,7 @@ fn numberOf(participant: *const Participant) u13 {
     return @intCast(participant.index + 1);
 }
 
-fn milliseconds(now_ns: u64) u38 {
+fn milliseconds(now_ns: u64) u37 {
     return @truncate(now_ns / std.time.ns_per_ms);
 }
 
@@ -172,13 +197,18 @@ test "a waiter claims after it has waited for long, and only one at a time" {
     defer pool.deinit();
     first.row.waiting[0] = 1;
     second.row.waiting[0] = 1;
-    claim(&first, 1000 * ms, starving_after_ns -| 1);
-    try testing.expect(isOpen(pool.view.header) or starving_after_ns == 0);
-    claim(&first, 1000 * ms, starving_after_ns);
-    claim(&second, 1000 * ms, starving_after_ns);
+    const now_ns = system.clock.monotonicNs();
+    if (!atomic.claimsAtOnce()) {
+        try testing.expect(!claim(&first, .buffer, now_ns, starving_after_ns - 1));
+        try testing.expect(isOpen(pool.view.header));
+    }
+    _ = claim(&first, .buffer, now_ns, 60_000 * ms);
+    _ = claim(&second, .buffer, now_ns, 60_000 * ms);
     try testing.expectEqual(@as(?u32, 0), claimantOf(&pool.view));
-    try testing.expectEqual(Verdict.open, look(&first, 1000 * ms));
-    try testing.expectEqual(Verdict.claimed, look(&second, 1000 * ms));
+    try testing.expectEqual(Verdict.open, look(&first, true));
+    // What the same thread wants besides its wait stands behind the claim, too.
+    try testing.expectEqual(Verdict.claimed, look(&first, false));
+    try testing.expectEqual(Verdict.claimed, look(&second, true));
     try testing.expect(!relinquish(&second));
     try testing.expect(relinquish(&first));
     try testing.expect(isOpen(pool.view.header));
@@ -189,34 +219,54 @@ test "a claim lasts a quarter of the wait, within bounds, and then nobody has to
     const first, const second = try opened(&pool);
     defer pool.deinit();
     first.row.waiting[0] = 1;
-    for ([_][2]u64{ .{ 12, 10 }, .{ 40, 10 }, .{ 160, 40 }, .{ 300, 75 }, .{ 60_000, 75 } }) |case| {
+    for ([_][2]u64{ .{ 25, 10 }, .{ 40, 10 }, .{ 160, 40 }, .{ 300, 75 }, .{ 60_000, 75 } }) |case| {
         const waited_ms, const lasts_ms = case;
-        claim(&first, 1000 * ms, waited_ms * ms);
-        const last_ns = (1000 + lasts_ms - 1) * ms;
-        try testing.expectEqual(Verdict.claimed, look(&second, last_ns));
-        const verdict = look(&second, last_ns + ms);
-        try testing.expect(verdict == .void);
-        try testing.expect(drop(&pool.view, verdict.void));
-        try testing.expect(!drop(&pool.view, verdict.void));
+        const now_ns = system.clock.monotonicNs();
+        _ = claim(&first, .buffer, now_ns, waited_ms * ms);
+        const gate = Gate.load(&pool.view.header.hot.gate, .acquire);
+        try testing.expectEqual(lasts_ms, gate.claim_end_ms -% milliseconds(now_ns));
+        try testing.expect(!isVoid(&pool.view, gate, now_ns + (lasts_ms - 1) * ms));
+        try testing.expect(isVoid(&pool.view, gate, now_ns + lasts_ms * ms));
+        // A clock that was set back, or read long ago, does not make it last for ever.
+        try testing.expect(isVoid(&pool.view, gate, now_ns - 1000 * ms));
+        try testing.expect(drop(&pool.view, gate));
+        try testing.expect(!drop(&pool.view, gate));
     }
+    try testing.expectEqual(Verdict.open, look(&second, true));
+}
+
+test "a claim of memory holds in a quarter of the time, and gives up the rest" {
+    var pool: TestingPool = undefined;
+    const first, const second = try opened(&pool);
+    defer pool.deinit();
+    first.row.waiting[0] = 1;
+    const now_ns = system.clock.monotonicNs();
+    _ = claim(&first, .memory, now_ns, 605 * ms);
+    const gate = Gate.load(&pool.view.header.hot.gate, .acquire);
+    try testing.expectEqual(milliseconds(now_ns) +% 70, gate.claim_end_ms);
+    try testing.expectEqual(Verdict.memory_claimed, look(&second, true));
+    // In the other three quarters it ends the claim that it has, and says so.
+    try testing.expect(claim(&first, .memory, now_ns, 675 * ms));
+    try testing.expect(!claim(&first, .memory, now_ns, 899 * ms));
+    try testing.expect(isOpen(pool.view.header));
 }
 
 test "a claim of nobody who waits, lives or exists is void" {
     var pool: TestingPool = undefined;
     const first, const second = try opened(&pool);
     defer pool.deinit();
-    claim(&first, 1000 * ms, 20 * ms);
-    try testing.expect(look(&second, 1000 * ms) == .void);
+    const now_ns = system.clock.monotonicNs();
+    _ = claim(&first, .buffer, now_ns, 60_000 * ms);
+    try testing.expect(look(&second, true) == .void);
     first.row.waiting[0] = 1;
-    try testing.expectEqual(Verdict.claimed, look(&second, 1000 * ms));
+    try testing.expectEqual(Verdict.claimed, look(&second, true));
     first.row.mutex.unlock();
-    try testing.expect(look(&second, 1000 * ms) == .void);
-    pool.view.header.hot.gate = @bitCast(Gate{
-        .flusher = 0,
-        .claimant = 3,
-        .claim_end_ms = 1001,
-    });
-    try testing.expect(look(&second, 1000 * ms) == .void);
+    try testing.expect(look(&second, true) == .void);
+    var beyond: Gate = .open;
+    beyond.claimant = 3;
+    beyond.claim_end_ms = milliseconds(now_ns) +% 50;
+    pool.view.header.hot.gate = @bitCast(beyond);
+    try testing.expect(look(&second, true) == .void);
     try testing.expectEqual(@as(?u32, null), claimantOf(&pool.view));
 }
 
@@ -227,13 +277,13 @@ test "the flusher named is a live one with a mark" {
     first.row.flushing = 1;
     second.row.flushing = 1;
     settleFlusher(&pool.view);
-    try testing.expectEqual(Verdict.flushing, look(&first, 0));
+    try testing.expectEqual(Verdict.flushing, look(&first, true));
     first.row.flushing = 0;
     settleFlusher(&pool.view);
-    try testing.expectEqual(Verdict.flushing, look(&first, 0));
+    try testing.expectEqual(Verdict.flushing, look(&first, true));
     try testing.expect(!flushIsOrphaned(&pool.view));
     second.row.mutex.unlock();
     try testing.expect(flushIsOrphaned(&pool.view));
     settleFlusher(&pool.view);
-    try testing.expectEqual(Verdict.open, look(&first, 0));
+    try testing.expectEqual(Verdict.open, look(&first, true));
 }

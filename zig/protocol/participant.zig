@@ -11,6 +11,9 @@ const words = @import("../format/words.zig");
 
 const Head = words.Head;
 
+/// The smallest page: the bytes of the largest buffer do not fit 32 bits, its pages do.
+const populated_unit = if (atomic.modelled) 8 else 4096;
+
 /// A process's view of a pool: pointers and checked numbers, so that nothing that is read from
 /// shared memory later is ever used as an offset or a bound.
 pub const View = struct {
@@ -23,7 +26,7 @@ pub const View = struct {
     max_committed: u64,
     zero_on_release: bool,
     fd: c_int,
-    /// Per slot, the bytes that this process has mapped already: process-local.
+    /// Per slot, how much this process has mapped already, in units of 4 KiB: process-local.
     populated: [*]u32,
 
     pub fn init(
@@ -61,13 +64,14 @@ pub const View = struct {
 
     /// How much of a slot this process has mapped: a hint. Atomic, since two threads of the process
     /// may hold the slot, and both find it unmapped.
-    pub inline fn populatedBytes(view: *const View, index: u32) u32 {
-        return @atomicLoad(u32, &view.populated[index], .monotonic);
+    pub inline fn populatedBytes(view: *const View, index: u32) u64 {
+        return @as(u64, @atomicLoad(u32, &view.populated[index], .monotonic)) * populated_unit;
     }
 
+    /// `bytes` are whole pages, of which a slot has at most 2^32 bytes.
     pub inline fn setPopulated(view: *const View, index: u32, bytes: u64) void {
-        const clamped: u32 = @intCast(@min(bytes, std.math.maxInt(u32)));
-        @atomicStore(u32, &view.populated[index], clamped, .monotonic);
+        const units: u32 = @intCast(bytes / populated_unit);
+        @atomicStore(u32, &view.populated[index], units, .monotonic);
     }
 
     /// How many rows may ever have been joined. A value out of bounds is damage, and means all.
@@ -81,6 +85,29 @@ pub const View = struct {
 /// Attention: reasons to leave the fast path before an operation begins.
 pub const attention_closed: u32 = 1;
 pub const attention_owed: u32 = 2;
+
+/// A thread's way round the slots, a part at a time, in search of memory to give back.
+pub const Trimming = struct {
+    /// The last slot that was looked at; the next is the one below.
+    cursor: u32 = 0,
+    /// Slots looked at in this round.
+    looked: u32 = 0,
+    /// Whether this round gave anything back.
+    found: bool = false,
+    /// `work.memoryKey` when a round that gave nothing back began: nothing can have changed since
+    /// while that is the same. 0: there was none.
+    key: u64 = 0,
+    barren_key: u64 = 0,
+};
+
+/// A thread's check of the pool's sum of committed bytes, a part at a time.
+pub const Audit = struct {
+    cursor: u32 = 0,
+    sum: u64 = 0,
+    key: u64 = 0,
+    /// `work.memoryKey` at which the sum was right.
+    clean_key: u64 = 0,
+};
 
 /// What changes in a participant beside its row: its thread's own, shared by all its opens.
 pub const Local = struct {
@@ -98,6 +125,11 @@ pub const Local = struct {
     barren_look_at: u32 = 8,
     /// The count of sleeps before the last wake that reached nobody; above 32 bits: there was none.
     barren_sleeps: u64 = std.math.maxInt(u64),
+    /// When a wait of this thread's event loop was served last.
+    served_ns: u64 = 0,
+    /// Where this thread's trimming for acquires that lack memory goes on.
+    trimming: Trimming = .{},
+    audit: Audit = .{},
 };
 
 /// Where all is that a participant works on. It never changes, so that each open has a copy, from
@@ -227,4 +259,13 @@ test "holds are summed, those past the last four, too" {
     try std.testing.expectEqual(@as(u64, 65_546), sum(&holds));
     try std.testing.expectEqual(@as(u64, 65_536), sum(holds[0..2]));
     try std.testing.expectEqual(@as(u64, 0), sum(holds[4..4]));
+}
+
+test "all of the largest buffer counts as mapped" {
+    var populated = [_]u32{ 0, 0 };
+    var view: View = undefined;
+    view.populated = &populated;
+    view.setPopulated(1, 1 << 32);
+    try std.testing.expectEqual(@as(u64, 1 << 32), view.populatedBytes(1));
+    try std.testing.expectEqual(@as(u64, 0), view.populatedBytes(0));
 }

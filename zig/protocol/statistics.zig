@@ -87,7 +87,7 @@ fn isFlushing(header: *const layout.Header) bool {
 
 fn addSlot(out: Out, view: *const View, slot: *const layout.Slot, now_ns: u64) void {
     const control: words.Control = @bitCast(@atomicLoad(u64, &slot.control, .monotonic));
-    if (control.state == .free) return out.add(.FREE, 1);
+    if (control.state == .free or control.state == .maintained) return out.add(.FREE, 1);
     out.add(.USED, 1);
     out.add(.IN_FLIGHT, control.in_flight);
     if (control.state != .used) return;

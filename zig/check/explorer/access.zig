@@ -18,6 +18,13 @@ pub fn breakRule(rule: hooks.Canary) void {
     explorer_broken = @intFromEnum(rule);
 }
 
+/// Waiters claim without having waited.
+export var explorer_claims_at_once = false;
+
+pub fn claimAtOnce(yes: bool) void {
+    explorer_claims_at_once = yes;
+}
+
 export fn explorer_load(address: usize, bytes: u8) u64 {
     if (!independence.ofLoad(address)) fiber.pause(.load, address, 0);
     return memory_model.load(address, bytes);

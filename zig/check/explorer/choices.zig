@@ -125,8 +125,16 @@ fn mayEndSleep(each: *const state.Fiber, index: u8) bool {
     if (each.deadline_ns <= state.now.clock_ns) return true;
     if (isTimed(index, each) and state.now.budget.timeouts > 0) return true;
     if (system.ownerOf(&state.view.header.repair.mutex) != null) return false;
-    if (system.sleepsOn(each, &state.view.header.repair.epoch)) return true;
-    return oracle.isAnythingToFind();
+    if (system.sleepsOn(each, &state.view.header.repair.epoch)) return !isWorkUnderWay();
+    return oracle.isAnythingToFind(index);
+}
+
+/// Work on memory ends with a wake of all as well.
+fn isWorkUnderWay() bool {
+    for (state.view.rows[0..state.view.geometry.participant_count]) |*row| {
+        if (row.working & 1 != 0 and system.ownerOf(&row.mutex) != null) return true;
+    }
+    return false;
 }
 
 fn isTimed(index: u8, each: *const state.Fiber) bool {

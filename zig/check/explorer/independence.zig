@@ -52,6 +52,7 @@ fn isOwnRow(address: usize) bool {
     if (fiber.direct or !state.now.ledgers[fiber.current].joined) return false;
     const participant = &state.participants[fiber.current];
     return address == @intFromPtr(&participant.row.busy) or
+        address == @intFromPtr(&participant.row.working) or
         address == @intFromPtr(&participant.row.waiting[0]) or
         isWithin(address, participant.holds, state.view.geometry.capacity * 2);
 }

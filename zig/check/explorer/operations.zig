@@ -96,10 +96,10 @@ pub noinline fn perform(me: u8, operation: Operation) void {
     switch (operation) {
         .acquire => acquire(me),
         .acquire_at_once => acquiredAtOnce(me),
-        .acquire_blocking => acquired(me, block(participant, std.math.maxInt(u64))),
+        .acquire_blocking => acquired(me, block(me, std.math.maxInt(u64))),
         .acquire_timed => {
             state.now.ledgers[me].timed = true;
-            acquired(me, block(participant, state.now.clock_ns + programs.short_ns));
+            acquired(me, block(me, state.now.clock_ns + programs.short_ns));
             state.now.ledgers[me].timed = false;
         },
         .release => release(me, heldSlot(&state.now.ledgers[me]).?),
@@ -116,7 +116,7 @@ pub noinline fn perform(me: u8, operation: Operation) void {
         .try_release => tryRelease(me),
         .set_ref_count => setRefCount(me),
         .preallocate => tolerate(maintenance.preallocate(participant, state.buffer_size, 2)),
-        .trim => tolerate(maintenance.trim(participant, 0)),
+        .trim => tolerate(maintenance.trim(participant)),
         .flush => maintenance.flush(participant, true) catch |err| oracle.unexpected(err),
         .unflush => maintenance.flush(participant, false) catch |err| oracle.unexpected(err),
         .reclaim => tolerate(recovery.runPatiently(&state.view)),
@@ -143,10 +143,11 @@ fn indexOf(handle: u64) usize {
     return @as(words.Handle, @bitCast(handle)).index;
 }
 
-fn block(participant: *Participant, deadline_ns: u64) Error!u64 {
+fn block(me: u8, deadline_ns: u64) Error!u64 {
+    const participant = &state.participants[me];
     var wait: acquire_file.Wait = .{};
     while (true) {
-        const size = programs.current.size;
+        const size = programs.sizeOf(me);
         return acquire_file.acquireSlice(participant, &wait, size, deadline_ns) catch |err| {
             if (err == error.Pending) continue;
             return err;
@@ -155,15 +156,22 @@ fn block(participant: *Participant, deadline_ns: u64) Error!u64 {
 }
 
 fn acquire(me: u8) void {
-    state.now.ledgers[me].gate = state.view.header.hot.gate;
-    const result = acquire_file.acquire(&state.participants[me], programs.current.size);
+    const ledger = &state.now.ledgers[me];
+    ledger.gate = state.view.header.hot.gate;
+    ledger.acquiring = true;
+    const result = acquire_file.acquire(&state.participants[me], programs.sizeOf(me));
+    ledger.acquiring = false;
+    if (result == error.PoolFull) oracle.toldFull(me);
+    if (result) |_| {} else |_| if (ledger.must_acquire)
+        oracle.report("a pool was said to be full for a buffer that an acquire then gave back");
+    ledger.must_acquire = false;
     acquired(me, result);
     oracle.checkClaim(me, result);
-    state.now.ledgers[me].gate = 0;
+    ledger.gate = 0;
 }
 
 fn acquiredAtOnce(me: u8) void {
-    const size = programs.current.size;
+    const size = programs.sizeOf(me);
     const result = acquire_file.acquireAtOnce(&state.participants[me], size, 0);
     if (result == error.Pending and programs.current.mayRecover()) return;
     acquired(me, result);
@@ -174,6 +182,8 @@ fn acquired(me: u8, result: Error!u64) void {
         error.PoolFull => {},
         error.PoolFlushing => if (!programs.current.flushes()) oracle.unexpected(err),
         error.OutOfMemory => if (programs.current.memoryIsPlenty()) oracle.unexpected(err),
+        // Waits on; only the event loop is told.
+        error.CommitLimit => if (programs.current.max_committed == 0) oracle.unexpected(err),
         error.Timeout => if (!state.now.ledgers[me].timed) oracle.unexpected(err),
         else => mayBeBusy(err),
     };

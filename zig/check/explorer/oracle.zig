@@ -48,13 +48,14 @@ pub fn acquired(me: u8, number: u64) void {
     facts.in_flight_max = facts.shares;
     facts.parked = 0;
     const program = &programs.current;
-    require(facts.backed >= program.size, "an acquired buffer lacks memory");
+    const size = programs.sizeOf(me);
+    require(facts.backed >= size, "an acquired buffer lacks memory");
     const bytes = contents(slot);
-    if (program.zero_on_release) for (bytes[0..program.size]) |byte| {
+    if (program.zero_on_release) for (bytes[0..size]) |byte| {
         require(byte == 0, "a buffer of a pool that zeroes is acquired with contents");
     };
     const mark = 0x11 * (me + 1);
-    @memset(bytes[0..program.size], mark);
+    @memset(bytes[0..size], mark);
     holds(me, number);
     state.now.ledgers[me].contents[slot] = mark;
 }
@@ -71,6 +72,30 @@ pub fn checkClaim(me: u8, result: errors.Error!u64) void {
     const claimant = theClaimant() orelse return;
     const comes = claimant.status == .asleep or claimant.status == .ready;
     require(!comes, "a buffer goes to another one than the waiter that has a claim");
+}
+
+/// Every buffer must have been somebody's, or about to be the buffer of an acquire under way.
+pub fn toldFull(me: u8) void {
+    if (!programs.current.full_is_exact) return;
+    var held: u32 = 0;
+    for (0..state.view.geometry.capacity) |slot| {
+        for (&state.now.ledgers) |*ledger| {
+            if (ledger.holds[slot] == 0) continue;
+            held += 1;
+            break;
+        }
+    }
+    if (held == state.view.geometry.capacity) return;
+    var acquiring: u32 = 0;
+    for (&state.now.ledgers, 0..) |*ledger, index| {
+        if (index != me and ledger.acquiring) acquiring += 1;
+    }
+    const capacity = state.view.geometry.capacity;
+    require(held + acquiring >= capacity, "a pool is said to be full that is not");
+    if (held + acquiring > capacity) return;
+    for (&state.now.ledgers, 0..) |*ledger, index| {
+        if (index != me and ledger.acquiring) ledger.must_acquire = true;
+    }
 }
 
 pub fn holds(me: u8, number: u64) void {
@@ -269,7 +294,8 @@ pub fn checkState() void {
     const head: Head = @bitCast(state.view.header.hot.free_head);
     require(head.frozen or state.view.header.repair.still == 0, "a pool that stands still moves");
     for (0..state.view.geometry.capacity) |slot| {
-        const control: Control = @bitCast(memory_model.settled(&state.view.slots[slot].control));
+        var control: Control = @bitCast(memory_model.settled(&state.view.slots[slot].control));
+        if (control.state == .maintained) control = control.freed();
         require(control.references >= control.in_flight, "more are in flight than there are");
         checkPromises(slot, control);
         if (control.state == .private) checkPrivate(slot, control);
@@ -279,7 +305,7 @@ pub fn checkState() void {
 fn checkPromises(slot: usize, control: Control) void {
     const facts = &state.now.slots[slot];
     var held: u32 = 0;
-    for (&state.now.ledgers, &state.now.fibers) |*ledger, *each| {
+    for (&state.now.ledgers, &state.now.fibers, 0..) |*ledger, *each, index| {
         if (ledger.holds[slot] == 0 or !isLive(each.status)) continue;
         held += ledger.holds[slot];
         const handle: Handle = @bitCast(ledger.handles[slot]);
@@ -287,8 +313,9 @@ fn checkPromises(slot: usize, control: Control) void {
         require(handle.generation == control.generation, "a held buffer is somebody else's");
         const mark = ledger.contents[slot];
         if (mark == 0) continue;
-        require(facts.backed >= programs.current.size, "a held buffer lost its memory");
-        for (contents(slot)[0..programs.current.size]) |byte|
+        const size = programs.sizeOf(@intCast(index));
+        require(facts.backed >= size, "a held buffer lost its memory");
+        for (contents(slot)[0..size]) |byte|
             require(byte == mark, "a held buffer lost its contents");
     }
     require(held <= control.references - control.in_flight, "a live hold is not counted");
@@ -332,7 +359,7 @@ pub fn checkEnd() void {
 fn checkSleepers() void {
     const hot = &state.view.header.hot;
     const stopped = isSomebody(.stopped);
-    for (&state.now.fibers) |*each| {
+    for (&state.now.fibers, 0..) |*each, index| {
         require(each.status != .spinning, "a fiber waits for others for ever");
         if (each.status != .asleep) continue;
         if (!system.sleepsOn(each, &hot.wake_seq)) {
@@ -346,11 +373,21 @@ fn checkSleepers() void {
             "a claim outlives its wait",
         );
         if (stopped) continue;
-        for (state.view.slots[0..state.view.geometry.capacity]) |*slot| {
-            const control: Control = @bitCast(slot.control);
-            require(control.state != .free, "a waiter sleeps beside a free slot");
-        }
+        const size = programs.sizeOf(@intCast(index));
+        require(!wouldBeServed(size), "a waiter sleeps beside a free slot");
     }
+}
+
+/// There is a free slot, and memory for it once all other free slots have lost theirs.
+fn wouldBeServed(size: u32) bool {
+    var in_use: u64 = 0;
+    var is_any_free = false;
+    for (state.view.slots[0..state.view.geometry.capacity]) |*slot| {
+        const control: Control = @bitCast(slot.control);
+        if (control.state == .free) is_any_free = true else in_use += slot.committed;
+    }
+    const need = state.view.geometry.committedFor(size);
+    return is_any_free and in_use + need <= state.view.max_committed;
 }
 
 pub fn isSomebody(status: state.Status) bool {
@@ -367,8 +404,8 @@ fn isFrozen() bool {
 }
 
 /// What somebody who wakes up and looks around will find.
-pub fn isAnythingToFind() bool {
-    return isFrozen() or isRowDead() or isLeaseOver() or isClaimIdle();
+pub fn isAnythingToFind(index: u8) bool {
+    return isFrozen() or isRowDead() or isLeaseOver() or isClaimIdle(index);
 }
 
 fn theGate() words.Gate {
@@ -383,12 +420,14 @@ fn theClaimant() ?*const state.Fiber {
     return &state.now.fibers[owner];
 }
 
-/// A free slot waits for somebody who does not come, and who looks when the claim's time is over
-/// will get it.
-fn isClaimIdle() bool {
+/// A free slot waits for somebody who does not come, or who lacks memory for it, and another who looks
+/// when the claim's time is over will get it.
+fn isClaimIdle(index: u8) bool {
     const claimant = theClaimant() orelse return false;
+    if (claimant == &state.now.fibers[index]) return false;
     const head: Head = @bitCast(state.view.header.hot.free_head);
-    return claimant.status == .stopped and head.index != words.index_nil;
+    const idle = claimant.status == .stopped or theGate().claims_memory;
+    return idle and head.index != words.index_nil;
 }
 
 /// Something that only a recovery puts right: a death, or a lease that has run out.
@@ -486,19 +525,27 @@ fn checkSlot(index: usize, listed: u8) void {
     const slot = &state.view.slots[index];
     const control: Control = @bitCast(slot.control);
     const facts = &state.now.slots[index];
-    require(slot.committed <= facts.backed, "a slot claims memory that is not there");
+    // Claimed before it is there, and given up after it has gone, by who works on it.
+    if (control.state == .free or control.state == .used)
+        require(slot.committed <= facts.backed, "a slot claims memory that is not there");
     var rows: u32 = 0;
     for (state.view.rows[0..state.view.geometry.participant_count], 0..) |*row, each| {
         if (row.joined != 0) rows += state.view.holdRow(@intCast(each))[index];
     }
     const sum = rows + control.in_flight;
-    require(control.references == sum, "references are not the sum of the rows");
+    if (control.state != .maintained)
+        require(control.references == sum, "references are not the sum of the rows");
     switch (control.state) {
         .free => {
             require(listed == 1, "a free slot is not on the list");
             require(control.references == 0, "a free slot has references");
             if (programs.current.zero_on_release) for (contents(index)) |byte|
                 require(byte == 0, "a free slot of a pool that zeroes has contents");
+        },
+        .maintained => {
+            const is_listed = !control.isSetAside();
+            require((listed == 1) == is_listed, "a slot that is worked on is not where it says");
+            require(isSomebody(.stopped), "a slot is worked on by nobody");
         },
         .used => require(listed == 0, "a slot in use is on the list"),
         .private => {
@@ -507,7 +554,6 @@ fn checkSlot(index: usize, listed: u8) void {
                 if (owed[index] > 0) break;
             } else require(isSomebody(.stopped), "a PRIVATE slot is nobody's work");
         },
-        _ => report("a slot's state is none"),
     }
     if (control.state == .used and control.references == 0)
         require(programs.current.parks(), "a slot in use is nobody's");

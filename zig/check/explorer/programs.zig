@@ -7,6 +7,7 @@ const geometry_file = @import("xmem").format.geometry;
 const layout = @import("xmem").format.layout;
 const participant_file = @import("xmem").protocol.participant;
 const fresh = @import("xmem").format.fresh;
+const access = @import("access.zig");
 const fiber = @import("fiber.zig");
 const independence = @import("independence.zig");
 const memory_model = @import("memory_model.zig");
@@ -30,6 +31,8 @@ pub const Thread = struct {
     first: []const Operation = &.{},
     /// One of each set, in this order.
     steps: []const []const Operation,
+    /// Of each of its acquires, where it is not the program's.
+    size: ?u32 = null,
 };
 
 pub const Program = struct {
@@ -45,8 +48,14 @@ pub const Program = struct {
     max_committed: u64 = 0,
     zero_on_release: bool = false,
     ephemeral: bool = false,
+    /// Waiters claim without having waited.
+    claims: bool = false,
     /// The leases of what was passed on at first have run out already.
     leases_over: bool = false,
+    /// Nothing is released, so that who is told that the pool is full can be proved wrong.
+    full_is_exact: bool = false,
+    /// A waiter has been refused for memory, and nobody has released anything since.
+    memory_wanted: bool = false,
     budget: state.Budget = .{},
     memory: memory_model.Model = .sequential,
     catches: []const Canary = &.{},
@@ -72,11 +81,6 @@ pub const Program = struct {
         return program.does(.release_by_hand) or program.does(.set_ref_count);
     }
 
-    /// Pops are held up meanwhile, in the way in which a recovery does it.
-    fn worksOnFreeSlots(program: *const Program) bool {
-        return program.does(.preallocate) or program.does(.trim) or !program.memoryIsPlenty();
-    }
-
     pub fn memoryIsPlenty(program: *const Program) bool {
         return program.budget.commit_failures == 0 and program.max_committed == 0;
     }
@@ -85,8 +89,7 @@ pub const Program = struct {
     pub fn mayRecover(program: *const Program) bool {
         const budget = program.budget;
         return budget.deaths + budget.stops + budget.leases > 0 or program.leases_over or
-            program.does(.reclaim) or program.does(.abandon) or program.begins(.abandon) or
-            program.worksOnFreeSlots();
+            program.does(.reclaim) or program.does(.abandon) or program.begins(.abandon);
     }
 
     fn begins(program: *const Program, with: Operation) bool {
@@ -104,6 +107,12 @@ pub const Program = struct {
 
 pub var current: Program = undefined;
 
+/// Of an acquire by this thread.
+pub fn sizeOf(thread: u8) u32 {
+    if (thread >= current.threads.len) return current.size;
+    return current.threads[thread].size orelse current.size;
+}
+
 /// The state in which the exploration of `current` begins.
 pub fn begin() void {
     fiber.direct = true;
@@ -112,6 +121,7 @@ pub fn begin() void {
     state.buffered = current.memory != .sequential;
     memory_model.model = current.memory;
     independence.rows_are_constant = false;
+    access.claimAtOnce(current.claims);
     independence.gate_is_open = !current.flushes() and !current.waits();
     independence.nobody_abandons = false;
     state.now.clock_ns = clock_start_ns;
@@ -124,6 +134,7 @@ pub fn begin() void {
     }
     fiber.current = state.outside;
     state.now.budget = current.budget;
+    state.view.header.repair.memory_wanted = @intFromBool(current.memory_wanted);
     if (current.leases_over) state.now.clock_ns += lease_ns + 1;
     oracle.clockMoved();
     independence.rows_are_constant = !current.changesRows();
@@ -282,6 +293,7 @@ pub const all = [_]Program{
     },
     .{
         .name = "two waiters, one gives up",
+        .claims = true,
         .slots = 1,
         .threads = &.{
             .{ .first = &.{.acquire}, .steps = &.{&.{.release}} },
@@ -293,6 +305,7 @@ pub const all = [_]Program{
     },
     .{
         .name = "a waiter beside one who acquires again",
+        .claims = true,
         .slots = 1,
         .threads = &.{
             .{
@@ -306,6 +319,7 @@ pub const all = [_]Program{
     },
     .{
         .name = "two waiters, one dies",
+        .claims = true,
         .set = .large,
         .slots = 1,
         .threads = &.{
@@ -317,6 +331,7 @@ pub const all = [_]Program{
     },
     .{
         .name = "two waiters, one stops",
+        .claims = true,
         .slots = 1,
         .threads = &.{
             .{ .first = &.{.acquire}, .steps = &.{&.{.release}} },
@@ -429,7 +444,117 @@ pub const all = [_]Program{
             .{ .steps = &.{&.{.acquire}} },
             .{ .steps = &.{&.{.trim}} },
         },
-        .catches = &.{.run_keeps_tag},
+        .catches = &.{.maintenance_without_waiting},
+    },
+    .{
+        .name = "trim beside an acquire of the only free buffer",
+        .slots = 1,
+        .threads = &.{
+            .{ .steps = &.{&.{.acquire}} },
+            .{ .steps = &.{&.{ .trim, .preallocate }} },
+        },
+        .committed = 8,
+        .full_is_exact = true,
+        .budget = .{ .commit_failures = 1 },
+    },
+    .{
+        .name = "trim that dies or stops beside an acquire",
+        .threads = &.{
+            .{ .steps = &.{ &.{.acquire}, &.{.acquire} } },
+            .{ .steps = &.{&.{.trim}} },
+        },
+        .budget = .{ .deaths = 1, .stops = 1 },
+    },
+    .{
+        .name = "a refused acquire beside an acquire",
+        .committed = 0,
+        .max_committed = state.buffer_size,
+        .threads = &.{
+            .{ .first = &.{.acquire}, .steps = &.{&.{ .acquire, .acquire_at_once }} },
+            .{ .steps = &.{&.{.acquire}} },
+        },
+        .full_is_exact = true,
+        .catches = &.{.refusal_pops_first},
+    },
+    .{
+        .name = "an acquire that the system refuses beside an acquire",
+        .committed = 0,
+        .slots = 1,
+        .threads = &.{
+            .{ .steps = &.{&.{.acquire}} },
+            .{ .steps = &.{&.{.acquire}} },
+        },
+        .full_is_exact = true,
+        .budget = .{ .commit_failures = 1 },
+        .catches = &.{.refusal_unchecked},
+    },
+    .{
+        .name = "waiters for memory of two sizes",
+        .committed = 0,
+        .max_committed = 24,
+        .threads = &.{
+            .{ .size = 0, .first = &.{.acquire}, .steps = &.{&.{.release}} },
+            .{ .size = 16, .first = &.{.acquire}, .steps = &.{&.{.acquire_blocking}} },
+            .{ .size = 8, .steps = &.{&.{.acquire_blocking}} },
+        },
+        .catches = &.{.memory_wake_kept},
+    },
+    .{
+        .name = "waiters for memory of two sizes that claim",
+        .set = .large,
+        .claims = true,
+        .committed = 0,
+        .max_committed = 24,
+        .threads = &.{
+            .{ .size = 0, .first = &.{.acquire}, .steps = &.{&.{.release}} },
+            .{ .size = 16, .first = &.{.acquire}, .steps = &.{&.{.acquire_blocking}} },
+            .{ .size = 8, .steps = &.{&.{.acquire_blocking}} },
+        },
+    },
+    .{
+        .name = "waiters for memory of two sizes, one of which was refused before",
+        .set = .large,
+        .committed = 0,
+        .max_committed = 24,
+        .threads = &.{
+            .{ .size = 0, .first = &.{.acquire}, .steps = &.{&.{.release}} },
+            .{ .size = 16, .first = &.{.acquire}, .steps = &.{&.{.acquire_blocking}} },
+            .{ .size = 8, .steps = &.{&.{.acquire_blocking}} },
+        },
+        .memory_wanted = true,
+        .catches = &.{.memory_waiter_not_woken},
+    },
+    .{
+        .name = "a waiter for memory beside a trim",
+        .committed = 8,
+        .max_committed = 16,
+        .threads = &.{
+            .{ .steps = &.{&.{.trim}} },
+            .{ .steps = &.{&.{.acquire_blocking}} },
+        },
+        .budget = .{ .deaths = 1 },
+        .catches = &.{.maintenance_wakes_nobody},
+    },
+    .{
+        .name = "a waiter for memory beside a release",
+        .committed = 0,
+        .max_committed = 16,
+        .threads = &.{
+            .{ .size = 8, .first = &.{.acquire}, .steps = &.{&.{.release}} },
+            .{ .steps = &.{&.{.acquire_blocking}} },
+        },
+        .budget = .{ .deaths = 1 },
+    },
+    .{
+        .name = "a waiter that claims memory beside one who acquires again",
+        .claims = true,
+        .committed = 0,
+        .max_committed = 16,
+        .threads = &.{
+            .{ .first = &.{.acquire}, .steps = &.{ &.{.release}, &.{.acquire}, &.{.release} } },
+            .{ .steps = &.{&.{.acquire_blocking}} },
+        },
+        .budget = .{ .deaths = 1 },
     },
     .{
         .name = "preallocate beside a release",
@@ -559,6 +684,17 @@ pub const all = [_]Program{
         },
         .budget = .{ .deferrals = 1 },
         .catches = &.{.frozen_word_taken},
+    },
+    .{
+        .name = "store buffers: trim beside an acquire",
+        .memory = .tso,
+        .slots = 1,
+        .threads = &.{
+            .{ .steps = &.{&.{.acquire}} },
+            .{ .steps = &.{&.{.trim}} },
+        },
+        .full_is_exact = true,
+        .catches = &.{.maintenance_keeps_tag},
     },
     .{
         .name = "stores out of order: a hold beside leaving the bracket",

@@ -95,6 +95,10 @@ pub const Ledger = extern struct {
     timed: bool,
     /// The gate when its acquire began.
     gate: u64,
+    /// In an acquire; and somebody was told meanwhile that no buffer is free, so that it must get
+    /// the one that is.
+    acquiring: bool,
+    must_acquire: bool,
 };
 
 /// What is known of a slot from outside.
@@ -174,7 +178,7 @@ pub var buffered = false;
 
 /// The words of the object and of the participants that steps change. Left out are counters, names
 /// and ids, the description and the time of the last acquire: no step depends on them.
-var tracked: [256]*align(8) u64 = undefined;
+var tracked: [320]*align(8) u64 = undefined;
 var tracked_count: usize = 0;
 
 pub fn clear() void {
@@ -195,10 +199,12 @@ pub fn track() void {
     add(&header.repair.mutex, 8);
     add(&header.repair.still, @offsetOf(layout.Repair, "recoveries") -
         @offsetOf(layout.Repair, "still"));
+    add(&header.repair.scan_cursor, 8);
     for (view.rows[0..view.geometry.participant_count], 0..) |*row, index| {
         add(&row.mutex, 8);
         add(&row.joined, 8);
         add(&row.flushing, 4);
+        add(&row.working, 4);
         add(&row.busy, 8);
         add(&row.waiting[0], 8);
         add(view.holdRow(@intCast(index)), view.geometry.row_stride);

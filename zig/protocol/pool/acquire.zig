@@ -4,19 +4,22 @@
 
 const std = @import("std");
 const atomic = @import("hooks");
+const commitment = @import("commitment.zig");
 const damage = @import("../recovery/damage.zig");
 const errors = @import("../../errors.zig");
 const free_list = @import("free_list.zig");
 const gate = @import("../gate.zig");
 const layout = @import("../../format/layout.zig");
-const maintenance = @import("maintenance.zig");
+const maintained = @import("maintained.zig");
 const participant_file = @import("../participant.zig");
 const recovery = @import("../recovery/recovery.zig");
 const references = @import("references.zig");
 const system = @import("../../system/door.zig");
 const thaw = @import("../recovery/thaw.zig");
+const trim = @import("trim.zig");
 const waiting = @import("waiting.zig");
 const words = @import("../../format/words.zig");
+const work = @import("../work.zig");
 
 const Bracket = participant_file.Bracket;
 const Control = words.Control;
@@ -27,6 +30,8 @@ const Patience = thaw.Patience;
 
 /// About as long as a sleep and a wake cost.
 const spins_max = if (atomic.stepped) 1 else 2000;
+/// For how long an event loop may be kept by giving memory back, before it goes on at its next try.
+const trim_at_once_ns: u64 = 300 * std.time.ns_per_us;
 
 /// The buffer that was acquired.
 pub const Acquired = struct {
@@ -53,7 +58,9 @@ pub inline fn acquireStraight(participant: *const Participant, size: u32, now_ns
     if (!gate.isOpen(header)) return null;
     const bracket = participant.enter();
     const there = free_list.top(view, free_list.headOf(header)) orelse return leaveNull(bracket);
-    const from = Control.load(&there.slot.control, .monotonic);
+    // SYNC: acquires what a maintainer did before it freed the slot. Pairs with
+    // `maintained.finish`.
+    const from = Control.load(&there.slot.control, .acquire);
     const committed = atomic.load(u64, &there.slot.committed, .monotonic);
     const need = view.geometry.committedFor(size);
     if (!isFree(from)) return leaveNull(bracket);
@@ -89,7 +96,7 @@ inline fn use(
     const generation = words.generationAfter(from.generation);
     describe(&participant.view, slot, size, now_ns);
     // SYNC: release, so that whoever reads the word finds the size and the description. Pairs with
-    // `references.attempt` and `content.of`.
+    // `references.attempt`, `content.of` and `maintained.keepMarked`.
     Control.store(&slot.control, from.held(.used, generation), .release);
     participant.addHold(index);
     bracket.count("acquired");
@@ -99,16 +106,20 @@ inline fn use(
 
 const Attempt = union(enum) {
     acquired: Acquired,
-    /// The index: off the list, and the caller still in the bracket; memory is to be reserved.
-    unreserved: u32,
     /// The index: off the list, and PRIVATE; its memory has to be committed.
     uncommitted: u32,
+    /// `maxCommitted` is in the way: so many bytes of free slots would have to be given back.
+    limited: u64,
+    /// A waiter goes first that lacks memory.
+    memory_claimed,
+    /// The index of the slot on top, whose memory somebody works on.
+    maintained: u32,
     empty,
     frozen,
     corrupt,
     flushing,
     too_large,
-    out_of_memory,
+    too_much,
 };
 
 /// A hold of a free buffer of `size` bytes; its handle.
@@ -120,22 +131,32 @@ pub fn acquire(participant: *Participant, size: u32) Error!u64 {
     }
     errors.clear();
     var patience: Patience = .untimed;
-    return carryOnOrRecover(participant, size, attempt(participant, size, now_ns), &patience);
+    const first = attempt(participant, size, now_ns, false);
+    return carryOnOrRecover(participant, size, first, &patience) catch |err| switch (err) {
+        error.CommitLimit => commitment.beyondLimit(&participant.view),
+        else => err,
+    };
 }
 
-/// The same for an event loop, which must not be kept: PENDING while a recovery has the pool.
+/// The same for an event loop, which must not be kept: PENDING while a recovery has the pool, and
+/// COMMIT_LIMIT where a release, or another try, may bring memory.
 ///
 /// `waited_ns`: for how long the loop has waited for this buffer, counted as one who waits.
 pub fn acquireAtOnce(participant: *Participant, size: u32, waited_ns: u64) Error!u64 {
     var patience: Patience = .none;
     patience.expiry = error.Pending;
-    const first = attempt(participant, size, system.ticker.recentNs());
+    patience.goes_first = participant.local.waits > 0 and waited_ns > 0;
+    const first = attempt(participant, size, system.ticker.recentNs(), patience.goes_first);
     const result = carryOnOrRecover(participant, size, first, &patience);
     if (participant.local.waits == 0) return result;
+    const now_ns = system.clock.monotonicNs();
     if (result) |_| {
+        // Those behind it in the loop's queue stand behind others who wait.
+        participant.local.served_ns = now_ns;
         waiting.endClaim(participant);
-    } else |err| if (err == error.PoolFull) {
-        gate.claim(participant, system.clock.monotonicNs(), waited_ns);
+    } else |err| if (lackOf(err)) |lack| {
+        const since_ns = @max(now_ns -| waited_ns, participant.local.served_ns);
+        waiting.claim(participant, lack, now_ns, since_ns);
     }
     return result;
 }
@@ -152,93 +173,189 @@ fn carryOnOrRecover(
     return result;
 }
 
-/// Whether a recovery changed what stood in the way: losses in an empty pool, a flusher that died,
-/// a damaged list or sum.
+/// Whether a recovery changed what stood in the way: losses in an empty pool or of memory, a
+/// flusher that died, a damaged list or sum.
 fn mayRecover(participant: *Participant, result: Error!u64) bool {
     const view = &participant.view;
-    if (result == error.PoolFull) return recovery.lookForLosses(view);
-    if (result == error.PoolFlushing and gate.flushIsOrphaned(view))
-        return recovery.run(view, .{}).ran;
-    if (result == error.OutOfMemory and
-        (damage.committedSumIsWrong(view) or damage.listIsBroken(view)))
-        return recovery.run(view, .{ .damaged = true }).ran;
-    if (result == error.PoolCorrupt) return recovery.run(view, .{ .damaged = true }).ran;
+    _ = result catch |err| switch (err) {
+        error.PoolFull, error.OutOfMemory => return recovery.lookForLosses(view),
+        error.CommitLimit => {
+            if (recovery.lookForLosses(view)) return true;
+            const wrong = damage.committedSumIsFoundWrong(view, &participant.local.audit);
+            return wrong and recovery.run(view, .{ .damaged = true }).ran;
+        },
+        error.PoolFlushing => return gate.flushIsOrphaned(view) and recovery.run(view, .{}).ran,
+        error.PoolCorrupt => return recovery.run(view, .{ .damaged = true }).ran,
+        else => {},
+    };
     return false;
 }
 
 /// One try, however many attempts it takes; it does not look for losses.
 fn tryWithin(participant: *Participant, size: u32, patience: *Patience) Error!u64 {
-    const first = attempt(participant, size, system.ticker.recentNs());
+    const first = attempt(participant, size, system.ticker.recentNs(), patience.goes_first);
     return carryOn(participant, size, first, patience);
 }
 
 fn carryOn(participant: *Participant, size: u32, first: Attempt, patience: *Patience) Error!u64 {
+    const need = participant.view.geometry.committedFor(size);
+    var certainty: Certainty = .{};
     var tried = first;
-    var trimmed = false;
-    while (true) : (tried = attempt(participant, size, system.ticker.recentNs())) {
-        if (tried == .unreserved) tried = reserve(participant, tried.unreserved, size);
-        const result: Error!u64 = switch (tried) {
+    while (true) : (tried = attempt(participant, size, system.ticker.recentNs(), patience.goes_first)) {
+        switch (tried) {
             .acquired => |acquired| {
                 ensurePopulated(participant, acquired.index);
                 return acquired.handle();
             },
-            .unreserved => unreachable,
-            .uncommitted => |index| commit(participant, index, size, patience),
-            .empty => error.PoolFull,
-            .frozen => {
-                try thaw.wait(participant, patience);
-                continue;
+            .uncommitted => |index| return commit(participant, index, size, patience) catch |err| {
+                if (err != error.OutOfMemory) return err;
+                switch (try makeRoom(participant, need, patience)) {
+                    .freed => continue,
+                    .unfinished => return if (waits(patience)) error.CommitLimit else err,
+                    .nothing => return err,
+                }
             },
-            .corrupt => error.PoolCorrupt,
-            .flushing => error.PoolFlushing,
-            .too_large => error.TooLarge,
-            .out_of_memory => maintenance.beyondMaxCommitted(&participant.view),
-        };
-        if (result != error.OutOfMemory or trimmed) return result;
-        // Memory that lies in free slots may be what is missing.
-        trimmed = true;
-        const given_back = maintenance.trim(participant, patience.until_ns) catch |err| switch (err) {
-            // Whether memory can be given back shows when the other is done.
-            error.PoolBusy => return patience.expiry,
-            else => 0,
-        };
-        if (given_back == 0) return result;
+            .limited => |bytes| if (try makeRoom(participant, bytes, patience) != .freed) {
+                if (certainty.allows(participant, patience)) return error.CommitLimit;
+            },
+            .memory_claimed => return error.CommitLimit,
+            .empty => if (certainty.allows(participant, patience)) return error.PoolFull,
+            .maintained => |index| try maintained.wait(participant, index, patience),
+            .frozen => try thaw.wait(participant, patience),
+            .corrupt => return error.PoolCorrupt,
+            .flushing => return error.PoolFlushing,
+            .too_large => return error.TooLarge,
+            .too_much => return commitment.beyondLimit(&participant.view),
+        }
     }
 }
 
+/// That a pool is full, or its memory used up, is said only when it was so at some moment, and not
+/// for what somebody had taken and then gave back. So nobody may be at work between two refusals.
+const Certainty = struct {
+    /// `work.restingAt` before the last attempt.
+    resting: ?u64 = null,
+    until_ns: u64 = 0,
+
+    /// Whoever is at work for longer than this commits much, and is as good as served.
+    const patience_ns = 100 * std.time.ns_per_ms;
+
+    fn allows(certainty: *Certainty, participant: *const Participant, patience: *Patience) bool {
+        const view = &participant.view;
+        // Who waits for a release anyway is woken by whoever gives something back.
+        if (waits(patience)) return true;
+        const epoch = work.epochOf(view);
+        const now = work.restingAt(view);
+        if (certainty.resting != null and now == certainty.resting) return true;
+        if (atomic.broken(.refusal_unchecked)) return true;
+        certainty.resting = now;
+        if (now != null) return false;
+        const now_ns = system.clock.monotonicNs();
+        if (certainty.until_ns == 0) certainty.until_ns = now_ns + patience_ns;
+        if (now_ns >= certainty.until_ns) return true;
+        work.wait(view, epoch, certainty.until_ns);
+        return false;
+    }
+};
+
+fn waits(patience: *const Patience) bool {
+    return patience.expiry == error.Pending;
+}
+
+/// Gives memory of free slots back, about as much as is asked for, as far as time allows.
+fn makeRoom(participant: *Participant, bytes: u64, patience: *Patience) Error!trim.Outcome {
+    const view = &participant.view;
+    if (patience.trim_until_ns == 0) {
+        const now_ns = system.clock.monotonicNs();
+        patience.trim_until_ns = if (patience.until_ns > 1)
+            patience.until_ns
+        else
+            now_ns + if (waits(patience)) trim_at_once_ns else thaw.patience_untimed_ns;
+    }
+    const outcome = trim.some(participant, bytes, patience.trim_until_ns, patience) catch |err| {
+        // Somebody stands still inside an operation: what can be given back shows later.
+        return if (err == error.Timeout) .nothing else err;
+    };
+    // An event loop goes on at its next try, and has to be told to try.
+    if (outcome == .unfinished and patience.isImpatient()) waiting.wakeAll(view);
+    if (outcome == .nothing and waits(patience)) waiting.forMemory(view);
+    return outcome;
+}
+
 /// An acquire that says what stands in the way, and leaves what takes longer to its caller.
-fn attempt(participant: *const Participant, size: u32, now_ns: u64) Attempt {
+fn attempt(
+    participant: *const Participant,
+    size: u32,
+    now_ns: u64,
+    goes_first: bool,
+) Attempt {
     const view = &participant.view;
     if (size > view.geometry.buffer_size) return .too_large;
-    const leave_last = switch (gate.look(participant, now_ns)) {
+    const leave_last = switch (gate.look(participant, goes_first)) {
         .open => false,
         .claimed => !atomic.broken(.claim_ignored),
+        .memory_claimed => return .memory_claimed,
         .flushing => return .flushing,
         .void => |found| dropped: {
             if (gate.drop(view, found)) waiting.wakeOne(participant);
             break :dropped false;
         },
     };
-    const bracket = participant.enter();
-    const index: u32 = switch (free_list.pop(view, leave_last)) {
-        .empty => return leaveWith(bracket, .empty),
-        .frozen => return leaveWith(bracket, .frozen),
-        .corrupt => return leaveWith(bracket, .corrupt),
-        _ => |slot| @intFromEnum(slot),
-    };
-    const slot = &view.slots[index];
-    const from = Control.load(&slot.control, .monotonic);
-    if (!isFree(from)) return leaveWith(bracket, .corrupt);
-    const committed = atomic.load(u64, &slot.committed, .monotonic);
-    const need = view.geometry.committedFor(size);
-    if (committed < need) return .{ .unreserved = index };
-    const generation = use(participant, bracket, slot, index, from, size, now_ns);
-    return .{ .acquired = .{ .index = index, .generation = generation, .need = need } };
+    while (true) {
+        const bracket = participant.enter();
+        const head = free_list.headOf(view.header);
+        const there = free_list.top(view, head) orelse {
+            bracket.leave();
+            if (head.frozen) return .frozen;
+            if (head.index == words.index_nil) return .empty;
+            // Somebody may have popped the slot meanwhile; then it was not ours to read.
+            if (isStill(view, head)) return .corrupt;
+            continue;
+        };
+        if (leave_last and there.next == words.index_nil) {
+            bracket.leave();
+            // As above: only while the head is the same was `next` this slot's.
+            if (isStill(view, head)) return .empty;
+            continue;
+        }
+        // SYNC: acquires what a maintainer did before it freed the slot, and its mark under a head
+        // whose tag it has grown. Pairs with `maintained.mark` and `maintained.finish`.
+        const from = Control.load(&there.slot.control, .acquire);
+        if (!isFree(from)) {
+            bracket.leave();
+            if (!isStill(view, head)) continue;
+            if (from.frozen) return .frozen;
+            return if (from.state == .maintained) .{ .maintained = there.index } else .corrupt;
+        }
+        const committed = atomic.load(u64, &there.slot.committed, .monotonic);
+        const need = view.geometry.committedFor(size);
+        if (committed < need) {
+            if (reserve(participant, bracket, there, from, committed, need)) |outcome|
+                return outcome;
+            continue;
+        }
+        if (!free_list.take(view.header, there)) {
+            bracket.leave();
+            continue;
+        }
+        const generation = use(participant, bracket, there.slot, there.index, from, size, now_ns);
+        return .{ .acquired = .{
+            .index = there.index,
+            .generation = generation,
+            .need = need,
+        } };
+    }
 }
 
 fn leaveWith(bracket: Bracket, outcome: Attempt) Attempt {
     bracket.leave();
     return outcome;
+}
+
+/// Whether what was read of the slot on top is true.
+fn isStill(view: *const View, head: words.Head) bool {
+    const again = words.Head.load(&view.header.hot.free_head, .acquire);
+    return @as(u64, @bitCast(again)) == @as(u64, @bitCast(head));
 }
 
 inline fn describe(view: *const View, slot: *layout.Slot, size: u32, now_ns: u64) void {
@@ -267,34 +384,44 @@ pub inline fn ensurePopulated(participant: *Participant, index: u32) void {
     if (view.populatedBytes(index) < need) populate(participant, index, need);
 }
 
-/// Still in the bracket of the pop: counts the bytes before they are committed, so that the bound
-/// holds whatever happens, and makes the slot PRIVATE to this row.
-fn reserve(participant: *Participant, index: u32, size: u32) Attempt {
-    const bracket = participant.entered();
+/// Counts the bytes, then takes the slot, all in one bracket, and makes it PRIVATE to this row. So
+/// the bound holds whatever happens, and a refusal has changed nothing. Null: somebody was faster.
+fn reserve(
+    participant: *const Participant,
+    bracket: Bracket,
+    there: free_list.Top,
+    from: Control,
+    committed: u64,
+    need: u64,
+) ?Attempt {
     const view = &participant.view;
-    const slot = &view.slots[index];
-    const from = Control.load(&slot.control, .monotonic);
-    const committed = atomic.load(u64, &slot.committed, .monotonic);
-    const need = view.geometry.committedFor(size);
-    // Nobody changes them: this is damage.
-    if (!isFree(from) or committed >= need) return leaveWith(bracket, .corrupt);
-    const total = &view.header.repair.committed_bytes;
-    if (atomic.fetchAdd(u64, total, need - committed) +| (need - committed) > view.max_committed) {
-        _ = atomic.fetchSub(u64, total, need - committed);
-        _ = free_list.push(view, index);
+    if (need > view.max_committed) return leaveWith(bracket, .too_much);
+    const added = need - committed;
+    const missing = commitment.missing(view, added);
+    if (missing > 0) {
+        if (atomic.broken(.refusal_pops_first) and free_list.take(view.header, there))
+            _ = free_list.push(view, there.index);
+        return leaveWith(bracket, .{ .limited = missing });
+    }
+    work.begin(participant);
+    const claimed = commitment.claim(view, added);
+    if (!claimed or !free_list.take(view.header, there)) {
+        if (claimed) commitment.unclaim(view, added);
         bracket.leave();
-        waiting.wakeOne(participant);
-        return .out_of_memory;
+        work.endForAll(participant);
+        if (claimed) commitment.tellWaiters(view);
+        return null;
     }
     const generation = words.generationAfter(from.generation);
-    // SYNC: the word before the hold. Pairs with `recovery.rewriteWord`.
-    Control.store(&slot.control, from.held(.private, generation), .release);
-    if (!atomic.broken(.private_without_row)) participant.addHold(index);
+    // SYNC: the word before the hold. Pairs with `recovery.rewriteWord` and
+    // `maintained.keepMarked`.
+    Control.store(&there.slot.control, from.held(.private, generation), .release);
+    if (!atomic.broken(.private_without_row)) participant.addHold(there.index);
     // Only now: dead before the word said PRIVATE, the claim would be of memory that is not there.
-    atomic.store(u64, &slot.committed, need, .monotonic);
+    atomic.store(u64, &there.slot.committed, need, .monotonic);
     bracket.leave();
     participant.local.committed_before = committed;
-    return .{ .uncommitted = index };
+    return .{ .uncommitted = there.index };
 }
 
 /// Outside the bracket: commits the memory of a PRIVATE slot, then makes it USED.
@@ -313,10 +440,16 @@ fn commit(
             const added = need - committed_before;
             _ = system.memory.punch(view.fd, offset + committed_before, added);
         }
-        maintenance.giveBackPrivate(participant, index, committed_before, patience);
+        // A PRIVATE slot whose memory could not be committed goes back as it was.
+        commitment.lower(participant, index, committed_before, patience);
+        references.finishPrivate(participant, index, patience) catch
+            references.owe(participant, index);
+        work.endForAll(participant);
         return error.OutOfMemory;
     };
     view.setPopulated(index, need);
+    // From here on nothing of it is undone.
+    work.endForAll(participant);
     const now_ns = system.clock.coarseNs();
     const slot = &view.slots[index];
     while (true) {
@@ -387,21 +520,24 @@ fn slice(
     const view = &participant.view;
     const wake_seq = &view.header.hot.wake_seq;
     if (!wait.counted) {
-        if (try tryUnlessFull(participant, size, patience)) |handle| return handle;
+        var lack: gate.Lack = .buffer;
+        if (try tryUnlessFull(participant, size, patience, &lack)) |handle| return handle;
         if (recovery.lookForLosses(view)) {
-            if (try tryUnlessFull(participant, size, patience)) |handle| return handle;
+            if (try tryUnlessFull(participant, size, patience, &lack)) |handle| return handle;
         }
         if (system.clock.monotonicNs() >= deadline_ns) return error.Timeout;
         spin(participant);
         try waiting.begin(participant, patience);
         wait.counted = true;
     }
+    patience.goes_first = true;
     while (true) {
+        var lack: gate.Lack = .buffer;
         // Read before the try: a release after the try changes it, and the sleep does not begin.
         // SYNC: pairs with `waiting.wakeWaiter`, `waiting.wakeAll` and `recovery.start`.
         var seen = atomic.load(u32, wake_seq, .seq_cst);
         waiting.aboutToSleep(view);
-        if (try tryUnlessFull(participant, size, patience)) |handle| return handle;
+        if (try tryUnlessFull(participant, size, patience, &lack)) |handle| return handle;
         if (atomic.broken(.wake_seq_after_try)) seen = atomic.load(u32, wake_seq, .seq_cst);
         const now_ns = system.clock.monotonicNs();
         if (now_ns >= deadline_ns) return error.Timeout;
@@ -409,19 +545,36 @@ fn slice(
             _ = recovery.lookForLosses(view);
             return error.Pending;
         }
-        gate.claim(participant, now_ns, now_ns - wait.since_ns);
+        waiting.claim(participant, lack, now_ns, wait.since_ns);
         const bit = waiting.bitOf(participant.index);
         const ended = system.futex.waitAs(wake_seq, seen, slice_end_ns, bit);
         if (ended == .interrupted) return error.Pending;
     }
 }
 
-fn tryUnlessFull(participant: *Participant, size: u32, patience: *Patience) Error!?u64 {
+fn tryUnlessFull(
+    participant: *Participant,
+    size: u32,
+    patience: *Patience,
+    lack: *gate.Lack,
+) Error!?u64 {
     var result = tryWithin(participant, size, patience);
     if (result != error.PoolFull and mayRecover(participant, result)) {
         result = tryWithin(participant, size, patience);
     }
-    return result catch |err| if (err == error.PoolFull) null else err;
+    return result catch |err| {
+        lack.* = lackOf(err) orelse return err;
+        return null;
+    };
+}
+
+/// What a release may bring to somebody who was refused so; null: nothing.
+fn lackOf(err: Error) ?gate.Lack {
+    return switch (err) {
+        error.PoolFull => .buffer,
+        error.CommitLimit => .memory,
+        else => null,
+    };
 }
 
 /// A release by a running peer comes sooner than a sleep would begin.

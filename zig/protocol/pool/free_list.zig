@@ -9,15 +9,6 @@ const words = @import("../../format/words.zig");
 const Head = words.Head;
 const View = participant_file.View;
 
-/// The slot that was popped, or why none was: one number, so that it stays in a register.
-pub const Popped = enum(u32) {
-    empty = words.index_nil,
-    /// A recovery is under way.
-    frozen,
-    corrupt,
-    _,
-};
-
 /// The slot on top of the list, and the head that says so: what is read of the slot is true if
 /// `take` succeeds.
 pub const Top = struct {
@@ -42,36 +33,15 @@ pub inline fn top(view: *const View, head: Head) ?Top {
 pub inline fn take(header: *layout.Header, there: Top) bool {
     const to = there.head.successor(@truncate(there.next));
     // SYNC: release for `busy`, which was raised before: a freeze that comes later in the head's
-    // order sees it raised. Pairs with `recovery.freezeHead` and `free_run.holdUpPops`.
+    // order sees it raised. Pairs with `recovery.freezeHead` and `maintained.growTag`.
     return Head.cas(&header.hot.free_head, there.head, to, .acq_rel);
 }
 
 /// SYNC: acquire, so that `next_free` is what was stored before the head; sequential, so that a
 /// waiter's try comes after its count. Pairs with `push`, `recovery.rebuildList` and
-/// `free_run.letPopsGoOn`.
+/// `maintained.growTag`.
 pub inline fn headOf(header: *const layout.Header) Head {
     return Head.load(&header.hot.free_head, .seq_cst);
-}
-
-/// `leave_last`: a list of one slot counts as empty, because that slot is somebody else's.
-pub inline fn pop(view: *const View, leave_last: bool) Popped {
-    while (true) {
-        const head = headOf(view.header);
-        const there = top(view, head) orelse {
-            if (head.frozen) return .frozen;
-            if (head.index == words.index_nil) return .empty;
-            // Somebody may have popped the slot meanwhile; then it was not ours to read.
-            const again = Head.load(&view.header.hot.free_head, .acquire);
-            if (again == head) return .corrupt;
-            continue;
-        };
-        if (leave_last and there.next == words.index_nil) {
-            // As above: only while the head is the same was `next` this slot's.
-            if (Head.load(&view.header.hot.free_head, .acquire) == head) return .empty;
-            continue;
-        }
-        if (take(view.header, there)) return @enumFromInt(there.index);
-    }
 }
 
 /// Never refused: a frozen head stays frozen, and the slot is on the list. A push that gave up
@@ -88,8 +58,7 @@ pub inline fn push(view: *const View, index: u32) bool {
             continue;
         }
         // SYNC: release for the content and `next_free`, sequential before the load of `waiters` in
-        // `waiting.wakeOne`. Pairs with `headOf`, `waiting.mark`, `free_run.holdUpPops`,
-        // `free_run.replaceAtTop` and `free_run.link`.
+        // `waiting.wakeOne`. Pairs with `headOf` and `waiting.mark`.
         if (Head.cas(head_ptr, head, pushed, .seq_cst)) return true;
     }
 }
@@ -103,25 +72,30 @@ const std = @import("std");
 const testing = std.testing;
 const TestingPool = @import("../testing_pool.zig").TestingPool;
 
-test "a new list hands out the lowest first, then what was pushed last" {
+/// The index of the slot taken; null where none is to be had.
+fn pop(view: *const View) ?u32 {
+    const there = top(view, headOf(view.header)) orelse return null;
+    return if (take(view.header, there)) there.index else null;
+}
+
+test "a new list hands out the lowest first, then the one that was pushed last" {
     var pool: TestingPool = undefined;
     try pool.init(.{ .capacity = 3, .buffer_size = 64, .participant_count = 2 });
     defer pool.deinit();
     const view = &pool.view;
-    for (0..3) |index| try testing.expectEqual(index, @intFromEnum(pop(view, false)));
-    try testing.expectEqual(Popped.empty, pop(view, false));
+    for (0..3) |index| try testing.expectEqual(@as(?u32, @intCast(index)), pop(view));
+    try testing.expectEqual(null, pop(view));
     try testing.expect(isEmpty(view));
     for ([_]u32{ 1, 0, 2 }) |index| try testing.expect(push(view, index));
-    for ([_]u32{ 2, 0, 1 }) |index|
-        try testing.expectEqual(index, @intFromEnum(pop(view, false)));
+    for ([_]u32{ 2, 0, 1 }) |index| try testing.expectEqual(@as(?u32, index), pop(view));
 }
 
-test "each pop and push changes the tag" {
+test "each take and push changes the tag" {
     var pool: TestingPool = undefined;
     try pool.init(.{ .capacity = 1, .buffer_size = 64, .participant_count = 2 });
     defer pool.deinit();
     const before = headOf(pool.view.header);
-    _ = pop(&pool.view, false);
+    _ = pop(&pool.view);
     _ = push(&pool.view, 0);
     const after = headOf(pool.view.header);
     try testing.expectEqual(before.index, after.index);
@@ -130,37 +104,27 @@ test "each pop and push changes the tag" {
     try testing.expect(!take(pool.view.header, top(&pool.view, before).?));
 }
 
-test "a pop leaves the last slot where it is asked to" {
-    var pool: TestingPool = undefined;
-    try pool.init(.{ .capacity = 2, .buffer_size = 64, .participant_count = 2 });
-    defer pool.deinit();
-    try testing.expectEqual(@as(u32, 0), @intFromEnum(pop(&pool.view, true)));
-    try testing.expectEqual(Popped.empty, pop(&pool.view, true));
-    try testing.expectEqual(@as(u32, 1), @intFromEnum(pop(&pool.view, false)));
-}
-
-test "a frozen head refuses pops and lets pushes through, and stays frozen" {
+test "a frozen head hands out nothing and lets pushes through, and stays frozen" {
     var pool: TestingPool = undefined;
     try pool.init(.{ .capacity = 2, .buffer_size = 64, .participant_count = 2 });
     defer pool.deinit();
     const view = &pool.view;
-    _ = pop(view, false);
+    _ = pop(view);
     var frozen = headOf(view.header);
     frozen.frozen = true;
     view.header.hot.free_head = @bitCast(frozen);
-    try testing.expectEqual(Popped.frozen, pop(view, false));
+    try testing.expectEqual(null, pop(view));
     try testing.expect(push(view, 0));
     const head = headOf(view.header);
     try testing.expect(head.frozen and head.index == 0);
 }
 
-test "a head or a link that leads out of the pool is corrupt" {
+test "a head or a link that leads out of the pool is not followed" {
     var pool: TestingPool = undefined;
     try pool.init(.{ .capacity = 2, .buffer_size = 64, .participant_count = 2 });
     defer pool.deinit();
     pool.view.slots[0].next_free = 2;
-    try testing.expectEqual(Popped.corrupt, pop(&pool.view, false));
+    try testing.expectEqual(null, top(&pool.view, headOf(pool.view.header)));
     const outside: Head = .{ .index = 2, .tag = 9, .frozen = false };
-    pool.view.header.hot.free_head = @bitCast(outside);
-    try testing.expectEqual(Popped.corrupt, pop(&pool.view, false));
+    try testing.expectEqual(null, top(&pool.view, outside));
 }

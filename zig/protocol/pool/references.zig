@@ -147,7 +147,10 @@ pub inline fn operateWithin(
     if (ref.index >= participant.view.geometry.capacity) return error.BufferNotFound;
     while (true) {
         // At each attempt: while the pool stood still, the last one's lease may have passed.
-        if (raisesLease(operation)) raiseLease(participant, ref.index);
+        if (raisesLease(operation) and !try raiseLease(participant, operation, ref, argument)) {
+            try thaw.wait(participant, patience);
+            continue;
+        }
         switch (attempt(participant, operation, ref, argument)) {
             .done => |done| {
                 if (done.freed) return finishFreed(participant, ref.index, done.control, patience);
@@ -379,13 +382,27 @@ fn releaseOwed(participant: *Participant, index: u32, patience: *Patience) Error
 }
 
 /// A fetch-max before the CAS that makes the reference: a recovery that sees the reference sees a
-/// lease that lasts. SYNC: before the CAS; pairs with `recovery.leaseExpired`.
-fn raiseLease(participant: *Participant, index: u32) void {
+/// lease that lasts. An operation that is refused raises nothing, since the lease may be somebody
+/// else's. Where the slot is recycled between the check and the raise, the time was read before the
+/// check, so that it is no later than what the next owner's own references raise it to. False: the
+/// word is frozen.
+fn raiseLease(
+    participant: *Participant,
+    comptime operation: Operation,
+    ref: Handle,
+    argument: u32,
+) Error!bool {
+    const slot = &participant.view.slots[ref.index];
     const deadline_ns = if (participant.view.lease_timeout_ns == 0)
         std.math.maxInt(u64)
     else
         system.clock.coarseNs() + participant.view.lease_timeout_ns;
-    _ = atomic.fetchMax(u64, &participant.view.slots[index].lease_deadline_ns, deadline_ns);
+    const control = Control.load(&slot.control, .acquire);
+    if (control.frozen) return false;
+    _ = try checked(operation, control, ref, argument);
+    // SYNC: before the CAS. Pairs with `recovery.leaseExpired`.
+    _ = atomic.fetchMax(u64, &slot.lease_deadline_ns, deadline_ns);
+    return true;
 }
 
 /// The whole count of a buffer; 0 for the bare index of a slot that is not in use.

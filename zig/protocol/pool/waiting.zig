@@ -53,6 +53,11 @@ pub fn end(participant: *Participant, patience: *Patience) void {
     participant.local.owes_unwait = false;
 }
 
+/// The participant was refused, and waits on: it may go first from now on.
+pub fn claim(participant: *const Participant, lack: gate.Lack, now_ns: u64, since_ns: u64) void {
+    if (gate.claim(participant, lack, now_ns, now_ns -| since_ns)) wakeOne(participant);
+}
+
 /// The participant was served, or gives up: a waiter that its claim held back looks again.
 pub fn endClaim(participant: *const Participant) void {
     if (gate.relinquish(participant)) wakeOne(participant);
@@ -96,7 +101,7 @@ fn mark(participant: *Participant, change: enum { wait, stop }, patience: *Patie
             atomic.store(u64, bits, now | pool_bit, .monotonic);
             // SYNC: sequential before the waiter's next try: either that finds what was pushed, or
             // the releaser finds the count. Pairs with `free_list.push`, `wakeOne`,
-            // `free_run.letPopsGoOn` and `free_run.putBack`.
+            // `commitment.missing`, `commitment.tellWaiters` and `maintained.end`.
             if (atomic.broken(.waiters_not_atomic)) {
                 const waiters = atomic.load(u32, &hot.waiters, .monotonic);
                 atomic.store(u32, &hot.waiters, waiters + 1, .monotonic);
@@ -137,7 +142,7 @@ fn wakeWaiter(participant: *const Participant) void {
         _ = system.futex.wakeBits(&hot.wake_seq, bitOf(row));
         return;
     }
-    if (system.futex.wake(&hot.wake_seq, 1) > 0) {
+    if (system.futex.wake(&hot.wake_seq, wakesDue(view)) > 0) {
         local.barren_wakes = 0;
         local.barren_look_at = barren_first;
         return;
@@ -155,6 +160,27 @@ fn countBarren(participant: *const Participant) void {
     local.barren_wakes = 0;
     local.barren_look_at = @min(local.barren_look_at * 8, barren_most);
     if (participant_file.anybodyDead(&participant.view)) _ = recovery.run(&participant.view, .{});
+}
+
+/// One, or all where somebody waits for memory: the buffer may lack what the one that is woken
+/// needs, and serve another. SYNC: after `wake_seq` changed: whoever says so later and read that
+/// before does not fall asleep. Pairs with `forMemory`.
+fn wakesDue(view: *const participant_file.View) u32 {
+    const wanted = &view.header.repair.memory_wanted;
+    if (atomic.broken(.memory_waiter_not_woken)) return 1;
+    if (atomic.load(u32, wanted, .seq_cst) == 0) return 1;
+    atomic.store(u32, wanted, 0, .seq_cst);
+    return std.math.maxInt(i32);
+}
+
+/// A waiter was refused for want of memory, and sleeps on. The wake that it got may have been worth
+/// a buffer to somebody who needs less, so the first to be refused after a release wakes all; the
+/// others find that said. SYNC: before the sleep. Pairs with `wakesDue`.
+pub fn forMemory(view: *const participant_file.View) void {
+    const wanted = &view.header.repair.memory_wanted;
+    if (!atomic.cas(u32, wanted, 0, 1, .seq_cst)) return;
+    if (atomic.broken(.memory_wake_kept)) return;
+    if (atomic.load(u32, &view.header.hot.waiters, .seq_cst) != 0) wakeAll(view);
 }
 
 /// Everybody who waits looks again: after a flush, and at a recovery's end.

@@ -4,9 +4,11 @@
 
 const std = @import("std");
 const atomic = @import("hooks");
+const layout = @import("../../format/layout.zig");
 const participant_file = @import("../participant.zig");
 const system = @import("../../system/door.zig");
 const words = @import("../../format/words.zig");
+const work = @import("../work.zig");
 
 const Control = words.Control;
 const Head = words.Head;
@@ -39,7 +41,7 @@ fn seenAtRest(view: *const View, comptime differs: fn (*const View) bool) bool {
 }
 
 /// A number that changes with every operation of anybody; null while one is under way.
-fn restingAt(view: *const View) ?u64 {
+pub fn restingAt(view: *const View) ?u64 {
     var sum: u64 = @bitCast(Head.load(&view.header.hot.free_head, .acquire));
     for (view.rows[0..view.rowsUsed()]) |*row| {
         const busy = atomic.load(u64, &row.busy, .acquire);
@@ -49,11 +51,23 @@ fn restingAt(view: *const View) ?u64 {
     return sum;
 }
 
+/// A free slot was seen while the pool rested at `resting`. True: the list was empty.
+pub fn fellOffList(view: *const View, resting: u64) bool {
+    if (!atomic.repairs_silently) return false;
+    const head = Head.load(&view.header.hot.free_head, .acquire);
+    return head.index == words.index_nil and restingAt(view) == resting;
+}
+
+fn isListed(slot: *const layout.Slot) bool {
+    const control = Control.load(&slot.control, .monotonic);
+    return control.state == .free or (control.state == .maintained and !control.isSetAside());
+}
+
 fn listDiffers(view: *const View) bool {
     const capacity = view.geometry.capacity;
     var free_count: u32 = 0;
     for (view.slots[0..capacity]) |*slot| {
-        if (Control.load(&slot.control, .monotonic).state == .free) free_count += 1;
+        if (isListed(slot)) free_count += 1;
     }
     var index: u32 = Head.load(&view.header.hot.free_head, .acquire).index;
     var length: u32 = 0;
@@ -61,7 +75,7 @@ fn listDiffers(view: *const View) bool {
         // As many as there are slots, and still no end: it runs in a circle.
         if (index >= capacity or length == capacity) return true;
         const slot = &view.slots[index];
-        if (Control.load(&slot.control, .monotonic).state != .free) return true;
+        if (!isListed(slot)) return true;
         index = atomic.load(u32, &slot.next_free, .monotonic);
     }
     return length != free_count;
@@ -75,4 +89,32 @@ fn committedDiffers(view: *const View) bool {
         sum += committed;
     }
     return sum != atomic.load(u64, &view.header.repair.committed_bytes, .monotonic);
+}
+
+/// How many slots a part of the check takes in.
+const slots_per_part = 16 * 1024;
+
+/// The same as `committedSumIsWrong`, for acquires that the sum refuses: a part at a time, which
+/// together count where nothing changed meanwhile, and nothing again before something changes.
+pub fn committedSumIsFoundWrong(view: *const View, audit: *participant_file.Audit) bool {
+    if (!atomic.repairs_silently) return false;
+    const key = work.memoryKey(view) orelse return false;
+    if (key == audit.clean_key) return false;
+    if (key != audit.key) audit.* = .{ .key = key };
+    const last = @min(audit.cursor +| slots_per_part, view.geometry.capacity);
+    for (view.slots[audit.cursor..last]) |*slot| {
+        const committed = atomic.load(u64, &slot.committed, .monotonic);
+        if (committed > view.geometry.stride) return true;
+        audit.sum += committed;
+    }
+    audit.cursor = last;
+    const total = atomic.load(u64, &view.header.repair.committed_bytes, .monotonic);
+    if (work.memoryKey(view) != key) {
+        audit.* = .{};
+        return false;
+    }
+    if (last < view.geometry.capacity) return false;
+    const wrong = audit.sum != total;
+    audit.* = .{ .clean_key = if (wrong) 0 else key };
+    return wrong;
 }

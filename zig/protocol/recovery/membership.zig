@@ -58,6 +58,9 @@ fn takeRow(view: *const View, row: *layout.ParticipantRow, index: u32, who: Who)
     introduce(row, who);
     atomic.store(u64, &row.busy, 0, .monotonic);
     atomic.store(u32, &row.flushing, 0, .monotonic);
+    // Its last owner may have died at work. It only grows, since others compare it.
+    const working = atomic.load(u32, &row.working, .monotonic);
+    atomic.store(u32, &row.working, (working +% 1) & ~@as(u32, 1), .monotonic);
     for (&row.waiting) |*bits| atomic.store(u64, bits, 0, .monotonic);
     // SYNC: the row is whole before it is joined, and joined before it counts. Pairs with
     // `filling.look`, `recovery.holdsOf`, `statistics.participants`, `statistics.rowsUsed` and

@@ -11,6 +11,7 @@ const layout = @import("../../format/layout.zig");
 const participant_file = @import("../participant.zig");
 const system = @import("../../system/door.zig");
 const words = @import("../../format/words.zig");
+const work = @import("../work.zig");
 
 const Control = words.Control;
 const Head = words.Head;
@@ -28,8 +29,10 @@ pub const Request = struct {
     successor: bool = false,
     /// A user asked: the pause after a deferred recovery does not count.
     forced: bool = false,
-    /// Expired leases are a reason, too.
+    /// Expired leases are a reason, too: all slots are looked at.
     leases: bool = false,
+    /// One was seen already.
+    expired: bool = false,
 };
 
 pub const Report = struct {
@@ -82,7 +85,7 @@ pub fn runLocked(view: *const View, request: Request, inherited: bool) Report {
     const claimed_still = atomic.load(u32, &repair.still, .acquire) != 0;
     if (claimed_still and !frozen) atomic.store(u32, &repair.still, 0, .seq_cst);
     const still = claimed_still and frozen;
-    const needed = inherited or frozen or request.damaged or
+    const needed = inherited or frozen or request.damaged or request.expired or
         (!request.successor and participant_file.anybodyDead(view)) or
         gate.flushIsOrphaned(view) or
         (request.leases and anyLeaseExpired(view)) or
@@ -120,15 +123,15 @@ pub fn stop(view: *const View) bool {
     freezeHead(view);
     if (!atomic.broken(.recovery_without_waiting) and !atomic.broken(.recovery_one_wait)) {
         // After this wait nobody is past a pop: no word can become USED.
-        if (!waitUntilQuiet(view)) return false;
+        if (!waitUntilQuiet(view, quiet_patience_ns)) return false;
     }
     for (view.slots[0..view.geometry.capacity]) |*slot| freezeWord(slot);
     if (atomic.broken(.recovery_without_waiting)) return true;
-    return waitUntilQuiet(view);
+    return waitUntilQuiet(view, quiet_patience_ns);
 }
 
 /// SYNC: sequential before the loads of `busy`. Pairs with `Participant.enterSequential`,
-/// `waiting.mark`, `maintenance.setCommitted` and `free_list.take`.
+/// `waiting.mark`, `commitment.set`, `maintained.growTag` and `free_list.take`.
 fn freezeHead(view: *const View) void {
     const head_ptr = &view.header.hot.free_head;
     while (true) {
@@ -141,7 +144,8 @@ fn freezeHead(view: *const View) void {
 }
 
 /// SYNC: acquires every change of the word, and with it the `busy` of who made it. Pairs with
-/// `references.attempt`, `references.releaseSole` and `references.finishPrivate`.
+/// `references.attempt`, `references.releaseSole`, `references.finishPrivate`, `maintained.mark`
+/// and `maintained.finish`.
 fn freezeWord(slot: *layout.Slot) void {
     while (true) {
         const control = Control.load(&slot.control, .acquire);
@@ -153,10 +157,10 @@ fn freezeWord(slot: *layout.Slot) void {
 }
 
 /// Waits until every live participant was seen outside an operation, or in another one than when
-/// the wait began: whatever it began since then met the freeze. SYNC: the loads are sequential
-/// after the freeze, and acquire what a bracket changed. Pairs with `Participant.enter`,
-/// `Participant.enterSequential` and `Bracket.leave`.
-fn waitUntilQuiet(view: *const View) bool {
+/// the wait began: whatever it began since then met the freeze, or the new tag of a maintainer.
+/// SYNC: the loads are sequential after those, and acquire what a bracket changed. Pairs with
+/// `Participant.enter`, `Participant.enterSequential` and `Bracket.leave`.
+pub fn waitUntilQuiet(view: *const View, patience_ns: u64) bool {
     var deadline_ns: u64 = 0;
     for (view.rows[0..view.rowsUsed()]) |*row| {
         const first = atomic.load(u64, &row.busy, .seq_cst);
@@ -166,7 +170,7 @@ fn waitUntilQuiet(view: *const View) bool {
             const now = atomic.load(u64, &row.busy, .seq_cst);
             if (now != first) break;
             const now_ns = system.clock.monotonicNs();
-            if (deadline_ns == 0) deadline_ns = now_ns + quiet_patience_ns;
+            if (deadline_ns == 0) deadline_ns = now_ns + patience_ns;
             if (now_ns >= deadline_ns) return false;
             system.clock.relax();
         }
@@ -195,8 +199,8 @@ fn postpone(view: *const View) void {
 
 /// Step 5: words first, the head last, then everybody who waits for either looks again. SYNC: each
 /// thaw releases what was rewritten, `epoch` and `wake_seq` change after the last thaw. Pairs with
-/// `references.attempt`, `thaw.wait`, `membership.lockRepair`, `acquire.slice` and
-/// `waiter_thread.watch`.
+/// `references.attempt`, `thaw.wait`, `membership.lockRepair`, `acquire.slice`, `rewriteMaintained`
+/// and `waiter_thread.watch`.
 pub fn start(view: *const View) void {
     for (view.slots[0..view.geometry.capacity]) |*slot| {
         while (true) {
@@ -293,10 +297,10 @@ fn rewriteWord(
     now_ns: u64,
     report: *Report,
 ) void {
-    // SYNC: whose word says PRIVATE, by a store or by a CAS, may have died before its hold. Pairs
-    // with `acquire.reserve`, `free_run.take` and `free_run.release`.
+    // SYNC: whose word says PRIVATE may have died before its hold. Pairs with `acquire.reserve`.
     const from = Control.load(&slot.control, .acquire);
     const held = holdsOf(view, index);
+    if (from.state == .maintained and held == 0) return rewriteMaintained(view, slot, index, from);
     const expired = leaseExpired(slot, now_ns);
     var to = from;
     if (to.generation == 0) to.generation = 1;
@@ -319,6 +323,20 @@ fn rewriteWord(
         makeClean(view, slot, index, from.state == .private);
     }
     Control.store(&slot.control, to, .release);
+}
+
+/// Its maintainer goes on where it was, and finds the slot on the list. One that died, or gave up,
+/// leaves a free slot with what it had done to the memory.
+fn rewriteMaintained(view: *const View, slot: *layout.Slot, index: u32, from: Control) void {
+    if (work.isUnderWay(view, from.in_flight)) {
+        var listed = from.maintainedBy(from.in_flight);
+        if (listed.generation == 0) listed.generation = 1;
+        // SYNC: as all that is rewritten: seen by who finds the word thawed. Pairs with `start`.
+        return Control.store(&slot.control, listed, .release);
+    }
+    makeClean(view, slot, index, true);
+    // SYNC: likewise. Pairs with `start`.
+    Control.store(&slot.control, from.freed(), .release);
 }
 
 /// Counted to 0 by hand and not recycled yet: it stays until its lease has passed.
@@ -362,7 +380,8 @@ fn rebuildList(view: *const View) void {
     while (index > 0) {
         index -= 1;
         const slot = &view.slots[index];
-        if (Control.load(&slot.control, .monotonic).state != .free) continue;
+        const state = Control.load(&slot.control, .monotonic).state;
+        if (state != .free and state != .maintained) continue;
         atomic.store(u32, &slot.next_free, top, .monotonic);
         top = @intCast(index);
     }
@@ -390,29 +409,60 @@ fn leaseExpired(slot: *const layout.Slot, now_ns: u64) bool {
     return atomic.load(u64, &slot.lease_deadline_ns, .acquire) <= now_ns;
 }
 
-/// A plain scan, before anything is frozen.
+/// A plain scan of all, before anything is frozen.
 fn anyLeaseExpired(view: *const View) bool {
     const now_ns = system.clock.coarseNs();
     for (view.slots[0..view.geometry.capacity]) |*slot| {
-        const control = Control.load(&slot.control, .acquire);
-        if (control.state != .used) continue;
-        if (control.in_flight == 0 and control.references != 0) continue;
-        if (leaseExpired(slot, now_ns)) return true;
+        if (isLeaseOver(slot, Control.load(&slot.control, .acquire), now_ns)) return true;
     }
     return false;
 }
 
-/// The pool was found empty. True when something was given back, so that a try is worth it.
+fn isLeaseOver(slot: *const layout.Slot, control: Control, now_ns: u64) bool {
+    if (control.state != .used) return false;
+    if (control.in_flight == 0 and control.references != 0) return false;
+    return leaseExpired(slot, now_ns);
+}
+
+/// How many slots a look takes in: so many that it costs little, and that a whole round is over
+/// soon. Who waits looks once a slice, and several share the round.
+const slots_per_look = if (atomic.modelled) 2 else 16 * 1024;
+const look_interval_ns: u64 = 10 * std.time.ns_per_ms;
+
+/// No buffer or no memory was to be had. True when something was given back, so that a try is worth
+/// it. Deaths are found at once. Leases, and damage, are looked for in a part of the slots, where
+/// the last look of anybody stopped, and at most once in an interval: whole pools only by
+/// `reclaim`.
 pub fn lookForLosses(view: *const View) bool {
     @branchHint(.cold);
-    if (participant_file.anybodyDead(view)) return run(view, .{ .leases = true }).ran;
+    if (participant_file.anybodyDead(view)) return run(view, .{}).ran;
     const repair = &view.header.repair;
     const now_ns = system.clock.coarseNs();
     const scan_at_ns = atomic.load(u64, &repair.lease_scan_at_ns, .monotonic);
-    const interval_ns = (10 + view.geometry.capacity / 4096) * std.time.ns_per_ms;
-    if (now_ns < scan_at_ns and scan_at_ns - now_ns <= interval_ns) return false;
-    atomic.store(u64, &repair.lease_scan_at_ns, now_ns + interval_ns, .monotonic);
-    if (anyLeaseExpired(view)) return run(view, .{ .leases = true }).ran;
-    if (damage.listIsBroken(view)) return run(view, .{ .damaged = true }).ran;
-    return false;
+    if (now_ns < scan_at_ns and scan_at_ns - now_ns <= look_interval_ns) return false;
+    atomic.store(u64, &repair.lease_scan_at_ns, now_ns + look_interval_ns, .monotonic);
+    return switch (lookAtSome(view, now_ns)) {
+        .nothing => false,
+        .expired => run(view, .{ .expired = true }).ran,
+        .damaged => run(view, .{ .damaged = true }).ran,
+    };
+}
+
+fn lookAtSome(view: *const View, now_ns: u64) enum { nothing, expired, damaged } {
+    const cursor = &view.header.repair.scan_cursor;
+    const capacity = view.geometry.capacity;
+    const seen = atomic.load(u32, cursor, .monotonic);
+    const first = if (seen < capacity) seen else 0;
+    const last = @min(first +| slots_per_look, capacity);
+    const resting = damage.restingAt(view);
+    var is_any_free = false;
+    for (view.slots[first..last]) |*slot| {
+        const control = Control.load(&slot.control, .acquire);
+        if (control.state == .free) is_any_free = true;
+        // The next look begins here again: what is deferred now is due then.
+        if (isLeaseOver(slot, control, now_ns)) return .expired;
+    }
+    atomic.store(u32, cursor, last, .monotonic);
+    if (!is_any_free or resting == null) return .nothing;
+    return if (damage.fellOffList(view, resting.?)) .damaged else .nothing;
 }

@@ -14,7 +14,7 @@ const Head = words.Head;
 const Participant = participant_file.Participant;
 
 /// A recoverer that is stopped, not dead, makes everybody wait for it: this long, untimed calls.
-const patience_untimed_ns: u64 = 2 * std.time.ns_per_s;
+pub const patience_untimed_ns: u64 = 2 * std.time.ns_per_s;
 const slice_ns: u64 = 5 * std.time.ns_per_ms;
 /// A frozen word under a head that is not frozen is either read in passing or damage.
 const passings_max = 100;
@@ -24,10 +24,19 @@ pub const Patience = struct {
     until_ns: u64 = 0,
     expiry: Error = error.PoolBusy,
     passings: u32 = 0,
+    /// It is a wait's, which may have claimed the next buffer.
+    goes_first: bool = false,
+    /// Likewise absolute, for work on the slot on top, and for giving memory back.
+    maintained_until_ns: u64 = 0,
+    trim_until_ns: u64 = 0,
 
     pub const untimed: Patience = .{};
     /// For who must not be kept: it looks once.
     pub const none: Patience = .{ .until_ns = 1 };
+
+    pub fn isImpatient(patience: *const Patience) bool {
+        return patience.until_ns == 1;
+    }
 };
 
 /// Returns when it is worth to start the operation again from its first step.

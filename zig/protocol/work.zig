@@ -1,0 +1,80 @@
+//! Work on memory that is under way: committing and trimming take system calls, and so cannot stand
+//! in a bracket. Each row says whether its owner is at it, since slots and bytes may then still go
+//! back to where they came from: nobody is told that there are none before it is over.
+
+const std = @import("std");
+const atomic = @import("hooks");
+const participant_file = @import("participant.zig");
+const system = @import("../system/door.zig");
+const words = @import("../format/words.zig");
+
+const Head = words.Head;
+const Participant = participant_file.Participant;
+const View = participant_file.View;
+
+/// Before the first change that may be undone. Work of one thread does not nest.
+pub fn begin(participant: *const Participant) void {
+    const working = &participant.row.working;
+    // SYNC: sequential before the first change: who found that, and reads this after it, finds it
+    // odd. Pairs with `restingAt` and `isUnderWay`.
+    atomic.store(u32, working, (atomic.load(u32, working, .monotonic) +% 1) | 1, .seq_cst);
+}
+
+/// After the last one, when nothing is left to be undone.
+pub fn end(participant: *const Participant) void {
+    const working = &participant.row.working;
+    // SYNC: after the last change: who reads the even value finds it. Pairs with `restingAt` and
+    // `isUnderWay`.
+    atomic.store(u32, working, atomic.load(u32, working, .monotonic) +% 1, .seq_cst);
+}
+
+/// The same for work that others may have met, and wait for in `wait`: outside any bracket. SYNC:
+/// `epoch` changes after the last change. Pairs with `epochOf`.
+pub fn endForAll(participant: *const Participant) void {
+    end(participant);
+    const epoch = &participant.view.header.repair.epoch;
+    _ = atomic.fetchAdd(u32, epoch, 1);
+    _ = system.futex.wake(epoch, std.math.maxInt(i32));
+}
+
+/// Whether the row says that its live owner is at work.
+pub fn isUnderWay(view: *const View, row_index: u32) bool {
+    if (row_index >= view.rowsUsed()) return false;
+    const row = &view.rows[row_index];
+    // SYNC: acquires what the owner did before its work began or ended. Pairs with `begin`, `end`.
+    return atomic.load(u32, &row.working, .acquire) & 1 != 0 and participant_file.isLive(row);
+}
+
+/// A number that changes with each piece of work; null while one is under way. What was seen
+/// between two equal answers is true: nothing of it was somebody's change that he undid later.
+/// Work of the dead is undone by recovery, and is no reason to wait. SYNC: sequential, and acquires
+/// what was changed. Pairs with `begin` and `end`.
+pub fn restingAt(view: *const View) ?u64 {
+    var sum: u64 = 0;
+    for (view.rows[0..view.rowsUsed()]) |*row| {
+        const working = atomic.load(u32, &row.working, .seq_cst);
+        if (working & 1 != 0 and participant_file.isLive(row)) return null;
+        sum +%= working;
+    }
+    return sum;
+}
+
+/// A number that changes, beside that, whenever the head does: when a slot comes to the free list
+/// or leaves it, and at each recovery. While it is the same, free slots have the memory that they
+/// had. Never 0.
+pub fn memoryKey(view: *const View) ?u64 {
+    const resting = restingAt(view) orelse return null;
+    const head: u64 = @bitCast(Head.load(&view.header.hot.free_head, .acquire));
+    // Spread over all bits, so that no change of the one makes up for a change of the other.
+    return (head +% resting *% 0x9e37_79b9_7f4a_7c15) | 1;
+}
+
+/// Sleeps until some work has ended, `seen` being `epoch` from before it was met, or until then.
+pub fn wait(view: *const View, seen: u32, until_ns: u64) void {
+    _ = system.futex.wait(&view.header.repair.epoch, seen, until_ns);
+}
+
+/// SYNC: before the look at what is waited for. Pairs with `endForAll`.
+pub fn epochOf(view: *const View) u32 {
+    return atomic.load(u32, &view.header.repair.epoch, .seq_cst);
+}
