@@ -13,10 +13,13 @@ fn sanitizerOptions() callconv(.c) [*:0]const u8 {
 }
 
 test {
+    _ = @import("abi/c.zig");
     _ = @import("process/abandoned.zig");
     _ = @import("abi/engine.zig");
     _ = @import("protocol/pool/acquire.zig");
     _ = @import("abi/constants.zig");
+    _ = @import("abi/generate/declarations.zig");
+    _ = @import("abi/generate/typescript.zig");
     _ = @import("protocol/recovery/damage.zig");
     _ = @import("protocol/pool/content.zig");
     _ = @import("process/damage_test.zig");
@@ -34,6 +37,7 @@ test {
     _ = @import("protocol/gate.zig");
     _ = @import("protocol/recovery/names.zig");
     _ = @import("protocol/participant.zig");
+    _ = @import("process/holds.zig");
     _ = @import("process/pool.zig");
     _ = @import("protocol/recovery/recovery.zig");
     _ = @import("protocol/pool/references.zig");

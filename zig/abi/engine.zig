@@ -1,7 +1,11 @@
-//! The C interface: every exported symbol, and nothing else. Numbers are checked for range here and
-//! for meaning where they are used. A failed call returns the error's code negated; what more there
-//! is to say is in `xmem_error_text`. A pool is named by its number (descriptor.zig), and used on the
-//! thread that opened it: one thread, one participant.
+//! The engine's form of the interface, which `bun:ffi` calls fast: handles and sizes are doubles.
+//! The form for C is in `c.zig`. Numbers are checked for range here and for meaning where they are
+//! used. A failed call returns the error's code negated; what more there is to say is in
+//! `xmem_error_text`. A pool is named by its number (descriptor.zig), and used on the thread that
+//! opened it: one thread, one participant.
+//!
+//! What TypeScript has to know of it is generated: the types here are those of the table in
+//! `generate/typescript.zig`.
 
 const std = @import("std");
 const abandoned = @import("../process/abandoned.zig");
@@ -13,8 +17,8 @@ const descriptor = @import("../process/descriptor.zig");
 const errors = @import("../errors.zig");
 const fresh = @import("../format/fresh.zig");
 const filling = @import("../protocol/filling.zig");
+const holds = @import("../process/holds.zig");
 const maintenance = @import("../protocol/pool/maintenance.zig");
-const participant_file = @import("../protocol/participant.zig");
 const pool_file = @import("../process/pool.zig");
 const recovery = @import("../protocol/recovery/recovery.zig");
 const references = @import("../protocol/pool/references.zig");
@@ -26,8 +30,10 @@ const waiter_thread = @import("../process/waiter_thread.zig");
 const waiting = @import("../protocol/pool/waiting.zig");
 const words = @import("../format/words.zig");
 
+const Descriptor = descriptor.Descriptor;
 const Error = errors.Error;
 const Pool = pool_file.Pool;
+const attend = holds.attend;
 
 /// Handles and bare indexes are whole numbers below 2^53.
 inline fn toRef(number: f64) ?u64 {
@@ -87,20 +93,6 @@ noinline fn refusedBare(err: Error) i32 {
 
 inline fn failedBare(err: Error) f64 {
     return @floatFromInt(refusedBare(err));
-}
-
-/// Before each operation: closed is closed, also by a fork, and what is owed is paid.
-inline fn attend(pool: *Pool) ?Error {
-    if (pool.participant.local.attention == 0) return null;
-    return attendSlowly(pool);
-}
-
-fn attendSlowly(pool: *Pool) ?Error {
-    @branchHint(.cold);
-    if (pool.participant.local.attention & participant_file.attention_closed != 0)
-        return error.PoolClosed;
-    references.settle(&pool.participant);
-    return null;
 }
 
 /// The pool's descriptor, above 0.
@@ -212,7 +204,7 @@ pub export fn xmem_acquire(number: u32, size_number: f64) f64 {
     if (attend(pool)) |err| return failedBare(err);
     const size = toUint32(size_number) orelse return failedBare(error.InvalidArgument);
     const handle = acquire_file.acquire(&pool.participant, size) catch |err| return failed(err);
-    pool.counts[indexOf(handle)] +|= 1;
+    holds.add(pool, handle);
     return fromHandle(handle);
 }
 
@@ -226,7 +218,7 @@ pub export fn xmem_acquire_at_once(number: u32, size: u32, waited_ms: f64) f64 {
     const participant = &pool.participant;
     const handle = acquire_file.acquireAtOnce(participant, size, toNs(waited_ms)) catch |err|
         return failed(err);
-    pool.counts[indexOf(handle)] +|= 1;
+    holds.add(pool, handle);
     return fromHandle(handle);
 }
 
@@ -234,9 +226,7 @@ pub export fn xmem_release(number: u32, handle_number: f64) void {
     const pool = descriptor.poolOf(number);
     if (attend(pool) != null) return;
     const handle = toRef(handle_number) orelse return;
-    const index = indexOf(handle);
-    if (index >= pool.participant.view.geometry.capacity or pool.counts[index] == 0) return;
-    if (references.giveBack(&pool.participant, handle)) pool.counts[index] -= 1;
+    _ = holds.giveBack(pool, handle);
 }
 
 /// What a call that made a hold has to say beside its result: the buffer's generation and its size,
@@ -251,12 +241,12 @@ pub export fn xmem_made() *const Made {
     return &made;
 }
 
-/// As `xmem_acquire`, for callers to whom a handle costs more than an index: what follows an atomic
-/// operation waits for it, and a number's way through floating point and back is long. The index.
-///
-/// All that is uncommon is a call in tail position, so that the common way saves few registers: what
-/// it stores has to drain before the next atomic operation, like everything else.
+/// As `xmem_acquire`, for callers to whom a handle costs more than an index: what follows an
+/// atomic operation waits for it, and a number's way through floating point and back is long. The
+/// index.
 pub export fn xmem_acquire_index(number: u32, size: u32) i32 {
+    // All that is uncommon is a call in tail position, so that the common way saves few registers:
+    // what it stores has to drain before the next atomic operation, like everything else.
     const pool = descriptor.poolOf(number);
     if (pool.participant.local.attention != 0) return acquireIndexSlowly(number, size);
     const now_ns = system.ticker.tickedNs();
@@ -324,7 +314,7 @@ pub export fn xmem_acquire_blocking(number: u32, size: u32, deadline_ms: f64) f6
         size,
         toNs(deadline_ms),
     ) catch |err| return failed(err);
-    pool.counts[indexOf(handle)] +|= 1;
+    holds.add(pool, handle);
     return fromHandle(handle);
 }
 
@@ -343,20 +333,10 @@ inline fn hold(number: u32, comptime operation: references.Operation, ref_number
     const pool = descriptor.poolOf(number);
     if (attend(pool)) |err| return failedBare(err);
     const ref = toRef(ref_number) orelse return failedBare(error.InvalidArgument);
-    const done = references.operate(&pool.participant, operation, ref, 0) catch |err|
-        return failedBare(err);
-    const index = indexOf(done.handle);
-    pool.counts[index] +|= 1;
-    acquire_file.ensurePopulated(&pool.participant, index);
-    const view = &pool.participant.view;
-    const size = words.Content.load(&view.slots[index].content).size;
-    if (size > view.geometry.buffer_size) {
-        xmem_release(number, fromHandle(done.handle));
-        return failedBare(error.PoolCorrupt);
-    }
-    made.generation[number] = generationOf(done.handle);
-    made.size[number] = size;
-    return fromHandle(done.handle);
+    const held = holds.hold(pool, operation, ref) catch |err| return failedBare(err);
+    made.generation[number] = generationOf(held.handle);
+    made.size[number] = held.size;
+    return fromHandle(held.handle);
 }
 
 pub export fn xmem_get(number: u32, ref: f64) f64 {
@@ -370,10 +350,8 @@ pub export fn xmem_take(number: u32, ref: f64) f64 {
 pub export fn xmem_size(number: u32, index: u32) f64 {
     const pool = descriptor.poolOf(number);
     if (attend(pool)) |err| return failedBare(err);
-    const view = &pool.participant.view;
-    if (index >= view.geometry.capacity) return failedBare(error.BufferNotFound);
-    const size = words.Content.load(&view.slots[index].content).size;
-    if (size > view.geometry.buffer_size) return failedBare(error.PoolCorrupt);
+    if (index >= pool.participant.view.geometry.capacity) return failedBare(error.BufferNotFound);
+    const size = holds.sizeOf(pool, index) catch |err| return failedBare(err);
     return @floatFromInt(size);
 }
 
@@ -405,13 +383,8 @@ pub export fn xmem_share(number: u32, handle: f64) i32 {
 pub export fn xmem_hand_off(number: u32, handle_number: f64) i32 {
     const pool = descriptor.poolOf(number);
     const handle = toRef(handle_number) orelse return refusedBare(error.InvalidArgument);
-    const index = indexOf(handle);
-    if (index >= pool.participant.view.geometry.capacity or pool.counts[index] == 0)
-        return refusedBare(error.StaleHandle);
-    const counted = byHand(pool, .hand_off, handle_number, 0);
-    if (counted < 0) return @intFromFloat(counted);
-    pool.counts[index] -= 1;
-    return 0;
+    if (attend(pool)) |err| return refusedBare(err);
+    return statusOf(holds.handOff(pool, handle));
 }
 
 inline fn byHand(
@@ -458,13 +431,12 @@ pub export fn xmem_ref_count(number: u32, ref_number: f64) f64 {
 /// 1: recycled by this call. 0: somebody still counts it, or the bare index is free already.
 pub export fn xmem_try_release(number: u32, ref: f64) i32 {
     const pool = descriptor.poolOf(number);
-    const code = xmem_release_buffer(number, ref);
-    if (code == 0) return 1;
-    if (code == errors.negative(error.BufferInUse)) return 0;
-    const bare = ref < 1 << 24;
-    const known = bare and ref < @as(f64, @floatFromInt(pool.participant.view.geometry.capacity));
-    if (known and code == errors.negative(error.BufferNotFound)) return 0;
-    return code;
+    return countOr(tryRelease(pool, ref));
+}
+
+fn tryRelease(pool: *Pool, ref: f64) Error!u32 {
+    if (attend(pool)) |err| return err;
+    return @intFromBool(try holds.tryRelease(pool, try refOf(ref)));
 }
 
 pub export fn xmem_release_buffer(number: u32, ref: f64) i32 {
@@ -550,7 +522,12 @@ pub export fn xmem_stats(number: u32, out: [*]f64) i32 {
     return 0;
 }
 
-pub export fn xmem_participants(number: u32, out: [*]f64, names: [*]u8, rows_max: u32) u32 {
+pub export fn xmem_participants(
+    number: u32,
+    out: [*]f64,
+    names: [*]u8,
+    rows_max: u32,
+) u32 {
     const pool = descriptor.poolOf(number);
     const mapping = pool.mapping orelse return 0;
     const values = out[0 .. rows_max * statistics.participant_field_count];
@@ -591,7 +568,12 @@ fn metaNumber(pool: *Pool, handle: f64, which: u32) Error!f64 {
     return description.number(&pool.participant, try refOf(handle), number);
 }
 
-pub export fn xmem_meta_set_number(number: u32, handle: f64, which: u32, value: f64) i32 {
+pub export fn xmem_meta_set_number(
+    number: u32,
+    handle: f64,
+    which: u32,
+    value: f64,
+) i32 {
     const pool = descriptor.poolOf(number);
     return statusOf(metaSetNumber(pool, handle, which, value));
 }
@@ -615,11 +597,11 @@ pub export fn xmem_meta_set_dims(
     number: u32,
     handle: f64,
     which: u32,
-    in: [*]const f64,
+    values: [*]const f64,
     length: u32,
 ) i32 {
     const pool = descriptor.poolOf(number);
-    return statusOf(metaSetDims(pool, handle, which, in[0..length]));
+    return statusOf(metaSetDims(pool, handle, which, values[0..length]));
 }
 
 fn metaSetDims(pool: *Pool, handle: f64, which: u32, values: []const f64) Error!void {
@@ -641,11 +623,11 @@ pub export fn xmem_meta_set_text(
     number: u32,
     handle: f64,
     which: u32,
-    in: [*]const u8,
+    text: [*]const u8,
     length: u32,
 ) i32 {
     const pool = descriptor.poolOf(number);
-    return statusOf(metaSetText(pool, handle, which, in[0..length]));
+    return statusOf(metaSetText(pool, handle, which, text[0..length]));
 }
 
 fn metaSetText(pool: *Pool, handle: f64, which: u32, value: []const u8) Error!void {

@@ -3,6 +3,7 @@
 
 const std = @import("std");
 const c = @import("xmem").abi.engine;
+const c_file = @import("c_fuzz.zig");
 const constants = @import("xmem").abi.constants;
 const description = @import("xmem").protocol.pool.content;
 const errors = @import("xmem").errors;
@@ -38,6 +39,7 @@ pub const Operation = enum(u32) {
     create_over,
     describe,
     touch,
+    through_c,
     // Not chosen, but shown where the fuzzer stands.
     open,
     close,
@@ -195,6 +197,7 @@ pub const User = struct {
             .create_over => user.createOver(),
             .describe => user.describe(),
             .touch => user.touch(),
+            .through_c => c_file.use(user),
             else => unreachable,
         }
     }
@@ -209,7 +212,7 @@ pub const User = struct {
     }
 
     /// A handle that is held, one that was seen, or a bare index, in range or not.
-    fn ref(user: *User) f64 {
+    pub fn ref(user: *User) f64 {
         return switch (user.random.uintLessThan(u32, 8)) {
             0 => @floatFromInt(user.random.uintLessThan(u32, user.capacity + 2)),
             1, 2, 3 => user.seen[user.random.uintLessThan(u32, held_max)],
@@ -257,7 +260,7 @@ pub const User = struct {
         if (user.counts) user.progress.refused += 1;
     }
 
-    fn checkStatus(user: *User, status: i32) void {
+    pub fn checkStatus(user: *User, status: i32) void {
         if (status < 0) return user.refused(@floatFromInt(status));
         user.succeeded();
     }
