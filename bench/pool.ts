@@ -29,7 +29,7 @@ function measure(): Row[] {
   const name = `bench.${process.pid}`;
   const pool = BufferPool.create(name, { capacity: 64, bufferSize: 65_536 });
   const rows: Row[] = [];
-  const yardstick = best((count) => native.xmem_bench_pop_push(count));
+  const yardstick = best((count) => native.xmem_bun_bench_pop_push(count));
   const row = (what: string, nanoseconds: number): number => {
     rows.push([what, nanoseconds]);
     return nanoseconds;

@@ -70,7 +70,7 @@ if (role === "child") {
   const trip = (Bun.nanoseconds() - start) / rounds / 1000;
   const pairs = 10_000_000;
   const startLoop = Bun.nanoseconds();
-  native.xmem_bench_pop_push(pairs);
+  native.xmem_bun_bench_pop_push(pairs);
   const loop = (Bun.nanoseconds() - startLoop) / pairs / 1000;
   for (const [what, microseconds] of [
     ["native tagged pop + push (the yardstick)", loop],

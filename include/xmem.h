@@ -6,7 +6,7 @@
  *
  * Every function that can fail returns 0 or a negative XMEM_... code, and where it fails it
  * changes nothing at the addresses that it was given. What more there is to say of the
- * failure of this thread's last call is in xmem_c_error_text and xmem_c_error_errno.
+ * failure of this thread's last call is in xmem_error_text and xmem_error_errno.
  *
  * A pool is used on the thread that opened it: each thread opens it for itself, and is one
  * participant. After a fork what the thread had open says XMEM_POOL_CLOSED in the child,
@@ -160,7 +160,7 @@ typedef struct xmem_options {
     uint32_t zero_on_release;
     /** Not 0: the last participant that leaves removes the name. */
     uint32_t ephemeral;
-    /** Not 0: `xmem_c_open_or_create` replaces a pool that has no live participant. */
+    /** Not 0: `xmem_open_or_create` replaces a pool that has no live participant. */
     uint32_t replace_abandoned;
     /** A user whose pools are trusted, besides one's own and root's. */
     uint32_t allow_owner;
@@ -168,7 +168,7 @@ typedef struct xmem_options {
     uint32_t allow_group;
     /** Always 0. */
     uint32_t reserved;
-    /** What `xmem_c_participants` shows for this thread, at most 31 bytes; NULL: nothing. */
+    /** What `xmem_participants` shows for this thread, at most 31 bytes; NULL: nothing. */
     const char *participant_name;
 } xmem_options;
 
@@ -338,14 +338,14 @@ typedef struct xmem_reclaim_report {
  *     XMEM_PERMISSION_DENIED: this user may not make files there.
  *     XMEM_TOO_MANY_PARTICIPANTS: this thread has more than 2000 pools open.
  *     XMEM_UNSUPPORTED_PLATFORM: the system has no robust mutexes.
- *     XMEM_SYSTEM: a system call failed; see `xmem_c_error_errno`.
+ *     XMEM_SYSTEM: a system call failed; see `xmem_error_errno`.
  */
-int32_t xmem_c_create(const char *name, const xmem_options *options, xmem_pool *pool);
+int32_t xmem_create(const char *name, const xmem_options *options, xmem_pool *pool);
 
 /**
  * Opens a pool. A thread that opens it twice is one participant, with two descriptors.
  *
- * @param name As in `xmem_c_create`.
+ * @param name As in `xmem_create`.
  * @param options NULL: all defaults. Only `participant_name` and `allow_owner` matter.
  * @param pool Gets the open pool.
  *
@@ -357,24 +357,24 @@ int32_t xmem_c_create(const char *name, const xmem_options *options, xmem_pool *
  *     XMEM_TOO_MANY_PARTICIPANTS: every row is taken by a live participant.
  *     XMEM_POOL_BUSY: another participant is stopped in the middle of a recovery.
  *     XMEM_OUT_OF_MEMORY: there is no memory for this participant's row.
- *     XMEM_INVALID_ARGUMENT, XMEM_UNSUPPORTED_PLATFORM, XMEM_SYSTEM: as in `xmem_c_create`.
+ *     XMEM_INVALID_ARGUMENT, XMEM_UNSUPPORTED_PLATFORM, XMEM_SYSTEM: as in `xmem_create`.
  */
-int32_t xmem_c_open(const char *name, const xmem_options *options, xmem_pool *pool);
+int32_t xmem_open(const char *name, const xmem_options *options, xmem_pool *pool);
 
 /**
  * Opens the pool of that name, or makes it. However many do so at once, they get the same one.
  *
- * @param name As in `xmem_c_create`.
+ * @param name As in `xmem_create`.
  * @param options NULL: all defaults.
  * @param pool Gets the open pool.
  *
  * @return 0, or
  *     XMEM_OPTIONS_MISMATCH: the pool that exists has a smaller capacity or buffer size than was asked
  *     for explicitly.
- *     Otherwise as `xmem_c_open` and `xmem_c_create`, without XMEM_POOL_EXISTS and
+ *     Otherwise as `xmem_open` and `xmem_create`, without XMEM_POOL_EXISTS and
  *     XMEM_POOL_NOT_FOUND.
  */
-int32_t xmem_c_open_or_create(const char *name, const xmem_options *options, xmem_pool *pool);
+int32_t xmem_open_or_create(const char *name, const xmem_options *options, xmem_pool *pool);
 
 /**
  * Gives back the holds of this descriptor, and with the thread's last descriptor of the pool its
@@ -387,22 +387,22 @@ int32_t xmem_c_open_or_create(const char *name, const xmem_options *options, xme
  *     XMEM_POOL_CLOSED: it is closed already.
  *     XMEM_INVALID_ARGUMENT: another thread opened it.
  */
-int32_t xmem_c_close(xmem_pool pool);
+int32_t xmem_close(xmem_pool pool);
 
 /**
  * Removes a name, whatever it leads to: a pool, or what is left of one. Who has the pool open goes
  * on.
  *
- * @param name As in `xmem_c_create`.
+ * @param name As in `xmem_create`.
  *
  * @return 0, or
  *     XMEM_POOL_NOT_FOUND: there is no such name.
  *     XMEM_INVALID_ARGUMENT: no pool can have that name.
  *     XMEM_PERMISSION_DENIED: this user may not remove it.
  *     XMEM_POOL_BUSY: somebody who removes it is stopped.
- *     XMEM_SYSTEM: a system call failed; see `xmem_c_error_errno`.
+ *     XMEM_SYSTEM: a system call failed; see `xmem_error_errno`.
  */
-int32_t xmem_c_unlink(const char *name);
+int32_t xmem_unlink(const char *name);
 
 /**
  * Removes the name of an open pool, unless it leads to another one by now.
@@ -413,9 +413,9 @@ int32_t xmem_c_unlink(const char *name);
  *     XMEM_POOL_NOT_FOUND: the name leads nowhere, or to another pool.
  *     XMEM_POOL_CLOSED: the pool is not open.
  *     XMEM_INVALID_ARGUMENT: another thread opened it.
- *     XMEM_PERMISSION_DENIED, XMEM_POOL_BUSY, XMEM_SYSTEM: as in `xmem_c_unlink`.
+ *     XMEM_PERMISSION_DENIED, XMEM_POOL_BUSY, XMEM_SYSTEM: as in `xmem_unlink`.
  */
-int32_t xmem_c_unlink_pool(xmem_pool pool);
+int32_t xmem_unlink_pool(xmem_pool pool);
 
 /**
  * What the pool was made with.
@@ -427,7 +427,7 @@ int32_t xmem_c_unlink_pool(xmem_pool pool);
  *     XMEM_POOL_CLOSED: the pool is not open.
  *     XMEM_INVALID_ARGUMENT: another thread opened it, or `size` is wrong.
  */
-int32_t xmem_c_info(xmem_pool pool, xmem_pool_info *info);
+int32_t xmem_info(xmem_pool pool, xmem_pool_info *info);
 
 /**
  * A hold of a free buffer, at once. Its content is what its last user left, unless the pool
@@ -447,7 +447,7 @@ int32_t xmem_c_info(xmem_pool pool, xmem_pool_info *info);
  *     XMEM_POOL_CLOSED: the pool is not open here: closed, or opened before a fork.
  *     XMEM_INVALID_ARGUMENT: another thread opened it, or `handle` is NULL.
  */
-int32_t xmem_c_acquire(xmem_pool pool, uint32_t size, xmem_handle *handle);
+int32_t xmem_acquire(xmem_pool pool, uint32_t size, xmem_handle *handle);
 
 /**
  * The same, but it waits for a buffer. A signal handler runs, and the wait goes on.
@@ -460,9 +460,9 @@ int32_t xmem_c_acquire(xmem_pool pool, uint32_t size, xmem_handle *handle);
  * @return 0, or
  *     XMEM_TIMEOUT: the time passed, and the pool is full.
  *     XMEM_POOL_FLUSHING: somebody flushes the pool, or began to while this thread waited.
- *     Otherwise as `xmem_c_acquire`, without XMEM_POOL_FULL.
+ *     Otherwise as `xmem_acquire`, without XMEM_POOL_FULL.
  */
-int32_t xmem_c_acquire_timed(xmem_pool pool, uint32_t size, uint64_t timeout_ms, xmem_handle *handle);
+int32_t xmem_acquire_timed(xmem_pool pool, uint32_t size, uint64_t timeout_ms, xmem_handle *handle);
 
 /**
  * Gives a hold back. With the last reference the buffer is recycled, and a waiter gets it.
@@ -475,7 +475,7 @@ int32_t xmem_c_acquire_timed(xmem_pool pool, uint32_t size, uint64_t timeout_ms,
  *     XMEM_POOL_CLOSED: the pool is not open.
  *     XMEM_INVALID_ARGUMENT: another thread opened it, or `handle` is out of range.
  */
-int32_t xmem_c_release(xmem_pool pool, xmem_handle handle);
+int32_t xmem_release(xmem_pool pool, xmem_handle handle);
 
 /**
  * Where a held buffer's bytes are in this process, and how many. They stay there for as long as
@@ -493,7 +493,7 @@ int32_t xmem_c_release(xmem_pool pool, xmem_handle handle);
  *     XMEM_POOL_CLOSED: the pool is not open.
  *     XMEM_INVALID_ARGUMENT: another thread opened it, or `handle` is out of range.
  */
-int32_t xmem_c_data(xmem_pool pool, xmem_handle handle, void **data, size_t *size);
+int32_t xmem_data(xmem_pool pool, xmem_handle handle, void **data, size_t *size);
 
 /**
  * One more hold of a buffer in use.
@@ -507,10 +507,10 @@ int32_t xmem_c_data(xmem_pool pool, xmem_handle handle, void **data, size_t *siz
  *     XMEM_BUFFER_NOT_FOUND: no buffer in use has that index.
  *     XMEM_NO_REFERENCE: the buffer was counted to 0 by hand.
  *     XMEM_TOO_MANY_REFERENCES: it has 65535 already.
- *     XMEM_POOL_BUSY, XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_c_acquire`.
+ *     XMEM_POOL_BUSY, XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_acquire`.
  *     XMEM_INVALID_ARGUMENT: another thread opened the pool, or `ref` is out of range.
  */
-int32_t xmem_c_get(xmem_pool pool, uint64_t ref, xmem_handle *handle);
+int32_t xmem_get(xmem_pool pool, uint64_t ref, xmem_handle *handle);
 
 /**
  * Adopts an in-flight reference: somebody handed the buffer off, and it is this thread's now.
@@ -523,10 +523,10 @@ int32_t xmem_c_get(xmem_pool pool, uint64_t ref, xmem_handle *handle);
  *     XMEM_STALE_HANDLE: the buffer was recycled since; its lease may have passed.
  *     XMEM_NO_REFERENCE: no reference is in flight; somebody else may have taken it.
  *     XMEM_BUFFER_NOT_FOUND: no buffer in use has that index.
- *     XMEM_POOL_BUSY, XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_c_acquire`.
+ *     XMEM_POOL_BUSY, XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_acquire`.
  *     XMEM_INVALID_ARGUMENT: another thread opened the pool, or `ref` is out of range.
  */
-int32_t xmem_c_take(xmem_pool pool, uint64_t ref, xmem_handle *handle);
+int32_t xmem_take(xmem_pool pool, uint64_t ref, xmem_handle *handle);
 
 /**
  * Makes an in-flight reference of a held buffer: send its handle to whoever is to take it. The
@@ -538,10 +538,10 @@ int32_t xmem_c_take(xmem_pool pool, uint64_t ref, xmem_handle *handle);
  * @return 0, or
  *     XMEM_STALE_HANDLE: this descriptor has no such hold.
  *     XMEM_TOO_MANY_REFERENCES: the buffer has 65535 already.
- *     XMEM_POOL_BUSY, XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_c_acquire`.
+ *     XMEM_POOL_BUSY, XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_acquire`.
  *     XMEM_INVALID_ARGUMENT: another thread opened the pool, or `handle` is out of range.
  */
-int32_t xmem_c_share(xmem_pool pool, xmem_handle handle);
+int32_t xmem_share(xmem_pool pool, xmem_handle handle);
 
 /**
  * Turns a hold into an in-flight reference: send the handle to whoever is to take it. The buffer
@@ -552,10 +552,10 @@ int32_t xmem_c_share(xmem_pool pool, xmem_handle handle);
  *
  * @return 0, or
  *     XMEM_STALE_HANDLE: this descriptor has no such hold.
- *     XMEM_POOL_BUSY, XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_c_acquire`.
+ *     XMEM_POOL_BUSY, XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_acquire`.
  *     XMEM_INVALID_ARGUMENT: another thread opened the pool, or `handle` is out of range.
  */
-int32_t xmem_c_hand_off(xmem_pool pool, xmem_handle handle);
+int32_t xmem_hand_off(xmem_pool pool, xmem_handle handle);
 
 /**
  * Counts a buffer up by hand: one more in-flight reference, of a buffer that need not be held.
@@ -568,10 +568,10 @@ int32_t xmem_c_hand_off(xmem_pool pool, xmem_handle handle);
  *     XMEM_STALE_HANDLE: the buffer was recycled since the handle was made.
  *     XMEM_BUFFER_NOT_FOUND: no buffer in use has that index.
  *     XMEM_TOO_MANY_REFERENCES: it has 65535 already.
- *     XMEM_POOL_BUSY, XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_c_acquire`.
+ *     XMEM_POOL_BUSY, XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_acquire`.
  *     XMEM_INVALID_ARGUMENT: another thread opened the pool, or `ref` is out of range.
  */
-int32_t xmem_c_add_ref(xmem_pool pool, uint64_t ref, uint32_t *count);
+int32_t xmem_add_ref(xmem_pool pool, uint64_t ref, uint32_t *count);
 
 /**
  * Counts a buffer down by hand: one in-flight reference fewer. At 0 the buffer is recycled.
@@ -582,13 +582,13 @@ int32_t xmem_c_add_ref(xmem_pool pool, uint64_t ref, uint32_t *count);
  *
  * @return 0, or
  *     XMEM_NO_REFERENCE: none is in flight.
- *     Otherwise as `xmem_c_add_ref`, without XMEM_TOO_MANY_REFERENCES.
+ *     Otherwise as `xmem_add_ref`, without XMEM_TOO_MANY_REFERENCES.
  */
-int32_t xmem_c_unref(xmem_pool pool, uint64_t ref, uint32_t *count);
+int32_t xmem_unref(xmem_pool pool, uint64_t ref, uint32_t *count);
 
 /**
- * As `xmem_c_unref`, but at 0 the buffer is not recycled: it is parked until
- * `xmem_c_try_release`, or until its lease passes. You almost certainly want `xmem_c_unref`.
+ * As `xmem_unref`, but at 0 the buffer is not recycled: it is parked until
+ * `xmem_try_release`, or until its lease passes. You almost certainly want `xmem_unref`.
  *
  * @param pool The open pool.
  * @param ref A handle, or a bare index.
@@ -596,9 +596,9 @@ int32_t xmem_c_unref(xmem_pool pool, uint64_t ref, uint32_t *count);
  *
  * @return 0, or
  *     XMEM_NO_REFERENCE: none is in flight.
- *     Otherwise as `xmem_c_add_ref`, without XMEM_TOO_MANY_REFERENCES.
+ *     Otherwise as `xmem_add_ref`, without XMEM_TOO_MANY_REFERENCES.
  */
-int32_t xmem_c_release_by_hand(xmem_pool pool, uint64_t ref, uint32_t *count);
+int32_t xmem_release_by_hand(xmem_pool pool, uint64_t ref, uint32_t *count);
 
 /**
  * Sets a buffer's whole count, by more or fewer in-flight references.
@@ -610,9 +610,9 @@ int32_t xmem_c_release_by_hand(xmem_pool pool, uint64_t ref, uint32_t *count);
  * @return 0, or
  *     XMEM_INVALID_ARGUMENT: `count` is below the buffer's holds or above 65535; or another thread
  *     opened the pool, or `ref` is out of range.
- *     Otherwise as `xmem_c_add_ref`, without XMEM_TOO_MANY_REFERENCES.
+ *     Otherwise as `xmem_add_ref`, without XMEM_TOO_MANY_REFERENCES.
  */
-int32_t xmem_c_set_ref_count(xmem_pool pool, uint64_t ref, uint32_t count);
+int32_t xmem_set_ref_count(xmem_pool pool, uint64_t ref, uint32_t count);
 
 /**
  * A buffer's whole count, holds and in-flight references. That of a free buffer's index is 0.
@@ -624,10 +624,10 @@ int32_t xmem_c_set_ref_count(xmem_pool pool, uint64_t ref, uint32_t count);
  * @return 0, or
  *     XMEM_STALE_HANDLE: the buffer was recycled since the handle was made.
  *     XMEM_BUFFER_NOT_FOUND: the pool has no buffer of that index.
- *     XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_c_acquire`.
+ *     XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_acquire`.
  *     XMEM_INVALID_ARGUMENT: another thread opened the pool, or `ref` is out of range.
  */
-int32_t xmem_c_ref_count(xmem_pool pool, uint64_t ref, uint32_t *count);
+int32_t xmem_ref_count(xmem_pool pool, uint64_t ref, uint32_t *count);
 
 /**
  * Recycles a buffer that was counted to 0 by hand. Exactly one of those that try succeeds.
@@ -640,10 +640,10 @@ int32_t xmem_c_ref_count(xmem_pool pool, uint64_t ref, uint32_t *count);
  * @return 0, or
  *     XMEM_STALE_HANDLE: the buffer was recycled since the handle was made.
  *     XMEM_BUFFER_NOT_FOUND: the pool has no buffer of that index.
- *     XMEM_POOL_BUSY, XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_c_acquire`.
+ *     XMEM_POOL_BUSY, XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_acquire`.
  *     XMEM_INVALID_ARGUMENT: another thread opened the pool, or `ref` is out of range.
  */
-int32_t xmem_c_try_release(xmem_pool pool, uint64_t ref, uint32_t *recycled);
+int32_t xmem_try_release(xmem_pool pool, uint64_t ref, uint32_t *recycled);
 
 /**
  * The same, for callers to whom it is an error when the buffer is not recycled.
@@ -654,9 +654,9 @@ int32_t xmem_c_try_release(xmem_pool pool, uint64_t ref, uint32_t *recycled);
  * @return 0, or
  *     XMEM_BUFFER_IN_USE: somebody still counts it.
  *     XMEM_BUFFER_NOT_FOUND: no buffer in use has that index.
- *     Otherwise as `xmem_c_try_release`.
+ *     Otherwise as `xmem_try_release`.
  */
-int32_t xmem_c_release_buffer(xmem_pool pool, uint64_t ref);
+int32_t xmem_release_buffer(xmem_pool pool, uint64_t ref);
 
 /**
  * What a held buffer's bytes mean, as its holders have said.
@@ -671,7 +671,7 @@ int32_t xmem_c_release_buffer(xmem_pool pool, uint64_t ref);
  *     XMEM_POOL_CLOSED: the pool is not open.
  *     XMEM_INVALID_ARGUMENT: another thread opened it, or `size` is wrong.
  */
-int32_t xmem_c_get_description(xmem_pool pool, xmem_handle handle, xmem_description *description);
+int32_t xmem_get_description(xmem_pool pool, xmem_handle handle, xmem_description *description);
 
 /**
  * Says what a held buffer's elements are. Strides follow while they are the contiguous ones.
@@ -685,7 +685,7 @@ int32_t xmem_c_get_description(xmem_pool pool, xmem_handle handle, xmem_descript
  *     XMEM_POOL_CLOSED: the pool is not open.
  *     XMEM_INVALID_ARGUMENT: `dtype` is none; or another thread opened the pool.
  */
-int32_t xmem_c_set_dtype(xmem_pool pool, xmem_handle handle, uint32_t dtype);
+int32_t xmem_set_dtype(xmem_pool pool, xmem_handle handle, uint32_t dtype);
 
 /**
  * Says when a held buffer's content is of.
@@ -696,9 +696,9 @@ int32_t xmem_c_set_dtype(xmem_pool pool, xmem_handle handle, uint32_t dtype);
  *
  * @return 0, or
  *     XMEM_INVALID_ARGUMENT: `timestamp` is above 2^53; or another thread opened the pool.
- *     Otherwise as `xmem_c_set_dtype`.
+ *     Otherwise as `xmem_set_dtype`.
  */
-int32_t xmem_c_set_timestamp(xmem_pool pool, xmem_handle handle, uint64_t timestamp);
+int32_t xmem_set_timestamp(xmem_pool pool, xmem_handle handle, uint64_t timestamp);
 
 /**
  * Says which one of a sequence a held buffer is.
@@ -709,9 +709,9 @@ int32_t xmem_c_set_timestamp(xmem_pool pool, xmem_handle handle, uint64_t timest
  *
  * @return 0, or
  *     XMEM_INVALID_ARGUMENT: `sequence` is above 2^53; or another thread opened the pool.
- *     Otherwise as `xmem_c_set_dtype`.
+ *     Otherwise as `xmem_set_dtype`.
  */
-int32_t xmem_c_set_sequence(xmem_pool pool, xmem_handle handle, uint64_t sequence);
+int32_t xmem_set_sequence(xmem_pool pool, xmem_handle handle, uint64_t sequence);
 
 /**
  * Says how many elements a held buffer has per dimension. Strides follow while they are the
@@ -725,9 +725,9 @@ int32_t xmem_c_set_sequence(xmem_pool pool, xmem_handle handle, uint64_t sequenc
  * @return 0, or
  *     XMEM_INVALID_ARGUMENT: there are more than 8 dimensions, or one is above 2^53; or another thread
  *     opened the pool. The old shape stays.
- *     Otherwise as `xmem_c_set_dtype`.
+ *     Otherwise as `xmem_set_dtype`.
  */
-int32_t xmem_c_set_shape(xmem_pool pool, xmem_handle handle, const uint64_t *shape, uint32_t count);
+int32_t xmem_set_shape(xmem_pool pool, xmem_handle handle, const uint64_t *shape, uint32_t count);
 
 /**
  * Says how many bytes a held buffer has from one element to the next, per dimension.
@@ -740,9 +740,9 @@ int32_t xmem_c_set_shape(xmem_pool pool, xmem_handle handle, const uint64_t *sha
  * @return 0, or
  *     XMEM_INVALID_ARGUMENT: there are more than 8 dimensions, or one is beyond 2^53; or another
  *     thread opened the pool. The old strides stay.
- *     Otherwise as `xmem_c_set_dtype`.
+ *     Otherwise as `xmem_set_dtype`.
  */
-int32_t xmem_c_set_strides(xmem_pool pool, xmem_handle handle, const int64_t *strides, uint32_t count);
+int32_t xmem_set_strides(xmem_pool pool, xmem_handle handle, const int64_t *strides, uint32_t count);
 
 /**
  * Says what a held buffer's content is, as a MIME type say.
@@ -754,9 +754,9 @@ int32_t xmem_c_set_strides(xmem_pool pool, xmem_handle handle, const int64_t *st
  * @return 0, or
  *     XMEM_INVALID_ARGUMENT: it has more than 31 bytes; or another thread opened the pool. The old one
  *     stays.
- *     Otherwise as `xmem_c_set_dtype`.
+ *     Otherwise as `xmem_set_dtype`.
  */
-int32_t xmem_c_set_content_type(xmem_pool pool, xmem_handle handle, const char *content_type);
+int32_t xmem_set_content_type(xmem_pool pool, xmem_handle handle, const char *content_type);
 
 /**
  * Says who made a held buffer's content.
@@ -768,9 +768,9 @@ int32_t xmem_c_set_content_type(xmem_pool pool, xmem_handle handle, const char *
  * @return 0, or
  *     XMEM_INVALID_ARGUMENT: it has more than 31 bytes; or another thread opened the pool. The old one
  *     stays.
- *     Otherwise as `xmem_c_set_dtype`.
+ *     Otherwise as `xmem_set_dtype`.
  */
-int32_t xmem_c_set_producer(xmem_pool pool, xmem_handle handle, const char *producer);
+int32_t xmem_set_producer(xmem_pool pool, xmem_handle handle, const char *producer);
 
 /**
  * Commits memory for the next buffers that acquires will get, and holds nothing afterwards.
@@ -783,10 +783,10 @@ int32_t xmem_c_set_producer(xmem_pool pool, xmem_handle handle, const char *prod
  * @return 0, or
  *     XMEM_TOO_LARGE: no buffer of this pool is that large.
  *     XMEM_OUT_OF_MEMORY: the file system or `max_committed_bytes` has no room for even one.
- *     XMEM_POOL_BUSY, XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_c_acquire`.
+ *     XMEM_POOL_BUSY, XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_acquire`.
  *     XMEM_INVALID_ARGUMENT: another thread opened the pool.
  */
-int32_t xmem_c_preallocate(xmem_pool pool, uint32_t size, uint32_t count, uint64_t *bytes);
+int32_t xmem_preallocate(xmem_pool pool, uint32_t size, uint32_t count, uint64_t *bytes);
 
 /**
  * Gives the memory of free buffers back to the system.
@@ -795,22 +795,22 @@ int32_t xmem_c_preallocate(xmem_pool pool, uint32_t size, uint32_t count, uint64
  * @param bytes Gets the bytes that were given back; NULL: not wanted.
  *
  * @return 0, or
- *     XMEM_POOL_BUSY, XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_c_acquire`.
+ *     XMEM_POOL_BUSY, XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_acquire`.
  *     XMEM_INVALID_ARGUMENT: another thread opened the pool.
  */
-int32_t xmem_c_trim(xmem_pool pool, uint64_t *bytes);
+int32_t xmem_trim(xmem_pool pool, uint64_t *bytes);
 
 /**
  * Ends every wait of every process with XMEM_POOL_FLUSHING, and has every acquire fail with it,
- * until `xmem_c_unflush`, or until this participant is gone. It does not nest.
+ * until `xmem_unflush`, or until this participant is gone. It does not nest.
  *
  * @param pool The open pool.
  *
  * @return 0, or
- *     XMEM_POOL_BUSY, XMEM_POOL_CLOSED: as in `xmem_c_acquire`.
+ *     XMEM_POOL_BUSY, XMEM_POOL_CLOSED: as in `xmem_acquire`.
  *     XMEM_INVALID_ARGUMENT: another thread opened the pool.
  */
-int32_t xmem_c_flush(xmem_pool pool);
+int32_t xmem_flush(xmem_pool pool);
 
 /**
  * Ends a flush, whoever began it.
@@ -818,10 +818,10 @@ int32_t xmem_c_flush(xmem_pool pool);
  * @param pool The open pool.
  *
  * @return 0, or
- *     XMEM_POOL_BUSY, XMEM_POOL_CLOSED: as in `xmem_c_acquire`.
+ *     XMEM_POOL_BUSY, XMEM_POOL_CLOSED: as in `xmem_acquire`.
  *     XMEM_INVALID_ARGUMENT: another thread opened the pool.
  */
-int32_t xmem_c_unflush(xmem_pool pool);
+int32_t xmem_unflush(xmem_pool pool);
 
 /**
  * Gives back what dead participants and expired leases left. An acquire that finds the pool full
@@ -835,7 +835,7 @@ int32_t xmem_c_unflush(xmem_pool pool);
  *     XMEM_POOL_CLOSED: the pool is not open.
  *     XMEM_INVALID_ARGUMENT: another thread opened it, or `size` is wrong.
  */
-int32_t xmem_c_reclaim(xmem_pool pool, xmem_reclaim_report *report);
+int32_t xmem_reclaim(xmem_pool pool, xmem_reclaim_report *report);
 
 /**
  * What goes on in the pool. It looks at every buffer: not a call for each frame.
@@ -847,7 +847,7 @@ int32_t xmem_c_reclaim(xmem_pool pool, xmem_reclaim_report *report);
  *     XMEM_POOL_CLOSED: the pool is not open.
  *     XMEM_INVALID_ARGUMENT: another thread opened it, or `size` is wrong.
  */
-int32_t xmem_c_stats(xmem_pool pool, xmem_pool_stats *stats);
+int32_t xmem_stats(xmem_pool pool, xmem_pool_stats *stats);
 
 /**
  * The threads that have the pool open, or had when they died.
@@ -863,14 +863,14 @@ int32_t xmem_c_stats(xmem_pool pool, xmem_pool_stats *stats);
  *     XMEM_POOL_CLOSED: the pool is not open.
  *     XMEM_INVALID_ARGUMENT: another thread opened it, or `row_size` is wrong.
  */
-int32_t xmem_c_participants(xmem_pool pool, xmem_participant *rows, size_t row_size, uint32_t rows_max, uint32_t *count);
+int32_t xmem_participants(xmem_pool pool, xmem_participant *rows, size_t row_size, uint32_t rows_max, uint32_t *count);
 
 /**
  * A code's name without its XMEM_, as "POOL_FULL"; of 0 "OK", of what is no code "UNKNOWN".
  *
  * @param status What a call returned.
  */
-const char *xmem_c_error_name(int32_t status);
+const char *xmem_error_name(int32_t status);
 
 /**
  * Why this thread's last call failed, as far as its code does not say it: ended by a 0, and empty
@@ -880,13 +880,13 @@ const char *xmem_c_error_name(int32_t status);
  * @param text Gets the text; may be NULL where `size` is 0.
  * @param size Bytes that `text` has room for, the 0 included.
  */
-size_t xmem_c_error_text(char *text, size_t size);
+size_t xmem_error_text(char *text, size_t size);
 
 /**
  * The errno of the system call for which this thread's last call failed; 0: there was none. The
  * next call that works on a pool forgets it.
  */
-int32_t xmem_c_error_errno(void);
+int32_t xmem_error_errno(void);
 
 #ifdef __cplusplus
 }

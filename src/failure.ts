@@ -77,7 +77,7 @@ function timedOut(place: Place, { timeout }: Asked): Reason {
 
 function reasonOfRef(place: Place, result: number, ref: number, { count }: Asked): Reason {
   const named = describeRef(ref);
-  const references = native.xmem_ref_count(place.descriptor, ref);
+  const references = native.xmem_bun_ref_count(place.descriptor, ref);
   switch (codeOf(result)) {
     case "INVALID_ARGUMENT":
       if (count === undefined) return { found: `it was ${named}` };
@@ -104,7 +104,7 @@ function reasonOfRef(place: Place, result: number, ref: number, { count }: Asked
 }
 
 function staleHandle(place: Place, ref: number, named: string): Reason {
-  const age = native.xmem_handle_age(place.descriptor, ref);
+  const age = native.xmem_bun_handle_age(place.descriptor, ref);
   if (age < 0) {
     return {
       found: `no buffer of this pool had ${named} lately`,
@@ -145,7 +145,7 @@ function counted(references: number): string {
 /** Milliseconds; 0: leases never end. */
 function leaseTimeout(place: Place): number {
   const info = float64s(INFO_COUNT);
-  native.xmem_info(place.descriptor, info);
+  native.xmem_bun_info(place.descriptor, info);
   return info[constants.INFO_LEASE_TIMEOUT] ?? 0;
 }
 

@@ -12,7 +12,7 @@ export function whatFills(
   descriptor: Descriptor,
   { capacity, bufferSize }: { capacity: number; bufferSize: number },
 ): { found: string; lacking: "capacity" | "maxCommitted" } | null {
-  if (native.xmem_filling(descriptor, values, name) < 0) return null;
+  if (native.xmem_bun_filling(descriptor, values, name) < 0) return null;
   const lookedAt = value(constants.FILLING_LOOKED_AT);
   const used = value(constants.FILLING_USED);
   const partly = lookedAt < capacity ? ` of the first ${lookedAt}` : "";

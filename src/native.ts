@@ -31,12 +31,12 @@ export const native: Native = opened.symbols as unknown as Native;
 
 // The two calls of the fast path by names of their own: a constant of a module is one to the engine's
 // compiler, too, so that the call is always a direct one. A property of `native` is that only mostly.
-export const acquireIndex: Native["xmem_acquire_index"] = native.xmem_acquire_index;
-export const releaseIndex: Native["xmem_release_index"] = native.xmem_release_index;
+export const acquireIndex: Native["xmem_bun_acquire_index"] = native.xmem_bun_acquire_index;
+export const releaseIndex: Native["xmem_bun_release_index"] = native.xmem_bun_release_index;
 
 // What the last call that made a hold says beside its result: two tables, by descriptor. Static
 // memory of the library's, which is never unloaded.
-const made = toArrayBuffer(native.xmem_made(), 0, LIMIT_DESCRIPTORS * 8);
+const made = toArrayBuffer(native.xmem_bun_made(), 0, LIMIT_DESCRIPTORS * 8);
 const generations = new Int32Array(made, 0, LIMIT_DESCRIPTORS);
 const sizes = new Uint32Array(made, LIMIT_DESCRIPTORS * 4, LIMIT_DESCRIPTORS);
 
@@ -45,13 +45,13 @@ export function generationMade(descriptor: Descriptor): number {
   return generations[descriptor] as number;
 }
 
-/** The size of the buffer that `xmem_get` or `xmem_take` held last, in bytes. */
+/** The size of the buffer that `xmem_bun_get` or `xmem_bun_take` held last, in bytes. */
 export function sizeMade(descriptor: Descriptor): number {
   return sizes[descriptor] as number;
 }
 
 // The engine calls it when an ArrayBuffer's contents die, on whatever thread that happens.
-const viewDone = (opened.symbols.xmem_view_done as unknown as { ptr: Pointer }).ptr;
+const viewDone = (opened.symbols.xmem_bun_view_done as unknown as { ptr: Pointer }).ptr;
 
 /**
  * Scratch arrays for calls that fill one. Backed by a plain ArrayBuffer each, since a small typed
@@ -92,7 +92,7 @@ export function decodeText(encoded: Uint8Array): string {
 
 /** What the last failed call on this thread found: empty where it had nothing to add. */
 export function failureText(): string {
-  const length = native.xmem_error_text(textScratch, textScratch.length);
+  const length = native.xmem_bun_error_text(textScratch, textScratch.length);
   if (length === 0) return "";
   return decodeText(textScratch.subarray(0, length));
 }
@@ -111,6 +111,6 @@ export function viewOf(
   address: number,
   length: number,
 ): ArrayBuffer {
-  native.xmem_view_add(counter, index);
+  native.xmem_bun_view_add(counter, index);
   return viewWithDeallocator(address as Pointer, 0, length, counter, viewDone);
 }

@@ -54,7 +54,7 @@ export class Session {
     options: { views: "shared" | "detach"; viewCache: number },
   ) {
     const info = float64s(INFO_COUNT);
-    native.xmem_info(descriptor, info);
+    native.xmem_bun_info(descriptor, info);
     const field = (index: number): number => info[index] ?? Number.NaN;
     this.descriptor = descriptor;
     this.name = name;
@@ -66,9 +66,9 @@ export class Session {
     this.inode = field(constants.INFO_INODE);
     this.participant = `${this.device}:${this.inode}:${field(constants.INFO_ROW)}`;
     this.poolId = field(constants.INFO_POOL_ID);
-    const counter = native.xmem_views_open(descriptor);
+    const counter = native.xmem_bun_views_open(descriptor);
     if (counter === null) {
-      native.xmem_close(descriptor);
+      native.xmem_bun_close(descriptor);
       raise("OUT_OF_MEMORY", `opening pool "${name}"`, "its views cannot be counted");
     }
     const area = {
@@ -116,15 +116,15 @@ function end(tether: Tether): void {
   tether.descriptor = closed;
   socket?.terminate();
   const finish = (): boolean => {
-    if (native.xmem_give_back_unseen(descriptor, counter) > 0) return false;
-    native.xmem_views_close(counter);
-    native.xmem_close(descriptor);
+    if (native.xmem_bun_give_back_unseen(descriptor, counter) > 0) return false;
+    native.xmem_bun_views_close(counter);
+    native.xmem_bun_close(descriptor);
     return true;
   };
   if (finish()) return;
   // A view that is garbage looks like one that is not, until it is collected.
   if (wasClosed) Bun.gc(true);
   if (finish()) return;
-  native.xmem_async_disarm(descriptor, 1);
+  native.xmem_bun_async_disarm(descriptor, 1);
   linger(finish);
 }

@@ -10,8 +10,8 @@
 static void check(int32_t status, const char *what) {
     char text[512];
     if (status == XMEM_OK) return;
-    xmem_c_error_text(text, sizeof text);
-    fprintf(stderr, "producer: %s: %s %s\n", what, xmem_c_error_name(status), text);
+    xmem_error_text(text, sizeof text);
+    fprintf(stderr, "producer: %s: %s %s\n", what, xmem_error_name(status), text);
     exit(1);
 }
 
@@ -31,20 +31,20 @@ int main(int argc, char **argv) {
     options.buffer_size = bytes;
     options.participant_name = "producer";
     xmem_pool pool;
-    check(xmem_c_open_or_create(argv[1], &options, &pool), "opening the pool");
+    check(xmem_open_or_create(argv[1], &options, &pool), "opening the pool");
 
     for (unsigned long frame = 0; frame < frames; frame++) {
         xmem_handle handle;
         void *data;
-        check(xmem_c_acquire_timed(pool, bytes, 10000, &handle), "waiting for a buffer");
-        check(xmem_c_data(pool, handle, &data, NULL), "finding its bytes");
+        check(xmem_acquire_timed(pool, bytes, 10000, &handle), "waiting for a buffer");
+        check(xmem_data(pool, handle, &data, NULL), "finding its bytes");
         memset(data, (int)(frame % 256), bytes);
-        check(xmem_c_set_sequence(pool, handle, frame), "numbering it");
-        check(xmem_c_set_content_type(pool, handle, "example/frame"), "describing it");
-        check(xmem_c_hand_off(pool, handle), "handing it off");
+        check(xmem_set_sequence(pool, handle, frame), "numbering it");
+        check(xmem_set_content_type(pool, handle, "example/frame"), "describing it");
+        check(xmem_hand_off(pool, handle), "handing it off");
         printf("%" PRIu64 "\n", handle);
         fflush(stdout);
     }
-    check(xmem_c_close(pool), "closing the pool");
+    check(xmem_close(pool), "closing the pool");
     return 0;
 }

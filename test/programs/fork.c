@@ -9,7 +9,7 @@
 #include "xmem.h"
 
 static void say(const char *what, int32_t status) {
-    printf("%s %s\n", what, xmem_c_error_name(status));
+    printf("%s %s\n", what, xmem_error_name(status));
     fflush(stdout);
 }
 
@@ -18,24 +18,24 @@ static void be_child(const char *name, xmem_pool pool, xmem_handle held) {
     void *data;
     xmem_pool_stats stats;
     stats.size = sizeof stats;
-    say("child acquire", xmem_c_acquire(pool, 8, &handle));
-    say("child acquire_timed", xmem_c_acquire_timed(pool, 8, 1000, &handle));
-    say("child data", xmem_c_data(pool, held, &data, NULL));
-    say("child release", xmem_c_release(pool, held));
-    say("child stats", xmem_c_stats(pool, &stats));
-    say("child close", xmem_c_close(pool));
-    say("child close again", xmem_c_close(pool));
+    say("child acquire", xmem_acquire(pool, 8, &handle));
+    say("child acquire_timed", xmem_acquire_timed(pool, 8, 1000, &handle));
+    say("child data", xmem_data(pool, held, &data, NULL));
+    say("child release", xmem_release(pool, held));
+    say("child stats", xmem_stats(pool, &stats));
+    say("child close", xmem_close(pool));
+    say("child close again", xmem_close(pool));
     xmem_pool own;
-    say("child open", xmem_c_open(name, NULL, &own));
-    say("child acquire of its own", xmem_c_acquire(own, 8, &handle));
-    say("child close of its own", xmem_c_close(own));
+    say("child open", xmem_open(name, NULL, &own));
+    say("child acquire of its own", xmem_acquire(own, 8, &handle));
+    say("child close of its own", xmem_close(own));
 }
 
 int main(int argc, char **argv) {
     xmem_pool pool;
     xmem_handle held;
-    if (argc != 2 || xmem_c_open(argv[1], NULL, &pool) != XMEM_OK) return 1;
-    if (xmem_c_acquire(pool, 8, &held) != XMEM_OK) return 1;
+    if (argc != 2 || xmem_open(argv[1], NULL, &pool) != XMEM_OK) return 1;
+    if (xmem_acquire(pool, 8, &held) != XMEM_OK) return 1;
     const pid_t child = fork();
     if (child < 0) return 1;
     if (child == 0) {
@@ -44,7 +44,7 @@ int main(int argc, char **argv) {
     }
     int status;
     waitpid(child, &status, 0);
-    say("parent release", xmem_c_release(pool, held));
-    say("parent close", xmem_c_close(pool));
+    say("parent release", xmem_release(pool, held));
+    say("parent close", xmem_close(pool));
     return status;
 }

@@ -13,17 +13,17 @@ pub export fn main(count: c_int, arguments: [*]const [*:0]const u8) c_int {
     const creates = std.mem.eql(u8, std.mem.span(arguments[1]), "create");
     const options: pool_file.Options = @splat(-1); // the default of each
     const how: u32 = if (creates) 0 else 1;
-    const opened = engine.xmem_open(how, arguments[2], arguments[3], "other", &options);
+    const opened = engine.xmem_bun_open(how, arguments[2], arguments[3], "other", &options);
     if (opened <= 0) {
         var text: [512]u8 = undefined;
-        const length: c_int = @intCast(engine.xmem_error_text(&text, text.len));
+        const length: c_int = @intCast(engine.xmem_bun_error_text(&text, text.len));
         _ = printf("%d %.*s\n", opened, length, &text);
         return 0;
     }
     const pool: u32 = @intCast(opened);
-    const handle = engine.xmem_acquire(pool, 100);
+    const handle = engine.xmem_bun_acquire(pool, 100);
     _ = printf("acquired %d\n", @as(c_int, @intFromBool(handle >= 0)));
-    engine.xmem_release(pool, handle);
-    engine.xmem_close(pool);
+    engine.xmem_bun_release(pool, handle);
+    engine.xmem_bun_close(pool);
     return 0;
 }

@@ -63,7 +63,7 @@ pub const Options = extern struct {
     zero_on_release: u32 = 0,
     /// Not 0: the last participant that leaves removes the name.
     ephemeral: u32 = 0,
-    /// Not 0: `xmem_c_open_or_create` replaces a pool that has no live participant.
+    /// Not 0: `xmem_open_or_create` replaces a pool that has no live participant.
     replace_abandoned: u32 = 0,
     /// A user whose pools are trusted, besides one's own and root's.
     allow_owner: u32 = 0,
@@ -71,7 +71,7 @@ pub const Options = extern struct {
     allow_group: u32 = 0,
     /// Always 0.
     reserved: u32 = 0,
-    /// What `xmem_c_participants` shows for this thread, at most 31 bytes; NULL: nothing.
+    /// What `xmem_participants` shows for this thread, at most 31 bytes; NULL: nothing.
     participant_name: ?[*:0]const u8 = null,
 };
 
@@ -295,8 +295,8 @@ fn checkSize(comptime Struct: type, size: usize) Error!void {
 /// XMEM_PERMISSION_DENIED: this user may not make files there.
 /// XMEM_TOO_MANY_PARTICIPANTS: this thread has more than 2000 pools open.
 /// XMEM_UNSUPPORTED_PLATFORM: the system has no robust mutexes.
-/// XMEM_SYSTEM: a system call failed; see `xmem_c_error_errno`.
-pub export fn xmem_c_create(
+/// XMEM_SYSTEM: a system call failed; see `xmem_error_errno`.
+pub export fn xmem_create(
     /// 1 to 200 letters, digits, '.', '_' or '-'. The pool is the file `xmem.<name>` in /dev/shm,
     /// or in the folder that the environment's XMEM_DIR names.
     name: ?[*:0]const u8,
@@ -317,9 +317,9 @@ pub export fn xmem_c_create(
 /// XMEM_TOO_MANY_PARTICIPANTS: every row is taken by a live participant.
 /// XMEM_POOL_BUSY: another participant is stopped in the middle of a recovery.
 /// XMEM_OUT_OF_MEMORY: there is no memory for this participant's row.
-/// XMEM_INVALID_ARGUMENT, XMEM_UNSUPPORTED_PLATFORM, XMEM_SYSTEM: as in `xmem_c_create`.
-pub export fn xmem_c_open(
-    /// As in `xmem_c_create`.
+/// XMEM_INVALID_ARGUMENT, XMEM_UNSUPPORTED_PLATFORM, XMEM_SYSTEM: as in `xmem_create`.
+pub export fn xmem_open(
+    /// As in `xmem_create`.
     name: ?[*:0]const u8,
     /// NULL: all defaults. Only `participant_name` and `allow_owner` matter.
     options: ?*const Options,
@@ -333,10 +333,10 @@ pub export fn xmem_c_open(
 ///
 /// XMEM_OPTIONS_MISMATCH: the pool that exists has a smaller capacity or buffer size than was asked
 /// for explicitly.
-/// Otherwise as `xmem_c_open` and `xmem_c_create`, without XMEM_POOL_EXISTS and
+/// Otherwise as `xmem_open` and `xmem_create`, without XMEM_POOL_EXISTS and
 /// XMEM_POOL_NOT_FOUND.
-pub export fn xmem_c_open_or_create(
-    /// As in `xmem_c_create`.
+pub export fn xmem_open_or_create(
+    /// As in `xmem_create`.
     name: ?[*:0]const u8,
     /// NULL: all defaults.
     options: ?*const Options,
@@ -432,7 +432,7 @@ fn directory(buffer: *DirectoryBuffer) Error![:0]const u8 {
 ///
 /// XMEM_POOL_CLOSED: it is closed already.
 /// XMEM_INVALID_ARGUMENT: another thread opened it.
-pub export fn xmem_c_close(pool: Pool) i32 {
+pub export fn xmem_close(pool: Pool) i32 {
     return ended(close(pool));
 }
 
@@ -447,9 +447,9 @@ fn close(pool: Pool) Error!void {
 /// XMEM_INVALID_ARGUMENT: no pool can have that name.
 /// XMEM_PERMISSION_DENIED: this user may not remove it.
 /// XMEM_POOL_BUSY: somebody who removes it is stopped.
-/// XMEM_SYSTEM: a system call failed; see `xmem_c_error_errno`.
-pub export fn xmem_c_unlink(
-    /// As in `xmem_c_create`.
+/// XMEM_SYSTEM: a system call failed; see `xmem_error_errno`.
+pub export fn xmem_unlink(
+    /// As in `xmem_create`.
     name: ?[*:0]const u8,
 ) i32 {
     return ended(unlink(name));
@@ -468,8 +468,8 @@ fn unlink(name: ?[*:0]const u8) Error!void {
 /// XMEM_POOL_NOT_FOUND: the name leads nowhere, or to another pool.
 /// XMEM_POOL_CLOSED: the pool is not open.
 /// XMEM_INVALID_ARGUMENT: another thread opened it.
-/// XMEM_PERMISSION_DENIED, XMEM_POOL_BUSY, XMEM_SYSTEM: as in `xmem_c_unlink`.
-pub export fn xmem_c_unlink_pool(pool: Pool) i32 {
+/// XMEM_PERMISSION_DENIED, XMEM_POOL_BUSY, XMEM_SYSTEM: as in `xmem_unlink`.
+pub export fn xmem_unlink_pool(pool: Pool) i32 {
     return ended(unlinkPool(pool));
 }
 
@@ -481,7 +481,7 @@ fn unlinkPool(pool: Pool) Error!void {
 ///
 /// XMEM_POOL_CLOSED: the pool is not open.
 /// XMEM_INVALID_ARGUMENT: another thread opened it, or `size` is wrong.
-pub export fn xmem_c_info(
+pub export fn xmem_info(
     pool: Pool,
     /// Gets everything. Set its `size` before.
     info: ?*PoolInfo,
@@ -526,7 +526,7 @@ fn giveInfo(pool: Pool, info: ?*PoolInfo) Error!void {
 /// XMEM_POOL_CORRUPT: the control area holds what xmem never wrote.
 /// XMEM_POOL_CLOSED: the pool is not open here: closed, or opened before a fork.
 /// XMEM_INVALID_ARGUMENT: another thread opened it, or `handle` is NULL.
-pub export fn xmem_c_acquire(
+pub export fn xmem_acquire(
     pool: Pool,
     /// Bytes, 0 to the pool's buffer size.
     size: u32,
@@ -548,8 +548,8 @@ fn acquire(pool: Pool, size: u32, handle: ?*Handle) Error!void {
 ///
 /// XMEM_TIMEOUT: the time passed, and the pool is full.
 /// XMEM_POOL_FLUSHING: somebody flushes the pool, or began to while this thread waited.
-/// Otherwise as `xmem_c_acquire`, without XMEM_POOL_FULL.
-pub export fn xmem_c_acquire_timed(
+/// Otherwise as `xmem_acquire`, without XMEM_POOL_FULL.
+pub export fn xmem_acquire_timed(
     pool: Pool,
     /// Bytes, 0 to the pool's buffer size.
     size: u32,
@@ -580,7 +580,7 @@ fn acquireTimed(pool: Pool, size: u32, timeout_ms: u64, handle: ?*Handle) Error!
 /// XMEM_STALE_HANDLE: this descriptor has no such hold: given back already, or handed off.
 /// XMEM_POOL_CLOSED: the pool is not open.
 /// XMEM_INVALID_ARGUMENT: another thread opened it, or `handle` is out of range.
-pub export fn xmem_c_release(pool: Pool, handle: Handle) i32 {
+pub export fn xmem_release(pool: Pool, handle: Handle) i32 {
     return ended(release(pool, handle));
 }
 
@@ -597,7 +597,7 @@ fn release(pool: Pool, handle: Handle) Error!void {
 /// XMEM_POOL_CORRUPT: the control area holds what xmem never wrote.
 /// XMEM_POOL_CLOSED: the pool is not open.
 /// XMEM_INVALID_ARGUMENT: another thread opened it, or `handle` is out of range.
-pub export fn xmem_c_data(
+pub export fn xmem_data(
     pool: Pool,
     handle: Handle,
     /// Gets the address, aligned to a page; NULL: not wanted.
@@ -628,9 +628,9 @@ fn heldIndex(pool: *const pool_file.Pool, handle: Handle) Error!u32 {
 /// XMEM_BUFFER_NOT_FOUND: no buffer in use has that index.
 /// XMEM_NO_REFERENCE: the buffer was counted to 0 by hand.
 /// XMEM_TOO_MANY_REFERENCES: it has 65535 already.
-/// XMEM_POOL_BUSY, XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_c_acquire`.
+/// XMEM_POOL_BUSY, XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_acquire`.
 /// XMEM_INVALID_ARGUMENT: another thread opened the pool, or `ref` is out of range.
-pub export fn xmem_c_get(
+pub export fn xmem_get(
     pool: Pool,
     /// A handle, or a bare index.
     ref: u64,
@@ -645,9 +645,9 @@ pub export fn xmem_c_get(
 /// XMEM_STALE_HANDLE: the buffer was recycled since; its lease may have passed.
 /// XMEM_NO_REFERENCE: no reference is in flight; somebody else may have taken it.
 /// XMEM_BUFFER_NOT_FOUND: no buffer in use has that index.
-/// XMEM_POOL_BUSY, XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_c_acquire`.
+/// XMEM_POOL_BUSY, XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_acquire`.
 /// XMEM_INVALID_ARGUMENT: another thread opened the pool, or `ref` is out of range.
-pub export fn xmem_c_take(
+pub export fn xmem_take(
     pool: Pool,
     /// A handle, or a bare index.
     ref: u64,
@@ -673,9 +673,9 @@ fn hold(
 ///
 /// XMEM_STALE_HANDLE: this descriptor has no such hold.
 /// XMEM_TOO_MANY_REFERENCES: the buffer has 65535 already.
-/// XMEM_POOL_BUSY, XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_c_acquire`.
+/// XMEM_POOL_BUSY, XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_acquire`.
 /// XMEM_INVALID_ARGUMENT: another thread opened the pool, or `handle` is out of range.
-pub export fn xmem_c_share(pool: Pool, handle: Handle) i32 {
+pub export fn xmem_share(pool: Pool, handle: Handle) i32 {
     return ended(share(pool, handle));
 }
 
@@ -689,9 +689,9 @@ fn share(pool: Pool, handle: Handle) Error!void {
 /// is no longer this thread's. The reference lives for the pool's lease timeout.
 ///
 /// XMEM_STALE_HANDLE: this descriptor has no such hold.
-/// XMEM_POOL_BUSY, XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_c_acquire`.
+/// XMEM_POOL_BUSY, XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_acquire`.
 /// XMEM_INVALID_ARGUMENT: another thread opened the pool, or `handle` is out of range.
-pub export fn xmem_c_hand_off(pool: Pool, handle: Handle) i32 {
+pub export fn xmem_hand_off(pool: Pool, handle: Handle) i32 {
     return ended(handOff(pool, handle));
 }
 
@@ -705,9 +705,9 @@ fn handOff(pool: Pool, handle: Handle) Error!void {
 /// XMEM_STALE_HANDLE: the buffer was recycled since the handle was made.
 /// XMEM_BUFFER_NOT_FOUND: no buffer in use has that index.
 /// XMEM_TOO_MANY_REFERENCES: it has 65535 already.
-/// XMEM_POOL_BUSY, XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_c_acquire`.
+/// XMEM_POOL_BUSY, XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_acquire`.
 /// XMEM_INVALID_ARGUMENT: another thread opened the pool, or `ref` is out of range.
-pub export fn xmem_c_add_ref(
+pub export fn xmem_add_ref(
     pool: Pool,
     /// A handle, or a bare index.
     ref: u64,
@@ -720,8 +720,8 @@ pub export fn xmem_c_add_ref(
 /// Counts a buffer down by hand: one in-flight reference fewer. At 0 the buffer is recycled.
 ///
 /// XMEM_NO_REFERENCE: none is in flight.
-/// Otherwise as `xmem_c_add_ref`, without XMEM_TOO_MANY_REFERENCES.
-pub export fn xmem_c_unref(
+/// Otherwise as `xmem_add_ref`, without XMEM_TOO_MANY_REFERENCES.
+pub export fn xmem_unref(
     pool: Pool,
     /// A handle, or a bare index.
     ref: u64,
@@ -731,12 +731,12 @@ pub export fn xmem_c_unref(
     return ended(byHand(pool, .unref, ref, 0, count));
 }
 
-/// As `xmem_c_unref`, but at 0 the buffer is not recycled: it is parked until
-/// `xmem_c_try_release`, or until its lease passes. You almost certainly want `xmem_c_unref`.
+/// As `xmem_unref`, but at 0 the buffer is not recycled: it is parked until
+/// `xmem_try_release`, or until its lease passes. You almost certainly want `xmem_unref`.
 ///
 /// XMEM_NO_REFERENCE: none is in flight.
-/// Otherwise as `xmem_c_add_ref`, without XMEM_TOO_MANY_REFERENCES.
-pub export fn xmem_c_release_by_hand(
+/// Otherwise as `xmem_add_ref`, without XMEM_TOO_MANY_REFERENCES.
+pub export fn xmem_release_by_hand(
     pool: Pool,
     /// A handle, or a bare index.
     ref: u64,
@@ -750,8 +750,8 @@ pub export fn xmem_c_release_by_hand(
 ///
 /// XMEM_INVALID_ARGUMENT: `count` is below the buffer's holds or above 65535; or another thread
 /// opened the pool, or `ref` is out of range.
-/// Otherwise as `xmem_c_add_ref`, without XMEM_TOO_MANY_REFERENCES.
-pub export fn xmem_c_set_ref_count(
+/// Otherwise as `xmem_add_ref`, without XMEM_TOO_MANY_REFERENCES.
+pub export fn xmem_set_ref_count(
     pool: Pool,
     /// A handle, or a bare index.
     ref: u64,
@@ -778,9 +778,9 @@ fn byHand(
 ///
 /// XMEM_STALE_HANDLE: the buffer was recycled since the handle was made.
 /// XMEM_BUFFER_NOT_FOUND: the pool has no buffer of that index.
-/// XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_c_acquire`.
+/// XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_acquire`.
 /// XMEM_INVALID_ARGUMENT: another thread opened the pool, or `ref` is out of range.
-pub export fn xmem_c_ref_count(
+pub export fn xmem_ref_count(
     pool: Pool,
     /// A handle, or a bare index.
     ref: u64,
@@ -800,9 +800,9 @@ fn refCount(pool: Pool, ref: u64, count: ?*u32) Error!void {
 ///
 /// XMEM_STALE_HANDLE: the buffer was recycled since the handle was made.
 /// XMEM_BUFFER_NOT_FOUND: the pool has no buffer of that index.
-/// XMEM_POOL_BUSY, XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_c_acquire`.
+/// XMEM_POOL_BUSY, XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_acquire`.
 /// XMEM_INVALID_ARGUMENT: another thread opened the pool, or `ref` is out of range.
-pub export fn xmem_c_try_release(
+pub export fn xmem_try_release(
     pool: Pool,
     /// A handle, or a bare index.
     ref: u64,
@@ -823,8 +823,8 @@ fn tryRelease(pool: Pool, ref: u64, recycled: ?*u32) Error!void {
 ///
 /// XMEM_BUFFER_IN_USE: somebody still counts it.
 /// XMEM_BUFFER_NOT_FOUND: no buffer in use has that index.
-/// Otherwise as `xmem_c_try_release`.
-pub export fn xmem_c_release_buffer(
+/// Otherwise as `xmem_try_release`.
+pub export fn xmem_release_buffer(
     pool: Pool,
     /// A handle, or a bare index.
     ref: u64,
@@ -838,7 +838,7 @@ pub export fn xmem_c_release_buffer(
 /// XMEM_POOL_CORRUPT: the description holds what xmem never wrote.
 /// XMEM_POOL_CLOSED: the pool is not open.
 /// XMEM_INVALID_ARGUMENT: another thread opened it, or `size` is wrong.
-pub export fn xmem_c_get_description(
+pub export fn xmem_get_description(
     pool: Pool,
     handle: Handle,
     /// Gets everything. Set its `size` before.
@@ -888,7 +888,7 @@ fn describer(pool: Pool, handle: Handle) Error!*participant_file.Participant {
 /// XMEM_STALE_HANDLE: this descriptor has no such hold.
 /// XMEM_POOL_CLOSED: the pool is not open.
 /// XMEM_INVALID_ARGUMENT: `dtype` is none; or another thread opened the pool.
-pub export fn xmem_c_set_dtype(
+pub export fn xmem_set_dtype(
     pool: Pool,
     handle: Handle,
     /// One of XMEM_DTYPE_UINT8 ...
@@ -900,8 +900,8 @@ pub export fn xmem_c_set_dtype(
 /// Says when a held buffer's content is of.
 ///
 /// XMEM_INVALID_ARGUMENT: `timestamp` is above 2^53; or another thread opened the pool.
-/// Otherwise as `xmem_c_set_dtype`.
-pub export fn xmem_c_set_timestamp(
+/// Otherwise as `xmem_set_dtype`.
+pub export fn xmem_set_timestamp(
     pool: Pool,
     handle: Handle,
     /// At most 2^53. The unit is the producer's to say.
@@ -913,8 +913,8 @@ pub export fn xmem_c_set_timestamp(
 /// Says which one of a sequence a held buffer is.
 ///
 /// XMEM_INVALID_ARGUMENT: `sequence` is above 2^53; or another thread opened the pool.
-/// Otherwise as `xmem_c_set_dtype`.
-pub export fn xmem_c_set_sequence(
+/// Otherwise as `xmem_set_dtype`.
+pub export fn xmem_set_sequence(
     pool: Pool,
     handle: Handle,
     /// At most 2^53.
@@ -934,8 +934,8 @@ fn setNumber(pool: Pool, handle: Handle, which: content.Number, value: u64) Erro
 ///
 /// XMEM_INVALID_ARGUMENT: there are more than 8 dimensions, or one is above 2^53; or another thread
 /// opened the pool. The old shape stays.
-/// Otherwise as `xmem_c_set_dtype`.
-pub export fn xmem_c_set_shape(
+/// Otherwise as `xmem_set_dtype`.
+pub export fn xmem_set_shape(
     pool: Pool,
     handle: Handle,
     /// As many numbers as `count` says; may be NULL where that is 0.
@@ -950,8 +950,8 @@ pub export fn xmem_c_set_shape(
 ///
 /// XMEM_INVALID_ARGUMENT: there are more than 8 dimensions, or one is beyond 2^53; or another
 /// thread opened the pool. The old strides stay.
-/// Otherwise as `xmem_c_set_dtype`.
-pub export fn xmem_c_set_strides(
+/// Otherwise as `xmem_set_dtype`.
+pub export fn xmem_set_strides(
     pool: Pool,
     handle: Handle,
     /// Bytes, as many numbers as `count` says; may be NULL where that is 0.
@@ -987,8 +987,8 @@ fn setDims(
 ///
 /// XMEM_INVALID_ARGUMENT: it has more than 31 bytes; or another thread opened the pool. The old one
 /// stays.
-/// Otherwise as `xmem_c_set_dtype`.
-pub export fn xmem_c_set_content_type(
+/// Otherwise as `xmem_set_dtype`.
+pub export fn xmem_set_content_type(
     pool: Pool,
     handle: Handle,
     /// UTF-8, at most 31 bytes; NULL: empty.
@@ -1001,8 +1001,8 @@ pub export fn xmem_c_set_content_type(
 ///
 /// XMEM_INVALID_ARGUMENT: it has more than 31 bytes; or another thread opened the pool. The old one
 /// stays.
-/// Otherwise as `xmem_c_set_dtype`.
-pub export fn xmem_c_set_producer(
+/// Otherwise as `xmem_set_dtype`.
+pub export fn xmem_set_producer(
     pool: Pool,
     handle: Handle,
     /// UTF-8, at most 31 bytes; NULL: empty.
@@ -1020,9 +1020,9 @@ fn setText(pool: Pool, handle: Handle, which: content.Text, text: ?[*:0]const u8
 ///
 /// XMEM_TOO_LARGE: no buffer of this pool is that large.
 /// XMEM_OUT_OF_MEMORY: the file system or `max_committed_bytes` has no room for even one.
-/// XMEM_POOL_BUSY, XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_c_acquire`.
+/// XMEM_POOL_BUSY, XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_acquire`.
 /// XMEM_INVALID_ARGUMENT: another thread opened the pool.
-pub export fn xmem_c_preallocate(
+pub export fn xmem_preallocate(
     pool: Pool,
     /// Bytes per buffer, 0 to the pool's buffer size.
     size: u32,
@@ -1042,9 +1042,9 @@ fn preallocate(pool: Pool, size: u32, count: u32, bytes: ?*u64) Error!void {
 
 /// Gives the memory of free buffers back to the system.
 ///
-/// XMEM_POOL_BUSY, XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_c_acquire`.
+/// XMEM_POOL_BUSY, XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_acquire`.
 /// XMEM_INVALID_ARGUMENT: another thread opened the pool.
-pub export fn xmem_c_trim(
+pub export fn xmem_trim(
     pool: Pool,
     /// Gets the bytes that were given back; NULL: not wanted.
     bytes: ?*u64,
@@ -1059,19 +1059,19 @@ fn trim(pool: Pool, bytes: ?*u64) Error!void {
 }
 
 /// Ends every wait of every process with XMEM_POOL_FLUSHING, and has every acquire fail with it,
-/// until `xmem_c_unflush`, or until this participant is gone. It does not nest.
+/// until `xmem_unflush`, or until this participant is gone. It does not nest.
 ///
-/// XMEM_POOL_BUSY, XMEM_POOL_CLOSED: as in `xmem_c_acquire`.
+/// XMEM_POOL_BUSY, XMEM_POOL_CLOSED: as in `xmem_acquire`.
 /// XMEM_INVALID_ARGUMENT: another thread opened the pool.
-pub export fn xmem_c_flush(pool: Pool) i32 {
+pub export fn xmem_flush(pool: Pool) i32 {
     return ended(flush(pool, true));
 }
 
 /// Ends a flush, whoever began it.
 ///
-/// XMEM_POOL_BUSY, XMEM_POOL_CLOSED: as in `xmem_c_acquire`.
+/// XMEM_POOL_BUSY, XMEM_POOL_CLOSED: as in `xmem_acquire`.
 /// XMEM_INVALID_ARGUMENT: another thread opened the pool.
-pub export fn xmem_c_unflush(pool: Pool) i32 {
+pub export fn xmem_unflush(pool: Pool) i32 {
     return ended(flush(pool, false));
 }
 
@@ -1086,7 +1086,7 @@ fn flush(pool: Pool, on: bool) Error!void {
 /// XMEM_POOL_BUSY: another participant is stopped in the middle of a recovery.
 /// XMEM_POOL_CLOSED: the pool is not open.
 /// XMEM_INVALID_ARGUMENT: another thread opened it, or `size` is wrong.
-pub export fn xmem_c_reclaim(
+pub export fn xmem_reclaim(
     pool: Pool,
     /// Gets what was given back; set its `size` before. NULL: not wanted.
     report: ?*ReclaimReport,
@@ -1110,7 +1110,7 @@ fn reclaim(pool: Pool, report: ?*ReclaimReport) Error!void {
 ///
 /// XMEM_POOL_CLOSED: the pool is not open.
 /// XMEM_INVALID_ARGUMENT: another thread opened it, or `size` is wrong.
-pub export fn xmem_c_stats(
+pub export fn xmem_stats(
     pool: Pool,
     /// Gets everything. Set its `size` before.
     stats: ?*PoolStats,
@@ -1150,7 +1150,7 @@ fn lower(comptime name: []const u8) [name.len]u8 {
 /// XMEM_OUT_OF_MEMORY: there is no memory for the answer.
 /// XMEM_POOL_CLOSED: the pool is not open.
 /// XMEM_INVALID_ARGUMENT: another thread opened it, or `row_size` is wrong.
-pub export fn xmem_c_participants(
+pub export fn xmem_participants(
     pool: Pool,
     /// Gets the participants; may be NULL where `rows_max` is 0.
     rows: ?[*]Participant,
@@ -1197,7 +1197,7 @@ fn giveParticipants(
 }
 
 /// A code's name without its XMEM_, as "POOL_FULL"; of 0 "OK", of what is no code "UNKNOWN".
-pub export fn xmem_c_error_name(
+pub export fn xmem_error_name(
     /// What a call returned.
     status: i32,
 ) [*:0]const u8 {
@@ -1211,7 +1211,7 @@ pub export fn xmem_c_error_name(
 /// Why this thread's last call failed, as far as its code does not say it: ended by a 0, and empty
 /// where there is nothing to add. The next call that works on a pool forgets it. Returns the length
 /// of the whole text, however much of it there was room for.
-pub export fn xmem_c_error_text(
+pub export fn xmem_error_text(
     /// Gets the text; may be NULL where `size` is 0.
     text: ?[*]u8,
     /// Bytes that `text` has room for, the 0 included.
@@ -1228,6 +1228,6 @@ pub export fn xmem_c_error_text(
 
 /// The errno of the system call for which this thread's last call failed; 0: there was none. The
 /// next call that works on a pool forgets it.
-pub export fn xmem_c_error_errno() i32 {
+pub export fn xmem_error_errno() i32 {
     return errors.lastErrno();
 }

@@ -92,7 +92,7 @@ pub const Mapping = struct {
     next: ?*Mapping = null,
 };
 
-/// One `xmem_open`.
+/// One `xmem_bun_open`.
 pub const Pool = struct {
     /// A copy of its thread's. Aligned, so that a descriptor becomes an address by a shift.
     participant: Participant align(256),

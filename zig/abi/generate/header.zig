@@ -50,7 +50,7 @@ const preamble =
     \\ *
     \\ * Every function that can fail returns 0 or a negative XMEM_... code, and where it fails it
     \\ * changes nothing at the addresses that it was given. What more there is to say of the
-    \\ * failure of this thread's last call is in xmem_c_error_text and xmem_c_error_errno.
+    \\ * failure of this thread's last call is in xmem_error_text and xmem_error_errno.
     \\ *
     \\ * A pool is used on the thread that opened it: each thread opens it for itself, and is one
     \\ * participant. After a fork what the thread had open says XMEM_POOL_CLOSED in the child,
