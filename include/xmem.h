@@ -333,10 +333,10 @@ typedef struct xmem_reclaim_report {
  * @return 0, or
  *     XMEM_POOL_EXISTS: something has that name; a pool, or what is left of one.
  *     XMEM_OUT_OF_MEMORY: the control area does not fit into the file system, or the pool into the
- *     address space; or this process has too many pools open.
+ *     address space.
  *     XMEM_INVALID_ARGUMENT: the name is none, an option is out of range, or `size` is wrong.
  *     XMEM_PERMISSION_DENIED: this user may not make files there.
- *     XMEM_TOO_MANY_PARTICIPANTS: this thread has more than 2000 pools open.
+ *     XMEM_TOO_MANY_PARTICIPANTS: this thread has some 2000 pools open, or this process some 16000.
  *     XMEM_UNSUPPORTED_PLATFORM: the system has no robust mutexes.
  *     XMEM_SYSTEM: a system call failed; see `xmem_error_errno`.
  */
@@ -485,7 +485,7 @@ int32_t xmem_release(xmem_pool pool, xmem_handle handle);
  * @param pool The open pool.
  * @param handle Of a buffer that this descriptor holds.
  * @param data Gets the address, aligned to a page; NULL: not wanted.
- * @param size Gets the bytes that were acquired; NULL: not wanted.
+ * @param size Gets the bytes that it has; NULL: not wanted.
  *
  * @return 0, or
  *     XMEM_STALE_HANDLE: this descriptor has no such hold.
@@ -494,6 +494,21 @@ int32_t xmem_release(xmem_pool pool, xmem_handle handle);
  *     XMEM_INVALID_ARGUMENT: another thread opened it, or `handle` is out of range.
  */
 int32_t xmem_data(xmem_pool pool, xmem_handle handle, void **data, size_t *size);
+
+/**
+ * Makes a held buffer smaller, for all its holders and for whoever gets it next.
+ *
+ * @param pool The open pool.
+ * @param handle Of a buffer that this descriptor holds.
+ * @param size Bytes, 0 to what the buffer has.
+ *
+ * @return 0, or
+ *     XMEM_STALE_HANDLE: this descriptor has no such hold.
+ *     XMEM_INVALID_ARGUMENT: `size` is more than the buffer has; or another thread opened the pool.
+ *     XMEM_POOL_CORRUPT: the control area holds what xmem never wrote.
+ *     XMEM_POOL_CLOSED: the pool is not open.
+ */
+int32_t xmem_truncate(xmem_pool pool, xmem_handle handle, uint32_t size);
 
 /**
  * One more hold of a buffer in use.

@@ -133,6 +133,10 @@ static void check_buffers(xmem_pool pool) {
         EXPECT(size == 100 * each);
         memset(data, 7, size);
     }
+    EXPECT_OK(xmem_truncate(pool, handles[3], 120));
+    EXPECT_OK(xmem_data(pool, handles[3], NULL, &size));
+    EXPECT(size == 120);
+    EXPECT_STATUS(xmem_truncate(pool, handles[3], 121), XMEM_INVALID_ARGUMENT);
     EXPECT_STATUS(xmem_acquire(pool, 1, &handle), XMEM_POOL_FULL);
     EXPECT_STATUS(xmem_acquire(pool, 10001, &handle), XMEM_TOO_LARGE);
     EXPECT_STATUS(xmem_acquire(pool, 1, NULL), XMEM_INVALID_ARGUMENT);

@@ -290,10 +290,10 @@ fn checkSize(comptime Struct: type, size: usize) Error!void {
 ///
 /// XMEM_POOL_EXISTS: something has that name; a pool, or what is left of one.
 /// XMEM_OUT_OF_MEMORY: the control area does not fit into the file system, or the pool into the
-/// address space; or this process has too many pools open.
+/// address space.
 /// XMEM_INVALID_ARGUMENT: the name is none, an option is out of range, or `size` is wrong.
 /// XMEM_PERMISSION_DENIED: this user may not make files there.
-/// XMEM_TOO_MANY_PARTICIPANTS: this thread has more than 2000 pools open.
+/// XMEM_TOO_MANY_PARTICIPANTS: this thread has some 2000 pools open, or this process some 16000.
 /// XMEM_UNSUPPORTED_PLATFORM: the system has no robust mutexes.
 /// XMEM_SYSTEM: a system call failed; see `xmem_error_errno`.
 pub export fn xmem_create(
@@ -602,7 +602,7 @@ pub export fn xmem_data(
     handle: Handle,
     /// Gets the address, aligned to a page; NULL: not wanted.
     data: ?*?*anyopaque,
-    /// Gets the bytes that were acquired; NULL: not wanted.
+    /// Gets the bytes that it has; NULL: not wanted.
     size: ?*usize,
 ) i32 {
     return ended(giveData(pool, handle, data, size));
@@ -615,6 +615,25 @@ fn giveData(pool: Pool, handle: Handle, data: ?*?*anyopaque, size: ?*usize) Erro
     const bytes = try holds.sizeOf(opened, index);
     if (data) |out| out.* = view.data(index, bytes).ptr;
     if (size) |out| out.* = bytes;
+}
+
+/// Makes a held buffer smaller, for all its holders and for whoever gets it next.
+///
+/// XMEM_STALE_HANDLE: this descriptor has no such hold.
+/// XMEM_INVALID_ARGUMENT: `size` is more than the buffer has; or another thread opened the pool.
+/// XMEM_POOL_CORRUPT: the control area holds what xmem never wrote.
+/// XMEM_POOL_CLOSED: the pool is not open.
+pub export fn xmem_truncate(
+    pool: Pool,
+    handle: Handle,
+    /// Bytes, 0 to what the buffer has.
+    size: u32,
+) i32 {
+    return ended(truncate(pool, handle, size));
+}
+
+fn truncate(pool: Pool, handle: Handle, size: u32) Error!void {
+    return content.truncate(try describer(pool, handle), handle, size);
 }
 
 fn heldIndex(pool: *const pool_file.Pool, handle: Handle) Error!u32 {

@@ -62,6 +62,7 @@ fn lookAt(user: *User, pool: c.Pool, handle: c.Handle) void {
     user.checkStatus(c.xmem_set_shape(pool, handle, &shape, 2));
     user.checkStatus(c.xmem_set_dtype(pool, handle, user.random.uintLessThan(u32, 12)));
     user.checkStatus(c.xmem_set_producer(pool, handle, "fuzz"));
+    user.checkStatus(c.xmem_truncate(pool, handle, user.size()));
     if (user.random.boolean()) user.checkStatus(c.xmem_share(pool, handle));
 }
 
