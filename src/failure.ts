@@ -1,10 +1,11 @@
 // Why a call on an open pool failed: what was found, and what can be done about just that.
 
+import type { Descriptor } from "./abi.gen.ts";
 import * as constants from "./constants.gen.ts";
 import { INDEX_COUNT, INFO_COUNT } from "./constants.gen.ts";
 import { codeOf, make, type XmemError } from "./errors.ts";
 import { whatFills } from "./filling.ts";
-import { type Descriptor, float64s, native } from "./native.ts";
+import { float64s, native } from "./native.ts";
 import { nativeAccount } from "./system_error.ts";
 import { generationOf, indexOf } from "./validate.ts";
 

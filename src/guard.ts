@@ -1,10 +1,11 @@
 // A guard stands for one hold of one buffer, and gives it back when it is disposed of.
 
+import type { Descriptor } from "./abi.gen.ts";
 import { publish } from "./caller.ts";
 import { ERROR_INVALID_ARGUMENT, INDEX_COUNT } from "./constants.gen.ts";
 import { raise, type XmemError } from "./errors.ts";
 import { BufferMeta, type DType, type MetaAccess } from "./meta.ts";
-import { type Descriptor, native, releaseIndex } from "./native.ts";
+import { native, releaseIndex } from "./native.ts";
 import type { OwnViews } from "./own_views.ts";
 import { closed, type Session } from "./session.ts";
 import { trace, tracing, untrace } from "./trace.ts";

@@ -3,9 +3,10 @@
 
 import { lstatSync, readdirSync } from "node:fs";
 import { join, resolve } from "node:path";
+import type { Descriptor } from "./abi.gen.ts";
 import * as constants from "./constants.gen.ts";
 import { codeOf, make, type XmemError } from "./errors.ts";
-import { bytes, cString, type Descriptor, decodeText, float64s, native } from "./native.ts";
+import { bytes, cString, decodeText, float64s, native } from "./native.ts";
 import type { Trust } from "./options.ts";
 import { nativeError } from "./system_error.ts";
 import * as validate from "./validate.ts";

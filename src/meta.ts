@@ -1,10 +1,11 @@
 // The description that travels with a buffer: a live object over shared memory. Reads and writes go
 // through the guard's hold, so that it never describes another acquirer's buffer.
 
+import type { Descriptor } from "./abi.gen.ts";
 import { publish } from "./caller.ts";
 import * as constants from "./constants.gen.ts";
 import { raise } from "./errors.ts";
-import { bytes, type Descriptor, decodeText, float64s, native } from "./native.ts";
+import { bytes, decodeText, float64s, native } from "./native.ts";
 import { describe, integer, text } from "./validate.ts";
 
 /**

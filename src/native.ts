@@ -7,8 +7,6 @@ import { LIMIT_DESCRIPTORS } from "./constants.gen.ts";
 import { raise } from "./errors.ts";
 import { libraryPath, loadingAdvice } from "./library.ts";
 
-export type { Descriptor } from "./abi.gen.ts";
-
 /** What the system does not load is as good as no library; the loader says why. */
 function load<Symbols extends Record<string, FFIFunction>>(
   path: string,

@@ -1,20 +1,13 @@
 // The pool as its users see it: each method checks its arguments, makes one native call, and says
 // what went wrong where it did.
 
+import type { Descriptor } from "./abi.gen.ts";
 import { framesOf, publish } from "./caller.ts";
 import * as constants from "./constants.gen.ts";
 import { raise, XmemError } from "./errors.ts";
 import { BufferGuard, guardOf } from "./guard.ts";
 import * as inspection from "./inspect.ts";
-import {
-  acquireIndex,
-  cString,
-  type Descriptor,
-  float64s,
-  generationMade,
-  native,
-  sizeMade,
-} from "./native.ts";
+import { acquireIndex, cString, float64s, generationMade, native, sizeMade } from "./native.ts";
 import {
   blockingTimeout,
   type How,

@@ -2,13 +2,14 @@
 // end. It is open until it is closed, whether or not the program can still reach it; but one of a
 // module that was replaced, under a hot reload, gives everything back once nothing reaches it.
 
+import type { Descriptor } from "./abi.gen.ts";
 import * as constants from "./constants.gen.ts";
 import { INFO_COUNT } from "./constants.gen.ts";
 import { make, raise, type XmemError } from "./errors.ts";
 import { type Asked, failureOn } from "./failure.ts";
 import { keep, letGo, notLost, onceLost, reloadable } from "./generations.ts";
 import { linger } from "./lingering.ts";
-import { type Descriptor, float64s, native, type ViewCounter } from "./native.ts";
+import { float64s, native, type ViewCounter } from "./native.ts";
 import { OwnViews } from "./own_views.ts";
 import { tracing } from "./trace.ts";
 import { Views } from "./views.ts";

@@ -3,9 +3,10 @@
 // counts a foreign ArrayBuffer's whole length as heap, and unbounded views would slow every
 // allocation: hence a byte budget, past which buffers are let go.
 
+import type { Descriptor } from "./abi.gen.ts";
 import { reloadable, tie } from "./generations.ts";
 import { detachLater } from "./lingering.ts";
-import { type Descriptor, native, type ViewCounter, viewOf } from "./native.ts";
+import { native, type ViewCounter, viewOf } from "./native.ts";
 
 export type Bytes = Uint8Array<ArrayBuffer>;
 
