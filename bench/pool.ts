@@ -3,9 +3,8 @@
 // what is measured costs less than a timer's resolution; and the median of several processes, since
 // where the engine and the system happened to put things costs a process up to a tenth for life.
 
-import { dlopen } from "bun:ffi";
 import { BufferPool } from "../src/index.ts";
-import { libraryPath } from "../src/library.ts";
+import { native } from "../src/native.ts";
 
 const processes = 7;
 const operations = 2_000_000;
@@ -29,18 +28,14 @@ type Row = [what: string, nanoseconds: number];
 function measure(): Row[] {
   const name = `bench.${process.pid}`;
   const pool = BufferPool.create(name, { capacity: 64, bufferSize: 65_536 });
-  const { symbols } = dlopen(libraryPath(), {
-    xmem_bench_pop_push: { args: ["u32"], returns: "void" },
-  });
-
   const rows: Row[] = [];
-  const native = best((count) => symbols.xmem_bench_pop_push(count));
+  const yardstick = best((count) => native.xmem_bun_bench_pop_push(count));
   const row = (what: string, nanoseconds: number): number => {
     rows.push([what, nanoseconds]);
     return nanoseconds;
   };
 
-  row("native tagged pop + push (the yardstick)", native);
+  row("native tagged pop + push (the yardstick)", yardstick);
   const untouched = row(
     "acquire + release",
     best((count) => {

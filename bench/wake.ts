@@ -1,9 +1,8 @@
 // A blocking wake between two processes: a buffer goes back and forth through two pools of one slot,
 // beside Bun's own IPC with an 8-byte message and the native pop + push loop, in the same run.
 
-import { dlopen } from "bun:ffi";
 import { BufferPool } from "../src/index.ts";
-import { libraryPath } from "../src/library.ts";
+import { native } from "../src/native.ts";
 
 const rounds = 20_000;
 const [role, pingName = "", pongName = ""] = process.argv.slice(2);
@@ -69,12 +68,9 @@ if (role === "child") {
   const start = Bun.nanoseconds();
   ask([ping, pong], held);
   const trip = (Bun.nanoseconds() - start) / rounds / 1000;
-  const { symbols } = dlopen(libraryPath(), {
-    xmem_bench_pop_push: { args: ["u32"], returns: "void" },
-  });
   const pairs = 10_000_000;
   const startLoop = Bun.nanoseconds();
-  symbols.xmem_bench_pop_push(pairs);
+  native.xmem_bun_bench_pop_push(pairs);
   const loop = (Bun.nanoseconds() - startLoop) / pairs / 1000;
   for (const [what, microseconds] of [
     ["native tagged pop + push (the yardstick)", loop],

@@ -1,25 +1,14 @@
-// Everything that must hold before a change lands: format, lint, types, the generated file, tests,
+// Everything that must hold before a change lands: format, lint, types, the generated files, tests,
 // and what is too heavy for `bun run test`. With --after-test the tests are left out, because
 // `bun run test` has just run. Every check runs, also after one failed.
 
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { buildFuzzer, fuzzCore, fuzzInterface } from "./fuzz.ts";
+import { generatedIsCurrent } from "./generate.ts";
 import { root, runRecorded, setup, tool, zig, zigBuild } from "./setup.ts";
 import { type Count, test } from "./test.ts";
 import { sanitized } from "./tsan.ts";
 import { isUnhooked } from "./unhooked.ts";
-
-const generated = join(root, "src", "constants.gen.ts");
-
-/** Generates it again and compares; the committed file is what TypeScript was written against. */
-async function generatedIsCurrent(): Promise<boolean> {
-  const before = readFileSync(generated, "utf8");
-  const { ok } = await runRecorded(zigBuild("build", "generate"));
-  if (ok && readFileSync(generated, "utf8") === before) return true;
-  console.error("src/constants.gen.ts was not current; `bun run generate` has written it again");
-  return false;
-}
 
 async function succeeds(command: string[]): Promise<boolean> {
   return (await runRecorded(command)).ok;
@@ -76,7 +65,7 @@ const checks: Record<string, () => Promise<boolean>> = {
     succeeds(tool("@biomejs/biome/bin/biome", "ci", "--error-on-warnings", "--colors=off")),
   "Zig's format": () => succeeds(zig("fmt", "--check", "zig")),
   types: () => succeeds(tool("typescript/bin/tsc", "--noEmit")),
-  "generated constants": generatedIsCurrent,
+  "generated files": generatedIsCurrent,
   "corruption fuzzer": survivesCorruption,
   "corruption fuzzer's canaries": corruptionCanariesAreCaught,
   soak: () => succeeds([...soak, "--minutes", "1"]),

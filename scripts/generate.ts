@@ -1,6 +1,16 @@
-// Writes src/constants.gen.ts from the core's layout.
+// Writes the files that are generated from the core: `outputs` in zig/abi/generate.zig names them.
 
-import { run, setup, zigBuild } from "./setup.ts";
+import { run, runRecorded, setup, zigBuild } from "./setup.ts";
 
-setup();
-run(zigBuild("build", "generate"));
+const command = zigBuild("build", "generate");
+
+/** Generates them again: whether they were current. The generator names those that were not. */
+export async function generatedIsCurrent(): Promise<boolean> {
+  const { ok, output } = await runRecorded(command);
+  return ok && !output.includes("wrote ");
+}
+
+if (import.meta.main) {
+  setup();
+  run(command);
+}

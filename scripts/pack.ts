@@ -22,7 +22,7 @@ const development = ["scripts", "devDependencies"];
 const packaged = {
   exports: { ".": { types: "./dist/xmem.d.ts", default: "./dist/xmem.js" } },
   types: "./dist/xmem.d.ts",
-  files: ["dist", "prebuilt", "CHANGELOG.md", "LICENSE", "README.md"],
+  files: ["dist", "include", "prebuilt", "CHANGELOG.md", "LICENSE", "README.md"],
 };
 
 /**
@@ -56,8 +56,8 @@ export async function pack(): Promise<string> {
   writeFileSync(join(folder, "package.json"), `${written}\n`);
   mkdirSync(join(folder, "dist"));
   await bundle(join(folder, "dist"));
-  for (const path of ["CHANGELOG.md", "LICENSE", "README.md"]) {
-    cpSync(join(root, path), join(folder, path));
+  for (const path of ["include", "CHANGELOG.md", "LICENSE", "README.md"]) {
+    cpSync(join(root, path), join(folder, path), { recursive: true });
   }
   for (const platform of platforms) {
     const library = join(platform, "libxmem.so");

@@ -66,9 +66,19 @@ export function zigBuild(prefix: string, ...argv: string[]): string[] {
 
 /** A library loads only into the libc that it was built for: this Bun's, whatever else is installed. */
 function musl(): string[] {
+  return onMusl() ? [`-Dtarget=${targetTriple()}`] : [];
+}
+
+function onMusl(): boolean {
   const report = process.report.getReport() as { header?: { glibcVersionRuntime?: string } };
-  if (process.platform !== "linux" || report.header?.glibcVersionRuntime !== undefined) return [];
-  return [`-Dtarget=${process.arch === "arm64" ? "aarch64" : "x86_64"}-linux-musl`];
+  return process.platform === "linux" && report.header?.glibcVersionRuntime === undefined;
+}
+
+/** What the library is built for here, as the compiler calls it. */
+export function targetTriple(): string {
+  const cpu = process.arch === "arm64" ? "aarch64" : "x86_64";
+  if (process.platform === "darwin") return `${cpu}-macos`;
+  return `${cpu}-linux-${onMusl() ? "musl" : "gnu.2.17"}`;
 }
 
 /** Nested programs find this very Bun wherever it came from (npx keeps it off the PATH). */

@@ -1,4 +1,4 @@
-// Generated from zig/constants.zig by `bun run build`. Do not edit.
+// Generated from zig/abi/constants.zig by `bun run generate`. Do not edit.
 
 export const ERROR_POOL_EXISTS = 1;
 export const ERROR_POOL_NOT_FOUND = 2;

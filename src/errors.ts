@@ -2,6 +2,7 @@
 
 import { beginAtCaller } from "./caller.ts";
 import * as constants from "./constants.gen.ts";
+import { errorNumbers } from "./error_codes.gen.ts";
 
 /** What went wrong, for programs. The message is for people. */
 export type XmemErrorCode =
@@ -173,11 +174,11 @@ const wordsOf: Record<XmemErrorCode, Words> = {
   SYSTEM: { meaning: "a system call failed" },
 };
 
+// Both ways: a code that only the core has, or only TypeScript, is a type error here.
+const numbers: Readonly<Record<XmemErrorCode, number>> = errorNumbers;
+const names = Object.keys(errorNumbers) as (keyof typeof errorNumbers)[];
 const codes: ReadonlyMap<number, XmemErrorCode> = new Map(
-  (Object.keys(wordsOf) as XmemErrorCode[]).map((code) => [
-    (constants as unknown as Record<string, number>)[`ERROR_${code}`] ?? Number.NaN,
-    code,
-  ]),
+  names.map((code): [number, XmemErrorCode] => [numbers[code], code]),
 );
 
 /** The name of a native code; negative ones are accepted as the core returns them. */

@@ -1,10 +1,11 @@
 // Why a call on an open pool failed: what was found, and what can be done about just that.
 
+import type { Descriptor } from "./abi.gen.ts";
 import * as constants from "./constants.gen.ts";
 import { INDEX_COUNT, INFO_COUNT } from "./constants.gen.ts";
 import { codeOf, make, type XmemError } from "./errors.ts";
 import { whatFills } from "./filling.ts";
-import { type Descriptor, float64s, native } from "./native.ts";
+import { float64s, native } from "./native.ts";
 import { nativeAccount } from "./system_error.ts";
 import { generationOf, indexOf } from "./validate.ts";
 
@@ -77,7 +78,7 @@ function timedOut(place: Place, { timeout }: Asked): Reason {
 
 function reasonOfRef(place: Place, result: number, ref: number, { count }: Asked): Reason {
   const named = describeRef(ref);
-  const references = native.xmem_ref_count(place.descriptor, ref);
+  const references = native.xmem_bun_ref_count(place.descriptor, ref);
   switch (codeOf(result)) {
     case "INVALID_ARGUMENT":
       if (count === undefined) return { found: `it was ${named}` };
@@ -104,7 +105,7 @@ function reasonOfRef(place: Place, result: number, ref: number, { count }: Asked
 }
 
 function staleHandle(place: Place, ref: number, named: string): Reason {
-  const age = native.xmem_handle_age(place.descriptor, ref);
+  const age = native.xmem_bun_handle_age(place.descriptor, ref);
   if (age < 0) {
     return {
       found: `no buffer of this pool had ${named} lately`,
@@ -145,7 +146,7 @@ function counted(references: number): string {
 /** Milliseconds; 0: leases never end. */
 function leaseTimeout(place: Place): number {
   const info = float64s(INFO_COUNT);
-  native.xmem_info(place.descriptor, info);
+  native.xmem_bun_info(place.descriptor, info);
   return info[constants.INFO_LEASE_TIMEOUT] ?? 0;
 }
 

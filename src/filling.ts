@@ -1,7 +1,8 @@
 // What a full pool is full of, in words: for the messages of POOL_FULL and TIMEOUT.
 
+import type { Descriptor } from "./abi.gen.ts";
 import * as constants from "./constants.gen.ts";
-import { bytes, type Descriptor, float64s, native } from "./native.ts";
+import { bytes, float64s, native } from "./native.ts";
 
 const values = float64s(constants.FILLING_COUNT);
 const name = bytes(constants.LIMIT_TEXT_BYTES + 1);
@@ -12,7 +13,7 @@ export function whatFills(
   descriptor: Descriptor,
   { capacity, bufferSize }: { capacity: number; bufferSize: number },
 ): { found: string; lacking: "capacity" | "maxCommitted" } | null {
-  if (native.xmem_filling(descriptor, values, name) < 0) return null;
+  if (native.xmem_bun_filling(descriptor, values, name) < 0) return null;
   const lookedAt = value(constants.FILLING_LOOKED_AT);
   const used = value(constants.FILLING_USED);
   const partly = lookedAt < capacity ? ` of the first ${lookedAt}` : "";

@@ -1,10 +1,11 @@
 // A guard stands for one hold of one buffer, and gives it back when it is disposed of.
 
+import type { Descriptor } from "./abi.gen.ts";
 import { publish } from "./caller.ts";
 import { ERROR_INVALID_ARGUMENT, INDEX_COUNT } from "./constants.gen.ts";
 import { raise, type XmemError } from "./errors.ts";
 import { BufferMeta, type DType, type MetaAccess } from "./meta.ts";
-import { type Descriptor, native, releaseIndex } from "./native.ts";
+import { native, releaseIndex } from "./native.ts";
 import type { OwnViews } from "./own_views.ts";
 import { closed, type Session } from "./session.ts";
 import { trace, tracing, untrace } from "./trace.ts";
@@ -242,7 +243,7 @@ export class BufferGuard implements Disposable {
    */
   clone(): BufferGuard {
     const descriptor = this.#readable("clone()");
-    const handle = native.xmem_get(descriptor, this.handle);
+    const handle = native.xmem_bun_get(descriptor, this.handle);
     if (handle < 0) throw this.#failure(handle, "clone()");
     const guard = guardOf(this.#session, handle, this.#size, this.#writable);
     return guard;
@@ -260,7 +261,7 @@ export class BufferGuard implements Disposable {
    * @throws POOL_CLOSED: the pool was closed, or was opened before this process was forked.
    */
   share(): number {
-    const result = native.xmem_share(this.#readable("share()"), this.handle);
+    const result = native.xmem_bun_share(this.#readable("share()"), this.handle);
     if (result < 0) throw this.#failure(result, "share()");
     return this.handle;
   }
@@ -316,7 +317,7 @@ export class BufferGuard implements Disposable {
   truncate(size: number): void {
     const descriptor = this.#writableFor("truncate()");
     const checked = integer("truncate()", "size", size, 0, this.#size, this.#on());
-    const result = native.xmem_truncate(descriptor, this.handle, checked);
+    const result = native.xmem_bun_truncate(descriptor, this.handle, checked);
     if (result === -ERROR_INVALID_ARGUMENT) {
       const found = `size is ${checked}, and another holder has made the buffer smaller`;
       raise("INVALID_ARGUMENT", this.#tried("truncate()"), found);
@@ -373,12 +374,12 @@ export class BufferGuard implements Disposable {
     // The receiver may be done before a view is dead that cannot be detached: that has its own hold.
     const spare = ownViews?.detaching === true && this.#bytes !== null;
     if (spare) {
-      const held = native.xmem_get(descriptor, this.handle);
+      const held = native.xmem_bun_get(descriptor, this.handle);
       if (held < 0) throw this.#failure(held, tried);
     }
-    const result = native.xmem_hand_off(descriptor, this.handle);
+    const result = native.xmem_bun_hand_off(descriptor, this.handle);
     if (result < 0) {
-      if (spare) native.xmem_release(descriptor, this.handle);
+      if (spare) native.xmem_bun_release(descriptor, this.handle);
       throw this.#failure(result, tried);
     }
     this.#live = false;

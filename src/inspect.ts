@@ -3,9 +3,10 @@
 
 import { lstatSync, readdirSync } from "node:fs";
 import { join, resolve } from "node:path";
+import type { Descriptor } from "./abi.gen.ts";
 import * as constants from "./constants.gen.ts";
 import { codeOf, make, type XmemError } from "./errors.ts";
-import { bytes, cString, type Descriptor, decodeText, float64s, native } from "./native.ts";
+import { bytes, cString, decodeText, float64s, native } from "./native.ts";
 import type { Trust } from "./options.ts";
 import { nativeError } from "./system_error.ts";
 import * as validate from "./validate.ts";
@@ -124,7 +125,7 @@ const nameBytes = constants.LIMIT_TEXT_BYTES + 1;
 
 export function statsOf(descriptor: Descriptor): PoolStats {
   const values = float64s(constants.STAT_COUNT);
-  native.xmem_stats(descriptor, values);
+  native.xmem_bun_stats(descriptor, values);
   const value = (index: number): number => values[index] ?? 0;
   return {
     capacity: value(constants.STAT_CAPACITY),
@@ -153,11 +154,11 @@ export function statsOf(descriptor: Descriptor): PoolStats {
 
 function participantsOf(descriptor: Descriptor): ParticipantStats[] {
   const info = float64s(constants.INFO_COUNT);
-  native.xmem_info(descriptor, info);
+  native.xmem_bun_info(descriptor, info);
   const rowsMax = info[constants.INFO_MAX_PARTICIPANTS] ?? 0;
   const values = float64s(rowsMax * constants.PARTICIPANT_COUNT);
   const names = bytes(rowsMax * nameBytes);
-  const rows = native.xmem_participants(descriptor, values, names, rowsMax);
+  const rows = native.xmem_bun_participants(descriptor, values, names, rowsMax);
   return Array.from({ length: rows }, (_, row) => {
     const field = (index: number): number => values[row * constants.PARTICIPANT_COUNT + index] ?? 0;
     const name = names.subarray(row * nameBytes, (row + 1) * nameBytes);
@@ -184,7 +185,7 @@ export function openFailure(code: number, tried: string, name: string, dir: stri
 
 /** An observer's look at a pool, for `statsSeen`. */
 export function observe(dir: string, name: string, trust: Trust): Descriptor {
-  const descriptor = native.xmem_observe(cString(dir), cString(name), ...trust);
+  const descriptor = native.xmem_bun_observe(cString(dir), cString(name), ...trust);
   if (descriptor < 0) throw openFailure(descriptor, "BufferPool.inspect()", name, dir);
   return descriptor;
 }
@@ -194,7 +195,7 @@ export function statsSeen(descriptor: Descriptor): PoolStats {
   try {
     return statsOf(descriptor);
   } finally {
-    native.xmem_unobserve(descriptor);
+    native.xmem_bun_unobserve(descriptor);
   }
 }
 
@@ -234,7 +235,7 @@ const leftAlone: ReadonlySet<string> = new Set([
 /** Removes the names of this user's pools that nobody alive has, or only finds them. */
 export function prune(dir: string, dryRun: boolean): string[] {
   return namesIn(dir, "BufferPool.prune()").filter((name) => {
-    const result = native.xmem_prune(cString(dir), cString(name), Number(dryRun));
+    const result = native.xmem_bun_prune(cString(dir), cString(name), Number(dryRun));
     if (result >= 0) return result === 1;
     if (!validate.isPoolName(name) || leftAlone.has(codeOf(result))) return false;
     throw openFailure(result, "BufferPool.prune()", name, dir);
@@ -244,7 +245,7 @@ export function prune(dir: string, dryRun: boolean): string[] {
 function infoOf(dir: string, name: string, trust: Trust): PoolInfo | null {
   const path = join(dir, prefix + name);
   const broken = { capacity: 0, bufferSize: 0, committedBytes: 0, participants: 0 };
-  const descriptor = native.xmem_observe(cString(dir), cString(name), ...trust);
+  const descriptor = native.xmem_bun_observe(cString(dir), cString(name), ...trust);
   if (descriptor < 0) {
     const error = openFailure(descriptor, "BufferPool.list()", name, dir);
     // Of the entry itself: anybody can put a link to nowhere, or to itself, where pools are.
@@ -256,7 +257,7 @@ function infoOf(dir: string, name: string, trust: Trust): PoolInfo | null {
   }
   try {
     const info = float64s(constants.INFO_COUNT);
-    native.xmem_info(descriptor, info);
+    native.xmem_bun_info(descriptor, info);
     const { committedBytes, participants } = statsOf(descriptor);
     return {
       name,
@@ -270,6 +271,6 @@ function infoOf(dir: string, name: string, trust: Trust): PoolInfo | null {
       createdAt: new Date(Math.min(info[constants.INFO_CREATED_AT] ?? 0, latestDate)),
     };
   } finally {
-    native.xmem_unobserve(descriptor);
+    native.xmem_bun_unobserve(descriptor);
   }
 }

@@ -1,10 +1,11 @@
 // The description that travels with a buffer: a live object over shared memory. Reads and writes go
 // through the guard's hold, so that it never describes another acquirer's buffer.
 
+import type { Descriptor } from "./abi.gen.ts";
 import { publish } from "./caller.ts";
 import * as constants from "./constants.gen.ts";
 import { raise } from "./errors.ts";
-import { bytes, type Descriptor, decodeText, float64s, native } from "./native.ts";
+import { bytes, decodeText, float64s, native } from "./native.ts";
 import { describe, integer, text } from "./validate.ts";
 
 /**
@@ -245,7 +246,7 @@ export class BufferMeta {
 
   #number(field: number, tried: string): number {
     const descriptor = this.#guard.readable(tried);
-    return this.#checked(native.xmem_meta_number(descriptor, this.#guard.handle, field), tried);
+    return this.#checked(native.xmem_bun_meta_number(descriptor, this.#guard.handle, field), tried);
   }
 
   #setWhole(field: number, value: number, tried: string): void {
@@ -254,13 +255,16 @@ export class BufferMeta {
 
   #setNumber(field: number, value: number, tried: string): void {
     const descriptor = this.#guard.writableFor(tried);
-    this.#checked(native.xmem_meta_set_number(descriptor, this.#guard.handle, field, value), tried);
+    this.#checked(
+      native.xmem_bun_meta_set_number(descriptor, this.#guard.handle, field, value),
+      tried,
+    );
   }
 
   /** How many `dimsRead` then gets. */
   #dims(which: number, tried: string): number {
     const descriptor = this.#guard.readable(tried);
-    const result = native.xmem_meta_dims(descriptor, this.#guard.handle, which, dims);
+    const result = native.xmem_bun_meta_dims(descriptor, this.#guard.handle, which, dims);
     return this.#checked(result, tried);
   }
 
@@ -278,7 +282,7 @@ export class BufferMeta {
     dims.set(checked);
     const { handle } = this.#guard;
     this.#checked(
-      native.xmem_meta_set_dims(descriptor, handle, which, dims, checked.length),
+      native.xmem_bun_meta_set_dims(descriptor, handle, which, dims, checked.length),
       tried,
     );
   }
@@ -286,7 +290,7 @@ export class BufferMeta {
   /** How many bytes `textRead` then gets. */
   #text(which: number, tried: string): number {
     const descriptor = this.#guard.readable(tried);
-    const result = native.xmem_meta_text(descriptor, this.#guard.handle, which, textScratch);
+    const result = native.xmem_bun_meta_text(descriptor, this.#guard.handle, which, textScratch);
     return this.#checked(result, tried);
   }
 
@@ -296,7 +300,7 @@ export class BufferMeta {
     textScratch.set(encoded);
     const { handle } = this.#guard;
     this.#checked(
-      native.xmem_meta_set_text(descriptor, handle, which, textScratch, encoded.length),
+      native.xmem_bun_meta_set_text(descriptor, handle, which, textScratch, encoded.length),
       tried,
     );
   }

@@ -63,7 +63,7 @@ export class OwnViews {
   }
 
   #isViewed(index: number): boolean {
-    return native.xmem_view_count(this.#area.counter, index) > 0;
+    return native.xmem_bun_view_count(this.#area.counter, index) > 0;
   }
 
   #sweep(): void {

@@ -1,20 +1,13 @@
 // The pool as its users see it: each method checks its arguments, makes one native call, and says
 // what went wrong where it did.
 
+import type { Descriptor } from "./abi.gen.ts";
 import { framesOf, publish } from "./caller.ts";
 import * as constants from "./constants.gen.ts";
 import { raise, XmemError } from "./errors.ts";
 import { BufferGuard, guardOf } from "./guard.ts";
 import * as inspection from "./inspect.ts";
-import {
-  acquireIndex,
-  cString,
-  type Descriptor,
-  float64s,
-  generationMade,
-  native,
-  sizeMade,
-} from "./native.ts";
+import { acquireIndex, cString, float64s, generationMade, native, sizeMade } from "./native.ts";
 import {
   blockingTimeout,
   type How,
@@ -219,7 +212,7 @@ export class BufferPool implements Disposable {
   static unlink(name: string): boolean {
     const dir = inspection.poolDirectory();
     const checked = validate.poolName("BufferPool.unlink()", name);
-    const result = native.xmem_unlink(cString(dir), cString(checked), -1, 0, -1);
+    const result = native.xmem_bun_unlink(cString(dir), cString(checked), -1, 0, -1);
     if (result < 0) throw inspection.openFailure(result, "BufferPool.unlink()", checked, dir);
     return result === 1;
   }
@@ -236,7 +229,7 @@ export class BufferPool implements Disposable {
     const tried = "BufferPool.list()";
     const dir = inspection.poolDirectory();
     const trust = lookOptions(tried, options, `of ${dir}`);
-    native.xmem_remove_left_over(cString(dir));
+    native.xmem_bun_remove_left_over(cString(dir));
     return inspection.infos(dir, inspection.namesIn(dir, tried), trust);
   }
 
@@ -289,7 +282,7 @@ export class BufferPool implements Disposable {
     const checkedName = validate.poolName(tried, name);
     const options = openingOptions(how, tried, given, `of pool "${checkedName}"`);
     const dir = inspection.poolDirectory();
-    const descriptor = native.xmem_open(
+    const descriptor = native.xmem_bun_open(
       howNumbers[how],
       cString(dir),
       cString(checkedName),
@@ -376,10 +369,10 @@ export class BufferPool implements Disposable {
     const descriptor = this.#open(tried);
     const length = validate.uint32(tried, "size", size, this.#session.on);
     const timeout = blockingTimeout(tried, options, this.#session.on);
-    const deadline = native.xmem_now() + timeout;
+    const deadline = native.xmem_bun_now() + timeout;
     while (true) {
       // A slice at a time, so that a Worker that waits can be terminated.
-      const handle = native.xmem_acquire_blocking(descriptor, length, deadline);
+      const handle = native.xmem_bun_acquire_blocking(descriptor, length, deadline);
       if (handle >= 0) {
         const guard = guardOf(this.#session, handle, length, true);
         return guard;
@@ -427,7 +420,7 @@ export class BufferPool implements Disposable {
     // Nobody who asked before is overtaken.
     if (timeout === 0) waits.signalled();
     if (waits.isEmpty) {
-      const handle = native.xmem_acquire_at_once(descriptor, length, 0);
+      const handle = native.xmem_bun_acquire_at_once(descriptor, length, 0);
       if (handle >= 0) {
         const guard = guardOf(this.#session, handle, length, true);
         return guard;
@@ -438,7 +431,7 @@ export class BufferPool implements Disposable {
       throw this.#session.failure(-constants.ERROR_TOO_LARGE, tried, { size: length });
     }
     if (timeout === 0) {
-      native.xmem_async_timed_out(descriptor);
+      native.xmem_bun_async_timed_out(descriptor);
       throw this.#session.failure(-constants.ERROR_TIMEOUT, tried, { timeout });
     }
     // What fails later fails in a timer or a socket's callback, where the caller is not to be seen.
@@ -475,7 +468,7 @@ export class BufferPool implements Disposable {
     const descriptor = this.#open(tried);
     const length = validate.uint32(tried, "size", size, this.#session.on);
     const checkedCount = validate.uint32(tried, "count", count, this.#session.on);
-    const added = native.xmem_preallocate(descriptor, length, checkedCount);
+    const added = native.xmem_bun_preallocate(descriptor, length, checkedCount);
     if (added < 0) throw this.#session.failure(added, tried, { size: length });
     return added;
   }
@@ -499,7 +492,7 @@ export class BufferPool implements Disposable {
     const session = this.#session;
     if (typeof ref !== "number") refuseRef(session, "get()", ref);
     const descriptor = this.#descriptor;
-    const handle = native.xmem_get(descriptor, ref);
+    const handle = native.xmem_bun_get(descriptor, ref);
     if (handle < 0) failRef(session, handle, "get()", ref);
     const guard = guardOf(session, handle, sizeMade(descriptor), false);
     return guard;
@@ -524,7 +517,7 @@ export class BufferPool implements Disposable {
     const session = this.#session;
     if (typeof ref !== "number") refuseRef(session, "getMut()", ref);
     const descriptor = this.#descriptor;
-    const handle = native.xmem_get(descriptor, ref);
+    const handle = native.xmem_bun_get(descriptor, ref);
     if (handle < 0) failRef(session, handle, "getMut()", ref);
     const guard = guardOf(session, handle, sizeMade(descriptor), true);
     return guard;
@@ -557,7 +550,7 @@ export class BufferPool implements Disposable {
     const session = this.#session;
     if (typeof ref !== "number") refuseRef(session, "take()", ref);
     const descriptor = this.#descriptor;
-    const handle = native.xmem_take(descriptor, ref);
+    const handle = native.xmem_bun_take(descriptor, ref);
     if (handle < 0) failRef(session, handle, "take()", ref);
     const guard = guardOf(session, handle, sizeMade(descriptor), true);
     return guard;
@@ -579,7 +572,7 @@ export class BufferPool implements Disposable {
    */
   addRef(ref: number): number {
     const tried = "addRef()";
-    const count = native.xmem_add_ref(
+    const count = native.xmem_bun_add_ref(
       this.#open(tried),
       validate.ref(tried, ref, this.#session.on),
     );
@@ -603,7 +596,10 @@ export class BufferPool implements Disposable {
    */
   unref(ref: number): number {
     const tried = "unref()";
-    const count = native.xmem_unref(this.#open(tried), validate.ref(tried, ref, this.#session.on));
+    const count = native.xmem_bun_unref(
+      this.#open(tried),
+      validate.ref(tried, ref, this.#session.on),
+    );
     if (count < 0) throw this.#session.failure(count, tried, { ref });
     return count;
   }
@@ -625,7 +621,7 @@ export class BufferPool implements Disposable {
    */
   release(ref: number): number {
     const tried = "release()";
-    const count = native.xmem_release_by_hand(
+    const count = native.xmem_bun_release_by_hand(
       this.#open(tried),
       validate.ref(tried, ref, this.#session.on),
     );
@@ -645,7 +641,7 @@ export class BufferPool implements Disposable {
    */
   refCount(ref: number): number {
     const tried = "refCount()";
-    const count = native.xmem_ref_count(
+    const count = native.xmem_bun_ref_count(
       this.#open(tried),
       validate.ref(tried, ref, this.#session.on),
     );
@@ -673,7 +669,7 @@ export class BufferPool implements Disposable {
     const checked = validate.ref(tried, ref, this.#session.on);
     const most = constants.LIMIT_REFERENCES;
     const checkedCount = validate.integer(tried, "count", count, 0, most, this.#session.on);
-    const counted = native.xmem_set_ref_count(descriptor, checked, checkedCount);
+    const counted = native.xmem_bun_set_ref_count(descriptor, checked, checkedCount);
     if (counted < 0) throw this.#session.failure(counted, tried, { ref, count });
     return counted;
   }
@@ -692,7 +688,7 @@ export class BufferPool implements Disposable {
    */
   tryRelease(ref: number): boolean {
     const tried = "tryRelease()";
-    const result = native.xmem_try_release(
+    const result = native.xmem_bun_try_release(
       this.#open(tried),
       validate.ref(tried, ref, this.#session.on),
     );
@@ -715,7 +711,7 @@ export class BufferPool implements Disposable {
    */
   releaseBuffer(ref: number): void {
     const tried = "releaseBuffer()";
-    const result = native.xmem_release_buffer(
+    const result = native.xmem_bun_release_buffer(
       this.#open(tried),
       validate.ref(tried, ref, this.#session.on),
     );
@@ -733,7 +729,7 @@ export class BufferPool implements Disposable {
   reclaim(): ReclaimReport {
     const descriptor = this.#open("reclaim()");
     const report = float64s(constants.RECLAIM_COUNT);
-    const result = native.xmem_reclaim(descriptor, report);
+    const result = native.xmem_bun_reclaim(descriptor, report);
     if (result < 0) throw this.#session.failure(result, "reclaim()");
     return {
       participants: report[constants.RECLAIM_PARTICIPANTS] ?? 0,
@@ -753,7 +749,7 @@ export class BufferPool implements Disposable {
    * @throws POOL_CLOSED: the pool was closed here, or was opened before this process was forked.
    */
   trim(): number {
-    const freed = native.xmem_trim(this.#open("trim()"));
+    const freed = native.xmem_bun_trim(this.#open("trim()"));
     if (freed < 0) throw this.#session.failure(freed, "trim()");
     return freed;
   }
@@ -768,7 +764,7 @@ export class BufferPool implements Disposable {
    * @throws POOL_CLOSED: the pool was closed here, or was opened before this process was forked.
    */
   flush(): void {
-    const result = native.xmem_flush(this.#open("flush()"), 1);
+    const result = native.xmem_bun_flush(this.#open("flush()"), 1);
     if (result < 0) throw this.#session.failure(result, "flush()");
   }
 
@@ -780,7 +776,7 @@ export class BufferPool implements Disposable {
    * @throws POOL_CLOSED: the pool was closed here, or was opened before this process was forked.
    */
   unflush(): void {
-    const result = native.xmem_flush(this.#open("unflush()"), 0);
+    const result = native.xmem_bun_flush(this.#open("unflush()"), 0);
     if (result < 0) throw this.#session.failure(result, "unflush()");
   }
 
@@ -823,7 +819,7 @@ export class BufferPool implements Disposable {
     const { descriptor, dir, name, device, inode, poolId } = this.#session;
     // While it is open here, its inode is nobody else's.
     const id = descriptor === closed ? poolId : -1;
-    const result = native.xmem_unlink(cString(dir), cString(name), device, inode, id);
+    const result = native.xmem_bun_unlink(cString(dir), cString(name), device, inode, id);
     if (result < 0) throw inspection.openFailure(result, "unlink()", name, dir);
     return result === 1;
   }

@@ -2,13 +2,14 @@
 // end. It is open until it is closed, whether or not the program can still reach it; but one of a
 // module that was replaced, under a hot reload, gives everything back once nothing reaches it.
 
+import type { Descriptor } from "./abi.gen.ts";
 import * as constants from "./constants.gen.ts";
 import { INFO_COUNT } from "./constants.gen.ts";
 import { make, raise, type XmemError } from "./errors.ts";
 import { type Asked, failureOn } from "./failure.ts";
 import { keep, letGo, notLost, onceLost, reloadable } from "./generations.ts";
 import { linger } from "./lingering.ts";
-import { type Descriptor, float64s, native, type ViewCounter } from "./native.ts";
+import { float64s, native, type ViewCounter } from "./native.ts";
 import { OwnViews } from "./own_views.ts";
 import { tracing } from "./trace.ts";
 import { Views } from "./views.ts";
@@ -54,7 +55,7 @@ export class Session {
     options: { views: "shared" | "detach"; viewCache: number },
   ) {
     const info = float64s(INFO_COUNT);
-    native.xmem_info(descriptor, info);
+    native.xmem_bun_info(descriptor, info);
     const field = (index: number): number => info[index] ?? Number.NaN;
     this.descriptor = descriptor;
     this.name = name;
@@ -66,9 +67,9 @@ export class Session {
     this.inode = field(constants.INFO_INODE);
     this.participant = `${this.device}:${this.inode}:${field(constants.INFO_ROW)}`;
     this.poolId = field(constants.INFO_POOL_ID);
-    const counter = native.xmem_views_open(descriptor);
+    const counter = native.xmem_bun_views_open(descriptor);
     if (counter === null) {
-      native.xmem_close(descriptor);
+      native.xmem_bun_close(descriptor);
       raise("OUT_OF_MEMORY", `opening pool "${name}"`, "its views cannot be counted");
     }
     const area = {
@@ -116,15 +117,15 @@ function end(tether: Tether): void {
   tether.descriptor = closed;
   socket?.terminate();
   const finish = (): boolean => {
-    if (native.xmem_give_back_unseen(descriptor, counter) > 0) return false;
-    native.xmem_views_close(counter);
-    native.xmem_close(descriptor);
+    if (native.xmem_bun_give_back_unseen(descriptor, counter) > 0) return false;
+    native.xmem_bun_views_close(counter);
+    native.xmem_bun_close(descriptor);
     return true;
   };
   if (finish()) return;
   // A view that is garbage looks like one that is not, until it is collected.
   if (wasClosed) Bun.gc(true);
   if (finish()) return;
-  native.xmem_async_disarm(descriptor, 1);
+  native.xmem_bun_async_disarm(descriptor, 1);
   linger(finish);
 }

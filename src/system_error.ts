@@ -24,8 +24,8 @@ export function nativeError(result: number, tried: string, dir: string): XmemErr
 /** What a native call that just failed with `result` left to say. */
 export function nativeAccount(result: number, dir: string): Account {
   // A failure that only TypeScript knows of, such as a wait that its timer ended, has none.
-  if (native.xmem_error_code() !== Math.abs(result)) return {};
-  const errno = native.xmem_error_errno();
+  if (native.xmem_bun_error_code() !== Math.abs(result)) return {};
+  const errno = native.xmem_bun_error_errno();
   const [text, advice] = divided(failureText());
   if (errno === 0) return { found: text, advice };
   const name = getSystemErrorName(-errno);

@@ -37,8 +37,8 @@ export function untrace(guard: object): void {
 function lossOf(tether: Tether, handle: number, acquiredAt: string): () => void {
   const giveBack = (): boolean => {
     // The descriptor of a session that ended meanwhile is 0 here, whatever its number is now.
-    if (native.xmem_view_count(tether.counter, indexOf(handle)) > 0) return false;
-    native.xmem_release(tether.descriptor, handle);
+    if (native.xmem_bun_view_count(tether.counter, indexOf(handle)) > 0) return false;
+    native.xmem_bun_release(tether.descriptor, handle);
     return true;
   };
   return () => {

@@ -3,9 +3,10 @@
 // counts a foreign ArrayBuffer's whole length as heap, and unbounded views would slow every
 // allocation: hence a byte budget, past which buffers are let go.
 
+import type { Descriptor } from "./abi.gen.ts";
 import { reloadable, tie } from "./generations.ts";
 import { detachLater } from "./lingering.ts";
-import { type Descriptor, native, type ViewCounter, viewOf } from "./native.ts";
+import { native, type ViewCounter, viewOf } from "./native.ts";
 
 export type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -103,7 +104,9 @@ export class Views {
   /** Whether a buffer of that length holds `size` bytes, and nothing that was trimmed since. */
   #fits(index: number, length: number, size: number): boolean {
     if (length < size) return false;
-    return length - size < page || length <= native.xmem_committed(this.#area.descriptor, index);
+    return (
+      length - size < page || length <= native.xmem_bun_committed(this.#area.descriptor, index)
+    );
   }
 
   #beginSizes(index: number): Sized {
@@ -141,7 +144,7 @@ export class Views {
     const { descriptor, counter, address, stride, session } = this.#area;
     const least = Math.min(Math.ceil(size / page) * page, stride);
     const grown = lengthBefore < size ? lengthBefore * 2 : 0;
-    const committed = native.xmem_committed(descriptor, index);
+    const committed = native.xmem_bun_committed(descriptor, index);
     const length = Math.max(least, Math.min(grown, committed));
     const buffer = viewOf(counter, index, address + index * stride, length);
     if (reloadable) tie(buffer, session);

@@ -100,7 +100,7 @@ export class WaitQueue {
     signal: AbortSignal | undefined,
   ): Promise<number> {
     return new Promise((resolve, reject) => {
-      const since = native.xmem_now();
+      const since = native.xmem_bun_now();
       const waiter: Waiter = {
         session,
         size,
@@ -132,7 +132,7 @@ export class WaitQueue {
 
   /** A test with fake timers must not make a real wait last for ever: Bun stops all its timers. */
   #sweep(): void {
-    const now = native.xmem_now();
+    const now = native.xmem_bun_now();
     if (now < this.#due()) return;
     for (const waiter of this.#waiting) if (now >= waiter.deadline) this.#expire(waiter);
     if (now >= this.#busySince + busyPatience) this.#tellBusy();
@@ -169,7 +169,7 @@ export class WaitQueue {
   #begin(): void {
     for (const { session } of this.#waiting) {
       if (this.#carrier !== undefined) break;
-      const fd = native.xmem_async_open(session.descriptor);
+      const fd = native.xmem_bun_async_open(session.descriptor);
       if (fd < 0) {
         this.#failAll(fd);
         return;
@@ -209,7 +209,7 @@ export class WaitQueue {
     const descriptor = this.#carrier?.descriptor ?? closed;
     if (descriptor === closed) return;
     while (!this.isEmpty) {
-      const armed = native.xmem_async_arm(descriptor, this.#due());
+      const armed = native.xmem_bun_async_arm(descriptor, this.#due());
       if (armed < 0 && armed !== -ERROR_PENDING) {
         this.#failAll(armed);
         return;
@@ -217,7 +217,7 @@ export class WaitQueue {
       this.#armed = true;
       if (this.#serveInOrder() === -ERROR_PENDING) {
         if (this.#busyTimer === undefined) {
-          this.#busySince = native.xmem_now();
+          this.#busySince = native.xmem_bun_now();
           this.#busyTimer = setTimeout(() => this.#tellBusy(), busyPatience);
         }
         return;
@@ -233,8 +233,8 @@ export class WaitQueue {
   #serveInOrder(): number {
     for (const waiter of this.#waiting) {
       const { session, size, since } = waiter;
-      const waited = native.xmem_now() - since;
-      const handle = native.xmem_acquire_at_once(session.descriptor, size, waited);
+      const waited = native.xmem_bun_now() - since;
+      const handle = native.xmem_bun_acquire_at_once(session.descriptor, size, waited);
       if (helpsWaiting(handle) || handle === -ERROR_PENDING) return handle;
       this.#remove(waiter);
       if (handle >= 0) waiter.resolve(handle);
@@ -262,13 +262,13 @@ export class WaitQueue {
 
   /** A timer holds 2^31 - 1 ms at most, and may end a little early. */
   #setTimer(waiter: Waiter): void {
-    const left = Math.ceil(waiter.deadline - native.xmem_now());
+    const left = Math.ceil(waiter.deadline - native.xmem_bun_now());
     waiter.timer = setTimeout(() => this.#expire(waiter), Math.min(Math.max(left, 0), 2 ** 31 - 1));
   }
 
   #expire(waiter: Waiter): void {
     if (!this.#waiting.has(waiter)) return;
-    if (native.xmem_now() < waiter.deadline) {
+    if (native.xmem_bun_now() < waiter.deadline) {
       this.#setTimer(waiter);
       return;
     }
@@ -276,7 +276,7 @@ export class WaitQueue {
     this.#serve();
     if (!this.#waiting.has(waiter)) return;
     const { session, timeout } = waiter;
-    native.xmem_async_timed_out(session.descriptor);
+    native.xmem_bun_async_timed_out(session.descriptor);
     this.#giveUp(waiter, session.failure(-ERROR_TIMEOUT, "acquireAsync()", { timeout }));
   }
 
@@ -304,7 +304,7 @@ export class WaitQueue {
     if (this.#carrier === undefined) queues.delete(this.#participant);
     if (!this.#armed || descriptor === closed) return;
     this.#armed = false;
-    native.xmem_async_disarm(descriptor, passOn ? 1 : 0);
+    native.xmem_bun_async_disarm(descriptor, passOn ? 1 : 0);
   }
 
   #remove(waiter: Waiter): void {

@@ -7,10 +7,10 @@ import { bytes, native } from "../src/native.ts";
 test("src/constants.gen.ts says what the library says", () => {
   const scratch = bytes(64);
   const loaded: Record<string, number> = {};
-  for (let i = 0; i < native.xmem_constant_count(); i++) {
-    const length = native.xmem_constant_name(i, scratch, scratch.length);
+  for (let i = 0; i < native.xmem_bun_constant_count(); i++) {
+    const length = native.xmem_bun_constant_name(i, scratch, scratch.length);
     const name = new TextDecoder().decode(scratch.subarray(0, length));
-    loaded[name] = native.xmem_constant_value(i);
+    loaded[name] = native.xmem_bun_constant_value(i);
   }
   expect({ ...constants }).toEqual(loaded as unknown as typeof constants);
 });

@@ -94,7 +94,7 @@ test("a guard of a closed pool leaves whoever got the pool's descriptor alone", 
     const kept = pool.acquire(8);
     const descriptorNow = (): number => {
       const other = openRaw(name);
-      native.xmem_close(other);
+      native.xmem_bun_close(other);
       return other;
     };
     const before = descriptorNow();
@@ -127,7 +127,7 @@ test("a guard of a closed pool leaves whoever got the pool's descriptor alone", 
 function openRaw(name: string): number {
   const numbers = float64s(OPTION_COUNT).fill(-1);
   const dir = cString(process.env["XMEM_DIR"] ?? "/dev/shm");
-  return native.xmem_open(1, dir, cString(name), cString(""), numbers);
+  return native.xmem_bun_open(1, dir, cString(name), cString(""), numbers);
 }
 
 test("`using` gives a buffer back when its block ends, throws, or returns", () =>

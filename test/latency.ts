@@ -14,7 +14,7 @@ export const rounds = 10;
 const soonMs = 15;
 
 /** Milliseconds of the clock that all processes of the machine share. */
-export const now = (): number => native.xmem_now();
+export const now = (): number => native.xmem_bun_now();
 
 export type Kind = "blocking" | "async";
 export const kinds: readonly Kind[] = ["blocking", "async"];
@@ -56,7 +56,7 @@ export class Waiter {
         const size = Number(argument);
         let guard, at;
         const code = await codeOfLater(async () => { guard = ${acquire}; });
-        at = native.xmem_now();
+        at = native.xmem_bun_now();
         say({ code, at });
         await heard();
         guard?.release();

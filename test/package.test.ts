@@ -110,3 +110,8 @@ test("the tarball has a library for every platform that it claims", () => {
   const [x64, arm64] = [62, 183]; // EM_X86_64 and EM_AARCH64 of the ELF header.
   expect(machines).toEqual([x64, arm64, x64, arm64]);
 });
+
+test("the tarball has the header for C", () => {
+  const installed = readFileSync(join(folder, "node_modules/xmem/include/xmem.h"), "utf8");
+  expect(installed).toBe(readFileSync(join(root, "include/xmem.h"), "utf8"));
+});

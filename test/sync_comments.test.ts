@@ -12,7 +12,7 @@ const folder = join(import.meta.dir, "..", "zig");
 /** Not the protocol's: the primitives themselves, programs of tests, what only tests use. */
 const exempt = /^build\.zig$|^(hooks|check)\/|^format\/words\.zig$|^system\/testing_os\.zig$/;
 /** A yardstick for benchmarks, on memory of its own. */
-const exemptFunction = "xmem_bench_pop_push";
+const exemptFunction = "xmem_bun_bench_pop_push";
 
 interface Place {
   file: string;

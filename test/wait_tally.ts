@@ -49,12 +49,12 @@ export class Tally {
   /** By whoever is about to release the buffer: the file has one word for the pool's one buffer. */
   letGo(): void {
     this.#numbers[common.holder] = 0;
-    this.#numbers[common.releasedAtMs] = native.xmem_now();
+    this.#numbers[common.releasedAtMs] = native.xmem_bun_now();
   }
 
   /** By whoever is about to kill. */
   kill(): void {
-    this.#numbers[common.diedAtMs] = native.xmem_now();
+    this.#numbers[common.diedAtMs] = native.xmem_bun_now();
   }
 
   /** The place of whoever has the buffer; -1: nobody's, or the parent has it. */
@@ -128,7 +128,7 @@ export class Waits {
 
   /** A delay below 0 is one after a death. */
   serve({ sinceMs, ofDead }: { sinceMs: number; ofDead: boolean }): void {
-    const delay = Math.max(native.xmem_now() - sinceMs, Number.MIN_VALUE);
+    const delay = Math.max(native.xmem_bun_now() - sinceMs, Number.MIN_VALUE);
     if (this.served < delaysMost) {
       this.#numbers[fields.delays + this.served] = ofDead ? -delay : delay;
     }

@@ -248,7 +248,7 @@ function startWorker(name: string, code: string): Worker {
     const { native } = await import(${nativeSource});
     const pool = BufferPool.open(${JSON.stringify(name)});
     globalThis.kept = pool.acquire(1);
-    onmessage = () => { postMessage(native.xmem_now()); ${code} };
+    onmessage = () => { postMessage(native.xmem_bun_now()); ${code} };
     postMessage("holds");`;
   return new Worker(URL.createObjectURL(new Blob([source], { type: "text/javascript" })));
 }

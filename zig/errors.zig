@@ -5,38 +5,68 @@ const std = @import("std");
 
 /// The codes, as C and TypeScript see them. A failed call returns the code negated.
 pub const Code = enum(i32) {
+    /// Something has that name already.
     POOL_EXISTS = 1,
+    /// Nothing has that name in the folder of pools.
     POOL_NOT_FOUND = 2,
+    /// Every buffer is in use.
     POOL_FULL = 3,
+    /// Somebody flushes the pool.
     POOL_FLUSHING = 4,
+    /// The pool was closed, or was opened before this process was forked.
     POOL_CLOSED = 5,
+    /// The object holds what xmem never wrote.
     POOL_CORRUPT = 6,
+    /// Another participant is stopped in the middle of a recovery.
     POOL_BUSY = 7,
+    /// The object was made by another format version, layout, libc or page size.
     VERSION_MISMATCH = 8,
+    /// The pool that exists is smaller than was explicitly asked for.
     OPTIONS_MISMATCH = 9,
+    /// The system does not let this user use the object, or its owner is not trusted.
     PERMISSION_DENIED = 10,
+    /// Every row of the pool is taken, or this thread has too many pools open.
     TOO_MANY_PARTICIPANTS = 11,
+    /// No buffer in use has that index.
     BUFFER_NOT_FOUND = 12,
+    /// The buffer still has references.
     BUFFER_IN_USE = 13,
+    /// The buffer was recycled since the handle was made, or is of another pool.
     STALE_HANDLE = 14,
+    /// The buffer has no reference of the kind that the call uses up.
     NO_REFERENCE = 15,
+    /// The buffer has 65535 references already.
     TOO_MANY_REFERENCES = 16,
+    /// More bytes were asked for than a buffer of this pool can have.
     TOO_LARGE = 17,
+    /// There is no room for what was asked for: in the file system, the process or the bound.
     OUT_OF_MEMORY = 18,
+    /// Reserved for channels: there is no room in the channel.
     CHANNEL_FULL = 19,
+    /// Reserved for channels: it was closed.
     CHANNEL_CLOSED = 20,
+    /// Only of TypeScript: something was to be written through a guard that only reads.
     READ_ONLY = 21,
+    /// Only of TypeScript: the guard was released before.
     RELEASED = 22,
+    /// The time of a wait passed before there was a buffer.
     TIMEOUT = 23,
+    /// An argument is out of range.
     INVALID_ARGUMENT = 24,
+    /// The system lacks what xmem needs.
     UNSUPPORTED_PLATFORM = 25,
+    /// A system call failed.
     SYSTEM = 26,
+    /// Reserved for channels: whoever was to reply died.
     PEER_DIED = 27,
     /// Internal: a slice of a wait ended and the caller goes on with it. Users never see it.
     PENDING = 100,
     /// Internal: `maxCommitted` is used up by buffers in use. Who cannot wait says OUT_OF_MEMORY.
     COMMIT_LIMIT = 101,
 };
+
+/// Codes from here on are the core's own: no other language gives them a name that users see.
+pub const internal_min = 100;
 
 pub const Error = error{
     PoolExists,

@@ -13,8 +13,11 @@ fn sanitizerOptions() callconv(.c) [*:0]const u8 {
 }
 
 test {
+    _ = @import("abi/c.zig");
     _ = @import("abi/constants.zig");
     _ = @import("abi/engine.zig");
+    _ = @import("abi/generate/declarations.zig");
+    _ = @import("abi/generate/typescript.zig");
     _ = @import("errors.zig");
     _ = @import("format/digest.zig");
     _ = @import("format/fresh.zig");
@@ -24,6 +27,7 @@ test {
     _ = @import("process/abandoned.zig");
     _ = @import("process/damage_test.zig");
     _ = @import("process/descriptor.zig");
+    _ = @import("process/holds.zig");
     _ = @import("process/pool.zig");
     _ = @import("process/views.zig");
     _ = @import("process/waiter_thread.zig");

@@ -59,6 +59,7 @@ pub const protocol = struct {
 pub const process = struct {
     pub const abandoned = @import("process/abandoned.zig");
     pub const descriptor = @import("process/descriptor.zig");
+    pub const holds = @import("process/holds.zig");
     pub const pool = @import("process/pool.zig");
     pub const views = @import("process/views.zig");
     pub const waiter_thread = @import("process/waiter_thread.zig");
@@ -66,6 +67,7 @@ pub const process = struct {
 
 /// The exported symbols, and the numbers that other languages share with the core.
 pub const abi = struct {
+    pub const c = @import("abi/c.zig");
     pub const constants = @import("abi/constants.zig");
     pub const engine = @import("abi/engine.zig");
 };

@@ -5,28 +5,28 @@ import sys
 
 library, directory, name = sys.argv[1:4]
 xmem = ctypes.CDLL(library)
-xmem.xmem_acquire.restype = ctypes.c_double
+xmem.xmem_bun_acquire.restype = ctypes.c_double
 number = ctypes.c_double
-xmem.xmem_acquire.argtypes = [ctypes.c_uint32, number]
+xmem.xmem_bun_acquire.argtypes = [ctypes.c_uint32, number]
 
 
 def open_pool():
     options = (number * 32)(*([-1] * 32))
-    return xmem.xmem_open(1, directory.encode(), name.encode(), b"python", options)
+    return xmem.xmem_bun_open(1, directory.encode(), name.encode(), b"python", options)
 
 
 pool = open_pool()
-handle = xmem.xmem_acquire(pool, 10)
+handle = xmem.xmem_bun_acquire(pool, 10)
 print("parent acquired", handle >= 0, flush=True)
 child = os.fork()
 if child == 0:
-    print("child acquire", int(xmem.xmem_acquire(pool, 10)), flush=True)
-    xmem.xmem_close(pool)
+    print("child acquire", int(xmem.xmem_bun_acquire(pool, 10)), flush=True)
+    xmem.xmem_bun_close(pool)
     again = open_pool()
-    print("child reopened", xmem.xmem_acquire(again, 10) >= 0, flush=True)
-    xmem.xmem_close(again)
+    print("child reopened", xmem.xmem_bun_acquire(again, 10) >= 0, flush=True)
+    xmem.xmem_bun_close(again)
     os._exit(0)
 os.waitpid(child, 0)
-xmem.xmem_release(pool, number(handle))
-print("parent acquires again", xmem.xmem_acquire(pool, 10) >= 0, flush=True)
-xmem.xmem_close(pool)
+xmem.xmem_bun_release(pool, number(handle))
+print("parent acquires again", xmem.xmem_bun_acquire(pool, 10) >= 0, flush=True)
+xmem.xmem_bun_close(pool)

@@ -10,17 +10,17 @@ import threading
 
 library, directory, name = sys.argv[1:4]
 xmem = ctypes.CDLL(library)
-xmem.xmem_acquire.restype = ctypes.c_double
-xmem.xmem_acquire_blocking.restype = ctypes.c_double
-xmem.xmem_now.restype = ctypes.c_double
+xmem.xmem_bun_acquire.restype = ctypes.c_double
+xmem.xmem_bun_acquire_blocking.restype = ctypes.c_double
+xmem.xmem_bun_now.restype = ctypes.c_double
 number = ctypes.c_double
-xmem.xmem_acquire.argtypes = [ctypes.c_uint32, number]
-xmem.xmem_acquire_blocking.argtypes = [ctypes.c_uint32, ctypes.c_uint32, number]
+xmem.xmem_bun_acquire.argtypes = [ctypes.c_uint32, number]
+xmem.xmem_bun_acquire_blocking.argtypes = [ctypes.c_uint32, ctypes.c_uint32, number]
 
 
 def open_pool():
     options = (number * 32)(*([-1] * 32))
-    pool = xmem.xmem_open(1, directory.encode(), name.encode(), b"python", options)
+    pool = xmem.xmem_bun_open(1, directory.encode(), name.encode(), b"python", options)
     assert pool > 0, pool
     return pool
 
@@ -35,29 +35,29 @@ def work():
     while not stop.is_set():
         pool = open_pool()
         for _ in range(20):
-            handle = xmem.xmem_acquire(pool, 10)
+            handle = xmem.xmem_bun_acquire(pool, 10)
             if handle >= 0:
-                xmem.xmem_release(pool, number(handle))
-        xmem.xmem_close(pool)
+                xmem.xmem_bun_release(pool, number(handle))
+        xmem.xmem_bun_close(pool)
         rounds += 1
 
 
 def in_child(pool):
     """0 when what was open is closed here, and a pool that is opened here works."""
-    if xmem.xmem_acquire(pool, 10) >= 0:
+    if xmem.xmem_bun_acquire(pool, 10) >= 0:
         return 1
-    xmem.xmem_close(pool)
+    xmem.xmem_bun_close(pool)
     again = open_pool()
-    handle = xmem.xmem_acquire(again, 10)
+    handle = xmem.xmem_bun_acquire(again, 10)
     if handle < 0:
         return 2
-    xmem.xmem_release(again, number(handle))
-    xmem.xmem_close(again)
+    xmem.xmem_bun_release(again, number(handle))
+    xmem.xmem_bun_close(again)
     return 0
 
 
 pool = open_pool()
-held = [xmem.xmem_acquire(pool, 10) for _ in range(2)]
+held = [xmem.xmem_bun_acquire(pool, 10) for _ in range(2)]
 worker = threading.Thread(target=work)
 worker.start()
 codes = []
@@ -78,14 +78,14 @@ if os.fork() == 0:
     print("survivor opened", flush=True)
     # The end of the parent closes its end, and nobody else has it.
     os.read(reading, 1)
-    deadline = number(xmem.xmem_now() + 30_000)
-    taken = [xmem.xmem_acquire_blocking(survivor, 10, deadline) for _ in range(4)]
+    deadline = number(xmem.xmem_bun_now() + 30_000)
+    taken = [xmem.xmem_bun_acquire_blocking(survivor, 10, deadline) for _ in range(4)]
     while min(taken) == -100:  # a slice of the wait ended
         taken = [
-            each if each >= 0 else xmem.xmem_acquire_blocking(survivor, 10, deadline)
+            each if each >= 0 else xmem.xmem_bun_acquire_blocking(survivor, 10, deadline)
             for each in taken
         ]
     print("survivor has", len(set(taken)), min(taken) >= 0, flush=True)
-    xmem.xmem_close(survivor)
+    xmem.xmem_bun_close(survivor)
     os._exit(0)
 os.kill(parent, signal.SIGSTOP)  # until it is killed

@@ -11,14 +11,14 @@ import threading
 library, directory, name = sys.argv[1:4]
 xmem = ctypes.CDLL(library)
 number = ctypes.c_double
-xmem.xmem_acquire.restype = number
-xmem.xmem_acquire.argtypes = [ctypes.c_uint32, number]
-xmem.xmem_release.argtypes = [ctypes.c_uint32, number]
+xmem.xmem_bun_acquire.restype = number
+xmem.xmem_bun_acquire.argtypes = [ctypes.c_uint32, number]
+xmem.xmem_bun_release.argtypes = [ctypes.c_uint32, number]
 
 
 def open_pool():
     options = (number * 32)(*([-1] * 32))
-    pool = xmem.xmem_open(1, directory.encode(), name.encode(), b"python", options)
+    pool = xmem.xmem_bun_open(1, directory.encode(), name.encode(), b"python", options)
     assert pool > 0, pool
     return pool
 
@@ -30,18 +30,18 @@ end = threading.Event()
 
 def hold(key):
     pool = open_pool()
-    opened[key] = (pool, xmem.xmem_acquire(pool, 10))
-    assert xmem.xmem_async_open(pool) > 0
+    opened[key] = (pool, xmem.xmem_bun_acquire(pool, 10))
+    assert xmem.xmem_bun_async_open(pool) > 0
     ready.wait()
     end.wait()
-    xmem.xmem_release(pool, opened[key][1])
-    xmem.xmem_close(pool)
+    xmem.xmem_bun_release(pool, opened[key][1])
+    xmem.xmem_bun_close(pool)
 
 
 def use(pool, handle):
     """What an operation on a pool of the parent answers here, after a try to release its hold."""
-    xmem.xmem_release(pool, handle)
-    return int(xmem.xmem_acquire(pool, 10))
+    xmem.xmem_bun_release(pool, handle)
+    return int(xmem.xmem_bun_acquire(pool, 10))
 
 
 def in_child():
@@ -52,13 +52,13 @@ def in_child():
     thread.join()
     before = len(os.listdir("/proc/self/fd"))
     for pool, _ in opened.values():
-        xmem.xmem_close(pool)
+        xmem.xmem_bun_close(pool)
     # The pool's file, and a waiter's end of its socket for each open.
     closed = before - len(os.listdir("/proc/self/fd"))
     again = open_pool()
-    handle = xmem.xmem_acquire(again, 10)
+    handle = xmem.xmem_bun_acquire(again, 10)
     print("child", sorted(set(answers)), handle >= 0, closed, flush=True)
-    xmem.xmem_close(again)
+    xmem.xmem_bun_close(again)
 
 
 threads = [threading.Thread(target=hold, args=(key,)) for key in ("a", "b")]
@@ -73,10 +73,10 @@ if child == 0:
 os.waitpid(child, 0)
 third = open_pool()
 index = 1 << 24
-taken = [int(xmem.xmem_acquire(third, 10)) % index for _ in range(2)]
+taken = [int(xmem.xmem_bun_acquire(third, 10)) % index for _ in range(2)]
 held = [int(handle) % index for _, handle in opened.values()]
 print("parent", len(set(taken + held)), flush=True)
 end.set()
 for thread in threads:
     thread.join()
-xmem.xmem_close(third)
+xmem.xmem_bun_close(third)

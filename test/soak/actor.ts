@@ -256,7 +256,7 @@ export class Actor {
         const words = guard.view("uint32");
         words[0] = self.tid;
         guards.push(guard.clone());
-        sharedAtMs = native.xmem_now();
+        sharedAtMs = native.xmem_bun_now();
         guards.push(pool.take(guard.share()));
         if (words[0] !== self.tid) this.#context.fail(`two had buffer ${guard.index} in a burst`);
         for (let own = guards.pop(); own !== undefined; own = guards.pop()) own.release();

@@ -31,7 +31,7 @@ export class ByHand {
     const { held, pool, handle } = found;
     const { random, journal } = this.#context;
     const holds = held.guards.length;
-    const sinceMs = native.xmem_now();
+    const sinceMs = native.xmem_bun_now();
     try {
       journal.step(`addRef ${held.pool}/${handle}`);
       const added = pool.addRef(handle);
@@ -72,7 +72,7 @@ export class ByHand {
     const { journal } = this.#context;
     this.#holdings.verify(held, "before it was parked");
     this.#holdings.restamp(held, "parked");
-    const sinceMs = native.xmem_now();
+    const sinceMs = native.xmem_bun_now();
     journal.step(`handOff ${held.pool}/${handle}, to park it`);
     try {
       held.guards[0].handOff();

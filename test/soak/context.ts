@@ -47,7 +47,7 @@ export class Context {
   /** A reference that nobody owns, made at `sinceMs`, is only gone when its lease has passed. */
   checkLease(sinceMs: number, what: string): void {
     this.journal.count("expired");
-    const ageMs = native.xmem_now() - sinceMs;
+    const ageMs = native.xmem_bun_now() - sinceMs;
     if (ageMs >= this.task.leaseMs - clockSlackMs) return;
     this.fail(`a reference was lost ${ageMs.toFixed(1)} ms after it was made: ${what}`);
   }

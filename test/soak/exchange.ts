@@ -45,7 +45,7 @@ export class Exchange {
     const [guard] = held.guards;
     this.#holdings.verify(held, "before handOff");
     this.#holdings.restamp(held, "published");
-    const sentAtMs = native.xmem_now();
+    const sentAtMs = native.xmem_bun_now();
     journal.step(`handOff ${pool}/${guard.index}`);
     try {
       const handle = guard.handOff();
@@ -68,7 +68,7 @@ export class Exchange {
   share(): void {
     const { random, task } = this.#context;
     const windowMs = sharingPart * task.leaseMs;
-    const nowMs = native.xmem_now();
+    const nowMs = native.xmem_bun_now();
     const held = this.#holdings.pick(
       ({ stamp, sharedSinceMs = nowMs }) =>
         stamp.state === "claimed" || (stamp.state === "shared" && nowMs - sharedSinceMs < windowMs),
@@ -87,13 +87,13 @@ export class Exchange {
     const { pool, stamp } = held;
     const [guard] = held.guards;
     const kind = random.chance(0.2) ? "peek" : "shared";
-    const sentAtMs = native.xmem_now();
+    const sentAtMs = native.xmem_bun_now();
     journal.step(`share ${pool}/${guard.index}, ${kind}`);
     try {
       const handle = kind === "peek" ? guard.handle : guard.share();
       journal.count("shared");
       // Too late, because this thread was stopped: the reference is left to its lease.
-      if (native.xmem_now() - sharedSinceMs > windowMs) return;
+      if (native.xmem_bun_now() - sharedSinceMs > windowMs) return;
       send(this.#receiver(), { pool, handle, kind, stamp, sentAtMs, sharedSinceMs });
     } catch (error) {
       this.#context.expect(error, []);

@@ -1,7 +1,11 @@
-//! The C interface: every exported symbol, and nothing else. Numbers are checked for range here and
-//! for meaning where they are used. A failed call returns the error's code negated; what more there
-//! is to say is in `xmem_error_text`. A pool is named by its number (descriptor.zig), and used on the
-//! thread that opened it: one thread, one participant.
+//! The engine's form of the interface, which `bun:ffi` calls fast: handles and sizes are doubles.
+//! The form for C is in `c.zig`. Numbers are checked for range here and for meaning where they are
+//! used. A failed call returns the error's code negated; what more there is to say is in
+//! `xmem_bun_error_text`. A pool is named by its number (descriptor.zig), and used on the thread
+//! that opened it: one thread, one participant.
+//!
+//! What TypeScript has to know of it is generated: the types here are those of the table in
+//! `generate/typescript.zig`.
 
 const std = @import("std");
 const abandoned = @import("../process/abandoned.zig");
@@ -13,8 +17,8 @@ const descriptor = @import("../process/descriptor.zig");
 const errors = @import("../errors.zig");
 const fresh = @import("../format/fresh.zig");
 const filling = @import("../protocol/filling.zig");
+const holds = @import("../process/holds.zig");
 const maintenance = @import("../protocol/pool/maintenance.zig");
-const participant_file = @import("../protocol/participant.zig");
 const pool_file = @import("../process/pool.zig");
 const recovery = @import("../protocol/recovery/recovery.zig");
 const references = @import("../protocol/pool/references.zig");
@@ -26,8 +30,10 @@ const waiter_thread = @import("../process/waiter_thread.zig");
 const waiting = @import("../protocol/pool/waiting.zig");
 const words = @import("../format/words.zig");
 
+const Descriptor = descriptor.Descriptor;
 const Error = errors.Error;
 const Pool = pool_file.Pool;
+const attend = holds.attend;
 
 /// Handles and bare indexes are whole numbers below 2^53.
 inline fn toRef(number: f64) ?u64 {
@@ -89,22 +95,8 @@ inline fn failedBare(err: Error) f64 {
     return @floatFromInt(refusedBare(err));
 }
 
-/// Before each operation: closed is closed, also by a fork, and what is owed is paid.
-inline fn attend(pool: *Pool) ?Error {
-    if (pool.participant.local.attention == 0) return null;
-    return attendSlowly(pool);
-}
-
-fn attendSlowly(pool: *Pool) ?Error {
-    @branchHint(.cold);
-    if (pool.participant.local.attention & participant_file.attention_closed != 0)
-        return error.PoolClosed;
-    references.settle(&pool.participant);
-    return null;
-}
-
 /// The pool's descriptor, above 0.
-pub export fn xmem_open(
+pub export fn xmem_bun_open(
     how: u32,
     dir: [*:0]const u8,
     name: [*:0]const u8,
@@ -121,21 +113,21 @@ pub export fn xmem_open(
     return @intCast(descriptor.numberOf(pool));
 }
 
-pub export fn xmem_close(number: u32) void {
+pub export fn xmem_bun_close(number: Descriptor) void {
     const pool = descriptor.poolOf(number);
     pool_file.close(pool);
 }
 
 /// The code of this thread's last failed call, to which the errno and the text belong.
-pub export fn xmem_error_code() i32 {
+pub export fn xmem_bun_error_code() i32 {
     return errors.lastCode();
 }
 
-pub export fn xmem_error_errno() i32 {
+pub export fn xmem_bun_error_errno() i32 {
     return errors.lastErrno();
 }
 
-pub export fn xmem_error_text(buffer: [*]u8, length: u32) u32 {
+pub export fn xmem_bun_error_text(buffer: [*]u8, length: u32) u32 {
     return copyOut(errors.lastText(), buffer, length);
 }
 
@@ -145,12 +137,12 @@ fn copyOut(text: []const u8, buffer: [*]u8, length: u32) u32 {
     return @intCast(copied);
 }
 
-pub export fn xmem_info(number: u32, out: [*]f64) void {
+pub export fn xmem_bun_info(number: Descriptor, out: [*]f64) void {
     const pool = descriptor.poolOf(number);
     pool_file.info(pool, out[0..std.meta.fields(pool_file.Info).len]);
 }
 
-pub export fn xmem_unlink(
+pub export fn xmem_bun_unlink(
     dir: [*:0]const u8,
     name: [*:0]const u8,
     device: f64,
@@ -164,79 +156,77 @@ pub export fn xmem_unlink(
 }
 
 /// Removes the names of the ephemeral pools of this user that the dead left in a folder.
-pub export fn xmem_remove_left_over(dir: [*:0]const u8) void {
+pub export fn xmem_bun_remove_left_over(dir: [*:0]const u8) void {
     abandoned.removeLeftOver(std.mem.span(dir));
 }
 
 /// 1: nobody alive has this pool of this user's, and unless `dry` its name was removed. 0: it stays.
-pub export fn xmem_prune(dir: [*:0]const u8, name: [*:0]const u8, dry: u32) i32 {
+pub export fn xmem_bun_prune(dir: [*:0]const u8, name: [*:0]const u8, dry: u32) i32 {
     const pruned = abandoned.prune(std.mem.span(dir), std.mem.span(name), dry != 0) catch |err|
         return refused(err);
     return @intFromBool(pruned);
 }
 
 /// Counts the views that this open makes; null when memory is short. The caller closes it.
-pub export fn xmem_views_open(number: u32) ?*views.Views {
+pub export fn xmem_bun_views_open(number: Descriptor) ?*views.Views {
     return views.open(descriptor.poolOf(number));
 }
 
-pub export fn xmem_views_close(opened: *views.Views) void {
+pub export fn xmem_bun_views_close(opened: *views.Views) void {
     views.close(opened);
 }
 
 /// The engine is about to get a view of the buffer at `index`.
-pub export fn xmem_view_add(opened: *views.Views, index: u32) void {
+pub export fn xmem_bun_view_add(opened: *views.Views, index: u32) void {
     views.add(opened, index);
 }
 
 /// The signature is that of a deallocator: the engine calls it, on whatever thread it likes.
-pub export fn xmem_view_done(bytes: ?*const anyopaque, opened: *views.Views) void {
+pub export fn xmem_bun_view_done(bytes: ?*const anyopaque, opened: *views.Views) void {
     views.done(opened, bytes);
 }
 
 /// How many views of the buffer live, wherever they were transferred to.
-pub export fn xmem_view_count(opened: *const views.Views, index: u32) u32 {
+pub export fn xmem_bun_view_count(opened: *const views.Views, index: u32) u32 {
     return views.count(opened, index);
 }
 
 /// Gives this open's holds back, but for those of buffers that a view can still reach: how many
 /// buffers those are.
-pub export fn xmem_give_back_unseen(number: u32, opened: *const views.Views) u32 {
+pub export fn xmem_bun_give_back_unseen(number: Descriptor, opened: *const views.Views) u32 {
     const pool = descriptor.poolOf(number);
     if (attend(pool) != null) return 0;
     return pool_file.giveBackHolds(pool, opened);
 }
 
-pub export fn xmem_acquire(number: u32, size_number: f64) f64 {
+pub export fn xmem_bun_acquire(number: Descriptor, size_number: f64) f64 {
     const pool = descriptor.poolOf(number);
     if (attend(pool)) |err| return failedBare(err);
     const size = toUint32(size_number) orelse return failedBare(error.InvalidArgument);
     const handle = acquire_file.acquire(&pool.participant, size) catch |err| return failed(err);
-    pool.counts[indexOf(handle)] +|= 1;
+    holds.add(pool, handle);
     return fromHandle(handle);
 }
 
 /// For an event loop: never waits, PENDING while a recovery has the pool.
 ///
 /// `waited_ms`: for how long this loop has waited, 0 at its first try.
-pub export fn xmem_acquire_at_once(number: u32, size: u32, waited_ms: f64) f64 {
+pub export fn xmem_bun_acquire_at_once(number: Descriptor, size: u32, waited_ms: f64) f64 {
     const pool = descriptor.poolOf(number);
     errors.clear();
     if (attend(pool)) |err| return failed(err);
     const participant = &pool.participant;
     const handle = acquire_file.acquireAtOnce(participant, size, toNs(waited_ms)) catch |err|
         return failed(err);
-    pool.counts[indexOf(handle)] +|= 1;
+    holds.add(pool, handle);
     return fromHandle(handle);
 }
 
-pub export fn xmem_release(number: u32, handle_number: f64) void {
+pub export fn xmem_bun_release(number: Descriptor, handle_number: f64) void {
     const pool = descriptor.poolOf(number);
     if (attend(pool) != null) return;
     const handle = toRef(handle_number) orelse return;
-    const index = indexOf(handle);
-    if (index >= pool.participant.view.geometry.capacity or pool.counts[index] == 0) return;
-    if (references.giveBack(&pool.participant, handle)) pool.counts[index] -= 1;
+    _ = holds.giveBack(pool, handle);
 }
 
 /// What a call that made a hold has to say beside its result: the buffer's generation and its size,
@@ -247,16 +237,16 @@ const Made = extern struct {
 };
 var made: Made = std.mem.zeroes(Made);
 
-pub export fn xmem_made() *const Made {
+pub export fn xmem_bun_made() *const Made {
     return &made;
 }
 
-/// As `xmem_acquire`, for callers to whom a handle costs more than an index: what follows an atomic
-/// operation waits for it, and a number's way through floating point and back is long. The index.
-///
-/// All that is uncommon is a call in tail position, so that the common way saves few registers: what
-/// it stores has to drain before the next atomic operation, like everything else.
-pub export fn xmem_acquire_index(number: u32, size: u32) i32 {
+/// As `xmem_bun_acquire`, for callers to whom a handle costs more than an index: what follows an
+/// atomic operation waits for it, and a number's way through floating point and back is long. The
+/// index.
+pub export fn xmem_bun_acquire_index(number: Descriptor, size: u32) i32 {
+    // All that is uncommon is a call in tail position, so that the common way saves few registers:
+    // what it stores has to drain before the next atomic operation, like everything else.
     const pool = descriptor.poolOf(number);
     if (pool.participant.local.attention != 0) return acquireIndexSlowly(number, size);
     const now_ns = system.ticker.tickedNs();
@@ -288,7 +278,7 @@ noinline fn populateIndex(number: u32, index: u32) i32 {
     return @intCast(index);
 }
 
-pub export fn xmem_release_index(number: u32, index: u32, generation: u32) void {
+pub export fn xmem_bun_release_index(number: Descriptor, index: u32, generation: u32) void {
     const pool = descriptor.poolOf(number);
     if (pool.participant.local.attention != 0) return releaseIndexSlowly(number, index, generation);
     const count = &pool.counts[index];
@@ -314,7 +304,7 @@ inline fn handleOf(index: u32, generation: u32) words.Handle {
     return .{ .index = @truncate(index), .generation = @truncate(generation) };
 }
 
-pub export fn xmem_acquire_blocking(number: u32, size: u32, deadline_ms: f64) f64 {
+pub export fn xmem_bun_acquire_blocking(number: Descriptor, size: u32, deadline_ms: f64) f64 {
     const pool = descriptor.poolOf(number);
     errors.clear();
     if (attend(pool)) |err| return failed(err);
@@ -324,7 +314,7 @@ pub export fn xmem_acquire_blocking(number: u32, size: u32, deadline_ms: f64) f6
         size,
         toNs(deadline_ms),
     ) catch |err| return failed(err);
-    pool.counts[indexOf(handle)] +|= 1;
+    holds.add(pool, handle);
     return fromHandle(handle);
 }
 
@@ -334,7 +324,7 @@ fn toNs(milliseconds: f64) u64 {
     return @intFromFloat(@min(milliseconds, limit_ms) * std.time.ns_per_ms);
 }
 
-pub export fn xmem_now() f64 {
+pub export fn xmem_bun_now() f64 {
     return @as(f64, @floatFromInt(system.clock.monotonicNs())) / std.time.ns_per_ms;
 }
 
@@ -343,42 +333,30 @@ inline fn hold(number: u32, comptime operation: references.Operation, ref_number
     const pool = descriptor.poolOf(number);
     if (attend(pool)) |err| return failedBare(err);
     const ref = toRef(ref_number) orelse return failedBare(error.InvalidArgument);
-    const done = references.operate(&pool.participant, operation, ref, 0) catch |err|
-        return failedBare(err);
-    const index = indexOf(done.handle);
-    pool.counts[index] +|= 1;
-    acquire_file.ensurePopulated(&pool.participant, index);
-    const view = &pool.participant.view;
-    const size = words.Content.load(&view.slots[index].content).size;
-    if (size > view.geometry.buffer_size) {
-        xmem_release(number, fromHandle(done.handle));
-        return failedBare(error.PoolCorrupt);
-    }
-    made.generation[number] = generationOf(done.handle);
-    made.size[number] = size;
-    return fromHandle(done.handle);
+    const held = holds.hold(pool, operation, ref) catch |err| return failedBare(err);
+    made.generation[number] = generationOf(held.handle);
+    made.size[number] = held.size;
+    return fromHandle(held.handle);
 }
 
-pub export fn xmem_get(number: u32, ref: f64) f64 {
+pub export fn xmem_bun_get(number: Descriptor, ref: f64) f64 {
     return hold(number, .get, ref);
 }
 
-pub export fn xmem_take(number: u32, ref: f64) f64 {
+pub export fn xmem_bun_take(number: Descriptor, ref: f64) f64 {
     return hold(number, .take, ref);
 }
 
-pub export fn xmem_size(number: u32, index: u32) f64 {
+pub export fn xmem_bun_size(number: Descriptor, index: u32) f64 {
     const pool = descriptor.poolOf(number);
     if (attend(pool)) |err| return failedBare(err);
-    const view = &pool.participant.view;
-    if (index >= view.geometry.capacity) return failedBare(error.BufferNotFound);
-    const size = words.Content.load(&view.slots[index].content).size;
-    if (size > view.geometry.buffer_size) return failedBare(error.PoolCorrupt);
+    if (index >= pool.participant.view.geometry.capacity) return failedBare(error.BufferNotFound);
+    const size = holds.sizeOf(pool, index) catch |err| return failedBare(err);
     return @floatFromInt(size);
 }
 
 /// Bytes of a buffer that have memory: what a holder may look at.
-pub export fn xmem_committed(number: u32, index: u32) f64 {
+pub export fn xmem_bun_committed(number: Descriptor, index: u32) f64 {
     const pool = descriptor.poolOf(number);
     const view = &pool.participant.view;
     if (index >= view.geometry.capacity) return 0;
@@ -386,7 +364,7 @@ pub export fn xmem_committed(number: u32, index: u32) f64 {
     return @floatFromInt(@min(committed, view.geometry.stride));
 }
 
-pub export fn xmem_truncate(number: u32, handle_number: f64, size: u32) i32 {
+pub export fn xmem_bun_truncate(number: Descriptor, handle_number: f64, size: u32) i32 {
     const pool = descriptor.poolOf(number);
     return statusOf(truncate(pool, handle_number, size));
 }
@@ -396,22 +374,17 @@ fn truncate(pool: *Pool, handle_number: f64, size: u32) Error!void {
     return description.truncate(&pool.participant, try refOf(handle_number), size);
 }
 
-pub export fn xmem_share(number: u32, handle: f64) i32 {
+pub export fn xmem_bun_share(number: Descriptor, handle: f64) i32 {
     const pool = descriptor.poolOf(number);
     const counted = byHand(pool, .share, handle, 0);
     return if (counted < 0) @intFromFloat(counted) else 0;
 }
 
-pub export fn xmem_hand_off(number: u32, handle_number: f64) i32 {
+pub export fn xmem_bun_hand_off(number: Descriptor, handle_number: f64) i32 {
     const pool = descriptor.poolOf(number);
     const handle = toRef(handle_number) orelse return refusedBare(error.InvalidArgument);
-    const index = indexOf(handle);
-    if (index >= pool.participant.view.geometry.capacity or pool.counts[index] == 0)
-        return refusedBare(error.StaleHandle);
-    const counted = byHand(pool, .hand_off, handle_number, 0);
-    if (counted < 0) return @intFromFloat(counted);
-    pool.counts[index] -= 1;
-    return 0;
+    if (attend(pool)) |err| return refusedBare(err);
+    return statusOf(holds.handOff(pool, handle));
 }
 
 inline fn byHand(
@@ -427,27 +400,27 @@ inline fn byHand(
     return @floatFromInt(done.count);
 }
 
-pub export fn xmem_add_ref(number: u32, ref: f64) f64 {
+pub export fn xmem_bun_add_ref(number: Descriptor, ref: f64) f64 {
     const pool = descriptor.poolOf(number);
     return byHand(pool, .add_ref, ref, 0);
 }
 
-pub export fn xmem_unref(number: u32, ref: f64) f64 {
+pub export fn xmem_bun_unref(number: Descriptor, ref: f64) f64 {
     const pool = descriptor.poolOf(number);
     return byHand(pool, .unref, ref, 0);
 }
 
-pub export fn xmem_release_by_hand(number: u32, ref: f64) f64 {
+pub export fn xmem_bun_release_by_hand(number: Descriptor, ref: f64) f64 {
     const pool = descriptor.poolOf(number);
     return byHand(pool, .release_by_hand, ref, 0);
 }
 
-pub export fn xmem_set_ref_count(number: u32, ref: f64, count: u32) f64 {
+pub export fn xmem_bun_set_ref_count(number: Descriptor, ref: f64, count: u32) f64 {
     const pool = descriptor.poolOf(number);
     return byHand(pool, .set_ref_count, ref, count);
 }
 
-pub export fn xmem_ref_count(number: u32, ref_number: f64) f64 {
+pub export fn xmem_bun_ref_count(number: Descriptor, ref_number: f64) f64 {
     const pool = descriptor.poolOf(number);
     if (attend(pool)) |err| return failedBare(err);
     const ref = toRef(ref_number) orelse return failedBare(error.InvalidArgument);
@@ -456,26 +429,25 @@ pub export fn xmem_ref_count(number: u32, ref_number: f64) f64 {
 }
 
 /// 1: recycled by this call. 0: somebody still counts it, or the bare index is free already.
-pub export fn xmem_try_release(number: u32, ref: f64) i32 {
+pub export fn xmem_bun_try_release(number: Descriptor, ref: f64) i32 {
     const pool = descriptor.poolOf(number);
-    const code = xmem_release_buffer(number, ref);
-    if (code == 0) return 1;
-    if (code == errors.negative(error.BufferInUse)) return 0;
-    const bare = ref < 1 << 24;
-    const known = bare and ref < @as(f64, @floatFromInt(pool.participant.view.geometry.capacity));
-    if (known and code == errors.negative(error.BufferNotFound)) return 0;
-    return code;
+    return countOr(tryRelease(pool, ref));
 }
 
-pub export fn xmem_release_buffer(number: u32, ref: f64) i32 {
+fn tryRelease(pool: *Pool, ref: f64) Error!u32 {
+    if (attend(pool)) |err| return err;
+    return @intFromBool(try holds.tryRelease(pool, try refOf(ref)));
+}
+
+pub export fn xmem_bun_release_buffer(number: Descriptor, ref: f64) i32 {
     const pool = descriptor.poolOf(number);
     const counted = byHand(pool, .try_release, ref, 0);
     return if (counted < 0) @intFromFloat(counted) else 0;
 }
 
 /// What fills the pool; see `filling.zig`. `name` is that of the participant that holds most.
-pub export fn xmem_filling(
-    number: u32,
+pub export fn xmem_bun_filling(
+    number: Descriptor,
     out: *[filling.field_count]f64,
     name: *[filling.name_bytes]u8,
 ) i32 {
@@ -487,7 +459,7 @@ pub export fn xmem_filling(
 
 /// How many generations ago the handle's slot had the handle's; -1: never, as far as is known,
 /// since generations begin again after 2^29 of them.
-pub export fn xmem_handle_age(number: u32, handle_number: f64) f64 {
+pub export fn xmem_bun_handle_age(number: Descriptor, handle_number: f64) f64 {
     const pool = descriptor.poolOf(number);
     const mapping = pool.mapping orelse return -1;
     const handle: words.Handle = @bitCast(toRef(handle_number) orelse return -1);
@@ -501,7 +473,7 @@ pub export fn xmem_handle_age(number: u32, handle_number: f64) f64 {
     return @floatFromInt(age);
 }
 
-pub export fn xmem_preallocate(number: u32, size: u32, count: u32) f64 {
+pub export fn xmem_bun_preallocate(number: Descriptor, size: u32, count: u32) f64 {
     const pool = descriptor.poolOf(number);
     errors.clear();
     if (attend(pool)) |err| return failed(err);
@@ -510,7 +482,7 @@ pub export fn xmem_preallocate(number: u32, size: u32, count: u32) f64 {
     return @floatFromInt(bytes);
 }
 
-pub export fn xmem_trim(number: u32) f64 {
+pub export fn xmem_bun_trim(number: Descriptor) f64 {
     const pool = descriptor.poolOf(number);
     errors.clear();
     if (attend(pool)) |err| return failed(err);
@@ -518,7 +490,7 @@ pub export fn xmem_trim(number: u32) f64 {
     return @floatFromInt(bytes);
 }
 
-pub export fn xmem_flush(number: u32, on: u32) i32 {
+pub export fn xmem_bun_flush(number: Descriptor, on: u32) i32 {
     const pool = descriptor.poolOf(number);
     errors.clear();
     if (attend(pool)) |err| return refused(err);
@@ -526,7 +498,7 @@ pub export fn xmem_flush(number: u32, on: u32) i32 {
     return 0;
 }
 
-pub export fn xmem_reclaim(number: u32, out: *[constants.reclaim_count]f64) i32 {
+pub export fn xmem_bun_reclaim(number: Descriptor, out: *[constants.reclaim_count]f64) i32 {
     const pool = descriptor.poolOf(number);
     errors.clear();
     if (attend(pool)) |err| return refused(err);
@@ -540,7 +512,7 @@ pub export fn xmem_reclaim(number: u32, out: *[constants.reclaim_count]f64) i32 
     return 0;
 }
 
-pub export fn xmem_stats(number: u32, out: [*]f64) i32 {
+pub export fn xmem_bun_stats(number: Descriptor, out: [*]f64) i32 {
     const pool = descriptor.poolOf(number);
     const mapping = pool.mapping orelse return refusedBare(error.PoolClosed);
     const values = out[0..statistics.stat_count];
@@ -550,7 +522,12 @@ pub export fn xmem_stats(number: u32, out: [*]f64) i32 {
     return 0;
 }
 
-pub export fn xmem_participants(number: u32, out: [*]f64, names: [*]u8, rows_max: u32) u32 {
+pub export fn xmem_bun_participants(
+    number: Descriptor,
+    out: [*]f64,
+    names: [*]u8,
+    rows_max: u32,
+) u32 {
     const pool = descriptor.poolOf(number);
     const mapping = pool.mapping orelse return 0;
     const values = out[0 .. rows_max * statistics.participant_field_count];
@@ -558,7 +535,7 @@ pub export fn xmem_participants(number: u32, out: [*]f64, names: [*]u8, rows_max
 }
 
 /// `allow_owner` and `allow_group` below 0: nobody besides this user and root, to root everybody.
-pub export fn xmem_observe(
+pub export fn xmem_bun_observe(
     dir: [*:0]const u8,
     name: [*:0]const u8,
     allow_owner: f64,
@@ -570,7 +547,7 @@ pub export fn xmem_observe(
     return @intCast(descriptor.numberOf(pool));
 }
 
-pub export fn xmem_unobserve(number: u32) void {
+pub export fn xmem_bun_unobserve(number: Descriptor) void {
     const pool = descriptor.poolOf(number);
     pool_file.unobserve(pool);
 }
@@ -581,7 +558,7 @@ inline fn field(comptime Field: type, pool: *Pool, number: u32) Error!Field {
     return std.enums.fromInt(Field, number) orelse error.InvalidArgument;
 }
 
-pub export fn xmem_meta_number(number: u32, handle: f64, which: u32) f64 {
+pub export fn xmem_bun_meta_number(number: Descriptor, handle: f64, which: u32) f64 {
     const pool = descriptor.poolOf(number);
     return metaNumber(pool, handle, which) catch |err| failedBare(err);
 }
@@ -591,7 +568,12 @@ fn metaNumber(pool: *Pool, handle: f64, which: u32) Error!f64 {
     return description.number(&pool.participant, try refOf(handle), number);
 }
 
-pub export fn xmem_meta_set_number(number: u32, handle: f64, which: u32, value: f64) i32 {
+pub export fn xmem_bun_meta_set_number(
+    number: Descriptor,
+    handle: f64,
+    which: u32,
+    value: f64,
+) i32 {
     const pool = descriptor.poolOf(number);
     return statusOf(metaSetNumber(pool, handle, which, value));
 }
@@ -601,7 +583,7 @@ fn metaSetNumber(pool: *Pool, handle: f64, which: u32, value: f64) Error!void {
     return description.setNumber(&pool.participant, try refOf(handle), number, value);
 }
 
-pub export fn xmem_meta_dims(number: u32, handle: f64, which: u32, out: *[8]f64) i32 {
+pub export fn xmem_bun_meta_dims(number: Descriptor, handle: f64, which: u32, out: *[8]f64) i32 {
     const pool = descriptor.poolOf(number);
     return countOr(metaDims(pool, handle, which, out));
 }
@@ -611,15 +593,15 @@ fn metaDims(pool: *Pool, handle: f64, which: u32, out: *[8]f64) Error!u32 {
     return description.dims(&pool.participant, try refOf(handle), dims, out);
 }
 
-pub export fn xmem_meta_set_dims(
-    number: u32,
+pub export fn xmem_bun_meta_set_dims(
+    number: Descriptor,
     handle: f64,
     which: u32,
-    in: [*]const f64,
+    values: [*]const f64,
     length: u32,
 ) i32 {
     const pool = descriptor.poolOf(number);
-    return statusOf(metaSetDims(pool, handle, which, in[0..length]));
+    return statusOf(metaSetDims(pool, handle, which, values[0..length]));
 }
 
 fn metaSetDims(pool: *Pool, handle: f64, which: u32, values: []const f64) Error!void {
@@ -627,7 +609,7 @@ fn metaSetDims(pool: *Pool, handle: f64, which: u32, values: []const f64) Error!
     return description.setDims(&pool.participant, try refOf(handle), dims, values);
 }
 
-pub export fn xmem_meta_text(number: u32, handle: f64, which: u32, out: *[32]u8) i32 {
+pub export fn xmem_bun_meta_text(number: Descriptor, handle: f64, which: u32, out: *[32]u8) i32 {
     const pool = descriptor.poolOf(number);
     return countOr(metaText(pool, handle, which, out));
 }
@@ -637,15 +619,15 @@ fn metaText(pool: *Pool, handle: f64, which: u32, out: *[32]u8) Error!u32 {
     return description.text(&pool.participant, try refOf(handle), text, out);
 }
 
-pub export fn xmem_meta_set_text(
-    number: u32,
+pub export fn xmem_bun_meta_set_text(
+    number: Descriptor,
     handle: f64,
     which: u32,
-    in: [*]const u8,
+    text: [*]const u8,
     length: u32,
 ) i32 {
     const pool = descriptor.poolOf(number);
-    return statusOf(metaSetText(pool, handle, which, in[0..length]));
+    return statusOf(metaSetText(pool, handle, which, text[0..length]));
 }
 
 fn metaSetText(pool: *Pool, handle: f64, which: u32, value: []const u8) Error!void {
@@ -654,7 +636,7 @@ fn metaSetText(pool: *Pool, handle: f64, which: u32, value: []const u8) Error!vo
 }
 
 /// The event loop's end of a socket that becomes readable when a try is worth it.
-pub export fn xmem_async_open(number: u32) i32 {
+pub export fn xmem_bun_async_open(number: Descriptor) i32 {
     const pool = descriptor.poolOf(number);
     errors.clear();
     if (attend(pool)) |err| return refused(err);
@@ -670,7 +652,7 @@ pub export fn xmem_async_open(number: u32) i32 {
 ///
 /// `due_ms`: when the first of the loop's waits ends, so that the loop is told even if its own timers
 /// stand still.
-pub export fn xmem_async_arm(number: u32, due_ms: f64) i32 {
+pub export fn xmem_bun_async_arm(number: Descriptor, due_ms: f64) i32 {
     const pool = descriptor.poolOf(number);
     errors.clear();
     if (attend(pool)) |err| return refused(err);
@@ -689,7 +671,7 @@ pub export fn xmem_async_arm(number: u32, due_ms: f64) i32 {
     return result;
 }
 
-pub export fn xmem_async_disarm(number: u32, pass_on: u32) void {
+pub export fn xmem_bun_async_disarm(number: Descriptor, pass_on: u32) void {
     const pool = descriptor.poolOf(number);
     if (attend(pool) != null) return;
     if (pool.waiter) |waiter| waiter_thread.disarm(waiter);
@@ -701,27 +683,27 @@ pub export fn xmem_async_disarm(number: u32, pass_on: u32) void {
 }
 
 /// A wait of an event loop ended without a buffer; the loop itself knows when.
-pub export fn xmem_async_timed_out(number: u32) void {
+pub export fn xmem_bun_async_timed_out(number: Descriptor) void {
     const pool = descriptor.poolOf(number);
     if (attend(pool) != null) return;
     pool.participant.count("timeouts");
 }
 
-pub export fn xmem_constant_count() u32 {
+pub export fn xmem_bun_constant_count() u32 {
     return constants.all.len;
 }
 
-pub export fn xmem_constant_name(index: u32, buffer: [*]u8, length: u32) u32 {
+pub export fn xmem_bun_constant_name(index: u32, buffer: [*]u8, length: u32) u32 {
     return copyOut(constants.all[index].name, buffer, length);
 }
 
-pub export fn xmem_constant_value(index: u32) f64 {
+pub export fn xmem_bun_constant_value(index: u32) f64 {
     return constants.all[index].value;
 }
 
 /// The yardstick of the benchmarks: `count` pops and pushes of a tagged free list of its own, the
 /// least that any pool of this kind can cost.
-pub export fn xmem_bench_pop_push(count: u32) void {
+pub export fn xmem_bun_bench_pop_push(count: u32) void {
     const Node = extern struct { next: u32 align(64) };
     const capacity = 64;
     const state = struct {

@@ -1,24 +1,61 @@
-//! Writes src/constants.gen.ts: the path is its only argument.
+//! Writes what other languages have to know of the core into the repository, whose root is its
+//! only argument, and says which files were not as they are now: for TypeScript the constants, the
+//! engine's form and the error codes, for C the header.
 
 const std = @import("std");
 const constants = @import("xmem").abi.constants;
+const declarations = @import("generate/declarations.zig");
+const errors = @import("xmem").errors;
+const header = @import("generate/header.zig");
+const typescript = @import("generate/typescript.zig");
 
-pub fn main(init: std.process.Init.Minimal) !void {
-    var arguments = init.args.iterate();
+const Writer = std.Io.Writer;
+
+const Output = struct {
+    path: []const u8,
+    write: *const fn (std.mem.Allocator, *Writer) anyerror!void,
+};
+
+const outputs = [_]Output{
+    .{ .path = "src/constants.gen.ts", .write = writeConstants },
+    .{ .path = "src/abi.gen.ts", .write = writeEngine },
+    .{ .path = "src/error_codes.gen.ts", .write = writeErrorCodes },
+    .{ .path = "include/xmem.h", .write = writeHeader },
+};
+
+pub fn main(init: std.process.Init) !void {
+    const gpa = init.arena.allocator();
+    var arguments = init.minimal.args.iterate();
     _ = arguments.skip();
-    const path = arguments.next() orelse return error.MissingPath;
-    const file = std.c.fopen(path.ptr, "w") orelse return error.CannotWrite;
-    defer _ = std.c.fclose(file);
-    try write(file, "// Generated from zig/constants.zig by `bun run build`. Do not edit.\n\n");
-    for (constants.all) |constant| {
-        var line: [128]u8 = undefined;
-        try write(file, try std.fmt.bufPrint(&line, "export const {s} = {d};\n", .{
-            constant.name,
-            constant.value,
-        }));
+    const root = arguments.next() orelse return error.MissingRoot;
+    const folder = try std.Io.Dir.cwd().openDir(init.io, root, .{});
+    for (outputs) |output| {
+        var text: Writer.Allocating = .init(gpa);
+        try output.write(gpa, &text.writer);
+        const path = output.path;
+        const before = folder.readFileAlloc(init.io, path, gpa, .unlimited) catch "";
+        if (std.mem.eql(u8, before, text.written())) continue;
+        try folder.writeFile(init.io, .{ .sub_path = path, .data = text.written() });
+        std.debug.print("wrote {s}\n", .{path});
     }
 }
 
-fn write(file: *std.c.FILE, text: []const u8) !void {
-    if (std.c.fwrite(text.ptr, 1, text.len, file) != text.len) return error.CannotWrite;
+fn writeConstants(_: std.mem.Allocator, out: *Writer) !void {
+    const from = "// Generated from zig/abi/constants.zig by `bun run generate`. Do not edit.\n\n";
+    try out.writeAll(from);
+    for (constants.all) |constant| {
+        try out.print("export const {s} = {d};\n", .{ constant.name, constant.value });
+    }
+}
+
+fn writeEngine(gpa: std.mem.Allocator, out: *Writer) !void {
+    try typescript.write(out, try declarations.read(gpa, @embedFile("engine.zig")));
+}
+
+fn writeErrorCodes(_: std.mem.Allocator, out: *Writer) !void {
+    try typescript.writeErrorCodes(out, errors.Code, errors.internal_min);
+}
+
+fn writeHeader(gpa: std.mem.Allocator, out: *Writer) !void {
+    try header.write(gpa, out, @embedFile("c.zig"), @embedFile("errors.zig"));
 }

@@ -12,6 +12,8 @@ const thread = @import("../system/thread.zig");
 const Local = participant_file.Local;
 const Pool = pool_file.Pool;
 
+pub const Descriptor = u32;
+
 /// Opens that one process can have at a time, and one more that is never opened.
 pub const descriptors_max = 1 << 14;
 

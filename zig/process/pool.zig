@@ -92,12 +92,14 @@ pub const Mapping = struct {
     next: ?*Mapping = null,
 };
 
-/// One `xmem_open`.
+/// One `xmem_bun_open`.
 pub const Pool = struct {
     /// A copy of its thread's. Aligned, so that a descriptor becomes an address by a shift.
     participant: Participant align(256),
     /// Null once closed.
     mapping: ?*Mapping,
+    /// The thread that opened it, by `thread.mark`: the form for C refuses others. 0: not known.
+    owner: usize = 0,
     /// This open's own part of its thread's holds, per slot.
     counts: [*]u16,
     wait: acquire_file.Wait = .{},
@@ -801,6 +803,20 @@ pub fn unlink(
     return object.remove(dir, name, .{
         .identity = .{ .device = @intFromFloat(device), .inode = @intFromFloat(inode) },
         .stamp = if (pool_id < 0) null else stamp,
+    }, unlink_patience_ns);
+}
+
+/// Removes the name of an open pool, unless it leads to another one by now.
+pub fn unlinkOwn(pool: *const Pool) Error!bool {
+    errors.clear();
+    const mapping = pool.mapping orelse return error.PoolClosed;
+    return object.remove(mapping.dir, mapping.name, .{
+        .identity = mapping.object.identity,
+        .stamp = .{
+            .offset = @offsetOf(layout.Identity, "pool_id"),
+            .value = mapping.identity.pool_id & pool_id_mask,
+            .mask = pool_id_mask,
+        },
     }, unlink_patience_ns);
 }
 

@@ -20,6 +20,13 @@ pub fn threadId() u32 {
     return @truncate(id);
 }
 
+threadlocal var place: u8 = 0;
+
+/// Tells the calling thread from every other that lives, at the cost of one address.
+pub fn mark() usize {
+    return @intFromPtr(&place);
+}
+
 /// The calling process's id, under the same reserve.
 pub fn processId() u32 {
     return @intCast(std.c.getpid());

@@ -65,7 +65,7 @@ const Case = struct {
         case.choose();
         const options = case.optionArray();
         const hole = Hole.make(case.geometry.total_size);
-        const pool = c.xmem_open(0, dir, case.name, "fuzz", &options);
+        const pool = c.xmem_bun_open(0, dir, case.name, "fuzz", &options);
         if (pool < 0) fail("no pool to begin with: {d}", .{pool});
         case.user = case.userOf(@intCast(pool));
         if (hole.surrounds(case.user.data - case.geometry.data_offset)) {
@@ -76,7 +76,7 @@ const Case = struct {
         const closed_too = case.random.uintLessThan(u32, 3) == 0;
         if (closed_too) case.closedThenDamaged() else case.close();
         const began_ns = case.user.begin(.close);
-        if (c.xmem_unlink(dir, case.name, -1, 0, -1) < 0) fail("unlink failed", .{});
+        if (c.xmem_bun_unlink(dir, case.name, -1, 0, -1) < 0) fail("unlink failed", .{});
         case.user.end(.close, began_ns);
         _ = std.c.munmap(@ptrCast(case.corruption.bytes.ptr), case.corruption.bytes.len);
         _ = std.c.close(case.fd);
@@ -184,7 +184,7 @@ const Case = struct {
             options[@intFromEnum(pool_file.Option.REPLACE_ABANDONED)] = 1;
         }
         const began_ns = case.user.begin(.open);
-        const opened = c.xmem_open(@intFromEnum(how), dir, case.name, "again", &options);
+        const opened = c.xmem_bun_open(@intFromEnum(how), dir, case.name, "again", &options);
         case.user.end(.open, began_ns);
         if (opened < 0) return case.checkRefusal(@enumFromInt(-opened));
         const pool: u32 = @intCast(opened);
@@ -192,7 +192,7 @@ const Case = struct {
         if (same and must_refuse) fail("a pool with a changed header was opened", .{});
         if (!same) {
             // Made anew, since the old one was abandoned or taken away.
-            c.xmem_close(pool);
+            c.xmem_bun_close(pool);
             return;
         }
         case.user = case.userOf(pool);
@@ -214,7 +214,7 @@ const Case = struct {
 
     fn close(case: *Case) void {
         const began_ns = case.user.begin(.close);
-        c.xmem_close(case.user.pool);
+        c.xmem_bun_close(case.user.pool);
         case.user.end(.close, began_ns);
         case.user.held_count = 0;
     }
@@ -225,27 +225,27 @@ const Case = struct {
         const user = &case.user;
         const began_ns = user.begin(.verify);
         defer user.end(.verify, began_ns);
-        while (user.drop()) |handle| c.xmem_release(user.pool, handle);
-        _ = c.xmem_flush(user.pool, 0);
+        while (user.drop()) |handle| c.xmem_bun_release(user.pool, handle);
+        _ = c.xmem_bun_flush(user.pool, 0);
         var report: [constants.reclaim_count]f64 = undefined;
         var code: errors.Code = .POOL_FULL;
         for (0..3) |_| {
-            const status = c.xmem_reclaim(user.pool, &report);
+            const status = c.xmem_bun_reclaim(user.pool, &report);
             if (status < 0) fail("reclaim: {s}", .{operation_file.codeName(@floatFromInt(status))});
             if (report[3] == 0) break;
             // A damaged `busy` of this very thread: its next operation sets it right.
-            const handle = c.xmem_acquire(user.pool, 1);
-            if (handle >= 0) c.xmem_release(user.pool, handle);
+            const handle = c.xmem_bun_acquire(user.pool, 1);
+            if (handle >= 0) c.xmem_bun_release(user.pool, handle);
         } else fail("recovery is deferred though nobody is there", .{});
         // The second try is after an operation of this thread, whose row may have been damaged.
         for (0..2) |again| {
             // Not behind the last try: a lease that passes just then would free what was missing.
-            if (again > 0) _ = c.xmem_reclaim(user.pool, &report);
-            const handle = c.xmem_acquire(user.pool, 1);
+            if (again > 0) _ = c.xmem_bun_reclaim(user.pool, &report);
+            const handle = c.xmem_bun_acquire(user.pool, 1);
             if (handle >= 0) {
                 user.keep(handle);
                 user.touch();
-                c.xmem_release(user.pool, user.drop().?);
+                c.xmem_bun_release(user.pool, user.drop().?);
                 case.context.progress.usable += 1;
                 return;
             }
@@ -266,7 +266,7 @@ const Case = struct {
 
     fn explain(case: *Case, code: errors.Code) void {
         var values: [statistics.stat_count]f64 = undefined;
-        _ = c.xmem_stats(case.user.pool, &values);
+        _ = c.xmem_bun_stats(case.user.pool, &values);
         const free = values[@intFromEnum(statistics.Stat.FREE)];
         switch (code) {
             .POOL_CORRUPT => case.context.progress.still_corrupt += 1,
@@ -412,7 +412,7 @@ const Companion = struct {
         var generator: std.Random.DefaultPrng = .init(companion.seed);
         const options: pool_file.Options = @splat(-1);
         defer @atomicStore(u32, &companion.ready, 1, .release);
-        const opened = c.xmem_open(1, dir, case.name, "companion", &options);
+        const opened = c.xmem_bun_open(1, dir, case.name, "companion", &options);
         if (opened < 0) return;
         const pool: u32 = @intCast(opened);
         const random = generator.random();
@@ -423,7 +423,7 @@ const Companion = struct {
         while (@atomicLoad(u32, &companion.stopping, .acquire) == 0) {
             if (companion.kind == .working) user.oneOperation() else _ = std.c.sched_yield();
         }
-        c.xmem_close(pool);
+        c.xmem_bun_close(pool);
     }
 
     fn spawnKilled(companion: *Companion) void {
@@ -432,13 +432,13 @@ const Companion = struct {
         if (child < 0) return;
         if (child == 0) {
             const options: pool_file.Options = @splat(-1);
-            const opened = c.xmem_open(1, dir, case.name, "killed", &options);
+            const opened = c.xmem_bun_open(1, dir, case.name, "killed", &options);
             if (opened < 0) std.c._exit(0);
             const pool: u32 = @intCast(opened);
             var progress: operation_file.Progress = .{};
             var user: User = .init(pool, dir, case.name, case.random, &progress, false);
-            for (0..4) |_| user.keep(c.xmem_acquire(pool, 1));
-            _ = c.xmem_add_ref(pool, user.seen[0]);
+            for (0..4) |_| user.keep(c.xmem_bun_acquire(pool, 1));
+            _ = c.xmem_bun_add_ref(pool, user.seen[0]);
             _ = std.c.kill(std.c.getpid(), .KILL);
         }
         _ = std.c.waitpid(child, null, 0);
@@ -471,7 +471,7 @@ const Companion = struct {
         var generator: std.Random.DefaultPrng = .init(companion.seed);
         const random = generator.random();
         const options: pool_file.Options = @splat(-1);
-        const opened = c.xmem_open(1, dir, case.name, "process", &options);
+        const opened = c.xmem_bun_open(1, dir, case.name, "process", &options);
         var own: operation_file.Progress = .{};
         if (opened > 0) {
             const pool: u32 = @intCast(opened);
@@ -479,7 +479,7 @@ const Companion = struct {
             user.someOperations(8);
             @atomicStore(u32, word, companion_working, .release);
             while (@atomicLoad(u32, word, .acquire) != companion_stopping) user.oneOperation();
-            c.xmem_close(pool);
+            c.xmem_bun_close(pool);
         }
         @atomicStore(u32, word, companion_working, .release);
         std.c._exit(0);

@@ -3,6 +3,7 @@
 
 const std = @import("std");
 const c = @import("xmem").abi.engine;
+const c_file = @import("c_fuzz.zig");
 const constants = @import("xmem").abi.constants;
 const description = @import("xmem").protocol.pool.content;
 const errors = @import("xmem").errors;
@@ -38,6 +39,7 @@ pub const Operation = enum(u32) {
     create_over,
     describe,
     touch,
+    through_c,
     // Not chosen, but shown where the fuzzer stands.
     open,
     close,
@@ -103,7 +105,7 @@ pub const User = struct {
         counts: bool,
     ) User {
         var info: [std.meta.fields(pool_file.Info).len]f64 = undefined;
-        c.xmem_info(pool, &info);
+        c.xmem_bun_info(pool, &info);
         const field = struct {
             fn of(values: []const f64, which: pool_file.Info) u64 {
                 return @intFromFloat(values[@intFromEnum(which)]);
@@ -161,33 +163,33 @@ pub const User = struct {
     fn run(user: *User, operation: Operation) void {
         const pool = user.pool;
         switch (operation) {
-            .acquire => user.keep(c.xmem_acquire(pool, @floatFromInt(user.size()))),
+            .acquire => user.keep(c.xmem_bun_acquire(pool, @floatFromInt(user.size()))),
             .acquire_at_once => user.acquireAtOnce(),
             .acquire_blocking => user.acquireBlocking(),
             .acquire_async => user.acquireAsync(),
-            .release => if (user.drop()) |handle| c.xmem_release(pool, handle),
-            .get => user.keep(c.xmem_get(pool, user.ref())),
-            .take => user.keep(c.xmem_take(pool, user.ref())),
-            .share => user.checkStatus(c.xmem_share(pool, user.own())),
+            .release => if (user.drop()) |handle| c.xmem_bun_release(pool, handle),
+            .get => user.keep(c.xmem_bun_get(pool, user.ref())),
+            .take => user.keep(c.xmem_bun_take(pool, user.ref())),
+            .share => user.checkStatus(c.xmem_bun_share(pool, user.own())),
             .hand_off => user.handOff(),
-            .add_ref => user.checkCount(c.xmem_add_ref(pool, user.ref())),
-            .unref => user.checkCount(c.xmem_unref(pool, user.ref())),
-            .release_by_hand => user.checkCount(c.xmem_release_by_hand(pool, user.ref())),
+            .add_ref => user.checkCount(c.xmem_bun_add_ref(pool, user.ref())),
+            .unref => user.checkCount(c.xmem_bun_unref(pool, user.ref())),
+            .release_by_hand => user.checkCount(c.xmem_bun_release_by_hand(pool, user.ref())),
             .set_ref_count => user.checkCount(
-                c.xmem_set_ref_count(pool, user.ref(), user.random.uintLessThan(u32, 4)),
+                c.xmem_bun_set_ref_count(pool, user.ref(), user.random.uintLessThan(u32, 4)),
             ),
-            .ref_count => user.checkCount(c.xmem_ref_count(pool, user.ref())),
-            .try_release => user.checkStatus(c.xmem_try_release(pool, user.ref())),
-            .release_buffer => user.checkStatus(c.xmem_release_buffer(pool, user.ref())),
+            .ref_count => user.checkCount(c.xmem_bun_ref_count(pool, user.ref())),
+            .try_release => user.checkStatus(c.xmem_bun_try_release(pool, user.ref())),
+            .release_buffer => user.checkStatus(c.xmem_bun_release_buffer(pool, user.ref())),
             .preallocate => user.checkBytes(
-                c.xmem_preallocate(pool, user.size(), user.random.uintLessThan(u32, 8)),
+                c.xmem_bun_preallocate(pool, user.size(), user.random.uintLessThan(u32, 8)),
             ),
-            .trim => user.checkBytes(c.xmem_trim(pool)),
-            .flush => user.checkStatus(c.xmem_flush(pool, @intFromBool(user.random.boolean()))),
-            .unflush => user.checkStatus(c.xmem_flush(pool, 0)),
+            .trim => user.checkBytes(c.xmem_bun_trim(pool)),
+            .flush => user.checkStatus(c.xmem_bun_flush(pool, @intFromBool(user.random.boolean()))),
+            .unflush => user.checkStatus(c.xmem_bun_flush(pool, 0)),
             .reclaim => {
                 var report: [constants.reclaim_count]f64 = undefined;
-                user.checkStatus(c.xmem_reclaim(pool, &report));
+                user.checkStatus(c.xmem_bun_reclaim(pool, &report));
             },
             .stats => user.look(pool),
             .inspect => user.inspect(),
@@ -195,6 +197,7 @@ pub const User = struct {
             .create_over => user.createOver(),
             .describe => user.describe(),
             .touch => user.touch(),
+            .through_c => c_file.use(user),
             else => unreachable,
         }
     }
@@ -209,7 +212,7 @@ pub const User = struct {
     }
 
     /// A handle that is held, one that was seen, or a bare index, in range or not.
-    fn ref(user: *User) f64 {
+    pub fn ref(user: *User) f64 {
         return switch (user.random.uintLessThan(u32, 8)) {
             0 => @floatFromInt(user.random.uintLessThan(u32, user.capacity + 2)),
             1, 2, 3 => user.seen[user.random.uintLessThan(u32, held_max)],
@@ -240,7 +243,7 @@ pub const User = struct {
         if (!(handle < 1 << 53)) fail("a handle of {d}", .{handle});
         if (index >= user.capacity) fail("a handle of slot {d} of {d}", .{ index, user.capacity });
         user.seen[index % held_max] = handle;
-        if (user.held_count == held_max) return c.xmem_release(user.pool, handle);
+        if (user.held_count == held_max) return c.xmem_bun_release(user.pool, handle);
         user.held[user.held_count] = handle;
         user.held_count += 1;
     }
@@ -257,7 +260,7 @@ pub const User = struct {
         if (user.counts) user.progress.refused += 1;
     }
 
-    fn checkStatus(user: *User, status: i32) void {
+    pub fn checkStatus(user: *User, status: i32) void {
         if (status < 0) return user.refused(@floatFromInt(status));
         user.succeeded();
     }
@@ -277,19 +280,19 @@ pub const User = struct {
 
     fn acquireBlocking(user: *User) void {
         const timeout_ms: f64 = @floatFromInt(user.random.uintLessThan(u32, 3));
-        const deadline_ms = c.xmem_now() + timeout_ms;
+        const deadline_ms = c.xmem_bun_now() + timeout_ms;
         const length = user.size();
         while (true) {
-            const handle = c.xmem_acquire_blocking(user.pool, length, deadline_ms);
+            const handle = c.xmem_bun_acquire_blocking(user.pool, length, deadline_ms);
             if (handle != -@as(f64, @intFromEnum(errors.Code.PENDING))) return user.keep(handle);
-            if (c.xmem_now() > deadline_ms + 9000) fail("a wait overshot by 9 s", .{});
+            if (c.xmem_bun_now() > deadline_ms + 9000) fail("a wait overshot by 9 s", .{});
         }
     }
 
     /// PENDING is the event loop's word for a pool that is being recovered.
     fn acquireAtOnce(user: *User) void {
         const waited_ms: f64 = @floatFromInt(user.random.uintLessThan(u32, 400));
-        const handle = c.xmem_acquire_at_once(user.pool, user.size(), waited_ms);
+        const handle = c.xmem_bun_acquire_at_once(user.pool, user.size(), waited_ms);
         if (handle != -@as(f64, @intFromEnum(errors.Code.PENDING))) user.keep(handle);
     }
 
@@ -297,27 +300,27 @@ pub const User = struct {
     fn acquireAsync(user: *User) void {
         // Each open of a waiter is a thread; a few of them are enough.
         if (user.random.uintLessThan(u32, 8) != 0) return;
-        const socket = c.xmem_async_open(user.pool);
+        const socket = c.xmem_bun_async_open(user.pool);
         if (socket < 0) return user.refused(@floatFromInt(socket));
-        const armed = c.xmem_async_arm(user.pool, c.xmem_now());
+        const armed = c.xmem_bun_async_arm(user.pool, c.xmem_bun_now());
         if (armed != -@intFromEnum(errors.Code.PENDING)) user.checkStatus(armed);
         user.acquireAtOnce();
         var bytes: [8]u8 = undefined;
         _ = std.c.read(socket, &bytes, bytes.len);
-        c.xmem_async_disarm(user.pool, @intFromBool(user.random.boolean()));
-        if (user.random.boolean()) c.xmem_async_timed_out(user.pool);
+        c.xmem_bun_async_disarm(user.pool, @intFromBool(user.random.boolean()));
+        if (user.random.boolean()) c.xmem_bun_async_timed_out(user.pool);
     }
 
     fn handOff(user: *User) void {
         const handle = user.drop() orelse return;
-        const status = c.xmem_hand_off(user.pool, handle);
+        const status = c.xmem_bun_hand_off(user.pool, handle);
         user.checkStatus(status);
-        if (status < 0) c.xmem_release(user.pool, handle);
+        if (status < 0) c.xmem_bun_release(user.pool, handle);
     }
 
     pub fn look(user: *User, pool: u32) void {
         var values: [statistics.stat_count]f64 = undefined;
-        user.checkStatus(c.xmem_stats(pool, &values));
+        user.checkStatus(c.xmem_bun_stats(pool, &values));
         const free = values[@intFromEnum(statistics.Stat.FREE)];
         const used = values[@intFromEnum(statistics.Stat.USED)];
         // Not always this user's pool: a damaged header can have had the name given to a new one.
@@ -326,32 +329,32 @@ pub const User = struct {
         const rows_max = 8;
         var numbers: [rows_max * statistics.participant_field_count]f64 = undefined;
         var names: [rows_max * 32]u8 = undefined;
-        const rows = c.xmem_participants(pool, &numbers, &names, rows_max);
+        const rows = c.xmem_bun_participants(pool, &numbers, &names, rows_max);
         if (rows > rows_max) fail("{d} participants", .{rows});
     }
 
     fn inspect(user: *User) void {
-        const observer = c.xmem_observe(user.dir, user.name, -1, -1);
+        const observer = c.xmem_bun_observe(user.dir, user.name, -1, -1);
         if (observer < 0) return user.refused(@floatFromInt(observer));
         user.look(@intCast(observer));
-        c.xmem_unobserve(@intCast(observer));
+        c.xmem_bun_unobserve(@intCast(observer));
     }
 
     fn openAgain(user: *User) void {
         const options: pool_file.Options = @splat(-1);
         const how: pool_file.How = if (user.random.boolean()) .open else .open_or_create;
-        const opened = c.xmem_open(@intFromEnum(how), user.dir, user.name, "second", &options);
+        const opened = c.xmem_bun_open(@intFromEnum(how), user.dir, user.name, "second", &options);
         if (opened < 0) return user.refused(@floatFromInt(opened));
-        const handle = c.xmem_acquire(@intCast(opened), 1);
+        const handle = c.xmem_bun_acquire(@intCast(opened), 1);
         if (handle < 0) user.refused(handle) else user.succeeded();
-        c.xmem_close(@intCast(opened));
+        c.xmem_bun_close(@intCast(opened));
     }
 
     fn createOver(user: *User) void {
         const options: pool_file.Options = @splat(-1);
-        const made = c.xmem_open(0, user.dir, user.name, "over", &options);
+        const made = c.xmem_bun_open(0, user.dir, user.name, "over", &options);
         // Only where the name is gone: a damaged header said that it was to be taken away.
-        if (made > 0) return c.xmem_close(@intCast(made));
+        if (made > 0) return c.xmem_bun_close(@intCast(made));
         if (made != -@intFromEnum(errors.Code.POOL_EXISTS)) fail("create over it: {d}", .{made});
         user.refused(@floatFromInt(made));
     }
@@ -366,35 +369,35 @@ pub const User = struct {
         var text: [32]u8 = undefined;
         switch (random.uintLessThan(u32, 6)) {
             0 => {
-                const value = c.xmem_meta_number(pool, handle, number);
+                const value = c.xmem_bun_meta_number(pool, handle, number);
                 if (value < 0) return user.refused(value);
                 if (!(value <= 1 << 53)) fail("a number of {d}", .{value});
             },
-            1 => user.checkStatus(c.xmem_meta_set_number(
+            1 => user.checkStatus(c.xmem_bun_meta_set_number(
                 pool,
                 handle,
                 number,
                 @floatFromInt(random.uintLessThan(u32, 11)),
             )),
             2 => {
-                const length = c.xmem_meta_dims(pool, handle, pair, &dims);
+                const length = c.xmem_bun_meta_dims(pool, handle, pair, &dims);
                 if (length > 8) fail("{d} dimensions", .{length});
                 user.checkStatus(length);
             },
             3 => {
                 const length = random.uintLessThan(u32, 9);
                 for (dims[0..length]) |*dim| dim.* = @floatFromInt(random.uintLessThan(u32, 100));
-                user.checkStatus(c.xmem_meta_set_dims(pool, handle, pair, &dims, length));
+                user.checkStatus(c.xmem_bun_meta_set_dims(pool, handle, pair, &dims, length));
             },
             4 => {
-                const length = c.xmem_meta_text(pool, handle, pair, &text);
+                const length = c.xmem_bun_meta_text(pool, handle, pair, &text);
                 if (length > 31) fail("{d} bytes of text", .{length});
                 user.checkStatus(length);
             },
             else => {
                 random.bytes(&text);
                 const length = random.uintLessThan(u32, 32);
-                user.checkStatus(c.xmem_meta_set_text(pool, handle, pair, &text, length));
+                user.checkStatus(c.xmem_bun_meta_set_text(pool, handle, pair, &text, length));
             },
         }
     }
@@ -403,7 +406,7 @@ pub const User = struct {
     pub fn touch(user: *User) void {
         if (user.held_count == 0) return;
         const index = indexOf(user.own());
-        const length = c.xmem_size(user.pool, index);
+        const length = c.xmem_bun_size(user.pool, index);
         if (length < 0) return user.refused(length);
         const most: f64 = @floatFromInt(user.buffer_size);
         if (!(length <= most)) fail("a size of {d}", .{length});

@@ -1,0 +1,912 @@
+/*
+ * xmem: a pool of buffers in shared memory that processes and threads draw from and hand to
+ * each other without copying.
+ *
+ * Generated from zig/abi/c.zig by `bun run generate`. Do not edit.
+ *
+ * Every function that can fail returns 0 or a negative XMEM_... code, and where it fails it
+ * changes nothing at the addresses that it was given. What more there is to say of the
+ * failure of this thread's last call is in xmem_error_text and xmem_error_errno.
+ *
+ * A pool is used on the thread that opened it: each thread opens it for itself, and is one
+ * participant. After a fork what the thread had open says XMEM_POOL_CLOSED in the child,
+ * which can open the pool again. What a process holds when it dies is given back by the
+ * others.
+ *
+ * Sizes are bytes. Times have their unit in the name.
+ */
+#ifndef XMEM_H
+#define XMEM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** `timeout_ms` of a wait without an end. */
+#define XMEM_FOREVER UINT64_MAX
+
+/** `lease_timeout_ms` of in-flight references that never expire. */
+#define XMEM_LEASE_NEVER UINT32_MAX
+
+/* The most of each that there can be. */
+#define XMEM_LIMIT_CAPACITY 16777214
+#define XMEM_LIMIT_PARTICIPANTS 4096
+#define XMEM_LIMIT_CHANNELS 1024
+#define XMEM_LIMIT_REFERENCES 65535
+#define XMEM_LIMIT_NAME_BYTES 200
+#define XMEM_LIMIT_TEXT_BYTES 31
+#define XMEM_LIMIT_DIMENSIONS 8
+
+/** What a failed call returns. */
+enum {
+    /** Something has that name already. */
+    XMEM_POOL_EXISTS = -1,
+    /** Nothing has that name in the folder of pools. */
+    XMEM_POOL_NOT_FOUND = -2,
+    /** Every buffer is in use. */
+    XMEM_POOL_FULL = -3,
+    /** Somebody flushes the pool. */
+    XMEM_POOL_FLUSHING = -4,
+    /** The pool was closed, or was opened before this process was forked. */
+    XMEM_POOL_CLOSED = -5,
+    /** The object holds what xmem never wrote. */
+    XMEM_POOL_CORRUPT = -6,
+    /** Another participant is stopped in the middle of a recovery. */
+    XMEM_POOL_BUSY = -7,
+    /** The object was made by another format version, layout, libc or page size. */
+    XMEM_VERSION_MISMATCH = -8,
+    /** The pool that exists is smaller than was explicitly asked for. */
+    XMEM_OPTIONS_MISMATCH = -9,
+    /** The system does not let this user use the object, or its owner is not trusted. */
+    XMEM_PERMISSION_DENIED = -10,
+    /** Every row of the pool is taken, or this thread has too many pools open. */
+    XMEM_TOO_MANY_PARTICIPANTS = -11,
+    /** No buffer in use has that index. */
+    XMEM_BUFFER_NOT_FOUND = -12,
+    /** The buffer still has references. */
+    XMEM_BUFFER_IN_USE = -13,
+    /** The buffer was recycled since the handle was made, or is of another pool. */
+    XMEM_STALE_HANDLE = -14,
+    /** The buffer has no reference of the kind that the call uses up. */
+    XMEM_NO_REFERENCE = -15,
+    /** The buffer has 65535 references already. */
+    XMEM_TOO_MANY_REFERENCES = -16,
+    /** More bytes were asked for than a buffer of this pool can have. */
+    XMEM_TOO_LARGE = -17,
+    /** There is no room for what was asked for: in the file system, the process or the bound. */
+    XMEM_OUT_OF_MEMORY = -18,
+    /** Reserved for channels: there is no room in the channel. */
+    XMEM_CHANNEL_FULL = -19,
+    /** Reserved for channels: it was closed. */
+    XMEM_CHANNEL_CLOSED = -20,
+    /** Only of TypeScript: something was to be written through a guard that only reads. */
+    XMEM_READ_ONLY = -21,
+    /** Only of TypeScript: the guard was released before. */
+    XMEM_RELEASED = -22,
+    /** The time of a wait passed before there was a buffer. */
+    XMEM_TIMEOUT = -23,
+    /** An argument is out of range. */
+    XMEM_INVALID_ARGUMENT = -24,
+    /** The system lacks what xmem needs. */
+    XMEM_UNSUPPORTED_PLATFORM = -25,
+    /** A system call failed. */
+    XMEM_SYSTEM = -26,
+    /** Reserved for channels: whoever was to reply died. */
+    XMEM_PEER_DIED = -27,
+    XMEM_OK = 0
+};
+
+/** What the elements of a buffer are. */
+enum {
+    XMEM_DTYPE_UINT8 = 0,
+    XMEM_DTYPE_INT8 = 1,
+    XMEM_DTYPE_UINT16 = 2,
+    XMEM_DTYPE_INT16 = 3,
+    XMEM_DTYPE_UINT32 = 4,
+    XMEM_DTYPE_INT32 = 5,
+    XMEM_DTYPE_UINT64 = 6,
+    XMEM_DTYPE_INT64 = 7,
+    XMEM_DTYPE_FLOAT16 = 8,
+    XMEM_DTYPE_FLOAT32 = 9,
+    XMEM_DTYPE_FLOAT64 = 10
+};
+
+/**
+ * An open pool, like a file descriptor: a number above 0, good in the process and on the thread
+ * that opened it, until it is closed. 0 and a stale one are refused.
+ */
+typedef uint32_t xmem_pool;
+
+/**
+ * Names one use of one buffer: the handle of a buffer that was recycled since is refused. Below
+ * 2^53, so that it fits a double. Where a function takes a `ref`, the buffer's bare index,
+ * `xmem_index(handle)`, will do, too: it names whatever use the buffer is in.
+ */
+typedef uint64_t xmem_handle;
+
+/** The bare index of a handle's buffer: its place in the pool. */
+static inline uint32_t xmem_index(xmem_handle handle) {
+    return (uint32_t)(handle & 0xffffff);
+}
+
+/**
+ * How to make or open a pool. Set everything to 0, then `size` to `sizeof(xmem_options)`, then
+ * what is to differ from the default: 0 is the default of each field.
+ */
+typedef struct xmem_options {
+    /** Bytes of this struct, as the caller was compiled with it. */
+    size_t size;
+    /** Buffers, 1 to 2^24 - 2; default 1024. */
+    uint32_t capacity;
+    /** The most bytes that one buffer can have; default 1 MiB, virtual until used. */
+    uint32_t buffer_size;
+    /** Threads that may have the pool open at once, 1 to 4096; default 64. */
+    uint32_t max_participants;
+    /**
+     * Milliseconds that an in-flight reference lives; default 30000; XMEM_LEASE_NEVER: it never
+     * expires.
+     */
+    uint32_t lease_timeout_ms;
+    /** Bytes of data that may be committed at once; default: capacity times buffer size. */
+    uint64_t max_committed_bytes;
+    /** How many channels the pool has room for, at most 1024; default 16. */
+    uint32_t channels;
+    /** Permission bits, whatever the umask; default 0600, at most 0777. */
+    uint32_t mode;
+    /** Not 0: a buffer's bytes are zeroed when it is recycled. */
+    uint32_t zero_on_release;
+    /** Not 0: the last participant that leaves removes the name. */
+    uint32_t ephemeral;
+    /** Not 0: `xmem_open_or_create` replaces a pool that has no live participant. */
+    uint32_t replace_abandoned;
+    /** A user whose pools are trusted, besides one's own and root's. */
+    uint32_t allow_owner;
+    /** A group whose pools are trusted; one that is made belongs to it, by default with mode 0660. */
+    uint32_t allow_group;
+    /** Always 0. */
+    uint32_t reserved;
+    /** What `xmem_participants` shows for this thread, at most 31 bytes; NULL: nothing. */
+    const char *participant_name;
+} xmem_options;
+
+/** What a pool was made with. The caller sets `size`. */
+typedef struct xmem_pool_info {
+    /** Bytes of this struct, as the caller was compiled with it. */
+    size_t size;
+    /** Buffers. */
+    uint32_t capacity;
+    /** The most bytes that one buffer can have. */
+    uint32_t buffer_size;
+    /** Threads that may have the pool open at once. */
+    uint32_t max_participants;
+    /** Milliseconds that an in-flight reference lives; XMEM_LEASE_NEVER: it never expires. */
+    uint32_t lease_timeout_ms;
+    /** Bytes of data that may be committed at once. */
+    uint64_t max_committed_bytes;
+    /** Bytes of the object: address space, not memory. */
+    uint64_t total_bytes;
+    /** When it was made, in milliseconds since 1970. */
+    uint64_t created_at_ms;
+    /** How many channels it has room for. */
+    uint32_t channels;
+    /** Permission bits. */
+    uint32_t mode;
+    /** The user whose it is. */
+    uint32_t owner;
+    /** 1: a buffer's bytes are zeroed when it is recycled. */
+    uint32_t zero_on_release;
+    /** 1: the last participant that leaves removes the name. */
+    uint32_t ephemeral;
+    /** The group whose it is. */
+    uint32_t group;
+} xmem_pool_info;
+
+/**
+ * What goes on in a pool. In a busy one each number is true of some moment, not all of the same.
+ * The caller sets `size`.
+ */
+typedef struct xmem_pool_stats {
+    /** Bytes of this struct, as the caller was compiled with it. */
+    size_t size;
+    /** Buffers: `free` and `used` ones. */
+    uint64_t capacity;
+    /** Buffers that nobody uses. */
+    uint64_t free;
+    /** Buffers that are in use, the parked ones too. */
+    uint64_t used;
+    /** Buffers that were counted to 0 by hand and not recycled yet. */
+    uint64_t parked;
+    /** References that are on their way between participants. */
+    uint64_t in_flight;
+    /** Participants that wait for a buffer. */
+    uint64_t waiters;
+    /** Bytes of data that have memory, without the control area. */
+    uint64_t committed_bytes;
+    /** 1: somebody flushes the pool. */
+    uint64_t flushing;
+    /** 1: the name still leads to this pool. */
+    uint64_t linked;
+    /** Milliseconds since the oldest lease that has not ended began. */
+    uint64_t oldest_lease_ms;
+    /** Milliseconds since the buffer was acquired that has been held for longest. */
+    uint64_t longest_hold_ms;
+    /** Participants that live. */
+    uint64_t alive;
+    /** Buffers acquired since the pool was made. */
+    uint64_t acquired;
+    /** Buffers released since the pool was made. */
+    uint64_t released;
+    /** Acquires that found the pool full. */
+    uint64_t full;
+    /** Waits that began. */
+    uint64_t waits;
+    /** Waits that ended without a buffer. */
+    uint64_t timeouts;
+    /** Recoveries that ran. */
+    uint64_t recoveries;
+    /** Recoveries that were put off because a participant stood still inside an operation. */
+    uint64_t deferred;
+} xmem_pool_stats;
+
+/** A thread that has the pool open, or had when it died. */
+typedef struct xmem_participant {
+    /** The number of its row. */
+    uint64_t row;
+    /** Its process's id, as that process knows it. */
+    uint64_t pid;
+    /** Its thread's id, as that process knows it. */
+    uint64_t tid;
+    /** 0: it is dead, and what it held is not given back yet. */
+    uint64_t alive;
+    /** References that it owns. */
+    uint64_t holds;
+    /** 1: it waits for a buffer. */
+    uint64_t waiting;
+    /** When its process started, in clock ticks since boot; 0 where that is unknown. */
+    uint64_t started;
+    /** Buffers that it acquired. */
+    uint64_t acquired;
+    /** Buffers that it released. */
+    uint64_t released;
+    /** Its waits. */
+    uint64_t waits;
+    /** Its waits that ended without a buffer. */
+    uint64_t timeouts;
+    /** The name that it gave itself, ended by a 0. */
+    char name[32];
+} xmem_participant;
+
+/** What a buffer's bytes mean. Each acquire resets it. The caller sets `size`. */
+typedef struct xmem_description {
+    /** Bytes of this struct, as the caller was compiled with it. */
+    size_t size;
+    /** One of XMEM_DTYPE_UINT8 ...; default XMEM_DTYPE_UINT8. */
+    uint32_t dtype;
+    /** How many numbers of `shape` are used; default 1. */
+    uint32_t shape_count;
+    /** Elements per dimension; default: one dimension of as many as the buffer has bytes. */
+    uint64_t shape[8];
+    /** How many numbers of `strides` are used. */
+    uint32_t stride_count;
+    /** Always 0. */
+    uint32_t reserved;
+    /**
+     * Bytes from one element to the next, per dimension. They follow shape and dtype for as long
+     * as they are the contiguous ones.
+     */
+    int64_t strides[8];
+    /** The unit is the producer's to say; default 0. */
+    uint64_t timestamp;
+    /** Default 0. */
+    uint64_t sequence;
+    /** UTF-8, ended by a 0; default empty. */
+    char content_type[32];
+    /** UTF-8, ended by a 0; default empty. */
+    char producer[32];
+} xmem_description;
+
+/** What a recovery gave back. The caller sets `size`. */
+typedef struct xmem_reclaim_report {
+    /** Bytes of this struct, as the caller was compiled with it. */
+    size_t size;
+    /** Dead participants whose rows were emptied. */
+    uint32_t participants;
+    /** Holds and expired in-flight references that were dropped. */
+    uint32_t references;
+    /** Buffers that became free. */
+    uint32_t buffers;
+    /** 1: a live participant stands still inside an operation; a later recovery finishes the job. */
+    uint32_t deferred;
+} xmem_reclaim_report;
+
+/**
+ * Makes a pool and opens it.
+ *
+ * @param name 1 to 200 letters, digits, '.', '_' or '-'. The pool is the file `xmem.<name>` in /dev/shm,
+ *     or in the folder that the environment's XMEM_DIR names.
+ * @param options NULL: all defaults.
+ * @param pool Gets the open pool.
+ *
+ * @return 0, or
+ *     XMEM_POOL_EXISTS: something has that name; a pool, or what is left of one.
+ *     XMEM_OUT_OF_MEMORY: the control area does not fit into the file system, or the pool into the
+ *     address space.
+ *     XMEM_INVALID_ARGUMENT: the name is none, an option is out of range, or `size` is wrong.
+ *     XMEM_PERMISSION_DENIED: this user may not make files there.
+ *     XMEM_TOO_MANY_PARTICIPANTS: this thread has some 2000 pools open, or this process some 16000.
+ *     XMEM_UNSUPPORTED_PLATFORM: the system has no robust mutexes.
+ *     XMEM_SYSTEM: a system call failed; see `xmem_error_errno`.
+ */
+int32_t xmem_create(const char *name, const xmem_options *options, xmem_pool *pool);
+
+/**
+ * Opens a pool. A thread that opens it twice is one participant, with two descriptors.
+ *
+ * @param name As in `xmem_create`.
+ * @param options NULL: all defaults. Only `participant_name` and `allow_owner` matter.
+ * @param pool Gets the open pool.
+ *
+ * @return 0, or
+ *     XMEM_POOL_NOT_FOUND: there is no pool of that name.
+ *     XMEM_POOL_CORRUPT: what has that name is no pool, or a damaged one.
+ *     XMEM_VERSION_MISMATCH: it was made by another version, or by a process of another libc.
+ *     XMEM_PERMISSION_DENIED: this user may not read and write it, or its owner is not trusted.
+ *     XMEM_TOO_MANY_PARTICIPANTS: every row is taken by a live participant.
+ *     XMEM_POOL_BUSY: another participant is stopped in the middle of a recovery.
+ *     XMEM_OUT_OF_MEMORY: there is no memory for this participant's row.
+ *     XMEM_INVALID_ARGUMENT, XMEM_UNSUPPORTED_PLATFORM, XMEM_SYSTEM: as in `xmem_create`.
+ */
+int32_t xmem_open(const char *name, const xmem_options *options, xmem_pool *pool);
+
+/**
+ * Opens the pool of that name, or makes it. However many do so at once, they get the same one.
+ *
+ * @param name As in `xmem_create`.
+ * @param options NULL: all defaults.
+ * @param pool Gets the open pool.
+ *
+ * @return 0, or
+ *     XMEM_OPTIONS_MISMATCH: the pool that exists has a smaller capacity or buffer size than was asked
+ *     for explicitly.
+ *     Otherwise as `xmem_open` and `xmem_create`, without XMEM_POOL_EXISTS and
+ *     XMEM_POOL_NOT_FOUND.
+ */
+int32_t xmem_open_or_create(const char *name, const xmem_options *options, xmem_pool *pool);
+
+/**
+ * Gives back the holds of this descriptor, and with the thread's last descriptor of the pool its
+ * row. Pointers into the pool's memory are invalid afterwards, unless the process has it open
+ * still.
+ *
+ * @param pool The open pool.
+ *
+ * @return 0, or
+ *     XMEM_POOL_CLOSED: it is closed already.
+ *     XMEM_INVALID_ARGUMENT: another thread opened it.
+ */
+int32_t xmem_close(xmem_pool pool);
+
+/**
+ * Removes a name, whatever it leads to: a pool, or what is left of one. Who has the pool open goes
+ * on.
+ *
+ * @param name As in `xmem_create`.
+ *
+ * @return 0, or
+ *     XMEM_POOL_NOT_FOUND: there is no such name.
+ *     XMEM_INVALID_ARGUMENT: no pool can have that name.
+ *     XMEM_PERMISSION_DENIED: this user may not remove it.
+ *     XMEM_POOL_BUSY: somebody who removes it is stopped.
+ *     XMEM_SYSTEM: a system call failed; see `xmem_error_errno`.
+ */
+int32_t xmem_unlink(const char *name);
+
+/**
+ * Removes the name of an open pool, unless it leads to another one by now.
+ *
+ * @param pool The open pool.
+ *
+ * @return 0, or
+ *     XMEM_POOL_NOT_FOUND: the name leads nowhere, or to another pool.
+ *     XMEM_POOL_CLOSED: the pool is not open.
+ *     XMEM_INVALID_ARGUMENT: another thread opened it.
+ *     XMEM_PERMISSION_DENIED, XMEM_POOL_BUSY, XMEM_SYSTEM: as in `xmem_unlink`.
+ */
+int32_t xmem_unlink_pool(xmem_pool pool);
+
+/**
+ * What the pool was made with.
+ *
+ * @param pool The open pool.
+ * @param info Gets everything. Set its `size` before.
+ *
+ * @return 0, or
+ *     XMEM_POOL_CLOSED: the pool is not open.
+ *     XMEM_INVALID_ARGUMENT: another thread opened it, or `size` is wrong.
+ */
+int32_t xmem_info(xmem_pool pool, xmem_pool_info *info);
+
+/**
+ * A hold of a free buffer, at once. Its content is what its last user left, unless the pool
+ * zeroes.
+ *
+ * @param pool The open pool.
+ * @param size Bytes, 0 to the pool's buffer size.
+ * @param handle Gets the buffer's handle.
+ *
+ * @return 0, or
+ *     XMEM_POOL_FULL: every buffer is in use. Nothing else has happened: this is the call that tries.
+ *     XMEM_TOO_LARGE: no buffer of this pool is that large.
+ *     XMEM_OUT_OF_MEMORY: the file system or `max_committed_bytes` has no room for the buffer's bytes.
+ *     XMEM_POOL_FLUSHING: somebody flushes the pool.
+ *     XMEM_POOL_BUSY: another participant is stopped in the middle of a recovery.
+ *     XMEM_POOL_CORRUPT: the control area holds what xmem never wrote.
+ *     XMEM_POOL_CLOSED: the pool is not open here: closed, or opened before a fork.
+ *     XMEM_INVALID_ARGUMENT: another thread opened it, or `handle` is NULL.
+ */
+int32_t xmem_acquire(xmem_pool pool, uint32_t size, xmem_handle *handle);
+
+/**
+ * The same, but it waits for a buffer, and for memory that others use up to `max_committed_bytes`. A
+ * signal handler runs, and the wait goes on.
+ *
+ * @param pool The open pool.
+ * @param size Bytes, 0 to the pool's buffer size.
+ * @param timeout_ms Milliseconds to wait at most. 0: tries once. XMEM_FOREVER: no limit.
+ * @param handle Gets the buffer's handle.
+ *
+ * @return 0, or
+ *     XMEM_TIMEOUT: the time passed, and the pool is full.
+ *     XMEM_POOL_FLUSHING: somebody flushes the pool, or began to while this thread waited.
+ *     XMEM_OUT_OF_MEMORY: `size` alone is above `max_committed_bytes`, or the file system has no room.
+ *     Otherwise as `xmem_acquire`, without XMEM_POOL_FULL.
+ */
+int32_t xmem_acquire_timed(xmem_pool pool, uint32_t size, uint64_t timeout_ms, xmem_handle *handle);
+
+/**
+ * Gives a hold back. With the last reference the buffer is recycled, and a waiter gets it.
+ *
+ * @param pool The open pool.
+ * @param handle Of a buffer that this descriptor holds.
+ *
+ * @return 0, or
+ *     XMEM_STALE_HANDLE: this descriptor has no such hold: given back already, or handed off.
+ *     XMEM_POOL_CLOSED: the pool is not open.
+ *     XMEM_INVALID_ARGUMENT: another thread opened it, or `handle` is out of range.
+ */
+int32_t xmem_release(xmem_pool pool, xmem_handle handle);
+
+/**
+ * Where a held buffer's bytes are in this process, and how many. They stay there for as long as
+ * the buffer is held. Several holders may read and write at once: who does when is theirs to
+ * arrange.
+ *
+ * @param pool The open pool.
+ * @param handle Of a buffer that this descriptor holds.
+ * @param data Gets the address, aligned to a page; NULL: not wanted.
+ * @param size Gets the bytes that it has; NULL: not wanted.
+ *
+ * @return 0, or
+ *     XMEM_STALE_HANDLE: this descriptor has no such hold.
+ *     XMEM_POOL_CORRUPT: the control area holds what xmem never wrote.
+ *     XMEM_POOL_CLOSED: the pool is not open.
+ *     XMEM_INVALID_ARGUMENT: another thread opened it, or `handle` is out of range.
+ */
+int32_t xmem_data(xmem_pool pool, xmem_handle handle, void **data, size_t *size);
+
+/**
+ * Makes a held buffer smaller, for all its holders and for whoever gets it next.
+ *
+ * @param pool The open pool.
+ * @param handle Of a buffer that this descriptor holds.
+ * @param size Bytes, 0 to what the buffer has.
+ *
+ * @return 0, or
+ *     XMEM_STALE_HANDLE: this descriptor has no such hold.
+ *     XMEM_INVALID_ARGUMENT: `size` is more than the buffer has; or another thread opened the pool.
+ *     XMEM_POOL_CORRUPT: the control area holds what xmem never wrote.
+ *     XMEM_POOL_CLOSED: the pool is not open.
+ */
+int32_t xmem_truncate(xmem_pool pool, xmem_handle handle, uint32_t size);
+
+/**
+ * One more hold of a buffer in use.
+ *
+ * @param pool The open pool.
+ * @param ref A handle, or a bare index.
+ * @param handle Gets the buffer's handle; NULL: not wanted.
+ *
+ * @return 0, or
+ *     XMEM_STALE_HANDLE: the buffer was recycled since the handle was made.
+ *     XMEM_BUFFER_NOT_FOUND: no buffer in use has that index.
+ *     XMEM_NO_REFERENCE: the buffer was counted to 0 by hand.
+ *     XMEM_TOO_MANY_REFERENCES: it has 65535 already.
+ *     XMEM_POOL_BUSY, XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_acquire`.
+ *     XMEM_INVALID_ARGUMENT: another thread opened the pool, or `ref` is out of range.
+ */
+int32_t xmem_get(xmem_pool pool, uint64_t ref, xmem_handle *handle);
+
+/**
+ * Adopts an in-flight reference: somebody handed the buffer off, and it is this thread's now.
+ *
+ * @param pool The open pool.
+ * @param ref A handle, or a bare index.
+ * @param handle Gets the buffer's handle; NULL: not wanted.
+ *
+ * @return 0, or
+ *     XMEM_STALE_HANDLE: the buffer was recycled since; its lease may have passed.
+ *     XMEM_NO_REFERENCE: no reference is in flight; somebody else may have taken it.
+ *     XMEM_BUFFER_NOT_FOUND: no buffer in use has that index.
+ *     XMEM_POOL_BUSY, XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_acquire`.
+ *     XMEM_INVALID_ARGUMENT: another thread opened the pool, or `ref` is out of range.
+ */
+int32_t xmem_take(xmem_pool pool, uint64_t ref, xmem_handle *handle);
+
+/**
+ * Makes an in-flight reference of a held buffer: send its handle to whoever is to take it. The
+ * hold stays. The reference lives for the pool's lease timeout.
+ *
+ * @param pool The open pool.
+ * @param handle Of a buffer that this descriptor holds.
+ *
+ * @return 0, or
+ *     XMEM_STALE_HANDLE: this descriptor has no such hold.
+ *     XMEM_TOO_MANY_REFERENCES: the buffer has 65535 already.
+ *     XMEM_POOL_BUSY, XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_acquire`.
+ *     XMEM_INVALID_ARGUMENT: another thread opened the pool, or `handle` is out of range.
+ */
+int32_t xmem_share(xmem_pool pool, xmem_handle handle);
+
+/**
+ * Turns a hold into an in-flight reference: send the handle to whoever is to take it. The buffer
+ * is no longer this thread's. The reference lives for the pool's lease timeout.
+ *
+ * @param pool The open pool.
+ * @param handle Of a buffer that this descriptor holds.
+ *
+ * @return 0, or
+ *     XMEM_STALE_HANDLE: this descriptor has no such hold.
+ *     XMEM_POOL_BUSY, XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_acquire`.
+ *     XMEM_INVALID_ARGUMENT: another thread opened the pool, or `handle` is out of range.
+ */
+int32_t xmem_hand_off(xmem_pool pool, xmem_handle handle);
+
+/**
+ * Counts a buffer up by hand: one more in-flight reference, of a buffer that need not be held.
+ *
+ * @param pool The open pool.
+ * @param ref A handle, or a bare index.
+ * @param count Gets the buffer's whole count, holds and in-flight references; NULL: not wanted.
+ *
+ * @return 0, or
+ *     XMEM_STALE_HANDLE: the buffer was recycled since the handle was made.
+ *     XMEM_BUFFER_NOT_FOUND: no buffer in use has that index.
+ *     XMEM_TOO_MANY_REFERENCES: it has 65535 already.
+ *     XMEM_POOL_BUSY, XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_acquire`.
+ *     XMEM_INVALID_ARGUMENT: another thread opened the pool, or `ref` is out of range.
+ */
+int32_t xmem_add_ref(xmem_pool pool, uint64_t ref, uint32_t *count);
+
+/**
+ * Counts a buffer down by hand: one in-flight reference fewer. At 0 the buffer is recycled.
+ *
+ * @param pool The open pool.
+ * @param ref A handle, or a bare index.
+ * @param count Gets the buffer's whole count, holds and in-flight references; NULL: not wanted.
+ *
+ * @return 0, or
+ *     XMEM_NO_REFERENCE: none is in flight.
+ *     Otherwise as `xmem_add_ref`, without XMEM_TOO_MANY_REFERENCES.
+ */
+int32_t xmem_unref(xmem_pool pool, uint64_t ref, uint32_t *count);
+
+/**
+ * As `xmem_unref`, but at 0 the buffer is not recycled: it is parked until
+ * `xmem_try_release`, or until its lease passes. You almost certainly want `xmem_unref`.
+ *
+ * @param pool The open pool.
+ * @param ref A handle, or a bare index.
+ * @param count Gets the buffer's whole count, holds and in-flight references; NULL: not wanted.
+ *
+ * @return 0, or
+ *     XMEM_NO_REFERENCE: none is in flight.
+ *     Otherwise as `xmem_add_ref`, without XMEM_TOO_MANY_REFERENCES.
+ */
+int32_t xmem_release_by_hand(xmem_pool pool, uint64_t ref, uint32_t *count);
+
+/**
+ * Sets a buffer's whole count, by more or fewer in-flight references.
+ *
+ * @param pool The open pool.
+ * @param ref A handle, or a bare index.
+ * @param count The whole count, holds and in-flight references.
+ *
+ * @return 0, or
+ *     XMEM_INVALID_ARGUMENT: `count` is below the buffer's holds or above 65535; or another thread
+ *     opened the pool, or `ref` is out of range.
+ *     Otherwise as `xmem_add_ref`, without XMEM_TOO_MANY_REFERENCES.
+ */
+int32_t xmem_set_ref_count(xmem_pool pool, uint64_t ref, uint32_t count);
+
+/**
+ * A buffer's whole count, holds and in-flight references. That of a free buffer's index is 0.
+ *
+ * @param pool The open pool.
+ * @param ref A handle, or a bare index.
+ * @param count Gets the count.
+ *
+ * @return 0, or
+ *     XMEM_STALE_HANDLE: the buffer was recycled since the handle was made.
+ *     XMEM_BUFFER_NOT_FOUND: the pool has no buffer of that index.
+ *     XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_acquire`.
+ *     XMEM_INVALID_ARGUMENT: another thread opened the pool, or `ref` is out of range.
+ */
+int32_t xmem_ref_count(xmem_pool pool, uint64_t ref, uint32_t *count);
+
+/**
+ * Recycles a buffer that was counted to 0 by hand. Exactly one of those that try succeeds.
+ *
+ * @param pool The open pool.
+ * @param ref A handle, or a bare index.
+ * @param recycled Gets 1 where this call recycled it, 0 where somebody still counts it or it is free already;
+ *     NULL: not wanted.
+ *
+ * @return 0, or
+ *     XMEM_STALE_HANDLE: the buffer was recycled since the handle was made.
+ *     XMEM_BUFFER_NOT_FOUND: the pool has no buffer of that index.
+ *     XMEM_POOL_BUSY, XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_acquire`.
+ *     XMEM_INVALID_ARGUMENT: another thread opened the pool, or `ref` is out of range.
+ */
+int32_t xmem_try_release(xmem_pool pool, uint64_t ref, uint32_t *recycled);
+
+/**
+ * The same, for callers to whom it is an error when the buffer is not recycled.
+ *
+ * @param pool The open pool.
+ * @param ref A handle, or a bare index.
+ *
+ * @return 0, or
+ *     XMEM_BUFFER_IN_USE: somebody still counts it.
+ *     XMEM_BUFFER_NOT_FOUND: no buffer in use has that index.
+ *     Otherwise as `xmem_try_release`.
+ */
+int32_t xmem_release_buffer(xmem_pool pool, uint64_t ref);
+
+/**
+ * What a held buffer's bytes mean, as its holders have said.
+ *
+ * @param pool The open pool.
+ * @param handle Of a buffer that this descriptor holds.
+ * @param description Gets everything. Set its `size` before.
+ *
+ * @return 0, or
+ *     XMEM_STALE_HANDLE: this descriptor has no such hold.
+ *     XMEM_POOL_CORRUPT: the description holds what xmem never wrote.
+ *     XMEM_POOL_CLOSED: the pool is not open.
+ *     XMEM_INVALID_ARGUMENT: another thread opened it, or `size` is wrong.
+ */
+int32_t xmem_get_description(xmem_pool pool, xmem_handle handle, xmem_description *description);
+
+/**
+ * Says what a held buffer's elements are. Strides follow while they are the contiguous ones.
+ *
+ * @param pool The open pool.
+ * @param handle Of a buffer that this descriptor holds.
+ * @param dtype One of XMEM_DTYPE_UINT8 ...
+ *
+ * @return 0, or
+ *     XMEM_STALE_HANDLE: this descriptor has no such hold.
+ *     XMEM_POOL_CLOSED: the pool is not open.
+ *     XMEM_INVALID_ARGUMENT: `dtype` is none; or another thread opened the pool.
+ */
+int32_t xmem_set_dtype(xmem_pool pool, xmem_handle handle, uint32_t dtype);
+
+/**
+ * Says when a held buffer's content is of.
+ *
+ * @param pool The open pool.
+ * @param handle Of a buffer that this descriptor holds.
+ * @param timestamp At most 2^53. The unit is the producer's to say.
+ *
+ * @return 0, or
+ *     XMEM_INVALID_ARGUMENT: `timestamp` is above 2^53; or another thread opened the pool.
+ *     Otherwise as `xmem_set_dtype`.
+ */
+int32_t xmem_set_timestamp(xmem_pool pool, xmem_handle handle, uint64_t timestamp);
+
+/**
+ * Says which one of a sequence a held buffer is.
+ *
+ * @param pool The open pool.
+ * @param handle Of a buffer that this descriptor holds.
+ * @param sequence At most 2^53.
+ *
+ * @return 0, or
+ *     XMEM_INVALID_ARGUMENT: `sequence` is above 2^53; or another thread opened the pool.
+ *     Otherwise as `xmem_set_dtype`.
+ */
+int32_t xmem_set_sequence(xmem_pool pool, xmem_handle handle, uint64_t sequence);
+
+/**
+ * Says how many elements a held buffer has per dimension. Strides follow while they are the
+ * contiguous ones.
+ *
+ * @param pool The open pool.
+ * @param handle Of a buffer that this descriptor holds.
+ * @param shape As many numbers as `count` says; may be NULL where that is 0.
+ * @param count Dimensions, at most 8.
+ *
+ * @return 0, or
+ *     XMEM_INVALID_ARGUMENT: there are more than 8 dimensions, or one is above 2^53; or another thread
+ *     opened the pool. The old shape stays.
+ *     Otherwise as `xmem_set_dtype`.
+ */
+int32_t xmem_set_shape(xmem_pool pool, xmem_handle handle, const uint64_t *shape, uint32_t count);
+
+/**
+ * Says how many bytes a held buffer has from one element to the next, per dimension.
+ *
+ * @param pool The open pool.
+ * @param handle Of a buffer that this descriptor holds.
+ * @param strides Bytes, as many numbers as `count` says; may be NULL where that is 0.
+ * @param count Dimensions, at most 8.
+ *
+ * @return 0, or
+ *     XMEM_INVALID_ARGUMENT: there are more than 8 dimensions, or one is beyond 2^53; or another
+ *     thread opened the pool. The old strides stay.
+ *     Otherwise as `xmem_set_dtype`.
+ */
+int32_t xmem_set_strides(xmem_pool pool, xmem_handle handle, const int64_t *strides, uint32_t count);
+
+/**
+ * Says what a held buffer's content is, as a MIME type say.
+ *
+ * @param pool The open pool.
+ * @param handle Of a buffer that this descriptor holds.
+ * @param content_type UTF-8, at most 31 bytes; NULL: empty.
+ *
+ * @return 0, or
+ *     XMEM_INVALID_ARGUMENT: it has more than 31 bytes; or another thread opened the pool. The old one
+ *     stays.
+ *     Otherwise as `xmem_set_dtype`.
+ */
+int32_t xmem_set_content_type(xmem_pool pool, xmem_handle handle, const char *content_type);
+
+/**
+ * Says who made a held buffer's content.
+ *
+ * @param pool The open pool.
+ * @param handle Of a buffer that this descriptor holds.
+ * @param producer UTF-8, at most 31 bytes; NULL: empty.
+ *
+ * @return 0, or
+ *     XMEM_INVALID_ARGUMENT: it has more than 31 bytes; or another thread opened the pool. The old one
+ *     stays.
+ *     Otherwise as `xmem_set_dtype`.
+ */
+int32_t xmem_set_producer(xmem_pool pool, xmem_handle handle, const char *producer);
+
+/**
+ * Commits memory for the next buffers that acquires will get, and holds nothing afterwards.
+ *
+ * @param pool The open pool.
+ * @param size Bytes per buffer, 0 to the pool's buffer size.
+ * @param count Buffers; of more than are free, as many as are.
+ * @param bytes Gets the bytes that were committed anew; NULL: not wanted.
+ *
+ * @return 0, or
+ *     XMEM_TOO_LARGE: no buffer of this pool is that large.
+ *     XMEM_OUT_OF_MEMORY: the file system or `max_committed_bytes` has no room for even one.
+ *     XMEM_POOL_BUSY, XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_acquire`.
+ *     XMEM_INVALID_ARGUMENT: another thread opened the pool.
+ */
+int32_t xmem_preallocate(xmem_pool pool, uint32_t size, uint32_t count, uint64_t *bytes);
+
+/**
+ * Gives the memory of free buffers back to the system.
+ *
+ * @param pool The open pool.
+ * @param bytes Gets the bytes that were given back; NULL: not wanted.
+ *
+ * @return 0, or
+ *     XMEM_POOL_BUSY, XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_acquire`.
+ *     XMEM_INVALID_ARGUMENT: another thread opened the pool.
+ */
+int32_t xmem_trim(xmem_pool pool, uint64_t *bytes);
+
+/**
+ * Ends every wait of every process with XMEM_POOL_FLUSHING, and has every acquire fail with it,
+ * until `xmem_unflush`, or until this participant is gone. It does not nest.
+ *
+ * @param pool The open pool.
+ *
+ * @return 0, or
+ *     XMEM_POOL_BUSY, XMEM_POOL_CLOSED: as in `xmem_acquire`.
+ *     XMEM_INVALID_ARGUMENT: another thread opened the pool.
+ */
+int32_t xmem_flush(xmem_pool pool);
+
+/**
+ * Ends a flush, whoever began it.
+ *
+ * @param pool The open pool.
+ *
+ * @return 0, or
+ *     XMEM_POOL_BUSY, XMEM_POOL_CLOSED: as in `xmem_acquire`.
+ *     XMEM_INVALID_ARGUMENT: another thread opened the pool.
+ */
+int32_t xmem_unflush(xmem_pool pool);
+
+/**
+ * Gives back what dead participants and expired leases left. An acquire that finds the pool full
+ * does so by itself.
+ *
+ * @param pool The open pool.
+ * @param report Gets what was given back; set its `size` before. NULL: not wanted.
+ *
+ * @return 0, or
+ *     XMEM_POOL_BUSY: another participant is stopped in the middle of a recovery.
+ *     XMEM_POOL_CLOSED: the pool is not open.
+ *     XMEM_INVALID_ARGUMENT: another thread opened it, or `size` is wrong.
+ */
+int32_t xmem_reclaim(xmem_pool pool, xmem_reclaim_report *report);
+
+/**
+ * What goes on in the pool. It looks at every buffer: not a call for each frame.
+ *
+ * @param pool The open pool.
+ * @param stats Gets everything. Set its `size` before.
+ *
+ * @return 0, or
+ *     XMEM_POOL_CLOSED: the pool is not open.
+ *     XMEM_INVALID_ARGUMENT: another thread opened it, or `size` is wrong.
+ */
+int32_t xmem_stats(xmem_pool pool, xmem_pool_stats *stats);
+
+/**
+ * The threads that have the pool open, or had when they died.
+ *
+ * @param pool The open pool.
+ * @param rows Gets the participants; may be NULL where `rows_max` is 0.
+ * @param row_size `sizeof(xmem_participant)`.
+ * @param rows_max For how many `rows` has room.
+ * @param count Gets how many were written.
+ *
+ * @return 0, or
+ *     XMEM_OUT_OF_MEMORY: there is no memory for the answer.
+ *     XMEM_POOL_CLOSED: the pool is not open.
+ *     XMEM_INVALID_ARGUMENT: another thread opened it, or `row_size` is wrong.
+ */
+int32_t xmem_participants(xmem_pool pool, xmem_participant *rows, size_t row_size, uint32_t rows_max, uint32_t *count);
+
+/**
+ * A code's name without its XMEM_, as "POOL_FULL"; of 0 "OK", of what is no code "UNKNOWN".
+ *
+ * @param status What a call returned.
+ */
+const char *xmem_error_name(int32_t status);
+
+/**
+ * Why this thread's last call failed, as far as its code does not say it: ended by a 0, and empty
+ * where there is nothing to add. The next call that works on a pool forgets it. Returns the length
+ * of the whole text, however much of it there was room for.
+ *
+ * @param text Gets the text; may be NULL where `size` is 0.
+ * @param size Bytes that `text` has room for, the 0 included.
+ */
+size_t xmem_error_text(char *text, size_t size);
+
+/**
+ * The errno of the system call for which this thread's last call failed; 0: there was none. The
+ * next call that works on a pool forgets it.
+ */
+int32_t xmem_error_errno(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,42 @@
+// The C compiler that the pinned Zig is, for the library that `bun run build` makes.
+
+import { join } from "node:path";
+import { root, targetTriple, zig } from "./setup.ts";
+
+const strict = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"];
+
+export interface Compiled {
+  ok: boolean;
+  messages: string;
+}
+
+function compile(command: string[]): Compiled {
+  const child = Bun.spawnSync(command, {
+    env: {
+      ...process.env,
+      ZIG_LIB_DIR: join(root, "node_modules", "@zigc", "lib"),
+      ZIG_LOCAL_CACHE_DIR: join(root, ".zig-cache"),
+    },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  return { ok: child.exitCode === 0, messages: child.stdout.toString() + child.stderr.toString() };
+}
+
+/** A program of one C99 source, which finds the library where it lies. */
+export function compileC(source: string, program: string): Compiled {
+  const library = join(root, "build");
+  const how = ["-target", targetTriple(), "-std=c99", ...strict, `-I${join(root, "include")}`];
+  const link = [`-L${library}`, "-lxmem", `-Wl,-rpath,${library}`, "-pthread"];
+  return compile(zig("cc", ...how, source, "-o", program, ...link));
+}
+
+/** An object of a source in a language that has its own rules: "c++" and "c++17", say. */
+export function compileObject(
+  language: "c" | "c++",
+  standard: string,
+  source: string,
+  object: string,
+): Compiled {
+  const how = ["-c", `-std=${standard}`, ...strict, `-I${join(root, "include")}`];
+  return compile(zig("cc", ...how, "-x", language, source, "-o", object));
+}

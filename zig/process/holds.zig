@@ -1,0 +1,101 @@
+//! One open's own part of its thread's holds, and every operation that makes or ends one: what both
+//! forms of the interface do, with numbers as the core has them. The straight lines of an acquire
+//! and a release, in which single instructions count, are in `abi/engine.zig`.
+
+const std = @import("std");
+const acquire_file = @import("../protocol/pool/acquire.zig");
+const errors = @import("../errors.zig");
+const participant_file = @import("../protocol/participant.zig");
+const pool_file = @import("pool.zig");
+const references = @import("../protocol/pool/references.zig");
+const words = @import("../format/words.zig");
+
+const Error = errors.Error;
+const Pool = pool_file.Pool;
+
+/// Before each operation: closed is closed, also by a fork, and what is owed is paid.
+pub inline fn attend(pool: *Pool) ?Error {
+    if (pool.participant.local.attention == 0) return null;
+    return attendSlowly(pool);
+}
+
+fn attendSlowly(pool: *Pool) ?Error {
+    @branchHint(.cold);
+    if (pool.participant.local.attention & participant_file.attention_closed != 0)
+        return error.PoolClosed;
+    references.settle(&pool.participant);
+    return null;
+}
+
+inline fn indexOf(handle: u64) u32 {
+    return @as(words.Handle, @bitCast(handle)).index;
+}
+
+/// A hold that the thread has just got is this open's.
+pub inline fn add(pool: *Pool, handle: u64) void {
+    pool.counts[indexOf(handle)] +|= 1;
+}
+
+/// Whether this open has a hold of the buffer at the handle's index, of whatever generation.
+pub inline fn has(pool: *const Pool, handle: u64) bool {
+    const index = indexOf(handle);
+    return index < pool.participant.view.geometry.capacity and pool.counts[index] > 0;
+}
+
+/// Whether the handle is that of a buffer that this open holds.
+pub fn isCurrent(pool: *const Pool, handle: u64) bool {
+    if (!has(pool, handle)) return false;
+    const slot = &pool.participant.view.slots[indexOf(handle)];
+    const control = words.Control.load(&slot.control, .monotonic);
+    return control.state == .used and control.handle(indexOf(handle)) == handle;
+}
+
+/// False: this open has no such hold, and nothing was given back.
+pub inline fn giveBack(pool: *Pool, handle: u64) bool {
+    if (!has(pool, handle)) return false;
+    if (!references.giveBack(&pool.participant, handle)) return false;
+    pool.counts[indexOf(handle)] -= 1;
+    return true;
+}
+
+pub const Held = struct { handle: u64, size: u32 };
+
+/// A new hold by `operation`, of a buffer that may have been filled by another process.
+pub inline fn hold(pool: *Pool, comptime operation: references.Operation, ref: u64) Error!Held {
+    const done = try references.operate(&pool.participant, operation, ref, 0);
+    add(pool, done.handle);
+    acquire_file.ensurePopulated(&pool.participant, indexOf(done.handle));
+    const size = sizeOf(pool, indexOf(done.handle)) catch |err| {
+        _ = giveBack(pool, done.handle);
+        return err;
+    };
+    return .{ .handle = done.handle, .size = size };
+}
+
+/// Of the buffer at an index below the capacity, in bytes.
+pub inline fn sizeOf(pool: *const Pool, index: u32) Error!u32 {
+    const view = &pool.participant.view;
+    const size = words.Content.load(&view.slots[index].content).size;
+    return if (size > view.geometry.buffer_size) error.PoolCorrupt else size;
+}
+
+/// A hold of this open becomes an in-flight reference.
+pub inline fn handOff(pool: *Pool, handle: u64) Error!void {
+    if (!has(pool, handle)) return error.StaleHandle;
+    _ = try references.operate(&pool.participant, .hand_off, handle, 0);
+    pool.counts[indexOf(handle)] -= 1;
+}
+
+/// Whether this call recycled the buffer. A bare index that is free already is no error.
+pub inline fn tryRelease(pool: *Pool, ref: u64) Error!bool {
+    _ = references.operate(&pool.participant, .try_release, ref, 0) catch |err| switch (err) {
+        error.BufferInUse => return false,
+        error.BufferNotFound => {
+            const handle: words.Handle = @bitCast(ref);
+            const known = handle.index < pool.participant.view.geometry.capacity;
+            return if (handle.isBare() and known) false else err;
+        },
+        else => return err,
+    };
+    return true;
+}
