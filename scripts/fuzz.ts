@@ -1,5 +1,5 @@
 // The corruption fuzzer: damages the control area of small pools and runs every operation on them.
-// Most cases run in the core, with Zig's safety checks on (zig/pool_fuzz.zig), the others through
+// Most cases run in the core, with Zig's safety checks on (zig/check/fuzz/pool_fuzz.zig), the others through
 // the public interface (test/fuzz/). Cases run in child processes: a fault or a hang is reported by
 // its seed and case, and the rest goes on.
 //
@@ -25,7 +25,7 @@ export interface FuzzOptions {
   /** Through the interface. */
   interfaceCases: number;
   seed: number;
-  /** A library or fuzzer of a broken variant, by its name in zig/canary.zig. */
+  /** A library or fuzzer of a broken variant, by its name in zig/hooks/canary.zig. */
   canary?: string;
   /** A child that makes no step for so long hangs; milliseconds. */
   watchdog?: number;

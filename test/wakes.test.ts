@@ -396,10 +396,8 @@ describe("a slot that is worked on", () => {
   const works: Record<string, [before: string, work: string]> = {
     trim: ["pool.acquire(1).release();", "pool.trim();"],
     preallocate: ["pool.trim();", "pool.preallocate(1, 1);"],
-    // It has the slot already when it finds that there is no memory for it.
-    "an acquire beyond maxCommitted": ["", "codeOf(() => pool.acquire(8192));"],
   };
-  const options: PoolOptions = { ...one, bufferSize: 8192, maxCommitted: 4096 };
+  const options: PoolOptions = { ...one, bufferSize: 8192 };
 
   /** Whether the pool is empty meanwhile, and no recovery keeps anybody from waiting. */
   function isWorkedOn(pool: BufferPool): boolean {
