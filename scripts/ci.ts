@@ -3,6 +3,7 @@
 // `bun run test` has just run. Every check runs, also after one failed.
 
 import { join } from "node:path";
+import { explore } from "./explore.ts";
 import { buildFuzzer, fuzzCore, fuzzInterface } from "./fuzz.ts";
 import { generatedIsCurrent } from "./generate.ts";
 import { root, runRecorded, setup, tool, zig, zigBuild } from "./setup.ts";
@@ -73,6 +74,10 @@ const checks: Record<string, () => Promise<boolean>> = {
   "soak's canaries": soakCanariesAreCaught,
   "libraries of all targets": () => succeeds(zigBuild("build/cross", "cross")),
   "a library without a trace of hooks": isUnhooked,
+  "explorations that take longer": async () => {
+    const { passed, failed } = await explore({ set: "medium", canaries: false });
+    return passed > 0 && failed === 0;
+  },
   ThreadSanitizer: () => sanitized(Date.now() % 1_000_000),
 };
 

@@ -43,7 +43,7 @@ function judged(what: string, ok: boolean, count: Count): Count {
 
 export async function test(filters: string[]): Promise<Count> {
   const counts: Count[] =
-    filters.length === 0 ? [await zigTests(), await explore([], "small")] : [];
+    filters.length === 0 ? [await zigTests(), await explore({ set: "small" })] : [];
   counts.push(await bunTests(filters));
   return {
     passed: counts.reduce((sum, count) => sum + count.passed, 0),

@@ -37,7 +37,8 @@ pub const Thread = struct {
 
 pub const Program = struct {
     name: []const u8,
-    set: enum { small, large } = .small,
+    /// `bun run test` explores the small ones, CI also the medium ones.
+    set: enum { small, medium, large } = .small,
     threads: []const Thread,
     slots: u32 = 2,
     rows: ?u32 = null,
@@ -247,6 +248,7 @@ pub const all = [_]Program{
     },
     .{
         .name = "memory to commit",
+        .set = .medium,
         .threads = &.{
             .{ .steps = &.{ &.{.acquire}, &.{.release} } },
             .{ .steps = &.{&.{ .acquire, .reclaim }} },
@@ -293,6 +295,7 @@ pub const all = [_]Program{
     },
     .{
         .name = "two waiters, one gives up",
+        .set = .medium,
         .claims = true,
         .slots = 1,
         .threads = &.{
@@ -343,6 +346,7 @@ pub const all = [_]Program{
     },
     .{
         .name = "two that flush, and a waiter",
+        .set = .medium,
         .slots = 1,
         .threads = &.{
             .{ .first = &.{.flush}, .steps = &.{&.{ .leave, .unflush, .abandon }} },
@@ -490,6 +494,7 @@ pub const all = [_]Program{
     },
     .{
         .name = "waiters for memory of two sizes",
+        .set = .medium,
         .committed = 0,
         .max_committed = 24,
         .threads = &.{
@@ -526,6 +531,7 @@ pub const all = [_]Program{
     },
     .{
         .name = "a waiter for memory beside a trim",
+        .set = .medium,
         .committed = 8,
         .max_committed = 16,
         .threads = &.{
