@@ -84,5 +84,6 @@ export function loadingAdvice(path: string, why: string): string {
   if (path === process.env["XMEM_LIBRARY"]) {
     return "let XMEM_LIBRARY name a build of xmem for this system, by an absolute path, or unset it";
   }
-  return `it must be one for ${process.platform}-${process.arch} and this libc`;
+  const system = `${process.platform}-${process.arch} and this libc`;
+  return `it must be of this version of xmem, for ${system}; in a clone, \`bun run build\` makes it`;
 }

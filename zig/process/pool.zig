@@ -258,6 +258,11 @@ fn explainExists(dir: [:0]const u8, name: []const u8, options: *const Options) E
                 "name, or see `mode`, `allowOwner` and `allowGroup` for opening it",
             .{ dir, prefix, name, object.ownerOf(dir, name) orelse 0, std.c.geteuid() },
         ),
+        error.PoolCorrupt => {
+            const why = errors.detail();
+            const text = "{s}; choose another name, or remove that by hand";
+            return errors.fail(error.PoolExists, errno, text, .{why.text[0..why.length]});
+        },
         else => {
             const text = "{s}/{s}{s} exists";
             return errors.fail(error.PoolExists, errno, text, .{ dir, prefix, name });

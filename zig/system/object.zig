@@ -709,7 +709,7 @@ fn notAPool(kind: Kind, dir: [:0]const u8, entry: [:0]const u8) Error {
     return errors.fail(
         error.PoolCorrupt,
         0,
-        "{s}/{s} is {s}; a pool is a regular file",
+        "{s}/{s} is {s}, and a pool is a regular file",
         .{ dir, entry, kindName(kind) },
     );
 }
