@@ -18,11 +18,22 @@ const platforms = ["linux-x64-gnu", "linux-arm64-gnu", "linux-x64-musl", "linux-
 /** What only the development tree can use; an installed package has neither. */
 const development = ["scripts", "devDependencies"];
 
+/** What the package has as it is, so that the links of the README lead somewhere. */
+const copied = [
+  "docs",
+  "examples/c",
+  "include",
+  "CHANGELOG.md",
+  "CONTRIBUTING.md",
+  "LICENSE",
+  "README.md",
+];
+
 /** Where the package differs from the tree, which runs from the sources. */
 const packaged = {
   exports: { ".": { types: "./dist/xmem.d.ts", default: "./dist/xmem.js" } },
   types: "./dist/xmem.d.ts",
-  files: ["dist", "include", "prebuilt", "CHANGELOG.md", "LICENSE", "README.md"],
+  files: ["dist", "prebuilt", ...copied],
 };
 
 /**
@@ -56,7 +67,7 @@ export async function pack(): Promise<string> {
   writeFileSync(join(folder, "package.json"), `${written}\n`);
   mkdirSync(join(folder, "dist"));
   await bundle(join(folder, "dist"));
-  for (const path of ["include", "CHANGELOG.md", "LICENSE", "README.md"]) {
+  for (const path of copied) {
     cpSync(join(root, path), join(folder, path), { recursive: true });
   }
   for (const platform of platforms) {

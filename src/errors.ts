@@ -165,7 +165,7 @@ const wordsOf: Record<XmemErrorCode, Words> = {
   PEER_DIED: { meaning: "whoever was to reply died" },
   READ_ONLY: { meaning: "the guard is read-only", advice: "use getMut() to write" },
   RELEASED: {
-    meaning: "the guard was released",
+    meaning: "the guard was released, handed off or forgotten",
     advice: "clone() it before, to keep the buffer longer",
   },
   TIMEOUT: { meaning: "no buffer was released in time" },

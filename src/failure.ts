@@ -133,7 +133,9 @@ function noReference(place: Place, named: string, references: number): Reason {
   const passed = lease === 0 ? "" : `, or their lease of ${lease} ms passed`;
   return {
     found: `the buffer of ${named} has ${counted(references)}, none of them in flight`,
-    advice: `those in flight were taken or counted down before${passed}`,
+    advice:
+      `those in flight were taken or given up by unref() before${passed}; or none was made: send ` +
+      "what guard.handOff() or share() returns, or hold it with get()",
   };
 }
 

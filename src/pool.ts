@@ -96,6 +96,12 @@ export class BufferPool implements Disposable {
   #descriptor: Descriptor;
 
   private constructor(session: Session) {
+    // In JavaScript it is not private, and the native side would be called without a descriptor.
+    if (!(session instanceof Session)) {
+      raise("INVALID_ARGUMENT", "new BufferPool()", "a pool is opened by its name", {
+        advice: "call BufferPool.create(), open() or openOrCreate()",
+      });
+    }
     this.#session = session;
     this.#descriptor = session.descriptor;
   }

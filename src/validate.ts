@@ -58,7 +58,7 @@ export function uint32(tried: string, what: string, value: unknown, on?: string)
 
 /** A handle or a bare index. */
 export function ref(tried: string, value: unknown, on: string): number {
-  return integer(tried, "the ref", value, 0, Number.MAX_SAFE_INTEGER, on);
+  return integer(tried, "the handle or index", value, 0, Number.MAX_SAFE_INTEGER, on);
 }
 
 /** The low 24 bits of a whole number below 2^53. */

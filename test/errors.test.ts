@@ -58,6 +58,13 @@ function expectCallers(file: string): void {
   }
 }
 
+test("a pool that is made by `new` is refused, before anything is called without one", () => {
+  const Constructible = BufferPool as unknown as new (name: string) => BufferPool;
+  const error = errorOf(() => new Constructible("frames"));
+  expect(error.code).toBe("INVALID_ARGUMENT");
+  expect(error.message).toContain("call BufferPool.create(), open() or openOrCreate()");
+});
+
 test("the stack of every public function's error begins at the caller", () => {
   expectCallers(program);
 });
@@ -190,7 +197,7 @@ test("a message names the pool, the numbers and the way out", () =>
       [() => pool.releaseBuffer(handle), "BUFFER_IN_USE", `generation ${generation}`],
       [() => pool.setRefCount(handle, 0), "INVALID_ARGUMENT", "count is 0"],
       [() => pool.setRefCount(handle, 65_536), "INVALID_ARGUMENT", "65536", "0 to 65535"],
-      [() => pool.take("x" as never), "INVALID_ARGUMENT", 'the ref is "x"'],
+      [() => pool.take("x" as never), "INVALID_ARGUMENT", 'the handle or index is "x"'],
     ];
     for (const [body, code, ...words] of cases) {
       const error = errorOf(body);

@@ -33,7 +33,8 @@ int main(int argc, char **argv) {
 
     xmem_pool pool = 0;
     xmem_handle handle;
-    while (scanf("%" SCNu64, &handle) == 1) {
+    int read;
+    while ((read = scanf("%" SCNu64, &handle)) == 1) {
         /* Whoever sent the first handle has made the pool. */
         if (pool == 0) check(xmem_open(argv[1], &options, &pool), "opening the pool");
         void *data;
@@ -46,6 +47,10 @@ int main(int argc, char **argv) {
         printf("frame %" PRIu64 ": %zu bytes of %s, sum %" PRIu64 "\n", description.sequence, size,
                description.content_type, sum_of(data, size));
         check(xmem_release(pool, handle), "giving it back");
+    }
+    if (read == 0) {
+        fprintf(stderr, "consumer: its input is no handle\n");
+        return 1;
     }
     if (pool == 0) return 0;
 

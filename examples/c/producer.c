@@ -1,5 +1,6 @@
 /* Fills buffers of a pool and hands them to whoever reads the handles from its standard output. */
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,13 +16,22 @@ static void check(int32_t status, const char *what) {
     exit(1);
 }
 
+static uint64_t number(const char *text, uint64_t most) {
+    char *end;
+    errno = 0;
+    const unsigned long long value = strtoull(text, &end, 10);
+    if (errno == 0 && end != text && *end == 0 && text[0] != '-' && value <= most) return value;
+    fprintf(stderr, "producer: %s is no whole number from 0 to %" PRIu64 "\n", text, most);
+    exit(2);
+}
+
 int main(int argc, char **argv) {
     if (argc != 4) {
         fprintf(stderr, "usage: producer NAME FRAMES BYTES\n");
         return 2;
     }
-    const unsigned long frames = strtoul(argv[2], NULL, 10);
-    const uint32_t bytes = (uint32_t)strtoul(argv[3], NULL, 10);
+    const uint64_t frames = number(argv[2], UINT64_MAX);
+    const uint32_t bytes = (uint32_t)number(argv[3], UINT32_MAX);
 
     /* Four buffers, however many frames: the producer waits for the consumer. */
     xmem_options options;
@@ -33,7 +43,7 @@ int main(int argc, char **argv) {
     xmem_pool pool;
     check(xmem_open_or_create(argv[1], &options, &pool), "opening the pool");
 
-    for (unsigned long frame = 0; frame < frames; frame++) {
+    for (uint64_t frame = 0; frame < frames; frame++) {
         xmem_handle handle;
         void *data;
         check(xmem_acquire_timed(pool, bytes, 10000, &handle), "waiting for a buffer");
