@@ -346,7 +346,7 @@ int32_t xmem_create(const char *name, const xmem_options *options, xmem_pool *po
  * Opens a pool. A thread that opens it twice is one participant, with two descriptors.
  *
  * @param name As in `xmem_create`.
- * @param options NULL: all defaults. Only `participant_name` and `allow_owner` matter.
+ * @param options NULL: all defaults. Only `participant_name`, `allow_owner` and `allow_group` matter.
  * @param pool Gets the open pool.
  *
  * @return 0, or
@@ -441,6 +441,7 @@ int32_t xmem_info(xmem_pool pool, xmem_pool_info *info);
  *     XMEM_POOL_FULL: every buffer is in use. Nothing else has happened: this is the call that tries.
  *     XMEM_TOO_LARGE: no buffer of this pool is that large.
  *     XMEM_OUT_OF_MEMORY: the file system or `max_committed_bytes` has no room for the buffer's bytes.
+ *     XMEM_SYSTEM: the system refused to commit memory for another reason; see `xmem_error_errno`.
  *     XMEM_POOL_FLUSHING: somebody flushes the pool.
  *     XMEM_POOL_BUSY: another participant is stopped in the middle of a recovery.
  *     XMEM_POOL_CORRUPT: the control area holds what xmem never wrote.
@@ -459,10 +460,11 @@ int32_t xmem_acquire(xmem_pool pool, uint32_t size, xmem_handle *handle);
  * @param handle Gets the buffer's handle.
  *
  * @return 0, or
- *     XMEM_TIMEOUT: the time passed, and the pool is full.
+ *     XMEM_TIMEOUT: the time passed without a buffer, or without memory for one.
  *     XMEM_POOL_FLUSHING: somebody flushes the pool, or began to while this thread waited.
  *     XMEM_OUT_OF_MEMORY: `size` alone is above `max_committed_bytes`, or the file system has no room.
- *     Otherwise as `xmem_acquire`, without XMEM_POOL_FULL.
+ *     Otherwise as `xmem_acquire`, without XMEM_POOL_FULL and XMEM_POOL_BUSY: it waits for a participant
+ *     that is stopped in the middle of a recovery, too.
  */
 int32_t xmem_acquire_timed(xmem_pool pool, uint32_t size, uint64_t timeout_ms, xmem_handle *handle);
 
@@ -800,7 +802,9 @@ int32_t xmem_set_producer(xmem_pool pool, xmem_handle handle, const char *produc
  * @return 0, or
  *     XMEM_TOO_LARGE: no buffer of this pool is that large.
  *     XMEM_OUT_OF_MEMORY: the file system or `max_committed_bytes` has no room for even one.
- *     XMEM_POOL_BUSY, XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_acquire`.
+ *     XMEM_SYSTEM: the system refused to commit memory for another reason; see `xmem_error_errno`.
+ *     XMEM_POOL_BUSY: another participant is stopped in the middle of a recovery, or of an operation.
+ *     XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_acquire`.
  *     XMEM_INVALID_ARGUMENT: another thread opened the pool.
  */
 int32_t xmem_preallocate(xmem_pool pool, uint32_t size, uint32_t count, uint64_t *bytes);
@@ -812,7 +816,8 @@ int32_t xmem_preallocate(xmem_pool pool, uint32_t size, uint32_t count, uint64_t
  * @param bytes Gets the bytes that were given back; NULL: not wanted.
  *
  * @return 0, or
- *     XMEM_POOL_BUSY, XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_acquire`.
+ *     XMEM_POOL_BUSY: as in `xmem_preallocate`.
+ *     XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_acquire`.
  *     XMEM_INVALID_ARGUMENT: another thread opened the pool.
  */
 int32_t xmem_trim(xmem_pool pool, uint64_t *bytes);

@@ -129,7 +129,7 @@ const wordsOf: Record<XmemErrorCode, Words> = {
   },
   PERMISSION_DENIED: {
     meaning: "the system does not let this user do that",
-    advice: "see `mode` and `allowOwner`, or use a name of your own",
+    advice: "see `mode`, `allowOwner` and `allowGroup`, or use a name of your own",
   },
   TOO_MANY_PARTICIPANTS: {
     meaning: "every participant row is taken",

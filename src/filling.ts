@@ -2,7 +2,7 @@
 
 import type { Descriptor } from "./abi.gen.ts";
 import * as constants from "./constants.gen.ts";
-import { bytes, float64s, native } from "./native.ts";
+import { bytes, decodeText, float64s, native } from "./native.ts";
 
 const values = float64s(constants.FILLING_COUNT);
 const name = bytes(constants.LIMIT_TEXT_BYTES + 1);
@@ -50,7 +50,7 @@ function holder(partly: string): string {
   const most = value(constants.FILLING_MOST_HOLDS);
   if (most === 0) return "";
   const end = name.indexOf(0);
-  const text = new TextDecoder().decode(end < 0 ? name : name.subarray(0, end));
+  const text = decodeText(end < 0 ? name : name.subarray(0, end));
   const pid = value(constants.FILLING_MOST_PID);
   const tid = value(constants.FILLING_MOST_TID);
   const where = tid === pid ? `pid ${pid}` : `pid ${pid}, thread ${tid}`;

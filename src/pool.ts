@@ -466,8 +466,9 @@ export class BufferPool implements Disposable {
    *   used up.
    * @throws POOL_CORRUPT: the pool's control area holds what xmem never wrote.
    * @throws POOL_BUSY: another participant has been stopped in the middle of a recovery for two
-   *   seconds.
+   *   seconds, or in the middle of another operation.
    * @throws POOL_CLOSED: the pool was closed here, or was opened before this process was forked.
+   * @throws SYSTEM: the system refused to commit memory for another reason; `cause` names it.
    */
   preallocate(size: number, count: number): number {
     const tried = "preallocate()";
@@ -751,7 +752,7 @@ export class BufferPool implements Disposable {
    *
    * @throws POOL_CORRUPT: the pool's control area holds what xmem never wrote.
    * @throws POOL_BUSY: another participant has been stopped in the middle of a recovery for two
-   *   seconds.
+   *   seconds, or in the middle of another operation.
    * @throws POOL_CLOSED: the pool was closed here, or was opened before this process was forked.
    */
   trim(): number {

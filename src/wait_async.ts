@@ -200,6 +200,9 @@ export class WaitQueue {
           waiter.reject(make("SYSTEM", tried, found, { cause }));
         }
         this.#rest(true);
+        // The next wait tries again.
+        this.#dropCarrier();
+        queues.delete(this.#participant);
       },
     );
   }

@@ -173,23 +173,30 @@ test("a buffer that a killed C program held is given back", async () => {
   });
 }, 60_000);
 
-test("after a fork a C child's opens say POOL_CLOSED, and its own work", async () => {
-  await withPool({ capacity: 4, bufferSize: 100 }, async (pool, name) => {
-    const said = (await outputOf("fork", name)).trimEnd().split("\n");
-    expect(said).toEqual([
-      "child acquire POOL_CLOSED",
-      "child acquire_timed POOL_CLOSED",
-      "child data POOL_CLOSED",
-      "child release POOL_CLOSED",
-      "child stats POOL_CLOSED",
-      "child close OK",
-      "child close again POOL_CLOSED",
-      "child open OK",
-      "child acquire of its own OK",
-      "child close of its own OK",
-      "parent release OK",
-      "parent close OK",
-    ]);
-    expect(pool.stats().free).toBe(4);
-  });
-}, 60_000);
+test.each([
+  ["the thread that opened", []],
+  ["another thread", ["thread"]],
+])(
+  "after a fork by %s a C child's opens say POOL_CLOSED, and its own work",
+  async (_, argv) => {
+    await withPool({ capacity: 4, bufferSize: 100 }, async (pool, name) => {
+      const said = (await outputOf("fork", name, ...argv)).trimEnd().split("\n");
+      expect(said).toEqual([
+        "child acquire POOL_CLOSED",
+        "child acquire_timed POOL_CLOSED",
+        "child data POOL_CLOSED",
+        "child release POOL_CLOSED",
+        "child stats POOL_CLOSED",
+        "child close OK",
+        "child close again POOL_CLOSED",
+        "child open OK",
+        "child acquire of its own OK",
+        "child close of its own OK",
+        "parent release OK",
+        "parent close OK",
+      ]);
+      expect(pool.stats().free).toBe(4);
+    });
+  },
+  60_000,
+);

@@ -1,6 +1,6 @@
 // Backpressure within one thread: order, timeouts, aborts, and what a wait leaves behind.
 
-import { expect, jest, test } from "bun:test";
+import { expect, jest, spyOn, test } from "bun:test";
 import { getEventListeners } from "node:events";
 import { BufferPool, XmemError } from "../src/index.ts";
 import { withPool } from "./processes.ts";
@@ -119,6 +119,24 @@ test("flush rejects what is pending with POOL_FLUSHING", () =>
     expect(await codeOf(pool.acquireAsync(1))).toBe("POOL_FLUSHING");
     pool.unflush();
     expect(held.size).toBe(1);
+  }));
+
+test("a wait that the event loop could not watch is SYSTEM, and the next one is watched", () =>
+  withPool({ capacity: 1, bufferSize: 8 }, async (pool) => {
+    const guard = pool.acquire(1);
+    const connect = spyOn(Bun, "connect");
+    connect.mockImplementationOnce(() => Promise.reject(new Error("no watches are left")));
+    try {
+      const error = await pool.acquireAsync(1).catch((reason: unknown) => reason);
+      expect(error).toBeInstanceOf(XmemError);
+      expect(error).toMatchObject({ code: "SYSTEM", message: expect.stringMatching(/no watches/) });
+    } finally {
+      connect.mockRestore();
+    }
+    const next = pool.acquireAsync(1, { timeout: 30_000 });
+    await Bun.sleep(20);
+    guard.release();
+    (await next).release();
   }));
 
 test("a pending wait keeps the process alive, none pending does not", () =>

@@ -253,7 +253,7 @@ fn ownPool(pool: Pool) Error!*pool_file.Pool {
     errors.clear();
     const found = descriptor.poolOf(pool);
     if (found.mapping == null) return error.PoolClosed;
-    if (found.owner != thread.mark())
+    if (found.owner != thread.mark() and found.owner != descriptor.forked)
         return errors.fail(error.InvalidArgument, 0, "another thread opened the pool", .{});
     return found;
 }
@@ -267,7 +267,7 @@ fn checkRef(ref: u64) Error!u64 {
     return if (ref < 1 << 53) ref else error.InvalidArgument;
 }
 
-/// Fills a struct of the caller's, as much of it as the caller and the library both know.
+/// Fills a struct of the caller's. What a later, longer one has besides is 0.
 fn give(out: anytype, full: std.meta.Child(@TypeOf(out))) Error!void {
     const size = out.size;
     try checkSize(@TypeOf(full), size);
@@ -278,7 +278,8 @@ fn give(out: anytype, full: std.meta.Child(@TypeOf(out))) Error!void {
 }
 
 /// Beyond what any struct will ever grow to: a size that was never set is rubbish, and not to be
-/// followed.
+/// followed. When a struct grows, its first size stays the least, and no more is copied than the
+/// caller has.
 const struct_bytes_max = 4096;
 
 fn checkSize(comptime Struct: type, size: usize) Error!void {
@@ -321,7 +322,7 @@ pub export fn xmem_create(
 pub export fn xmem_open(
     /// As in `xmem_create`.
     name: ?[*:0]const u8,
-    /// NULL: all defaults. Only `participant_name` and `allow_owner` matter.
+    /// NULL: all defaults. Only `participant_name`, `allow_owner` and `allow_group` matter.
     options: ?*const Options,
     /// Gets the open pool.
     pool: ?*Pool,
@@ -521,6 +522,7 @@ fn giveInfo(pool: Pool, info: ?*PoolInfo) Error!void {
 /// XMEM_POOL_FULL: every buffer is in use. Nothing else has happened: this is the call that tries.
 /// XMEM_TOO_LARGE: no buffer of this pool is that large.
 /// XMEM_OUT_OF_MEMORY: the file system or `max_committed_bytes` has no room for the buffer's bytes.
+/// XMEM_SYSTEM: the system refused to commit memory for another reason; see `xmem_error_errno`.
 /// XMEM_POOL_FLUSHING: somebody flushes the pool.
 /// XMEM_POOL_BUSY: another participant is stopped in the middle of a recovery.
 /// XMEM_POOL_CORRUPT: the control area holds what xmem never wrote.
@@ -547,10 +549,11 @@ fn acquire(pool: Pool, size: u32, handle: ?*Handle) Error!void {
 /// The same, but it waits for a buffer, and for memory that others use up to `max_committed_bytes`. A
 /// signal handler runs, and the wait goes on.
 ///
-/// XMEM_TIMEOUT: the time passed, and the pool is full.
+/// XMEM_TIMEOUT: the time passed without a buffer, or without memory for one.
 /// XMEM_POOL_FLUSHING: somebody flushes the pool, or began to while this thread waited.
 /// XMEM_OUT_OF_MEMORY: `size` alone is above `max_committed_bytes`, or the file system has no room.
-/// Otherwise as `xmem_acquire`, without XMEM_POOL_FULL.
+/// Otherwise as `xmem_acquire`, without XMEM_POOL_FULL and XMEM_POOL_BUSY: it waits for a participant
+/// that is stopped in the middle of a recovery, too.
 pub export fn xmem_acquire_timed(
     pool: Pool,
     /// Bytes, 0 to the pool's buffer size.
@@ -1041,7 +1044,9 @@ fn setText(pool: Pool, handle: Handle, which: content.Text, text: ?[*:0]const u8
 ///
 /// XMEM_TOO_LARGE: no buffer of this pool is that large.
 /// XMEM_OUT_OF_MEMORY: the file system or `max_committed_bytes` has no room for even one.
-/// XMEM_POOL_BUSY, XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_acquire`.
+/// XMEM_SYSTEM: the system refused to commit memory for another reason; see `xmem_error_errno`.
+/// XMEM_POOL_BUSY: another participant is stopped in the middle of a recovery, or of an operation.
+/// XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_acquire`.
 /// XMEM_INVALID_ARGUMENT: another thread opened the pool.
 pub export fn xmem_preallocate(
     pool: Pool,
@@ -1063,7 +1068,8 @@ fn preallocate(pool: Pool, size: u32, count: u32, bytes: ?*u64) Error!void {
 
 /// Gives the memory of free buffers back to the system.
 ///
-/// XMEM_POOL_BUSY, XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_acquire`.
+/// XMEM_POOL_BUSY: as in `xmem_preallocate`.
+/// XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_acquire`.
 /// XMEM_INVALID_ARGUMENT: another thread opened the pool.
 pub export fn xmem_trim(
     pool: Pool,

@@ -20,7 +20,6 @@ const testing_os = @import("xmem").system.testing_os;
 const words = @import("xmem").format.words;
 
 const Code = errors.Code;
-const ms = std.time.ns_per_ms;
 
 /// What names an open pool, see descriptor.zig.
 const Descriptor = u32;

@@ -1,6 +1,5 @@
 //! What a new object contains: every slot free and on the list, in order; every mutex initialised.
 
-const std = @import("std");
 const geometry_file = @import("geometry.zig");
 const layout = @import("layout.zig");
 const words = @import("words.zig");

@@ -18,7 +18,7 @@ pub const channels_max = 1024;
 pub const waiting_words = (1 + 2 * channels_max + 63) / 64;
 
 pub const state_ready: u32 = 1;
-/// The last participant of an ephemeral pool, or a replacer, took the name away.
+/// The name was taken away, because nobody alive had the pool: see `names.zig`.
 pub const state_removed: u32 = 2;
 
 /// Written once, before anybody else can see the object, and never changed: all but `state`.
@@ -69,12 +69,13 @@ pub const Repair = extern struct {
     mutex: RobustMutex,
     /// The pool stands still and is being rewritten: a successor goes on, and never defers.
     still: u32,
-    /// Changes at each end of a recovery; who met something frozen sleeps on it.
+    /// Changes at the end of each recovery and of each work on free slots; a participant that met
+    /// something frozen or marked sleeps on it.
     epoch: u32,
     /// When a deferred recovery may be tried again, and how long the last pause was.
     retry_at_ns: u64,
     retry_pause_ns: u64,
-    /// When an empty pool may next be searched for expired leases.
+    /// When a pool without buffers or memory may next be searched for expired leases and damage.
     lease_scan_at_ns: u64,
     committed_bytes: u64,
     recoveries: u64,
@@ -115,15 +116,16 @@ pub const ParticipantRow = extern struct {
     name: [name_bytes_max + 1]u8,
     /// The row was taken at least once, and its hold row is committed.
     joined: u32,
-    /// Its owner went away while the pool was frozen by a stopped recoverer: dead by agreement.
+    /// Its owner went away without giving everything back: its thread or process ended, or a stopped
+    /// recoverer had the pool. Dead by agreement.
     abandoned: u32,
     /// Its owner flushes the pool. Changed under the recovery mutex only.
     flushing: u32,
-    /// Raised at each end of work on memory, which takes system calls and so has no bracket: odd
+    /// Raised at the beginning and at the end of work on memory, which takes system calls and so has no bracket: odd
     /// while slots or bytes may yet go back to where they came from.
     working: u32,
 
-    /// Raised at each end of an operation, odd inside.
+    /// Raised at the beginning and at the end of an operation, odd inside.
     busy: u64 align(section_alignment),
     counters: Counters,
     busy_padding: [72]u8,

@@ -36,7 +36,7 @@ pub const State = enum(u2) {
     free = 0,
     /// Has an acquirer's content. At 0 references it is parked.
     used = 1,
-    /// One row owns it while it is made ready, zeroed or trimmed.
+    /// One row owns it while its memory is committed or zeroed.
     private = 2,
     /// FREE and on the list, while one row commits its memory or gives it back: not to be popped.
     /// `in_flight` is the row, `references` 1 where the slot was set aside, off the list.

@@ -5,7 +5,7 @@
 pub const Canary = enum {
     none,
 
-    // Caught by the explorer (`explorer/programs.zig` says by which program).
+    // Caught by the explorer (`check/explorer/programs.zig` says by which program).
     untagged_head,
     push_gives_up_when_frozen,
     /// Also caught by the crash points: recovery leaves the holds of the dead.
@@ -34,7 +34,6 @@ pub const Canary = enum {
     /// Also caught by the crash points: who removes a name does not lock what it leads to.
     name_unlocked,
     truncated_tail_kept,
-    maintenance_keeps_tag,
     maintenance_without_waiting,
     refusal_pops_first,
     refusal_unchecked,
@@ -48,6 +47,7 @@ pub const Canary = enum {
     bracket_not_sequential,
     sleep_not_sequential,
     leave_relaxed,
+    maintenance_keeps_tag,
 
     /// Caught by the explorer and by ThreadSanitizer: the push of a free slot releases nothing, so
     /// that who pops it may still see the last holder at work.

@@ -132,12 +132,17 @@ pub fn forEachAtExit(
 
 const lock_tries_at_exit = 100;
 
+/// The owner of what a parent opened: whichever thread of the child closes it, there is nobody else.
+pub const forked: usize = 1;
+
 /// In a child of fork: what its parent opened, on whatever thread, is closed here. The lock may
 /// have been somebody's who is not here; that one's place was not given to anybody yet.
 pub fn forgetAfterFork() void {
     lock.reset();
     for (table[1..@max(end, 1)], used[1..@max(end, 1)]) |*pool, taken| {
-        if (taken) pool.participant.local.attention |= participant_file.attention_closed;
+        if (!taken) continue;
+        pool.participant.local.attention |= participant_file.attention_closed;
+        pool.owner = forked;
     }
 }
 

@@ -2,7 +2,6 @@
 //! forms of the interface do, with numbers as the core has them. The straight lines of an acquire
 //! and a release, in which single instructions count, are in `abi/engine.zig`.
 
-const std = @import("std");
 const acquire_file = @import("../protocol/pool/acquire.zig");
 const errors = @import("../errors.zig");
 const participant_file = @import("../protocol/participant.zig");

@@ -9,8 +9,6 @@ const layout = @import("../format/layout.zig");
 const system = @import("../system/door.zig");
 const words = @import("../format/words.zig");
 
-const Head = words.Head;
-
 /// The smallest page: the bytes of the largest buffer do not fit 32 bits, its pages do.
 const populated_unit = if (atomic.modelled) 8 else 4096;
 
@@ -163,12 +161,6 @@ pub const Participant = struct {
             atomic.store(u64, &row.busy, busy, .seq_cst);
         }
         return .{ .row = row, .busy = busy };
-    }
-
-    /// The bracket that this thread stands in.
-    pub fn entered(participant: *const Participant) Bracket {
-        const row = participant.row;
-        return .{ .row = row, .busy = atomic.load(u64, &row.busy, .monotonic) | 1 };
     }
 
     pub inline fn addHold(participant: *const Participant, index: u32) void {

@@ -9,8 +9,6 @@ const independence = @import("independence.zig");
 const memory_model = @import("memory_model.zig");
 const oracle = @import("oracle.zig");
 
-const Order = std.builtin.AtomicOrder;
-
 export var explorer_broken: u32 = @intFromEnum(hooks.Canary.none);
 
 /// This run breaks the rule.

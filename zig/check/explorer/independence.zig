@@ -3,7 +3,6 @@
 //! why it is sound; where a rule rests on an invariant of the core, the oracle reports every access
 //! that breaks it.
 
-const std = @import("std");
 const fiber = @import("fiber.zig");
 const layout = @import("xmem").format.layout;
 const state = @import("state.zig");

@@ -10,7 +10,6 @@
 
 const std = @import("std");
 const fiber = @import("fiber.zig");
-const independence = @import("independence.zig");
 const oracle = @import("oracle.zig");
 const state = @import("state.zig");
 

@@ -20,7 +20,6 @@ const state = @import("state.zig");
 const words = @import("xmem").format.words;
 
 const Error = errors.Error;
-const Participant = participant_file.Participant;
 
 pub const Operation = enum(u8) {
     acquire,

@@ -5,7 +5,6 @@
 const std = @import("std");
 const geometry_file = @import("xmem").format.geometry;
 const layout = @import("xmem").format.layout;
-const participant_file = @import("xmem").protocol.participant;
 const fresh = @import("xmem").format.fresh;
 const access = @import("access.zig");
 const fiber = @import("fiber.zig");

@@ -1,7 +1,6 @@
 //! A few operations through the form for C, on an open of their own. The promise is the same:
 //! whatever is in shared memory, a call returns, and fails only with a public code.
 
-const std = @import("std");
 const c = @import("xmem").abi.c;
 const errors = @import("xmem").errors;
 const operation_file = @import("operation_fuzz.zig");

@@ -435,7 +435,7 @@ fn commit(
     const committed_before = participant.local.committed_before;
     const need = view.geometry.committedFor(size);
     const offset = view.geometry.dataOffset(index);
-    system.memory.commit(view.fd, view.base, offset, need) catch {
+    system.memory.commit(view.fd, view.base, offset, need) catch |err| {
         if (committed_before < need) {
             const added = need - committed_before;
             _ = system.memory.punch(view.fd, offset + committed_before, added);
@@ -445,7 +445,7 @@ fn commit(
         references.finishPrivate(participant, index, patience) catch
             references.owe(participant, index);
         work.endForAll(participant);
-        return error.OutOfMemory;
+        return err;
     };
     view.setPopulated(index, need);
     // From here on nothing of it is undone.

@@ -2,7 +2,6 @@
 //! `maxCommitted`: a claim that would is refused and changes nothing. Claimed before it is
 //! committed, and given up after it is given back, so that the bound holds whatever happens.
 
-const std = @import("std");
 const atomic = @import("hooks");
 const errors = @import("../../errors.zig");
 const participant_file = @import("../participant.zig");

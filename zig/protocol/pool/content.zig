@@ -8,7 +8,6 @@ const layout = @import("../../format/layout.zig");
 const participant_file = @import("../participant.zig");
 const words = @import("../../format/words.zig");
 
-const Description = layout.Description;
 const Error = errors.Error;
 const Participant = participant_file.Participant;
 

@@ -222,7 +222,7 @@ pub fn end(participant: *Participant) void {
     if (atomic.load(u32, &view.header.hot.waiters, .seq_cst) != 0) waiting.wakeAll(view);
 }
 
-/// For an acquire that found the slot on top marked: returns when it is worth to begin again.
+/// For an acquire that found the slot on top marked: returns when it is worth beginning again.
 /// PoolFull: it is the only one, and the patience is over; or the caller is one who waits for a
 /// release anyway, and is woken when the work is done.
 pub fn wait(participant: *Participant, index: u32, patience: *Patience) Error!void {

@@ -1,7 +1,6 @@
 //! What users ask of a pool as a whole beside its buffers: committing memory ahead, giving it back,
 //! and flushing.
 
-const std = @import("std");
 const atomic = @import("hooks");
 const commitment = @import("commitment.zig");
 const errors = @import("../../errors.zig");
@@ -42,7 +41,7 @@ pub fn preallocate(participant: *Participant, size: u32, count: u32) Error!u64 {
             if (added > 0) return added;
             return switch (err) {
                 error.CommitLimit => commitment.beyondLimit(view),
-                error.Timeout => error.PoolBusy,
+                error.Timeout => stoodStill(),
                 else => err,
             };
         };
@@ -81,10 +80,10 @@ fn grow(
     if (before >= need) return;
     try commitment.set(participant, index, need, patience);
     const offset = view.geometry.dataOffset(index);
-    system.memory.commit(view.fd, view.base, offset, need) catch {
+    system.memory.commit(view.fd, view.base, offset, need) catch |err| {
         _ = system.memory.punch(view.fd, offset + before, need - before);
         commitment.lower(participant, index, before, patience);
-        return error.OutOfMemory;
+        return err;
     };
     view.setPopulated(index, need);
     added.* += need - before;
@@ -92,10 +91,17 @@ fn grow(
 
 /// Gives the memory of all free slots back to the system. Returns the bytes.
 pub fn trim(participant: *Participant) Error!u64 {
+    errors.clear();
     return trim_file.all(participant) catch |err| switch (err) {
-        error.Timeout => error.PoolBusy,
+        error.Timeout => stoodStill(),
         else => err,
     };
+}
+
+/// Nothing is marked before everybody has left the operation that it was in: see `maintained.begin`.
+fn stoodStill() Error {
+    const text = "another participant has stood still in the middle of an operation";
+    return errors.fail(error.PoolBusy, 0, text, .{});
 }
 
 /// While it lasts every acquire fails with POOL_FLUSHING, and everybody who waits is told so.

@@ -163,8 +163,10 @@ fn countBarren(participant: *const Participant) void {
 }
 
 /// One, or all where somebody waits for memory: the buffer may lack what the one that is woken
-/// needs, and serve another. SYNC: after `wake_seq` changed: whoever says so later and read that
-/// before does not fall asleep. Pairs with `forMemory`.
+/// needs, and serve another.
+///
+/// SYNC: after `wake_seq` changed: a waiter that sets `memory_wanted` later, and read `wake_seq`
+/// before, does not fall asleep. Pairs with `forMemory`.
 fn wakesDue(view: *const participant_file.View) u32 {
     const wanted = &view.header.repair.memory_wanted;
     if (atomic.broken(.memory_waiter_not_woken)) return 1;
@@ -175,7 +177,9 @@ fn wakesDue(view: *const participant_file.View) u32 {
 
 /// A waiter was refused for want of memory, and sleeps on. The wake that it got may have been worth
 /// a buffer to somebody who needs less, so the first to be refused after a release wakes all; the
-/// others find that said. SYNC: before the sleep. Pairs with `wakesDue`.
+/// others find the flag set.
+///
+/// SYNC: before the sleep. Pairs with `wakesDue`.
 pub fn forMemory(view: *const participant_file.View) void {
     const wanted = &view.header.repair.memory_wanted;
     if (!atomic.cas(u32, wanted, 0, 1, .seq_cst)) return;

@@ -2,7 +2,6 @@
 //! wrote into its control area, and what would keep it closed for ever. Looked for only where an
 //! acquire is refused or a user asks for a recovery; an ordinary recovery repairs it. Reads only.
 
-const std = @import("std");
 const atomic = @import("hooks");
 const layout = @import("../../format/layout.zig");
 const participant_file = @import("../participant.zig");

@@ -39,7 +39,7 @@ pub const Patience = struct {
     }
 };
 
-/// Returns when it is worth to start the operation again from its first step.
+/// Returns when it is worth starting the operation again from its first step.
 pub fn wait(participant: *Participant, patience: *Patience) Error!void {
     @branchHint(.cold);
     const view = &participant.view;
