@@ -69,6 +69,24 @@ test "free slots that fell off the list are found when the pool looks empty" {
     try testing.expect(!(try bench.reclaim()).ran);
 }
 
+test "a slot that nobody works on is found, whatever its word says of work" {
+    for ([_]u16{ 0, 1, 2 }) |count| {
+        const bench = try Bench.open(1, null);
+        defer bench.close();
+        var marked = Control.load(&bench.view().slots[0].control, .seq_cst);
+        marked.state = .maintained;
+        marked.in_flight = 512;
+        marked.references = count;
+        Control.store(&bench.view().slots[0].control, marked, .seq_cst);
+        bench.view().header.hot.free_head = @bitCast(Head{
+            .index = words.index_nil,
+            .tag = 0,
+            .frozen = false,
+        });
+        _ = try bench.acquire();
+    }
+}
+
 test "a list that runs in a circle, or out of the pool, is rebuilt by the acquire that meets it" {
     for ([_]u32{ 0, 2, 4, words.index_nil - 1, std.math.maxInt(u32) }) |next| {
         const bench = try Bench.open(4, null);

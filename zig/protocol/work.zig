@@ -16,14 +16,14 @@ const View = participant_file.View;
 pub fn begin(participant: *const Participant) void {
     const working = &participant.row.working;
     // SYNC: sequential before the first change: who found that, and reads this after it, finds it
-    // odd. Pairs with `restingAt` and `isUnderWay`.
+    // odd. Pairs with `restingBeside` and `isUnderWay`.
     atomic.store(u32, working, (atomic.load(u32, working, .monotonic) +% 1) | 1, .seq_cst);
 }
 
 /// After the last one, when nothing is left to be undone.
 pub fn end(participant: *const Participant) void {
     const working = &participant.row.working;
-    // SYNC: after the last change: who reads the even value finds it. Pairs with `restingAt` and
+    // SYNC: after the last change: who reads the even value finds it. Pairs with `restingBeside` and
     // `isUnderWay`.
     atomic.store(u32, working, atomic.load(u32, working, .monotonic) +% 1, .seq_cst);
 }
@@ -50,8 +50,14 @@ pub fn isUnderWay(view: *const View, row_index: u32) bool {
 /// Work of the dead is undone by recovery, and is no reason to wait. SYNC: sequential, and acquires
 /// what was changed. Pairs with `begin` and `end`.
 pub fn restingAt(view: *const View) ?u64 {
+    return restingBeside(view, std.math.maxInt(u32));
+}
+
+/// The same of all but one: its own work is none that it has to wait for, nor to begin again for.
+pub fn restingBeside(view: *const View, own: u32) ?u64 {
     var sum: u64 = 0;
-    for (view.rows[0..view.rowsUsed()]) |*row| {
+    for (view.rows[0..view.rowsUsed()], 0..) |*row, index| {
+        if (index == own) continue;
         const working = atomic.load(u32, &row.working, .seq_cst);
         if (working & 1 != 0 and participant_file.isLive(row)) return null;
         sum +%= working;

@@ -277,7 +277,7 @@ test "a wake by bits reaches the sleepers that have one of them" {
         thread.* = try std.Thread.spawn(.{}, Chosen.run, .{ &chosen, bits });
     while (wakeBits(&chosen.word, 2) == 0) pauseBriefly();
     threads[1].join();
-    try testing.expectEqual(@as(u32, 2), chosen.woken);
+    try testing.expectEqual(@as(u32, 2), @atomicLoad(u32, &chosen.woken, .seq_cst));
     var woken: u32 = 0;
     while (woken < 2) {
         woken += wakeBits(&chosen.word, 1 | 4);

@@ -289,11 +289,15 @@ pub const User = struct {
         }
     }
 
-    /// PENDING is the event loop's word for a pool that is being recovered.
+    /// PENDING is the event loop's word for a pool that is being recovered, COMMIT_LIMIT that for one
+    /// whose memory is used up.
     fn acquireAtOnce(user: *User) void {
         const waited_ms: f64 = @floatFromInt(user.random.uintLessThan(u32, 400));
         const handle = c.xmem_bun_acquire_at_once(user.pool, user.size(), waited_ms);
-        if (handle != -@as(f64, @intFromEnum(errors.Code.PENDING))) user.keep(handle);
+        for ([_]errors.Code{ .PENDING, .COMMIT_LIMIT }) |code| {
+            if (handle == -@as(f64, @intFromEnum(code))) return;
+        }
+        user.keep(handle);
     }
 
     /// What the event loop does, without a loop: arm, try, wait for the signal or not, disarm.

@@ -233,7 +233,7 @@ fn carryOn(participant: *Participant, size: u32, first: Attempt, patience: *Pati
 /// That a pool is full, or its memory used up, is said only when it was so at some moment, and not
 /// for what somebody had taken and then gave back. So nobody may be at work between two refusals.
 const Certainty = struct {
-    /// `work.restingAt` before the last attempt.
+    /// `work.restingBeside` before the last attempt.
     resting: ?u64 = null,
     until_ns: u64 = 0,
 
@@ -245,7 +245,7 @@ const Certainty = struct {
         // Who waits for a release anyway is woken by whoever gives something back.
         if (waits(patience)) return true;
         const epoch = work.epochOf(view);
-        const now = work.restingAt(view);
+        const now = work.restingBeside(view, participant.index);
         if (certainty.resting != null and now == certainty.resting) return true;
         if (atomic.broken(.refusal_unchecked)) return true;
         certainty.resting = now;

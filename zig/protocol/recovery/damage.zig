@@ -3,7 +3,6 @@
 //! acquire is refused or a user asks for a recovery; an ordinary recovery repairs it. Reads only.
 
 const atomic = @import("hooks");
-const layout = @import("../../format/layout.zig");
 const participant_file = @import("../participant.zig");
 const system = @import("../../system/door.zig");
 const words = @import("../../format/words.zig");
@@ -57,8 +56,7 @@ pub fn fellOffList(view: *const View, resting: u64) bool {
     return head.index == words.index_nil and restingAt(view) == resting;
 }
 
-fn isListed(slot: *const layout.Slot) bool {
-    const control = Control.load(&slot.control, .monotonic);
+fn isListed(control: Control) bool {
     return control.state == .free or (control.state == .maintained and !control.isSetAside());
 }
 
@@ -66,7 +64,10 @@ fn listDiffers(view: *const View) bool {
     const capacity = view.geometry.capacity;
     var free_count: u32 = 0;
     for (view.slots[0..capacity]) |*slot| {
-        if (isListed(slot)) free_count += 1;
+        const control = Control.load(&slot.control, .monotonic);
+        // On the list or set aside from it: whoever works on it takes the mark away again.
+        if (control.state == .maintained and !work.isUnderWay(view, control.in_flight)) return true;
+        if (isListed(control)) free_count += 1;
     }
     var index: u32 = Head.load(&view.header.hot.free_head, .acquire).index;
     var length: u32 = 0;
@@ -74,7 +75,7 @@ fn listDiffers(view: *const View) bool {
         // As many as there are slots, and still no end: it runs in a circle.
         if (index >= capacity or length == capacity) return true;
         const slot = &view.slots[index];
-        if (!isListed(slot)) return true;
+        if (!isListed(Control.load(&slot.control, .monotonic))) return true;
         index = atomic.load(u32, &slot.next_free, .monotonic);
     }
     return length != free_count;

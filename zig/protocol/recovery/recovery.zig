@@ -409,6 +409,12 @@ fn leaseExpired(slot: *const layout.Slot, now_ns: u64) bool {
     return atomic.load(u64, &slot.lease_deadline_ns, .acquire) <= now_ns;
 }
 
+/// Also where the word says that somebody works on the slot, who does not.
+fn isFree(view: *const View, control: Control) bool {
+    if (control.state == .free) return true;
+    return control.state == .maintained and !work.isUnderWay(view, control.in_flight);
+}
+
 /// A plain scan of all, before anything is frozen.
 fn anyLeaseExpired(view: *const View) bool {
     const now_ns = system.clock.coarseNs();
@@ -458,7 +464,7 @@ fn lookAtSome(view: *const View, now_ns: u64) enum { nothing, expired, damaged }
     var is_any_free = false;
     for (view.slots[first..last]) |*slot| {
         const control = Control.load(&slot.control, .acquire);
-        if (control.state == .free) is_any_free = true;
+        if (isFree(view, control)) is_any_free = true;
         // The next look begins here again: what is deferred now is due then.
         if (isLeaseOver(slot, control, now_ns)) return .expired;
     }
