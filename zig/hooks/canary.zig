@@ -48,10 +48,9 @@ pub const Canary = enum {
     sleep_not_sequential,
     leave_relaxed,
     maintenance_keeps_tag,
-
-    /// Caught by the explorer and by ThreadSanitizer: the push of a free slot releases nothing, so
-    /// that who pops it may still see the last holder at work.
+    /// The push of a free slot releases nothing, not even the link to the next one.
     push_relaxed,
+
     /// Caught by ThreadSanitizer: a change of a slot's word neither releases nor acquires, so that
     /// references pass from holder to holder without the content.
     word_relaxed,

@@ -57,7 +57,7 @@ pub inline fn push(view: *const View, index: u32) bool {
             if (Head.cas(head_ptr, head, pushed, .monotonic)) return true;
             continue;
         }
-        // SYNC: release for the content and `next_free`, sequential before the load of `waiters` in
+        // SYNC: release for `next_free` (the content goes by the word), sequential before the load of `waiters` in
         // `waiting.wakeOne`. Pairs with `headOf` and `waiting.mark`.
         if (Head.cas(head_ptr, head, pushed, .seq_cst)) return true;
     }
