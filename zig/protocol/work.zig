@@ -47,13 +47,14 @@ pub fn isUnderWay(view: *const View, row_index: u32) bool {
 
 /// A number that changes with each piece of work; null while one is under way. What was seen
 /// between two equal answers is true: nothing of it was somebody's change that he undid later.
-/// Work of the dead is undone by recovery, and is no reason to wait. SYNC: sequential, and acquires
-/// what was changed. Pairs with `begin` and `end`.
+/// Work of the dead is undone by recovery, and is no reason to wait.
 pub fn restingAt(view: *const View) ?u64 {
     return restingBeside(view, std.math.maxInt(u32));
 }
 
-/// The same of all but one: its own work is none that it has to wait for, nor to begin again for.
+/// The same of all but one, who need not wait for its own work, nor begin again for it.
+///
+/// SYNC: sequential, and acquires what was changed. Pairs with `begin` and `end`.
 pub fn restingBeside(view: *const View, own: u32) ?u64 {
     var sum: u64 = 0;
     for (view.rows[0..view.rowsUsed()], 0..) |*row, index| {
