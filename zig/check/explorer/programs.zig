@@ -333,6 +333,7 @@ pub const all = [_]Program{
     },
     .{
         .name = "two waiters, one stops",
+        .set = .medium,
         .claims = true,
         .slots = 1,
         .threads = &.{
@@ -377,6 +378,7 @@ pub const all = [_]Program{
     },
     .{
         .name = "a recoverer's successor",
+        .set = .medium,
         .slots = 1,
         .threads = &.{
             .{ .steps = &.{&.{.reclaim}} },
@@ -552,6 +554,7 @@ pub const all = [_]Program{
     },
     .{
         .name = "a waiter that claims memory beside one who acquires again",
+        .set = .medium,
         .claims = true,
         .committed = 0,
         .max_committed = 16,
