@@ -52,8 +52,8 @@ pub const Look = struct {
     }
 };
 
-/// An ephemeral pool of the dead has no claim to its name; whatever else is there keeps it, and
-/// `pool.createNew` says so.
+/// An ephemeral pool of the dead has no claim to its name; whatever else is there keeps it, also what
+/// cannot be removed, and `pool.createNew` says so.
 pub fn makeWay(dir: [:0]const u8, name: []const u8, trust: object.Trust) void {
     defer errors.clear();
     const found = object.open(dir, name, .read_only, trust) catch return;
