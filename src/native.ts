@@ -1,5 +1,5 @@
 // The only dlopen and the only pointers of the library: every other file sees numbers that it hands
-// back. The calls themselves, with their types, are generated from zig/abi/engine.zig: abi.gen.ts.
+// back. The calls themselves, with their types, are generated from zig/abi/bun.zig: abi.gen.ts.
 
 import { dlopen, type FFIFunction, type Library, type Pointer, toArrayBuffer } from "bun:ffi";
 import { type Descriptor, type Native, symbols } from "./abi.gen.ts";

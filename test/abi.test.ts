@@ -29,7 +29,7 @@ test("what is generated from the core is current", async () => {
   expect(await generatedIsCurrent()).toBe(true);
 }, 300_000);
 
-test("the library has each function of the header and of the engine's table, and no others", () => {
+test("the library has each function of the header and of Bun's table, and no others", () => {
   const names = [...declared(), ...Object.keys(symbols)];
   expect(declared().length).toBeGreaterThan(30);
   expect(new Set(names).size).toBe(names.length);
@@ -42,7 +42,7 @@ test("the library has each function of the header and of the engine's table, and
   expect(exported().filter((name) => !names.includes(name) && !hooks.includes(name))).toEqual([]);
 });
 
-test("every function of the engine's table can be called", () => {
+test("every function of Bun's table can be called", () => {
   for (const name of Object.keys(symbols) as (keyof Native)[]) {
     expect(typeof native[name]).toBe("function");
   }
