@@ -13,6 +13,7 @@ const storeys = [
   /^format\//,
   /^protocol\/\w+\.zig$/,
   /^protocol\/recovery\//,
+  /^protocol\/waiting\//,
   /^protocol\/pool\//,
   /^process\//,
   /^abi\//,

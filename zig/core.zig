@@ -32,6 +32,7 @@ pub const protocol = struct {
     pub const memory_work = @import("protocol/memory_work.zig");
     pub const occupancy = @import("protocol/occupancy.zig");
     pub const participant = @import("protocol/participant.zig");
+    pub const place = @import("protocol/place.zig");
     pub const statistics = @import("protocol/statistics.zig");
 
     pub const recovery = struct {
@@ -40,6 +41,12 @@ pub const protocol = struct {
         pub const names = @import("protocol/recovery/names.zig");
         pub const recovery = @import("protocol/recovery/recovery.zig");
         pub const thaw = @import("protocol/recovery/thaw.zig");
+    };
+
+    pub const waiting = struct {
+        pub const blocking = @import("protocol/waiting/blocking.zig");
+        pub const waiter = @import("protocol/waiting/waiter.zig");
+        pub const waker = @import("protocol/waiting/waker.zig");
     };
 
     pub const pool = struct {
@@ -58,6 +65,7 @@ pub const protocol = struct {
 /// What one process keeps of the pools that it has open.
 pub const process = struct {
     pub const abandoned = @import("process/abandoned.zig");
+    pub const async_wait = @import("process/async_wait.zig");
     pub const descriptor = @import("process/descriptor.zig");
     pub const holds = @import("process/holds.zig");
     pub const opening = @import("process/opening.zig");

@@ -25,6 +25,7 @@ test {
     _ = @import("format/layout.zig");
     _ = @import("format/words.zig");
     _ = @import("process/abandoned.zig");
+    _ = @import("process/async_wait.zig");
     _ = @import("process/damage_test.zig");
     _ = @import("process/descriptor.zig");
     _ = @import("process/holds.zig");
@@ -35,6 +36,7 @@ test {
     _ = @import("protocol/memory_work.zig");
     _ = @import("protocol/occupancy.zig");
     _ = @import("protocol/participant.zig");
+    _ = @import("protocol/place.zig");
     _ = @import("protocol/pool/acquire.zig");
     _ = @import("protocol/pool/commitment.zig");
     _ = @import("protocol/pool/content.zig");
@@ -50,6 +52,9 @@ test {
     _ = @import("protocol/recovery/recovery.zig");
     _ = @import("protocol/recovery/thaw.zig");
     _ = @import("protocol/statistics.zig");
+    _ = @import("protocol/waiting/blocking.zig");
+    _ = @import("protocol/waiting/waiter.zig");
+    _ = @import("protocol/waiting/waker.zig");
     _ = @import("system/clock.zig");
     _ = @import("system/futex.zig");
     _ = @import("system/memory.zig");

@@ -9,7 +9,8 @@ export interface Tether {
   /** `closed` once the session is, or its finalizer ran. */
   descriptor: Descriptor;
   readonly counter: ViewCounter;
-  socket: { terminate(): void } | undefined;
+  /** Through which native threads wake this one. */
+  readonly sockets: Set<{ terminate(): void }>;
   /** Whether the program closed it. */
   wasClosed: boolean;
 }
@@ -21,9 +22,9 @@ export function endingOf(tether: Tether): () => void {
 
 /** Gives holds and row back: at once, or for buffers that a view can still reach when it is dead. */
 export function end(tether: Tether): void {
-  const { descriptor, counter, socket, wasClosed } = tether;
+  const { descriptor, counter, sockets, wasClosed } = tether;
   tether.descriptor = closed;
-  socket?.terminate();
+  for (const socket of sockets) socket.terminate();
   const finish = (): boolean => {
     if (native.xmem_bun_give_back_unseen(descriptor, counter) > 0) return false;
     native.xmem_bun_views_close(counter);

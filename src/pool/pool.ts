@@ -32,7 +32,8 @@ import {
   sizeMade,
 } from "../native/native.ts";
 import { Session } from "../session/session.ts";
-import { endWaits, helpsWaiting, queueOf } from "../wait/queue.ts";
+import { buffers } from "../wait/buffers.ts";
+import { endWaits, queueOf } from "../wait/queue.ts";
 import * as inspection from "./inspect.ts";
 
 /** What a recovery found and gave back. */
@@ -430,7 +431,7 @@ export class BufferPool implements Disposable {
     const length = validate.uint32(tried, "size", size, this.#session.on);
     const { timeout, signal } = waitOptions(tried, options, this.#session.on);
     signal?.throwIfAborted();
-    const waits = queueOf(this.#session);
+    const waits = queueOf(this.#session, buffers);
     // Nobody who asked before is overtaken.
     if (timeout === 0) waits.signalled();
     if (waits.isEmpty) {
@@ -439,7 +440,7 @@ export class BufferPool implements Disposable {
         const guard = guardOf(this.#session, handle, length, true);
         return guard;
       }
-      const mayPass = helpsWaiting(handle) || handle === -constants.ERROR_PENDING;
+      const mayPass = buffers.mayCome(handle) || handle === -constants.ERROR_PENDING;
       if (!mayPass) throw this.#session.failure(handle, tried, { size: length });
     } else if (length > this.#session.bufferSize) {
       throw this.#session.failure(-constants.ERROR_TOO_LARGE, tried, { size: length });

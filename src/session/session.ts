@@ -32,8 +32,8 @@ export class Session {
   /** Where each guard has views of its own, which it ends. */
   readonly ownViews: OwnViews | null;
   readonly tether: Tether;
-  /** The queue of this thread's waiters, where this session's native thread watches for it. */
-  waits: object | undefined;
+  /** Queues of this thread's waiters for which this session's native threads watch. */
+  readonly waits: Set<object> = new Set();
 
   constructor(
     descriptor: Descriptor,
@@ -69,7 +69,7 @@ export class Session {
     const detaching = options.views === "detach";
     this.views = new Views(area, options.viewCache);
     this.ownViews = detaching || tracing ? new OwnViews(area, detaching) : null;
-    this.tether = { descriptor, counter, socket: undefined, wasClosed: false };
+    this.tether = { descriptor, counter, sockets: new Set(), wasClosed: false };
     keep(this);
     if (reloadable) onceLost(this, endingOf(this.tether));
   }

@@ -184,7 +184,8 @@ pub const ChannelEnd = extern struct {
     position: u64 align(section_alignment),
     waiters: u32,
     wake_seq: u32,
-    padding: [112]u8,
+    sleeps: u32,
+    padding: [108]u8,
 };
 
 pub const Channel = extern struct {

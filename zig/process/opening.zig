@@ -4,8 +4,9 @@
 
 const std = @import("std");
 const abandoned = @import("abandoned.zig");
-const acquire_file = @import("../protocol/pool/acquire.zig");
+const AsyncWait = @import("async_wait.zig").AsyncWait;
 const atomic = @import("hooks");
+const blocking = @import("../protocol/waiting/blocking.zig");
 const descriptor = @import("descriptor.zig");
 const digest = @import("../format/digest.zig");
 const errors = @import("../errors.zig");
@@ -20,6 +21,7 @@ const recovery = @import("../protocol/recovery/recovery.zig");
 const references = @import("../protocol/pool/references.zig");
 const robust_mutex = @import("../system/robust_mutex.zig");
 const system = @import("../system/door.zig");
+const thaw = @import("../protocol/recovery/thaw.zig");
 const thread = @import("../system/thread.zig");
 const views_file = @import("views.zig");
 const waiter_thread = @import("waiter_thread.zig");
@@ -102,9 +104,8 @@ pub const Pool = struct {
     owner: usize = 0,
     /// This open's own part of its thread's holds, per slot.
     counts: [*]u16,
-    wait: acquire_file.Wait = .{},
-    waiter: ?*waiter_thread.Waiter = null,
-    async_armed: bool = false,
+    wait: blocking.Wait = .{},
+    async_wait: AsyncWait = .{},
     is_observer: bool = false,
 };
 
@@ -553,7 +554,10 @@ fn memberOf(mapping: *Mapping, name: []const u8) Error!*Member {
             .holds = mapping.view.holdRow(index),
             .local = &member.local,
         },
-        .local = .{ .owed = @ptrCast(@alignCast(owed)) },
+        .local = .{
+            .owed = @ptrCast(@alignCast(owed)),
+            .at_pool = .{ .place = .ofPool(mapping.view.header) },
+        },
         .mapping = mapping,
         .next = members,
     };
@@ -581,14 +585,11 @@ fn join(view: *const View, name: []const u8) Error!u32 {
 pub fn close(pool: *Pool) void {
     const mapping = pool.mapping orelse return;
     const forked = pool.participant.local.attention & participant_file.attention_closed != 0;
-    if (pool.waiter) |waiter| {
-        pool.waiter = null;
-        // In a child of fork there is no such thread that could be waited for.
-        if (forked) waiter_thread.forget(waiter) else waiter_thread.stop(waiter);
-    }
-    if (!forked) {
-        var patience: @import("../protocol/recovery/thaw.zig").Patience = .untimed;
-        if (pool.async_armed) waiting.end(&pool.participant, &patience);
+    if (forked) {
+        pool.async_wait.forget();
+    } else {
+        pool.async_wait.close(waiting, &pool.participant);
+        var patience: thaw.Patience = .untimed;
         if (pool.wait.counted) waiting.end(&pool.participant, &patience);
         _ = giveBackHolds(pool, null);
     }

@@ -6,6 +6,7 @@ const std = @import("std");
 const atomic = @import("hooks");
 const geometry_file = @import("../format/geometry.zig");
 const layout = @import("../format/layout.zig");
+const place_file = @import("place.zig");
 const system = @import("../system/door.zig");
 const words = @import("../format/words.zig");
 
@@ -110,19 +111,13 @@ pub const Audit = struct {
 /// What changes in a participant beside its row: its thread's own, shared by all its opens.
 pub const Local = struct {
     attention: u32 = 0,
-    /// How many waits of this thread are under way, blocking or not.
-    waits: u32 = 0,
+    /// The pool as a place to wait; the thread's other places follow it.
+    at_pool: place_file.Local,
     /// Holds that could not be given back because the pool stood still for too long, per slot.
     owed: [*]u16,
     owed_count: u32 = 0,
-    owes_unwait: bool = false,
     /// What the slot that this thread is about to commit had before, for when that fails.
     committed_before: u64 = 0,
-    /// Wakes in a row that reached nobody, and at how many of them the dead are looked for.
-    barren_wakes: u32 = 0,
-    barren_look_at: u32 = 8,
-    /// The count of sleeps before the last wake that reached nobody; above 32 bits: there was none.
-    barren_sleeps: u64 = std.math.maxInt(u64),
     /// When a wait of this thread's event loop was served last.
     served_ns: u64 = 0,
     /// Where this thread's trimming for acquires that lack memory goes on.

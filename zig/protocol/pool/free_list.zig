@@ -58,7 +58,7 @@ pub inline fn push(view: *const View, index: u32) bool {
             continue;
         }
         // SYNC: release for `next_free` (the content goes by the word), sequential before the load of
-        // `waiters` in `waiting.wakeOne`. Pairs with `headOf` and `waiting.mark`.
+        // `waiters` in `waiting.wakeOne`. Pairs with `headOf` and `waiter.mark`.
         if (Head.cas(head_ptr, head, pushed, .seq_cst)) return true;
     }
 }

@@ -177,7 +177,7 @@ fn growTag(participant: *Participant, patience: *Patience) Error!void {
     const head_ptr = &participant.view.header.hot.free_head;
     while (true) {
         const bracket = participant.enterSequential();
-        // SYNC: as in `waiting.mark`. Pairs with `recovery.freezeHead`.
+        // SYNC: as in `waiter.mark`. Pairs with `recovery.freezeHead`.
         const head = Head.load(head_ptr, .seq_cst);
         if (head.frozen) {
             bracket.leave();
@@ -218,7 +218,7 @@ pub fn end(participant: *Participant) void {
     const view = &participant.view;
     if (atomic.broken(.maintenance_wakes_nobody)) return;
     // SYNC: sequential after the words: a waiter that met a mark is found. Pairs with
-    // `waiting.mark` and `wait`.
+    // `waiter.mark` and `wait`.
     if (atomic.load(u32, &view.header.hot.waiters, .seq_cst) != 0) waiting.wakeAll(view);
 }
 

@@ -10,6 +10,7 @@ const free_list = @import("free_list.zig");
 const participant_file = @import("../participant.zig");
 const system = @import("../../system/door.zig");
 const thaw = @import("../recovery/thaw.zig");
+const waiter = @import("../waiting/waiter.zig");
 const waiting = @import("waiting.zig");
 const words = @import("../../format/words.zig");
 
@@ -348,11 +349,7 @@ pub fn owe(participant: *Participant, index: u32) void {
 /// Pays what is owed, without patience: what is still frozen stays owed.
 pub fn settle(participant: *Participant) void {
     @branchHint(.cold);
-    if (participant.local.owes_unwait) {
-        var impatient: Patience = .none;
-        waiting.end(participant, &impatient);
-        if (participant.local.owes_unwait) return;
-    }
+    if (!waiter.settle(participant)) return;
     var index: u32 = 0;
     const capacity = participant.view.geometry.capacity;
     while (participant.local.owed_count > 0 and index < capacity) : (index += 1) {

@@ -10,6 +10,7 @@ const gate = @import("../gate.zig");
 const layout = @import("../../format/layout.zig");
 const memory_work = @import("../memory_work.zig");
 const participant_file = @import("../participant.zig");
+const Place = @import("../place.zig").Place;
 const system = @import("../../system/door.zig");
 const words = @import("../../format/words.zig");
 
@@ -131,7 +132,7 @@ pub fn stop(view: *const View) bool {
 }
 
 /// SYNC: sequential before the loads of `busy`. Pairs with `Participant.enterSequential`,
-/// `waiting.mark`, `commitment.set`, `maintained_slots.growTag` and `free_list.take`.
+/// `waiter.mark`, `commitment.set`, `maintained_slots.growTag` and `free_list.take`.
 fn freezeHead(view: *const View) void {
     const head_ptr = &view.header.hot.free_head;
     while (true) {
@@ -199,8 +200,7 @@ fn postpone(view: *const View) void {
 
 /// Step 5: words first, the head last, then everybody who waits for either looks again. SYNC: each
 /// thaw releases what was rewritten, `epoch` and `wake_seq` change after the last thaw. Pairs with
-/// `references.attempt`, `thaw.wait`, `membership.lockRepair`, `acquire.slice`, `rewriteMaintained`
-/// and `waiter_thread.watch`.
+/// `references.attempt`, `thaw.wait`, `membership.lockRepair` and `rewriteMaintained`.
 pub fn start(view: *const View) void {
     for (view.slots[0..view.geometry.capacity]) |*slot| {
         while (true) {
@@ -218,9 +218,8 @@ pub fn start(view: *const View) void {
         if (!head.frozen or Head.cas(&hot.free_head, head, thawed, .seq_cst)) break;
     }
     _ = atomic.fetchAdd(u32, &view.header.repair.epoch, 1);
-    _ = atomic.fetchAdd(u32, &hot.wake_seq, 1);
     _ = system.futex.wake(&view.header.repair.epoch, std.math.maxInt(i32));
-    _ = system.futex.wake(&hot.wake_seq, std.math.maxInt(i32));
+    Place.ofPool(view.header).wakeAll();
 }
 
 const Dead = std.StaticBitSet(layout.participants_max);
@@ -237,7 +236,7 @@ fn rewrite(view: *const View) Report {
     emptyRows(view, dead, &report);
     rewriteWords(view, &report);
     rebuildList(view);
-    recountWaiters(view);
+    Place.ofPool(view.header).recount(view);
     if (atomic.broken(.dead_read_twice)) {
         for (view.rows[0..view.rowsUsed()], 0..) |*row, index| {
             if (participant_file.isDead(row)) dead.set(index);
@@ -391,16 +390,6 @@ fn rebuildList(view: *const View) void {
     // SYNC: a store loses no push, since nobody is in a bracket; it comes after the links. Pairs
     // with `free_list.headOf`.
     atomic.store(u64, &view.header.hot.free_head, @bitCast(rebuilt), .seq_cst);
-}
-
-fn recountWaiters(view: *const View) void {
-    var waiters: u32 = 0;
-    for (view.rows[0..view.rowsUsed()]) |*row| {
-        if (atomic.load(u64, &row.waiting[0], .acquire) & 1 != 0) waiters += 1;
-    }
-    // SYNC: releasers outside their brackets read it at any time, and find every live waiter
-    // counted before and after. Pairs with `waiting.wakeOne`.
-    atomic.store(u32, &view.header.hot.waiters, waiters, .seq_cst);
 }
 
 /// SYNC: read after the word: whoever sees a reference sees the lease that was raised before it.
