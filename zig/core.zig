@@ -39,6 +39,8 @@ pub const protocol = struct {
         pub const damage = @import("protocol/recovery/damage.zig");
         pub const membership = @import("protocol/recovery/membership.zig");
         pub const names = @import("protocol/recovery/names.zig");
+        pub const phases = @import("protocol/recovery/phases.zig");
+        pub const pool_section = @import("protocol/recovery/pool_section.zig");
         pub const recovery = @import("protocol/recovery/recovery.zig");
         pub const thaw = @import("protocol/recovery/thaw.zig");
     };
@@ -54,6 +56,7 @@ pub const protocol = struct {
         pub const commitment = @import("protocol/pool/commitment.zig");
         pub const content = @import("protocol/pool/content.zig");
         pub const free_list = @import("protocol/pool/free_list.zig");
+        pub const losses = @import("protocol/pool/losses.zig");
         pub const maintained_slots = @import("protocol/pool/maintained_slots.zig");
         pub const preallocate = @import("protocol/pool/preallocate.zig");
         pub const references = @import("protocol/pool/references.zig");

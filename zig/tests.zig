@@ -41,6 +41,7 @@ test {
     _ = @import("protocol/pool/commitment.zig");
     _ = @import("protocol/pool/content.zig");
     _ = @import("protocol/pool/free_list.zig");
+    _ = @import("protocol/pool/losses.zig");
     _ = @import("protocol/pool/maintained_slots.zig");
     _ = @import("protocol/pool/preallocate.zig");
     _ = @import("protocol/pool/references.zig");
@@ -49,6 +50,8 @@ test {
     _ = @import("protocol/recovery/damage.zig");
     _ = @import("protocol/recovery/membership.zig");
     _ = @import("protocol/recovery/names.zig");
+    _ = @import("protocol/recovery/phases.zig");
+    _ = @import("protocol/recovery/pool_section.zig");
     _ = @import("protocol/recovery/recovery.zig");
     _ = @import("protocol/recovery/thaw.zig");
     _ = @import("protocol/statistics.zig");

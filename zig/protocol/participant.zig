@@ -136,7 +136,7 @@ pub const Participant = struct {
 
     /// Between `enter` and `leave` there is no system call, no wait and no call back into
     /// JavaScript. SYNC: the next CAS on a freezable word releases the store; pairs with the loads
-    /// in `recovery.waitUntilQuiet`.
+    /// in `phases.waitUntilQuiet`.
     pub inline fn enter(participant: *const Participant) Bracket {
         const row = participant.row;
         const busy = (atomic.load(u64, &row.busy, .monotonic) +% 1) | 1;
@@ -145,8 +145,8 @@ pub const Participant = struct {
     }
 
     /// A bracket in which no CAS on a freezable word follows: the store itself is ordered before
-    /// the load of the head. SYNC: sequential; pairs with `recovery.freezeHead` and
-    /// `recovery.waitUntilQuiet`.
+    /// the load of the head. SYNC: sequential; pairs with `phases.freezeHead` and
+    /// `phases.waitUntilQuiet`.
     pub fn enterSequential(participant: *const Participant) Bracket {
         const row = participant.row;
         const busy = (atomic.load(u64, &row.busy, .monotonic) +% 1) | 1;
@@ -180,7 +180,7 @@ pub const Bracket = struct {
     busy: u64,
 
     /// SYNC: the release makes the row's change visible to whoever reads the even value. Pairs with
-    /// `recovery.waitUntilQuiet`.
+    /// `phases.waitUntilQuiet`.
     pub inline fn leave(bracket: Bracket) void {
         const even = bracket.busy +% 1;
         if (atomic.broken(.leave_relaxed))
@@ -222,7 +222,7 @@ fn sum(holds: []const u16) u64 {
 pub inline fn isDead(row: *const layout.ParticipantRow) bool {
     if (row.mutex.ownerDied()) return true;
     // SYNC: what the owner wrote before it gave up is seen. Pairs with `opening.abandonThread`,
-    // `names.leaveAtExit`, `membership.prepareToLeave` and `recovery.rewrite`.
+    // `names.leaveAtExit`, `membership.prepareToLeave` and `phases.rewrite`.
     return atomic.load(u32, &row.abandoned, .acquire) != 0 and !row.mutex.isLocked();
 }
 

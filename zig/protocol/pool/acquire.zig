@@ -11,6 +11,7 @@ const errors = @import("../../errors.zig");
 const free_list = @import("free_list.zig");
 const gate = @import("../gate.zig");
 const layout = @import("../../format/layout.zig");
+const losses = @import("losses.zig");
 const maintained_slots = @import("maintained_slots.zig");
 const memory_work = @import("../memory_work.zig");
 const participant_file = @import("../participant.zig");
@@ -178,9 +179,9 @@ fn carryOnOrRecover(
 fn mayRecover(participant: *Participant, result: Error!u64) bool {
     const view = &participant.view;
     _ = result catch |err| switch (err) {
-        error.PoolFull, error.OutOfMemory => return recovery.lookForLosses(view),
+        error.PoolFull, error.OutOfMemory => return losses.lookForLosses(view),
         error.CommitLimit => {
-            if (recovery.lookForLosses(view)) return true;
+            if (losses.lookForLosses(view)) return true;
             const wrong = damage.committedSumIsFoundWrong(view, &participant.local.audit);
             return wrong and recovery.run(view, .{ .damaged = true }).ran;
         },
@@ -413,7 +414,7 @@ fn reserve(
         return null;
     }
     const generation = words.generationAfter(from.generation);
-    // SYNC: the word before the hold. Pairs with `recovery.rewriteWord` and
+    // SYNC: the word before the hold. Pairs with `pool_section.rewriteWord` and
     // `maintained_slots.keepMarked`.
     Control.store(&there.slot.control, from.held(.private, generation), .release);
     if (!atomic.broken(.private_without_row)) participant.addHold(there.index);
@@ -520,7 +521,7 @@ const Want = struct {
     }
 
     pub fn lookForLosses(want: *const Want) bool {
-        return recovery.lookForLosses(&want.participant.view);
+        return losses.lookForLosses(&want.participant.view);
     }
 
     pub fn begin(want: *const Want, patience: *Patience) Error!void {

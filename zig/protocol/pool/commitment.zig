@@ -47,7 +47,7 @@ pub fn set(participant: *Participant, index: u32, bytes: u64, patience: *Patienc
     const slot = &view.slots[index];
     while (true) {
         const bracket = participant.enterSequential();
-        // SYNC: as in `waiter.mark`. Pairs with `recovery.freezeHead`.
+        // SYNC: as in `waiter.mark`. Pairs with `phases.freezeHead`.
         if (words.Head.load(&view.header.hot.free_head, .seq_cst).frozen) {
             bracket.leave();
             try thaw.wait(participant, patience);

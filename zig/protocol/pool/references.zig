@@ -197,8 +197,8 @@ inline fn attempt(
         if (atomic.broken(.hold_before_cas) and operation == .get) participant.addHold(index);
         // SYNC: release hands the content to the next holder and shows `busy` to who freezes the
         // word, acquire takes the content from the last holder. Pairs with `attempt` of others,
-        // `releaseSole`, `acquire.use`, `acquire.commit`, `recovery.freezeWord` and
-        // `recovery.start`.
+        // `releaseSole`, `acquire.use`, `acquire.commit`, `pool_section.freezeWord` and
+        // `pool_section.thaw`.
         if (!Control.cas(&slot.control, from, to)) {
             if (atomic.broken(.hold_before_cas) and operation == .get)
                 participant.dropHold(index);
@@ -278,7 +278,7 @@ pub fn finishPrivate(participant: *Participant, index: u32, patience: *Patience)
             bracket.leave();
             return error.PoolCorrupt;
         }
-        // SYNC: as in `attempt`. Pairs with `recovery.freezeWord`.
+        // SYNC: as in `attempt`. Pairs with `pool_section.freezeWord`.
         if (!Control.cas(&slot.control, from, from.freed())) {
             bracket.leave();
             continue;
@@ -306,7 +306,7 @@ pub inline fn releaseSole(participant: *Participant, handle: Handle) bool {
     };
     const bracket = participant.enter();
     // SYNC: as in `attempt`, of earlier holders; the next one is reached through the push. Pairs
-    // with `attempt` and `recovery.freezeWord`.
+    // with `attempt` and `pool_section.freezeWord`.
     if (!Control.cas(&view.slots[index].control, sole, sole.freed())) {
         bracket.leave();
         return false;
@@ -397,7 +397,7 @@ fn raiseLease(
     const control = Control.load(&slot.control, .acquire);
     if (control.frozen) return false;
     _ = try checked(operation, control, ref, argument);
-    // SYNC: before the CAS. Pairs with `recovery.leaseExpired`.
+    // SYNC: before the CAS. Pairs with `pool_section.leaseExpired`.
     _ = atomic.fetchMax(u64, &slot.lease_deadline_ns, deadline_ns);
     return true;
 }

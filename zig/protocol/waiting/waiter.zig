@@ -85,7 +85,7 @@ fn mark(
         else
             participant.enterSequential();
         // SYNC: this load and the store of `busy` before it are sequential: either it sees the
-        // freeze, or the freezer sees `busy`. Pairs with `recovery.freezeHead`.
+        // freeze, or the freezer sees `busy`. Pairs with `phases.freezeHead`.
         const frozen = Head.load(&participant.view.header.hot.free_head, .seq_cst).frozen;
         if (frozen and bracket != null) {
             bracket.?.leave();
