@@ -61,3 +61,84 @@ pub const AsyncWait = struct {
         wait.waiter = null;
     }
 };
+
+const std = @import("std");
+const testing = std.testing;
+const place_file = @import("../protocol/place.zig");
+const TestingPool = @import("../protocol/testing_pool.zig").TestingPool;
+const thread = @import("../system/thread.zig");
+const waiter_file = @import("../protocol/waiting/waiter.zig");
+const waiting = @import("../protocol/pool/waiting.zig");
+const words = @import("../format/words.zig");
+
+/// A second place, where nothing ever comes but by a wake.
+const Other = struct {
+    local: *place_file.Local,
+
+    pub fn watched(other: *const Other, _: *const participant_file.View) place_file.Watched {
+        return .{ .place = other.local.place, .isWorthATry = never, .passOn = toNobody };
+    }
+
+    pub fn begin(other: *const Other, participant: *Participant, patience: *Patience) Error!void {
+        _ = try waiter_file.begin(other.local, participant, patience);
+    }
+
+    pub fn end(other: *const Other, participant: *Participant, patience: *Patience) void {
+        waiter_file.end(other.local, participant, patience);
+    }
+
+    pub fn passOn(_: *const Other, _: *const Participant) void {}
+
+    fn never(_: *const participant_file.View, _: place_file.Place) bool {
+        return false;
+    }
+
+    fn toNobody(_: *const participant_file.View, _: place_file.Place, _: u32) void {}
+};
+
+/// Whether a socket is readable, now or within so many milliseconds; it is not any more afterwards.
+fn isSignalled(socket: i32, within_ms: i32) bool {
+    var polled = [_]std.c.pollfd{.{ .fd = socket, .events = std.c.POLL.IN, .revents = 0 }};
+    if (std.c.poll(&polled, 1, within_ms) != 1) return false;
+    var bytes: [16]u8 = undefined;
+    return std.c.read(socket, &bytes, bytes.len) > 0;
+}
+
+test "one participant waits at two places at once, and each wake is signalled at its own" {
+    var pool: TestingPool = undefined;
+    try pool.init(.{ .capacity = 1, .buffer_size = 64, .participant_count = 2, .lease_timeout_ms = 0 });
+    defer pool.deinit();
+    var participant = pool.participant(0);
+    // Empty, and without leases, so that only a wake makes a try worth it.
+    pool.view.header.hot.free_head |= words.index_nil;
+    var at_other: place_file.Local = .{ .place = pool.otherPlace() };
+    const other: Other = .{ .local = &at_other };
+    const far_ns = std.math.maxInt(u64);
+
+    var for_pool: AsyncWait = .{};
+    var for_other: AsyncWait = .{};
+    const pool_socket = try for_pool.open(waiting, &participant);
+    const other_socket = try for_other.open(&other, &participant);
+    defer for ([_]i32{ pool_socket, other_socket }) |socket| thread.closeSocket(socket);
+    try testing.expect(pool_socket != other_socket);
+    try for_pool.arm(waiting, &participant, far_ns);
+    try for_other.arm(&other, &participant, far_ns);
+    try testing.expectEqual(@as(u64, 0b11), participant.row.waiting[0]);
+
+    at_other.place.wakeAll();
+    try testing.expect(isSignalled(other_socket, 60_000));
+    try testing.expect(!isSignalled(pool_socket, 0));
+    try for_other.arm(&other, &participant, far_ns);
+    waiting.wakeOne(&participant);
+    try testing.expect(isSignalled(pool_socket, 60_000));
+    try testing.expect(!isSignalled(other_socket, 0));
+
+    for_pool.disarm(waiting, &participant, true);
+    try testing.expectEqual(@as(u64, 0b10), participant.row.waiting[0]);
+    try for_pool.arm(waiting, &participant, far_ns);
+    for_pool.close(waiting, &participant);
+    for_other.close(&other, &participant);
+    try testing.expectEqual(@as(u64, 0), participant.row.waiting[0]);
+    try testing.expectEqual(@as(u32, 0), pool.view.header.hot.waiters);
+    try testing.expectEqual(@as(u32, 0), at_other.place.waiters.*);
+}
