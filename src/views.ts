@@ -43,9 +43,13 @@ class Sized {
 export class Views {
   readonly #area: DataArea;
   readonly #budget: number;
-  /** By slot, and nothing around it: each step on the way to the bytes costs as much as the next. */
+  /**
+   * By slot, and nothing around it: each step on the way to the bytes costs as much as the next. Only
+   * views that end in their buffer's last page: the whole buffer has memory for as long as such a
+   * view has.
+   */
   readonly #latest: (Bytes | undefined)[] = [];
-  /** By slot, of what is kept. What was transferred since is somebody else's, and has no length. */
+  /** By slot, the bytes of the whole buffer as it was made: one that was transferred has length 0. */
   readonly #lengths: number[] = [];
   /** By slot: hit since eviction last passed it by. */
   readonly #used: boolean[] = [];
@@ -71,12 +75,8 @@ export class Views {
   /** The bytes of a buffer that the caller holds. */
   bytes(index: number, size: number): Bytes {
     const latest = this.#latest[index];
-    // A buffer that ends in the page of the last byte has memory for as long as that has.
-    if (
-      latest !== undefined &&
-      latest.length === size &&
-      (this.#lengths[index] as number) - size < page
-    ) {
+    // One that was transferred has length 0.
+    if (latest !== undefined && latest.length === size && size > 0) {
       this.#used[index] = true;
       return latest;
     }
@@ -97,7 +97,7 @@ export class Views {
       found = whole.subarray(0, size);
       sized.views[place] = found;
     }
-    this.#latest[index] = found;
+    if (whole.length - size < page) this.#latest[index] = found;
     return found;
   }
 
@@ -174,7 +174,7 @@ export class Views {
       } else this.#forget(oldest);
     }
     this.#wholes[index] = whole;
-    this.#latest[index] = latest;
+    this.#latest[index] = whole.length - latest.length < page ? latest : undefined;
     this.#lengths[index] = whole.length;
     this.#used[index] = false;
     this.#order.add(index);
