@@ -8,8 +8,8 @@ import { join } from "node:path";
 import { root, run, setup, zigBuild } from "./setup.ts";
 import type { Count } from "./test.ts";
 
-const prefix = "build/explore";
-const explorer = join(root, prefix, "bin", "explore");
+const prefix = "build/explorer";
+const explorer = join(root, prefix, "bin", "explorer");
 
 /** Runs the explorer; what it printed, whole, so that programs which run beside each other do not mix. */
 async function output(...argv: string[]): Promise<string> {
@@ -31,7 +31,7 @@ interface Exploration {
 /** Explores programs, as many at a time as there are processors. */
 export async function explore(what: Exploration): Promise<Count> {
   const { programs = [], set, canaries = true } = what;
-  run(zigBuild(prefix, "-Dhook=explore"));
+  run(zigBuild(prefix, "-Dhook=explored"));
   const listed = async (...argv: string[]) =>
     (await output("--list", ...argv, ...programs)).trim().split("\n");
   const jobs = (await listed(...(set === undefined ? [] : ["--set", set]))).map((name) => [name]);

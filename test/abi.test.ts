@@ -6,10 +6,10 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { generatedIsCurrent } from "../scripts/generate.ts";
 import { root } from "../scripts/setup.ts";
-import { type Native, symbols } from "../src/abi.gen.ts";
-import { errorNumbers } from "../src/error_codes.gen.ts";
-import { libraryPath } from "../src/library.ts";
-import { native } from "../src/native.ts";
+import { type Native, symbols } from "../src/generated/abi.gen.ts";
+import { errorNumbers } from "../src/generated/error_codes.gen.ts";
+import { libraryPath } from "../src/native/library.ts";
+import { native } from "../src/native/native.ts";
 
 const header = readFileSync(join(root, "include", "xmem.h"), "utf8");
 
@@ -29,7 +29,7 @@ test("what is generated from the core is current", async () => {
   expect(await generatedIsCurrent()).toBe(true);
 }, 300_000);
 
-test("the library has each function of the header and of the engine's table, and no others", () => {
+test("the library has each function of the header and of Bun's table, and no others", () => {
   const names = [...declared(), ...Object.keys(symbols)];
   expect(declared().length).toBeGreaterThan(30);
   expect(new Set(names).size).toBe(names.length);
@@ -42,7 +42,7 @@ test("the library has each function of the header and of the engine's table, and
   expect(exported().filter((name) => !names.includes(name) && !hooks.includes(name))).toEqual([]);
 });
 
-test("every function of the engine's table can be called", () => {
+test("every function of Bun's table can be called", () => {
   for (const name of Object.keys(symbols) as (keyof Native)[]) {
     expect(typeof native[name]).toBe("function");
   }

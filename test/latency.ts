@@ -6,7 +6,7 @@
 import { expect } from "bun:test";
 import { join } from "node:path";
 import type { BufferPool, PoolOptions } from "../src/index.ts";
-import { native } from "../src/native.ts";
+import { native } from "../src/native/native.ts";
 import { withPool } from "./processes.ts";
 import { type Script, script, until } from "./scripts.ts";
 
@@ -39,7 +39,7 @@ export class Waiter {
 
   #start(): Script {
     const { kind } = this;
-    const source = JSON.stringify(join(import.meta.dir, "../src/native.ts"));
+    const source = JSON.stringify(join(import.meta.dir, "../src/native/native.ts"));
     const acquire =
       kind === "blocking"
         ? "pool.acquireBlocking(size, { timeout: 60_000 })"

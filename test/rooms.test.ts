@@ -87,7 +87,7 @@ test("the core's rooms import downwards only, and nobody imports a checker", () 
 });
 
 test("every file of the core stands in a room", () => {
-  const roots = ["build.zig", "library.zig", "tests.zig", "xmem.zig"];
+  const roots = ["build.zig", "library.zig", "tests.zig", "core.zig"];
   const homeless = Object.keys(filesOf("zig", ".zig")).filter(
     (file) =>
       storeyOf(file) < 0 &&
@@ -104,9 +104,9 @@ test("an import that goes up, into a checker or out of a module is found", () =>
     "protocol/recovery/recovery.zig": 'const a = @import("../pool/acquire.zig");',
     "protocol/pool/acquire.zig": 'const a = @import("../../process/open.zig");',
     "process/open.zig": 'const a = @import("../check/stress.zig");',
-    "abi/engine.zig": 'const a = @import("xmem");',
-    "check/stress.zig": 'const a = @import("../abi/engine.zig");',
-    "hooks/explore.zig": 'const a = @import("../check/explorer/access.zig");',
+    "abi/bun.zig": 'const a = @import("core");',
+    "check/stress.zig": 'const a = @import("../abi/bun.zig");',
+    "hooks/explored.zig": 'const a = @import("../check/explorer/access.zig");',
   };
   expect(zigFaults(planted).length).toBe(Object.keys(planted).length);
   const pool = { "pool.ts": 'import { dlopen } from "bun:ffi";' };
@@ -115,5 +115,5 @@ test("an import that goes up, into a checker or out of a module is found", () =>
 
 test("only the native side of the interface imports bun:ffi", () => {
   const files = filesOf("src", ".ts");
-  expect(tsFaults(files, ["native.ts", "abi.gen.ts"])).toEqual([]);
+  expect(tsFaults(files, ["native/native.ts", "generated/abi.gen.ts"])).toEqual([]);
 });

@@ -16,7 +16,7 @@ import {
 } from "./scripts.ts";
 
 const poolSource = JSON.stringify(join(import.meta.dir, "../src/index.ts"));
-const nativeSource = JSON.stringify(join(import.meta.dir, "../src/native.ts"));
+const nativeSource = JSON.stringify(join(import.meta.dir, "../src/native/native.ts"));
 
 const waiters = [...kinds, ...kinds].map((kind) => new Waiter(kind));
 const pair = waiters.slice(0, 2);

@@ -13,11 +13,11 @@ comptime {
     );
 }
 
-const Hook = enum { none, bare, crash, delay, explore };
+const Hook = enum { none, bare, crash, delay, explored };
 
 const Target = struct { name: []const u8, triple: []const u8, file: []const u8 };
 
-/// The names are what src/library.ts looks for.
+/// The names are what src/native/library.ts looks for.
 const targets = [_]Target{
     .{ .name = "linux-x64-gnu", .triple = "x86_64-linux-gnu.2.17", .file = "libxmem.so" },
     .{ .name = "linux-arm64-gnu", .triple = "aarch64-linux-gnu.2.17", .file = "libxmem.so" },
@@ -42,7 +42,7 @@ pub fn build(b: *std.Build) void {
     const house: House = .{ .b = b, .options = options, .hook = hook };
 
     const host = b.standardTargetOptions(.{ .default_target = hostQuery() });
-    if (hook == .explore) return addExplorer(house, host);
+    if (hook == .explored) return addExplorer(house, host);
     addLibraries(house, host, optimize, tsan);
     addGenerator(house, host);
     addFuzzer(house, host);
@@ -52,8 +52,8 @@ pub fn build(b: *std.Build) void {
 }
 
 /// The modules that programs are built of. `hooks/` is one of its own, so that the core does not know
-/// which of its files was chosen; and a checker reaches the core by the name `xmem`, so that the core
-/// cannot import its checker.
+/// which of its files was chosen. A checker reaches the core by the name `core`, and so the core cannot
+/// import its checker.
 const House = struct {
     b: *std.Build,
     options: *std.Build.Step.Options,
@@ -79,10 +79,10 @@ const House = struct {
     fn checker(house: House, root: []const u8, kind: Kind) *std.Build.Module {
         const made = house.module(house.b.path(root), kind);
         const chosen = house.hooks(kind);
-        const core = house.module(house.b.path("xmem.zig"), kind);
+        const core = house.module(house.b.path("core.zig"), kind);
         core.addImport("hooks", chosen);
         made.addImport("hooks", chosen);
-        made.addImport("xmem", core);
+        made.addImport("core", core);
         return made;
     }
 
@@ -194,14 +194,14 @@ fn addStress(house: House, host: std.Build.ResolvedTarget) void {
 
 /// Instead of the library: a program that runs the core's code on stacks of its own.
 fn addExplorer(house: House, host: std.Build.ResolvedTarget) void {
-    const root = house.checker("check/explore.zig", .{
+    const root = house.checker("check/explorer.zig", .{
         .target = host,
         .optimize = .ReleaseSafe,
         .strip = true,
         .red_zone = false,
     });
     house.b.installArtifact(house.b.addExecutable(.{
-        .name = "explore",
+        .name = "explorer",
         .root_module = root,
         .use_llvm = true,
     }));

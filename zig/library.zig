@@ -10,6 +10,6 @@ comptime {
     _ = hooks.repairs_silently;
     // Some hooks have symbols of their own.
     _ = hooks;
+    _ = @import("abi/bun.zig");
     _ = @import("abi/c.zig");
-    _ = @import("abi/engine.zig");
 }

@@ -13,9 +13,9 @@ fn sanitizerOptions() callconv(.c) [*:0]const u8 {
 }
 
 test {
+    _ = @import("abi/bun.zig");
     _ = @import("abi/c.zig");
     _ = @import("abi/constants.zig");
-    _ = @import("abi/engine.zig");
     _ = @import("abi/generate/declarations.zig");
     _ = @import("abi/generate/typescript.zig");
     _ = @import("errors.zig");
@@ -28,18 +28,19 @@ test {
     _ = @import("process/damage_test.zig");
     _ = @import("process/descriptor.zig");
     _ = @import("process/holds.zig");
-    _ = @import("process/pool.zig");
+    _ = @import("process/opening.zig");
     _ = @import("process/views.zig");
     _ = @import("process/waiter_thread.zig");
-    _ = @import("protocol/filling.zig");
     _ = @import("protocol/gate.zig");
+    _ = @import("protocol/memory_work.zig");
+    _ = @import("protocol/occupancy.zig");
     _ = @import("protocol/participant.zig");
     _ = @import("protocol/pool/acquire.zig");
     _ = @import("protocol/pool/commitment.zig");
     _ = @import("protocol/pool/content.zig");
     _ = @import("protocol/pool/free_list.zig");
-    _ = @import("protocol/pool/maintained.zig");
-    _ = @import("protocol/pool/maintenance.zig");
+    _ = @import("protocol/pool/maintained_slots.zig");
+    _ = @import("protocol/pool/preallocate.zig");
     _ = @import("protocol/pool/references.zig");
     _ = @import("protocol/pool/trim.zig");
     _ = @import("protocol/pool/waiting.zig");
@@ -49,7 +50,6 @@ test {
     _ = @import("protocol/recovery/recovery.zig");
     _ = @import("protocol/recovery/thaw.zig");
     _ = @import("protocol/statistics.zig");
-    _ = @import("protocol/work.zig");
     _ = @import("system/clock.zig");
     _ = @import("system/futex.zig");
     _ = @import("system/memory.zig");

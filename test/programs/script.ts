@@ -13,7 +13,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { BufferPool } from "../../src/index.ts";
-import { libraryPath } from "../../src/library.ts";
+import { libraryPath } from "../../src/native/library.ts";
 
 export { BufferPool };
 export const page = 4096;

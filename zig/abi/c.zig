@@ -1,6 +1,6 @@
 //! The interface in the form that suits C: every call returns 0 or the error's code negated, and
 //! what it makes it puts where the caller says. `include/xmem.h` is generated from this file, whose
-//! comments are the reference. The form for `bun:ffi` is in `engine.zig`; both make the same calls.
+//! comments are the reference. The form for `bun:ffi` is in `bun.zig`; both make the same calls.
 //!
 //! Numbers are checked for range here and for meaning where they are used.
 
@@ -11,10 +11,10 @@ const descriptor = @import("../process/descriptor.zig");
 const errors = @import("../errors.zig");
 const holds = @import("../process/holds.zig");
 const layout = @import("../format/layout.zig");
-const maintenance = @import("../protocol/pool/maintenance.zig");
 const object = @import("../system/object.zig");
+const opening = @import("../process/opening.zig");
 const participant_file = @import("../protocol/participant.zig");
-const pool_file = @import("../process/pool.zig");
+const preallocate_file = @import("../protocol/pool/preallocate.zig");
 const recovery = @import("../protocol/recovery/recovery.zig");
 const references = @import("../protocol/pool/references.zig");
 const statistics = @import("../protocol/statistics.zig");
@@ -242,14 +242,14 @@ fn ended(result: Error!void) i32 {
 }
 
 /// How a call begins: the pool is open, and it is this thread's.
-fn openPool(pool: Pool) Error!*pool_file.Pool {
+fn openPool(pool: Pool) Error!*opening.Pool {
     const found = try ownPool(pool);
     if (holds.attend(found)) |err| return err;
     return found;
 }
 
 /// The same for a close, which a child of fork may make.
-fn ownPool(pool: Pool) Error!*pool_file.Pool {
+fn ownPool(pool: Pool) Error!*opening.Pool {
     errors.clear();
     const found = descriptor.poolOf(pool);
     if (found.mapping == null) return error.PoolClosed;
@@ -348,7 +348,7 @@ pub export fn xmem_open_or_create(
 }
 
 fn open(
-    how: pool_file.How,
+    how: opening.How,
     name: ?[*:0]const u8,
     options: ?*const Options,
     pool: ?*Pool,
@@ -363,7 +363,7 @@ fn open(
     const numbers = try optionNumbers(given);
     var buffer: DirectoryBuffer = undefined;
     const dir = try directory(&buffer);
-    const opened = try pool_file.open(how, dir, std.mem.span(pool_name), participant, &numbers);
+    const opened = try opening.open(how, dir, std.mem.span(pool_name), participant, &numbers);
     opened.owner = thread.mark();
     out.* = descriptor.numberOf(opened);
 }
@@ -380,28 +380,28 @@ fn readOptions(options: ?*const Options) Error!Options {
     return given.*;
 }
 
-fn optionNumbers(given: Options) Error!pool_file.Options {
+fn optionNumbers(given: Options) Error!opening.Options {
     if (given.mode > 0o777)
         return errors.fail(error.InvalidArgument, 0, "mode is {o}", .{given.mode});
     const pairs = .{
-        .{ pool_file.Option.CAPACITY, given.capacity },
-        .{ pool_file.Option.BUFFER_SIZE, given.buffer_size },
-        .{ pool_file.Option.MAX_PARTICIPANTS, given.max_participants },
-        .{ pool_file.Option.LEASE_TIMEOUT, given.lease_timeout_ms },
-        .{ pool_file.Option.MAX_COMMITTED, given.max_committed_bytes },
-        .{ pool_file.Option.CHANNELS, given.channels },
-        .{ pool_file.Option.MODE, given.mode },
-        .{ pool_file.Option.ZERO_ON_RELEASE, given.zero_on_release },
-        .{ pool_file.Option.EPHEMERAL, given.ephemeral },
-        .{ pool_file.Option.REPLACE_ABANDONED, given.replace_abandoned },
-        .{ pool_file.Option.ALLOW_OWNER, given.allow_owner },
-        .{ pool_file.Option.ALLOW_GROUP, given.allow_group },
+        .{ opening.Option.CAPACITY, given.capacity },
+        .{ opening.Option.BUFFER_SIZE, given.buffer_size },
+        .{ opening.Option.MAX_PARTICIPANTS, given.max_participants },
+        .{ opening.Option.LEASE_TIMEOUT, given.lease_timeout_ms },
+        .{ opening.Option.MAX_COMMITTED, given.max_committed_bytes },
+        .{ opening.Option.CHANNELS, given.channels },
+        .{ opening.Option.MODE, given.mode },
+        .{ opening.Option.ZERO_ON_RELEASE, given.zero_on_release },
+        .{ opening.Option.EPHEMERAL, given.ephemeral },
+        .{ opening.Option.REPLACE_ABANDONED, given.replace_abandoned },
+        .{ opening.Option.ALLOW_OWNER, given.allow_owner },
+        .{ opening.Option.ALLOW_GROUP, given.allow_group },
     };
-    var numbers: pool_file.Options = @splat(-1);
+    var numbers: opening.Options = @splat(-1);
     inline for (pairs) |pair| {
         if (pair[1] != 0) numbers[@intFromEnum(pair[0])] = @floatFromInt(pair[1]);
     }
-    const lease = &numbers[@intFromEnum(pool_file.Option.LEASE_TIMEOUT)];
+    const lease = &numbers[@intFromEnum(opening.Option.LEASE_TIMEOUT)];
     if (given.lease_timeout_ms == lease_never) lease.* = 0;
     return numbers;
 }
@@ -438,7 +438,7 @@ pub export fn xmem_close(pool: Pool) i32 {
 }
 
 fn close(pool: Pool) Error!void {
-    pool_file.close(try ownPool(pool));
+    opening.close(try ownPool(pool));
 }
 
 /// Removes a name, whatever it leads to: a pool, or what is left of one. Who has the pool open goes
@@ -461,7 +461,7 @@ fn unlink(name: ?[*:0]const u8) Error!void {
     const pool_name = name orelse return missing("name");
     var buffer: DirectoryBuffer = undefined;
     const dir = try directory(&buffer);
-    if (!try pool_file.unlink(dir, std.mem.span(pool_name), -1, -1, -1)) return error.PoolNotFound;
+    if (!try opening.unlink(dir, std.mem.span(pool_name), -1, -1, -1)) return error.PoolNotFound;
 }
 
 /// Removes the name of an open pool, unless it leads to another one by now.
@@ -475,7 +475,7 @@ pub export fn xmem_unlink_pool(pool: Pool) i32 {
 }
 
 fn unlinkPool(pool: Pool) Error!void {
-    if (!try pool_file.unlinkOwn(try openPool(pool))) return error.PoolNotFound;
+    if (!try opening.unlinkOwn(try openPool(pool))) return error.PoolNotFound;
 }
 
 /// What the pool was made with.
@@ -641,7 +641,7 @@ fn truncate(pool: Pool, handle: Handle, size: u32) Error!void {
     return content.truncate(try describer(pool, handle), handle, size);
 }
 
-fn heldIndex(pool: *const pool_file.Pool, handle: Handle) Error!u32 {
+fn heldIndex(pool: *const opening.Pool, handle: Handle) Error!u32 {
     if (!holds.isCurrent(pool, try checkRef(handle))) return error.StaleHandle;
     return @as(words.Handle, @bitCast(handle)).index;
 }
@@ -1062,7 +1062,7 @@ pub export fn xmem_preallocate(
 
 fn preallocate(pool: Pool, size: u32, count: u32, bytes: ?*u64) Error!void {
     const opened = try openPool(pool);
-    const added = try maintenance.preallocate(&opened.participant, size, count);
+    const added = try preallocate_file.preallocate(&opened.participant, size, count);
     if (bytes) |out| out.* = added;
 }
 
@@ -1081,7 +1081,7 @@ pub export fn xmem_trim(
 
 fn trim(pool: Pool, bytes: ?*u64) Error!void {
     const opened = try openPool(pool);
-    const freed = try maintenance.trim(&opened.participant);
+    const freed = try preallocate_file.trim(&opened.participant);
     if (bytes) |out| out.* = freed;
 }
 
@@ -1104,7 +1104,7 @@ pub export fn xmem_unflush(pool: Pool) i32 {
 
 fn flush(pool: Pool, on: bool) Error!void {
     const opened = try openPool(pool);
-    return maintenance.flush(&opened.participant, on);
+    return preallocate_file.flush(&opened.participant, on);
 }
 
 /// Gives back what dead participants and expired leases left. An acquire that finds the pool full
@@ -1151,7 +1151,7 @@ fn giveStats(pool: Pool, stats: ?*PoolStats) Error!void {
     var values: [statistics.stat_count]f64 = undefined;
     statistics.collect(&opened.mapping.?.view, &values);
     values[@intFromEnum(statistics.Stat.LINKED)] =
-        @floatFromInt(@intFromBool(pool_file.linked(opened)));
+        @floatFromInt(@intFromBool(opening.linked(opened)));
     var full: PoolStats = .{};
     assign(statistics.Stat, &full, &values);
     return give(out, full);

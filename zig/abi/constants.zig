@@ -1,14 +1,15 @@
-//! Every number that TypeScript shares with the core, by name: written to src/constants.gen.ts when
-//! the library is built, and compared with the loaded library by a test.
+//! Every number that TypeScript shares with the core, by name: written to
+//! src/generated/constants.gen.ts when the library is built, and compared with the loaded library
+//! by a test.
 
 const std = @import("std");
 const description = @import("../protocol/pool/content.zig");
 const descriptor = @import("../process/descriptor.zig");
 const errors = @import("../errors.zig");
-const filling = @import("../protocol/filling.zig");
 const layout = @import("../format/layout.zig");
 const object = @import("../system/object.zig");
-const pool = @import("../process/pool.zig");
+const occupancy = @import("../protocol/occupancy.zig");
+const opening = @import("../process/opening.zig");
 const statistics = @import("../protocol/statistics.zig");
 const words = @import("../format/words.zig");
 
@@ -18,12 +19,12 @@ const Reclaim = enum { PARTICIPANTS, REFERENCES, BUFFERS, DEFERRED };
 pub const reclaim_count = std.meta.fields(Reclaim).len;
 
 pub const all = numbers("ERROR_", errors.Code, false) ++
-    numbers("OPTION_", pool.Option, true) ++
-    numbers("INFO_", pool.Info, true) ++
+    numbers("OPTION_", opening.Option, true) ++
+    numbers("INFO_", opening.Info, true) ++
     numbers("STAT_", statistics.Stat, true) ++
     numbers("PARTICIPANT_", statistics.ParticipantField, true) ++
     numbers("RECLAIM_", Reclaim, true) ++
-    numbers("FILLING_", filling.Field, true) ++
+    numbers("OCCUPANCY_", occupancy.Field, true) ++
     numbers("META_", description.Number, false) ++
     numbers("META_", description.Dims, false) ++
     numbers("META_", description.Text, false) ++

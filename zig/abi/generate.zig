@@ -1,11 +1,11 @@
 //! Writes what other languages have to know of the core into the repository, whose root is its
 //! only argument, and says which files were not as they are now: for TypeScript the constants, the
-//! engine's form and the error codes, for C the header.
+//! form for Bun and the error codes, for C the header.
 
 const std = @import("std");
-const constants = @import("xmem").abi.constants;
+const constants = @import("core").abi.constants;
 const declarations = @import("generate/declarations.zig");
-const errors = @import("xmem").errors;
+const errors = @import("core").errors;
 const header = @import("generate/header.zig");
 const typescript = @import("generate/typescript.zig");
 
@@ -17,9 +17,9 @@ const Output = struct {
 };
 
 const outputs = [_]Output{
-    .{ .path = "src/constants.gen.ts", .write = writeConstants },
-    .{ .path = "src/abi.gen.ts", .write = writeEngine },
-    .{ .path = "src/error_codes.gen.ts", .write = writeErrorCodes },
+    .{ .path = "src/generated/constants.gen.ts", .write = writeConstants },
+    .{ .path = "src/generated/abi.gen.ts", .write = writeBun },
+    .{ .path = "src/generated/error_codes.gen.ts", .write = writeErrorCodes },
     .{ .path = "include/xmem.h", .write = writeHeader },
 };
 
@@ -48,8 +48,8 @@ fn writeConstants(_: std.mem.Allocator, out: *Writer) !void {
     }
 }
 
-fn writeEngine(gpa: std.mem.Allocator, out: *Writer) !void {
-    try typescript.write(out, try declarations.read(gpa, @embedFile("engine.zig")));
+fn writeBun(gpa: std.mem.Allocator, out: *Writer) !void {
+    try typescript.write(out, try declarations.read(gpa, @embedFile("bun.zig")));
 }
 
 fn writeErrorCodes(_: std.mem.Allocator, out: *Writer) !void {

@@ -1,6 +1,6 @@
 //! A stress of the core under ThreadSanitizer: threads that open one pool, do everything that a
-//! participant can do in a seeded order, and end by closing, without closing, or dead. It calls the
-//! engine's form of the interface, as TypeScript does. A buffer's content is plain memory, stamped
+//! participant can do in a seeded order, and end by closing, without closing, or dead. It calls
+//! Bun's form of the interface, as TypeScript does. A buffer's content is plain memory, stamped
 //! by its acquirer and compared by every holder, so that ThreadSanitizer sees where the core's
 //! atomics do not order one holder after another. The program itself compares what it reads, and
 //! counts at the end that every buffer is there once.
@@ -9,15 +9,15 @@
 //! that a holder may rely on has to come from the core.
 
 const std = @import("std");
-const engine = @import("xmem").abi.engine;
-const errors = @import("xmem").errors;
-const participant_file = @import("xmem").protocol.participant;
-const descriptor = @import("xmem").process.descriptor;
-const pool_file = @import("xmem").process.pool;
-const statistics = @import("xmem").protocol.statistics;
-const system = @import("xmem").system.door;
-const testing_os = @import("xmem").system.testing_os;
-const words = @import("xmem").format.words;
+const bun = @import("core").abi.bun;
+const descriptor = @import("core").process.descriptor;
+const errors = @import("core").errors;
+const opening = @import("core").process.opening;
+const participant_file = @import("core").protocol.participant;
+const statistics = @import("core").protocol.statistics;
+const system = @import("core").system.door;
+const testing_os = @import("core").system.testing_os;
+const words = @import("core").format.words;
 
 const Code = errors.Code;
 
@@ -76,8 +76,8 @@ var name: [:0]const u8 = "";
 var other_name: [:0]const u8 = "";
 
 fn removeNames() void {
-    _ = engine.xmem_bun_unlink(dir, name, -1, -1, -1);
-    _ = engine.xmem_bun_unlink(dir, other_name, -1, -1, -1);
+    _ = bun.xmem_bun_unlink(dir, name, -1, -1, -1);
+    _ = bun.xmem_bun_unlink(dir, other_name, -1, -1, -1);
 }
 
 fn fail(comptime format: []const u8, arguments: anytype) noreturn {
@@ -111,15 +111,15 @@ fn participantOf(pool: Descriptor) *participant_file.Participant {
     return &descriptor.poolOf(pool).participant;
 }
 
-fn poolOptions(plan: *const Plan, ephemeral: bool) pool_file.Options {
-    var options: pool_file.Options = @splat(-1);
-    options[@intFromEnum(pool_file.Option.CAPACITY)] = capacity;
-    options[@intFromEnum(pool_file.Option.BUFFER_SIZE)] = buffer_size;
-    options[@intFromEnum(pool_file.Option.MAX_PARTICIPANTS)] = rows;
-    options[@intFromEnum(pool_file.Option.LEASE_TIMEOUT)] = lease_timeout_ms;
+fn poolOptions(plan: *const Plan, ephemeral: bool) opening.Options {
+    var options: opening.Options = @splat(-1);
+    options[@intFromEnum(opening.Option.CAPACITY)] = capacity;
+    options[@intFromEnum(opening.Option.BUFFER_SIZE)] = buffer_size;
+    options[@intFromEnum(opening.Option.MAX_PARTICIPANTS)] = rows;
+    options[@intFromEnum(opening.Option.LEASE_TIMEOUT)] = lease_timeout_ms;
     const zero = @intFromBool(plan.zero_on_release);
-    options[@intFromEnum(pool_file.Option.ZERO_ON_RELEASE)] = @floatFromInt(zero);
-    options[@intFromEnum(pool_file.Option.EPHEMERAL)] = @floatFromInt(@intFromBool(ephemeral));
+    options[@intFromEnum(opening.Option.ZERO_ON_RELEASE)] = @floatFromInt(zero);
+    options[@intFromEnum(opening.Option.EPHEMERAL)] = @floatFromInt(@intFromBool(ephemeral));
     return options;
 }
 
@@ -141,7 +141,7 @@ const Life = struct {
     fn run(life: *Life) void {
         const plan = life.plan;
         const options = poolOptions(plan, false);
-        life.pool = opened(engine.xmem_bun_open(1, dir, name, "stress", &options));
+        life.pool = opened(bun.xmem_bun_open(1, dir, name, "stress", &options));
         for (0..plan.operations) |_| {
             life.operate();
             _ = @atomicRmw(u64, &operations_done, .Add, 1, .monotonic);
@@ -157,7 +157,7 @@ const Life = struct {
         if (ending == .close) {
             // Half of the holds are left to the close itself.
             while (life.held_count > 2) life.release(0);
-            engine.xmem_bun_close(pool);
+            bun.xmem_bun_close(pool);
         }
         std.heap.c_allocator.destroy(life);
         _ = @atomicRmw(u32, &lives_ended, .Add, 1, .monotonic);
@@ -190,15 +190,15 @@ const Life = struct {
         if (life.held_count == life.held.len) return life.release(0);
         const size: u32 = ([_]u32{ 64, 4096, 8192 })[life.below(3)];
         const codes = &.{ .POOL_FULL, .POOL_FLUSHING };
-        const handle = engine.xmem_bun_acquire(life.pool, @floatFromInt(size));
+        const handle = bun.xmem_bun_acquire(life.pool, @floatFromInt(size));
         life.add(allowed("acquire", handle, codes), size);
     }
 
     fn acquireBlocking(life: *Life) void {
         if (life.held_count == life.held.len) return life.release(0);
-        const deadline_ms = engine.xmem_bun_now() + @as(f64, @floatFromInt(life.below(3)));
+        const deadline_ms = bun.xmem_bun_now() + @as(f64, @floatFromInt(life.below(3)));
         const handle = while (true) {
-            const handle = engine.xmem_bun_acquire_blocking(life.pool, 64, deadline_ms);
+            const handle = bun.xmem_bun_acquire_blocking(life.pool, 64, deadline_ms);
             if (handle != -@as(f64, @floatFromInt(@intFromEnum(Code.PENDING)))) break handle;
         };
         life.add(allowed("blocking acquire", handle, &.{ .TIMEOUT, .POOL_FLUSHING }), 64);
@@ -211,27 +211,27 @@ const Life = struct {
         if (life.ending == .die) return;
         if (life.held_count == life.held.len) return life.release(0);
         const codes = &.{ .POOL_FULL, .POOL_FLUSHING };
-        const socket = engine.xmem_bun_async_open(life.pool);
+        const socket = bun.xmem_bun_async_open(life.pool);
         if (socket < 0) fail("async open failed with {d}", .{socket});
         life.socket = socket;
         // PENDING: a recovery is under way, whose end signals.
-        const armed: f64 = @floatFromInt(engine.xmem_bun_async_arm(life.pool, 1e300));
+        const armed: f64 = @floatFromInt(bun.xmem_bun_async_arm(life.pool, 1e300));
         _ = allowed("async arm", armed, &.{.PENDING});
-        var handle = allowed("acquire", engine.xmem_bun_acquire(life.pool, 64), codes);
+        var handle = allowed("acquire", bun.xmem_bun_acquire(life.pool, 64), codes);
         if (handle == null) {
             var poll: [1]std.c.pollfd = .{.{ .fd = life.socket, .events = 1, .revents = 0 }};
             _ = std.c.poll(&poll, 1, 2);
             var bytes: [64]u8 = undefined;
             if (poll[0].revents & 1 != 0) _ = std.c.read(life.socket, &bytes, bytes.len);
-            handle = allowed("acquire", engine.xmem_bun_acquire(life.pool, 64), codes);
+            handle = allowed("acquire", bun.xmem_bun_acquire(life.pool, 64), codes);
         }
-        engine.xmem_bun_async_disarm(life.pool, @intFromBool(handle == null));
+        bun.xmem_bun_async_disarm(life.pool, @intFromBool(handle == null));
         life.add(handle, 64);
     }
 
     fn add(life: *Life, acquired: ?f64, size: u32) void {
         const hold: Hold = .{ .handle = acquired orelse return, .own = true };
-        if (engine.xmem_bun_size(life.pool, indexOf(hold.word())) != @as(f64, @floatFromInt(size)))
+        if (bun.xmem_bun_size(life.pool, indexOf(hold.word())) != @as(f64, @floatFromInt(size)))
             fail("an acquired buffer has another size", .{});
         if (life.plan.zero_on_release) {
             for (life.content(hold)) |word| if (word != 0) fail("a buffer was not zeroed", .{});
@@ -248,7 +248,7 @@ const Life = struct {
     /// The buffer's bytes, as 64-bit words: plain memory.
     fn content(life: *Life, hold: Hold) []u64 {
         const index = indexOf(hold.word());
-        const size: u32 = @intFromFloat(engine.xmem_bun_size(life.pool, index));
+        const size: u32 = @intFromFloat(bun.xmem_bun_size(life.pool, index));
         const bytes = participantOf(life.pool).view.data(index, size);
         return @as([*]u64, @ptrCast(@alignCast(bytes.ptr)))[0 .. size / 8];
     }
@@ -259,7 +259,7 @@ const Life = struct {
             for (part, 0..) |*word, place| word.* = hold.word() + place;
         }
         const handle = hold.handle;
-        const status = engine.xmem_bun_meta_set_number(life.pool, handle, sequence_number, handle);
+        const status = bun.xmem_bun_meta_set_number(life.pool, handle, sequence_number, handle);
         if (status != 0) fail("setting a held buffer's sequence failed with {d}", .{status});
     }
 
@@ -269,14 +269,14 @@ const Life = struct {
             for (part, 0..) |word, place| if (word != hold.word() + place)
                 fail("buffer {x} has {x} at {d}", .{ hold.word(), word, place });
         }
-        const sequence = engine.xmem_bun_meta_number(life.pool, hold.handle, sequence_number);
+        const sequence = bun.xmem_bun_meta_number(life.pool, hold.handle, sequence_number);
         if (sequence != hold.handle) fail("buffer {x} has another sequence", .{hold.word()});
     }
 
     fn release(life: *Life, place: usize) void {
         const hold = life.held[place];
         life.check(hold);
-        engine.xmem_bun_release(life.pool, hold.handle);
+        bun.xmem_bun_release(life.pool, hold.handle);
         life.forget(place);
     }
 
@@ -298,7 +298,7 @@ const Life = struct {
 
     fn share(life: *Life) void {
         const hold = life.any() orelse return;
-        const shared: f64 = @floatFromInt(engine.xmem_bun_share(life.pool, hold.handle));
+        const shared: f64 = @floatFromInt(bun.xmem_bun_share(life.pool, hold.handle));
         if (allowed("share", shared, &.{}) == null) return;
         hold.own = false;
         life.post(hold.word());
@@ -308,7 +308,7 @@ const Life = struct {
         const hold = life.any() orelse return;
         life.check(hold.*);
         const word = hold.word();
-        const done: f64 = @floatFromInt(engine.xmem_bun_hand_off(life.pool, hold.handle));
+        const done: f64 = @floatFromInt(bun.xmem_bun_hand_off(life.pool, hold.handle));
         if (allowed("handOff", done, &.{}) == null) return;
         life.forget(hold - &life.held[0]);
         life.post(word);
@@ -320,7 +320,7 @@ const Life = struct {
         const before = @atomicRmw(u64, place, .Xchg, handle, .monotonic);
         if (before == 0 or life.below(4) == 0) return;
         const number: f64 = @floatFromInt(before);
-        const count = engine.xmem_bun_unref(life.pool, number);
+        const count = bun.xmem_bun_unref(life.pool, number);
         _ = allowed("unref", count, &.{ .STALE_HANDLE, .NO_REFERENCE });
     }
 
@@ -334,14 +334,14 @@ const Life = struct {
         const place = &mailbox[life.below(mailbox_size)];
         const handle = @atomicRmw(u64, place, .Xchg, 0, .monotonic);
         if (handle == 0) return;
-        const taken = engine.xmem_bun_take(life.pool, @floatFromInt(handle));
+        const taken = bun.xmem_bun_take(life.pool, @floatFromInt(handle));
         life.adopt(allowed("take", taken, &.{ .STALE_HANDLE, .NO_REFERENCE }));
     }
 
     fn get(life: *Life) void {
         if (life.held_count == life.held.len) return life.release(0);
         const handle = life.seen() orelse return;
-        const got = engine.xmem_bun_get(life.pool, handle);
+        const got = bun.xmem_bun_get(life.pool, handle);
         life.adopt(allowed("get", got, &.{ .STALE_HANDLE, .NO_REFERENCE }));
     }
 
@@ -361,26 +361,26 @@ const Life = struct {
         const gone = &.{ .STALE_HANDLE, .NO_REFERENCE, .BUFFER_NOT_FOUND };
         switch (life.below(7)) {
             0 => if (handle != bare) {
-                _ = allowed("addRef", engine.xmem_bun_add_ref(pool, handle), &.{.STALE_HANDLE});
+                _ = allowed("addRef", bun.xmem_bun_add_ref(pool, handle), &.{.STALE_HANDLE});
             },
-            1 => _ = allowed("unref", engine.xmem_bun_unref(pool, either), gone),
+            1 => _ = allowed("unref", bun.xmem_bun_unref(pool, either), gone),
             2 => {
-                const count = engine.xmem_bun_release_by_hand(pool, either);
+                const count = bun.xmem_bun_release_by_hand(pool, either);
                 _ = allowed("release by hand", count, gone);
             },
             3 => {
-                const done: f64 = @floatFromInt(engine.xmem_bun_try_release(pool, either));
+                const done: f64 = @floatFromInt(bun.xmem_bun_try_release(pool, either));
                 _ = allowed("tryRelease", done, &.{.STALE_HANDLE});
             },
             4 => if (handle != bare) {
-                const set = engine.xmem_bun_set_ref_count(pool, handle, life.below(4));
+                const set = bun.xmem_bun_set_ref_count(pool, handle, life.below(4));
                 _ = allowed("setRefCount", set, &.{ .STALE_HANDLE, .INVALID_ARGUMENT });
             },
-            5 => if (allowed("get", engine.xmem_bun_get(pool, bare), gone)) |got| {
-                engine.xmem_bun_release(pool, got);
+            5 => if (allowed("get", bun.xmem_bun_get(pool, bare), gone)) |got| {
+                bun.xmem_bun_release(pool, got);
             },
             else => {
-                const count = engine.xmem_bun_ref_count(pool, either);
+                const count = bun.xmem_bun_ref_count(pool, either);
                 _ = allowed("refCount", count, &.{.STALE_HANDLE});
             },
         }
@@ -388,46 +388,46 @@ const Life = struct {
 
     fn maintain(life: *Life) void {
         if (life.below(2) == 0) {
-            _ = allowed("trim", engine.xmem_bun_trim(life.pool), &.{});
+            _ = allowed("trim", bun.xmem_bun_trim(life.pool), &.{});
         } else {
-            const bytes = engine.xmem_bun_preallocate(life.pool, buffer_size, 1 + life.below(3));
+            const bytes = bun.xmem_bun_preallocate(life.pool, buffer_size, 1 + life.below(3));
             _ = allowed("preallocate", bytes, &.{});
         }
     }
 
     fn flush(life: *Life) void {
         if (life.below(4) != 0) return;
-        if (engine.xmem_bun_flush(life.pool, 1) != 0) fail("flush failed", .{});
+        if (bun.xmem_bun_flush(life.pool, 1) != 0) fail("flush failed", .{});
         _ = std.c.sched_yield();
-        if (engine.xmem_bun_flush(life.pool, 0) != 0) fail("unflush failed", .{});
+        if (bun.xmem_bun_flush(life.pool, 0) != 0) fail("unflush failed", .{});
     }
 
     fn reclaim(life: *Life) void {
         var report: [4]f64 = undefined;
-        _ = allowed("reclaim", @floatFromInt(engine.xmem_bun_reclaim(life.pool, &report)), &.{});
+        _ = allowed("reclaim", @floatFromInt(bun.xmem_bun_reclaim(life.pool, &report)), &.{});
     }
 
     /// A second open of this thread, which shares its row.
     fn openTwice(life: *Life) void {
         const plan = life.plan;
         const options = poolOptions(plan, false);
-        const second = opened(engine.xmem_bun_open(1, dir, name, "again", &options));
+        const second = opened(bun.xmem_bun_open(1, dir, name, "again", &options));
         if (participantOf(second).row != participantOf(life.pool).row)
             fail("two rows for one thread", .{});
         const codes = &.{ .POOL_FULL, .POOL_FLUSHING };
-        _ = allowed("acquire", engine.xmem_bun_acquire(second, 64), codes);
-        engine.xmem_bun_close(second);
+        _ = allowed("acquire", bun.xmem_bun_acquire(second, 64), codes);
+        bun.xmem_bun_close(second);
     }
 
     /// An ephemeral pool that comes and goes: made by who finds none, removed by the last.
     fn openOther(life: *Life) void {
         const plan = life.plan;
         const options = poolOptions(plan, true);
-        const pool = opened(engine.xmem_bun_open(2, dir, other_name, "other", &options));
+        const pool = opened(bun.xmem_bun_open(2, dir, other_name, "other", &options));
         const codes = &.{ .POOL_FULL, .POOL_FLUSHING };
-        _ = allowed("acquire", engine.xmem_bun_acquire(pool, 64), codes);
+        _ = allowed("acquire", bun.xmem_bun_acquire(pool, 64), codes);
         if (life.below(2) == 0) look(pool);
-        engine.xmem_bun_close(pool);
+        bun.xmem_bun_close(pool);
     }
 };
 
@@ -437,10 +437,10 @@ fn indexOf(handle: u64) u32 {
 
 fn look(pool: Descriptor) void {
     var values: [statistics.stat_count]f64 = undefined;
-    _ = engine.xmem_bun_stats(pool, &values);
+    _ = bun.xmem_bun_stats(pool, &values);
     var fields: [rows * statistics.participant_field_count]f64 = undefined;
     var names: [rows * 32]u8 = undefined;
-    _ = engine.xmem_bun_participants(pool, &fields, &names, rows);
+    _ = bun.xmem_bun_participants(pool, &fields, &names, rows);
 }
 
 /// Ends the calling thread as SIGKILL would: nothing of libc's or of the core's runs, and the
@@ -481,7 +481,7 @@ fn liveAll(plan: *const Plan, keeper: Descriptor) void {
 
 fn stat(pool: Descriptor, which: statistics.Stat) f64 {
     var values: [statistics.stat_count]f64 = undefined;
-    _ = engine.xmem_bun_stats(pool, &values);
+    _ = bun.xmem_bun_stats(pool, &values);
     return values[@intFromEnum(which)];
 }
 
@@ -497,7 +497,7 @@ fn settle(keeper: Descriptor) void {
         }
         testing_os.sleepMs(2 * lease_timeout_ms);
         var report: [4]f64 = undefined;
-        _ = allowed("reclaim", @floatFromInt(engine.xmem_bun_reclaim(keeper, &report)), &.{});
+        _ = allowed("reclaim", @floatFromInt(bun.xmem_bun_reclaim(keeper, &report)), &.{});
     }
     inline for (.{ .USED, .PARKED, .IN_FLIGHT, .WAITERS, .FLUSHING }) |which| {
         const left = stat(keeper, which);
@@ -505,14 +505,14 @@ fn settle(keeper: Descriptor) void {
     }
     var found: [capacity]bool = @splat(false);
     for (0..capacity) |_| {
-        const acquired = engine.xmem_bun_acquire(keeper, 64);
+        const acquired = bun.xmem_bun_acquire(keeper, 64);
         const handle = allowed("acquire", acquired, &.{}) orelse continue;
         const index = indexOf(@intFromFloat(handle));
         if (found[index]) fail("buffer {d} is on the list twice", .{index});
         found[index] = true;
     }
     const full = -@as(f64, @floatFromInt(@intFromEnum(Code.POOL_FULL)));
-    if (engine.xmem_bun_acquire(keeper, 64) != full)
+    if (bun.xmem_bun_acquire(keeper, 64) != full)
         fail("the list is longer than the pool", .{});
 }
 
@@ -533,7 +533,7 @@ pub fn main(init: std.process.Init.Minimal) void {
     other_name = std.fmt.bufPrintSentinel(&other_name_buffer, "stress.{d}.other", .{id}, 0) catch
         unreachable;
     const options = poolOptions(&plan, false);
-    const keeper = opened(engine.xmem_bun_open(0, dir, name, "keeper", &options));
+    const keeper = opened(bun.xmem_bun_open(0, dir, name, "keeper", &options));
     liveAll(&plan, keeper);
     settle(keeper);
     removeNames();
@@ -549,5 +549,5 @@ pub fn main(init: std.process.Init.Minimal) void {
         stat(keeper, .RECOVERIES),
         stat(keeper, .DEFERRED),
     });
-    engine.xmem_bun_close(keeper);
+    bun.xmem_bun_close(keeper);
 }

@@ -6,8 +6,8 @@ const errors = @import("../errors.zig");
 const layout = @import("../format/layout.zig");
 const names = @import("../protocol/recovery/names.zig");
 const object = @import("../system/object.zig");
+const opening = @import("opening.zig");
 const participant_file = @import("../protocol/participant.zig");
-const pool_file = @import("pool.zig");
 const system = @import("../system/door.zig");
 
 const Error = errors.Error;
@@ -37,8 +37,8 @@ pub const Look = struct {
     view: View,
 
     pub fn at(found: object.Object) Error!Look {
-        const identity = try pool_file.readIdentity(found);
-        const geometry = try pool_file.checkIdentity(identity, found);
+        const identity = try opening.readIdentity(found);
+        const geometry = try opening.checkIdentity(identity, found);
         const base = try system.memory.map(found.fd, geometry.total_size, false);
         return .{ .view = .init(base, geometry, identity, found.fd, undefined) };
     }
@@ -53,7 +53,7 @@ pub const Look = struct {
 };
 
 /// An ephemeral pool of the dead has no claim to its name; whatever else is there keeps it, also what
-/// cannot be removed, and `pool.createNew` says so.
+/// cannot be removed, and `opening.createNew` says so.
 pub fn makeWay(dir: [:0]const u8, name: []const u8, trust: object.Trust) void {
     defer errors.clear();
     const found = object.open(dir, name, .read_only, trust) catch return;
@@ -91,8 +91,8 @@ fn isAbandoned(found: object.Object) bool {
 
 fn removeAbandoned(dir: [:0]const u8, name: []const u8, trust: object.Trust) Error!bool {
     const found = try object.open(dir, name, .read_write, trust);
-    const mapping = try pool_file.mappingOf(found, dir, name);
-    defer pool_file.releaseMapping(mapping);
+    const mapping = try opening.mappingOf(found, dir, name);
+    defer opening.releaseMapping(mapping);
     const own_name: Name = .{ .dir = dir, .name = name, .identity = mapping.object.identity };
     return names.takeIfNobody(&mapping.view, own_name, at_once_ns);
 }

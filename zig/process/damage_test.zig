@@ -7,40 +7,40 @@ const system = @import("../system/door.zig");
 const words = @import("../format/words.zig");
 const Control = words.Control;
 const Head = words.Head;
-const View = @import("../protocol/participant.zig").View;
 const acquire_file = @import("../protocol/pool/acquire.zig");
 const errors = @import("../errors.zig");
-const pool_file = @import("pool.zig");
+const opening = @import("opening.zig");
 const recovery = @import("../protocol/recovery/recovery.zig");
 const references = @import("../protocol/pool/references.zig");
 const thaw = @import("../protocol/recovery/thaw.zig");
+const View = @import("../protocol/participant.zig").View;
 
 /// A pool in shared memory for one test, which damages it.
 const Bench = struct {
-    pool: *pool_file.Pool,
+    pool: *opening.Pool,
     name: [:0]const u8,
 
     const dir = "/dev/shm";
     var name_buffer: [64]u8 = undefined;
 
     fn open(capacity: u32, max_committed: ?u64) !Bench {
-        var options: pool_file.Options = @splat(-1);
-        options[@intFromEnum(pool_file.Option.CAPACITY)] = @floatFromInt(capacity);
-        options[@intFromEnum(pool_file.Option.BUFFER_SIZE)] = 64;
+        var options: opening.Options = @splat(-1);
+        options[@intFromEnum(opening.Option.CAPACITY)] = @floatFromInt(capacity);
+        options[@intFromEnum(opening.Option.BUFFER_SIZE)] = 64;
         if (max_committed) |bytes| {
-            options[@intFromEnum(pool_file.Option.MAX_COMMITTED)] = @floatFromInt(bytes);
+            options[@intFromEnum(opening.Option.MAX_COMMITTED)] = @floatFromInt(bytes);
         }
         const pid = std.c.getpid();
         const name = try std.fmt.bufPrintSentinel(&name_buffer, "test.damage.{d}", .{pid}, 0);
         return .{
-            .pool = try pool_file.open(.create, dir, name, "", &options),
+            .pool = try opening.open(.create, dir, name, "", &options),
             .name = name,
         };
     }
 
     fn close(bench: Bench) void {
-        pool_file.close(bench.pool);
-        _ = pool_file.unlink(dir, bench.name, -1, 0, -1) catch {};
+        opening.close(bench.pool);
+        _ = opening.unlink(dir, bench.name, -1, 0, -1) catch {};
     }
 
     fn view(bench: Bench) *View {

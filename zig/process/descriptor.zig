@@ -3,14 +3,14 @@
 //! and 0 is a pool that is closed, so that the fast path needs no check of its own for that.
 
 const std = @import("std");
-const errors = @import("../errors.zig");
-const participant_file = @import("../protocol/participant.zig");
-const pool_file = @import("pool.zig");
 const clock = @import("../system/clock.zig");
+const errors = @import("../errors.zig");
+const opening = @import("opening.zig");
+const participant_file = @import("../protocol/participant.zig");
 const thread = @import("../system/thread.zig");
 
 const Local = participant_file.Local;
-const Pool = pool_file.Pool;
+const Pool = opening.Pool;
 
 pub const Descriptor = u32;
 

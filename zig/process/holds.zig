@@ -1,16 +1,16 @@
 //! One open's own part of its thread's holds, and every operation that makes or ends one: what both
 //! forms of the interface do, with numbers as the core has them. The straight lines of an acquire
-//! and a release, in which single instructions count, are in `abi/engine.zig`.
+//! and a release, in which single instructions count, are in `abi/bun.zig`.
 
 const acquire_file = @import("../protocol/pool/acquire.zig");
 const errors = @import("../errors.zig");
+const opening = @import("opening.zig");
 const participant_file = @import("../protocol/participant.zig");
-const pool_file = @import("pool.zig");
 const references = @import("../protocol/pool/references.zig");
 const words = @import("../format/words.zig");
 
 const Error = errors.Error;
-const Pool = pool_file.Pool;
+const Pool = opening.Pool;
 
 /// Before each operation: closed is closed, also by a fork, and what is owed is paid.
 pub inline fn attend(pool: *Pool) ?Error {

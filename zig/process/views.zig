@@ -4,10 +4,10 @@
 //! whatever thread it likes, also long after the open was closed.
 
 const std = @import("std");
-const pool_file = @import("pool.zig");
+const opening = @import("opening.zig");
 
-const Mapping = pool_file.Mapping;
-const Pool = pool_file.Pool;
+const Mapping = opening.Mapping;
+const Pool = opening.Pool;
 const allocator = std.heap.c_allocator;
 
 pub const Views = struct {
@@ -45,7 +45,7 @@ pub fn open(pool: *Pool) ?*Views {
     };
     opened = views;
     // Stays for as long as anybody counts in it.
-    pool_file.viewAdd(mapping);
+    opening.viewAdd(mapping);
     return views;
 }
 
@@ -91,6 +91,6 @@ fn letGo(views: *Views) void {
     // SYNC: what others did with the counts is done before they are freed. Pairs with `letGo`.
     if (@atomicRmw(u32, &views.references, .Sub, 1, .acq_rel) > 1) return;
     std.c.free(views.counts);
-    pool_file.viewDone(views.mapping);
+    opening.viewDone(views.mapping);
     allocator.destroy(views);
 }

@@ -92,8 +92,8 @@ pub const Trimming = struct {
     looked: u32 = 0,
     /// Whether this round gave anything back.
     found: bool = false,
-    /// `work.memoryKey` when a round that gave nothing back began: nothing can have changed since
-    /// while that is the same. 0: there was none.
+    /// `memory_work.memoryKey` when a round that gave nothing back began: while it is the same,
+    /// nothing can have changed since. 0: there was none.
     key: u64 = 0,
     barren_key: u64 = 0,
 };
@@ -103,7 +103,7 @@ pub const Audit = struct {
     cursor: u32 = 0,
     sum: u64 = 0,
     key: u64 = 0,
-    /// `work.memoryKey` at which the sum was right.
+    /// `memory_work.memoryKey` at which the sum was right.
     clean_key: u64 = 0,
 };
 
@@ -226,7 +226,7 @@ fn sum(holds: []const u16) u64 {
 /// One load: the kernel marked the row's mutex when its owner died, or its owner said so itself.
 pub inline fn isDead(row: *const layout.ParticipantRow) bool {
     if (row.mutex.ownerDied()) return true;
-    // SYNC: what the owner wrote before it gave up is seen. Pairs with `pool.abandonThread`,
+    // SYNC: what the owner wrote before it gave up is seen. Pairs with `opening.abandonThread`,
     // `names.leaveAtExit`, `membership.prepareToLeave` and `recovery.rewrite`.
     return atomic.load(u32, &row.abandoned, .acquire) != 0 and !row.mutex.isLocked();
 }

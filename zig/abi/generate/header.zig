@@ -2,11 +2,11 @@
 //! and their units, its errors and what each means there.
 
 const std = @import("std");
-const constants = @import("xmem").abi.constants;
-const content = @import("xmem").protocol.pool.content;
+const constants = @import("core").abi.constants;
+const content = @import("core").protocol.pool.content;
 const declarations = @import("declarations.zig");
-const errors = @import("xmem").errors;
-const words = @import("xmem").format.words;
+const errors = @import("core").errors;
+const words = @import("core").format.words;
 
 const Allocator = std.mem.Allocator;
 const Declaration = declarations.Declaration;
@@ -79,7 +79,7 @@ const preamble =
 ;
 
 comptime {
-    const c = @import("xmem").abi.c;
+    const c = @import("core").abi.c;
     std.debug.assert(c.forever == std.math.maxInt(u64));
     std.debug.assert(c.lease_never == std.math.maxInt(u32));
 }

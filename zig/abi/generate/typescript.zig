@@ -1,4 +1,4 @@
-//! The TypeScript side of the engine's form: an interface with what each call takes and says, and
+//! The TypeScript side of Bun's form: an interface with what each call takes and says, and
 //! the table by which `bun:ffi` finds it.
 
 const std = @import("std");
@@ -16,7 +16,7 @@ const crossings = [_]Crossing{
     .{ .zig = "i32", .ffi = "i32", .typescript = "number" },
     .{ .zig = "f64", .ffi = "f64", .typescript = "number" },
     .{ .zig = "Descriptor", .ffi = "u32", .typescript = "Descriptor" },
-    .{ .zig = "*const pool_file.Options", .ffi = "ptr", .typescript = "Memory" },
+    .{ .zig = "*const opening.Options", .ffi = "ptr", .typescript = "Memory" },
 };
 
 /// What is longer than one element is memory of the caller's; what is one thing is the library's.
@@ -49,7 +49,7 @@ fn crossed(function: Function, zig: []const u8) !Crossing {
 
 pub fn write(out: *Writer, declared: []const declarations.Declaration) !void {
     try out.writeAll(
-        \\// Generated from zig/abi/engine.zig by `bun run generate`. Do not edit.
+        \\// Generated from zig/abi/bun.zig by `bun run generate`. Do not edit.
         \\
         \\import type { FFIFunction, Pointer } from "bun:ffi";
         \\
@@ -59,7 +59,7 @@ pub fn write(out: *Writer, declared: []const declarations.Declaration) !void {
         \\/** What a pointer argument may be: an array that the call reads or fills. */
         \\export type Memory = Uint8Array | Uint32Array | Float64Array;
         \\
-        \\/** zig/abi/engine.zig, as TypeScript calls it. */
+        \\/** zig/abi/bun.zig, as TypeScript calls it. */
         \\export interface Native {
         \\
     );

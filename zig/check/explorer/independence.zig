@@ -4,7 +4,7 @@
 //! that breaks it.
 
 const fiber = @import("fiber.zig");
-const layout = @import("xmem").format.layout;
+const layout = @import("core").format.layout;
 const state = @import("state.zig");
 const system = @import("system.zig");
 

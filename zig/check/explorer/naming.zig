@@ -4,7 +4,7 @@
 //! where there is none, which is the kernel's part, is in `create`.
 
 const atomic = @import("hooks");
-const errors = @import("xmem").errors;
+const errors = @import("core").errors;
 const fiber = @import("fiber.zig");
 const oracle = @import("oracle.zig");
 const state = @import("state.zig");

@@ -3,21 +3,21 @@
 //! must not.
 
 const std = @import("std");
-const acquire_file = @import("xmem").protocol.pool.acquire;
-const description = @import("xmem").protocol.pool.content;
-const errors = @import("xmem").errors;
+const acquire_file = @import("core").protocol.pool.acquire;
+const description = @import("core").protocol.pool.content;
+const errors = @import("core").errors;
 const fiber = @import("fiber.zig");
-const maintenance = @import("xmem").protocol.pool.maintenance;
-const membership = @import("xmem").protocol.recovery.membership;
-const names = @import("xmem").protocol.recovery.names;
+const membership = @import("core").protocol.recovery.membership;
 const Name = @import("naming.zig").Name;
+const names = @import("core").protocol.recovery.names;
 const oracle = @import("oracle.zig");
-const participant_file = @import("xmem").protocol.participant;
+const participant_file = @import("core").protocol.participant;
+const preallocate_file = @import("core").protocol.pool.preallocate;
 const programs = @import("programs.zig");
-const recovery = @import("xmem").protocol.recovery.recovery;
-const references = @import("xmem").protocol.pool.references;
+const recovery = @import("core").protocol.recovery.recovery;
+const references = @import("core").protocol.pool.references;
 const state = @import("state.zig");
-const words = @import("xmem").format.words;
+const words = @import("core").format.words;
 
 const Error = errors.Error;
 
@@ -114,10 +114,10 @@ pub noinline fn perform(me: u8, operation: Operation) void {
         .release_by_hand => countDown(me, .release_by_hand),
         .try_release => tryRelease(me),
         .set_ref_count => setRefCount(me),
-        .preallocate => tolerate(maintenance.preallocate(participant, state.buffer_size, 2)),
-        .trim => tolerate(maintenance.trim(participant)),
-        .flush => maintenance.flush(participant, true) catch |err| oracle.unexpected(err),
-        .unflush => maintenance.flush(participant, false) catch |err| oracle.unexpected(err),
+        .preallocate => tolerate(preallocate_file.preallocate(participant, state.buffer_size, 2)),
+        .trim => tolerate(preallocate_file.trim(participant)),
+        .flush => preallocate_file.flush(participant, true) catch |err| oracle.unexpected(err),
+        .unflush => preallocate_file.flush(participant, false) catch |err| oracle.unexpected(err),
         .reclaim => tolerate(recovery.runPatiently(&state.view)),
         .join => join(me),
         .leave => leave(me),
@@ -325,7 +325,7 @@ pub fn join(me: u8) void {
     };
 }
 
-/// As `pool.open` does: what the name leads to, or a newer pool where it leads nowhere.
+/// As `opening.open` does: what the name leads to, or a newer pool where it leads nowhere.
 fn openOrCreate(me: u8) void {
     const name: Name = .{ .me = me };
     for (0..3) |_| {

@@ -3,16 +3,16 @@
 //! that would answer its questions.
 
 const std = @import("std");
-const errors = @import("xmem").errors;
+const errors = @import("core").errors;
 const fiber = @import("fiber.zig");
 const independence = @import("independence.zig");
 const memory_model = @import("memory_model.zig");
 const naming = @import("naming.zig");
 const programs = @import("programs.zig");
-const recovery = @import("xmem").protocol.recovery.recovery;
+const recovery = @import("core").protocol.recovery.recovery;
 const state = @import("state.zig");
 const system = @import("system.zig");
-const words = @import("xmem").format.words;
+const words = @import("core").format.words;
 
 const Control = words.Control;
 const Handle = words.Handle;

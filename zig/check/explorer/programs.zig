@@ -3,9 +3,9 @@
 //! variants that it has to catch.
 
 const std = @import("std");
-const geometry_file = @import("xmem").format.geometry;
-const layout = @import("xmem").format.layout;
-const fresh = @import("xmem").format.fresh;
+const geometry_file = @import("core").format.geometry;
+const layout = @import("core").format.layout;
+const fresh = @import("core").format.fresh;
 const access = @import("access.zig");
 const fiber = @import("fiber.zig");
 const independence = @import("independence.zig");
@@ -14,7 +14,7 @@ const operations = @import("operations.zig");
 const naming = @import("naming.zig");
 const oracle = @import("oracle.zig");
 const state = @import("state.zig");
-const words = @import("xmem").format.words;
+const words = @import("core").format.words;
 const Canary = @import("hooks").Canary;
 const Operation = operations.Operation;
 

@@ -3,8 +3,8 @@
 //! here; a variable that is not here must not influence any step.
 
 const std = @import("std");
-const layout = @import("xmem").format.layout;
-const participant_file = @import("xmem").protocol.participant;
+const layout = @import("core").format.layout;
+const participant_file = @import("core").protocol.participant;
 
 pub const fibers_max = 3;
 pub const slots_max = 3;

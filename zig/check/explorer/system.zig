@@ -1,7 +1,7 @@
 //! The operating system as the core sees it, in a model: futex, clock, memory, robust mutexes.
 //! Each call is one step. What the kernel does by itself (marking the dead, ending waits) is not
 //! here but with the scheduler's other choices, in `choices.zig`. The core calls these through
-//! `hooks/explore.zig`.
+//! `hooks/explored.zig`.
 
 const std = @import("std");
 const hooks = @import("hooks");

@@ -3,12 +3,12 @@
 
 const std = @import("std");
 const choices = @import("choices.zig");
-const layout = @import("xmem").format.layout;
+const layout = @import("core").format.layout;
 const operations = @import("operations.zig");
 const oracle = @import("oracle.zig");
 const programs = @import("programs.zig");
 const state = @import("state.zig");
-const words = @import("xmem").format.words;
+const words = @import("core").format.words;
 
 const Choice = choices.Choice;
 

@@ -1,8 +1,8 @@
 //! A few operations through the form for C, on an open of their own. The promise is the same:
 //! whatever is in shared memory, a call returns, and fails only with a public code.
 
-const c = @import("xmem").abi.c;
-const errors = @import("xmem").errors;
+const c = @import("core").abi.c;
+const errors = @import("core").errors;
 const operation_file = @import("operation_fuzz.zig");
 
 const User = operation_file.User;

@@ -4,17 +4,17 @@
 //! companion's work.
 
 const std = @import("std");
-const c = @import("xmem").abi.engine;
+const c = @import("core").abi.bun;
+const constants = @import("core").abi.constants;
 const corruption_file = @import("corruption_fuzz.zig");
-const constants = @import("xmem").abi.constants;
-const descriptor = @import("xmem").process.descriptor;
-const errors = @import("xmem").errors;
-const geometry_file = @import("xmem").format.geometry;
-const layout = @import("xmem").format.layout;
+const descriptor = @import("core").process.descriptor;
+const errors = @import("core").errors;
+const geometry_file = @import("core").format.geometry;
+const layout = @import("core").format.layout;
+const opening = @import("core").process.opening;
 const operation_file = @import("operation_fuzz.zig");
-const pool_file = @import("xmem").process.pool;
-const statistics = @import("xmem").protocol.statistics;
-const system = @import("xmem").system.door;
+const statistics = @import("core").protocol.statistics;
+const system = @import("core").system.door;
 
 const Corruption = corruption_file.Corruption;
 const User = operation_file.User;
@@ -104,20 +104,20 @@ const Case = struct {
         if (case.context.verbose) std.debug.print("  {}\n", .{case.asked});
     }
 
-    fn optionArray(case: *const Case) pool_file.Options {
-        var options: pool_file.Options = @splat(-1);
+    fn optionArray(case: *const Case) opening.Options {
+        var options: opening.Options = @splat(-1);
         const asked = case.asked;
-        options[@intFromEnum(pool_file.Option.CAPACITY)] = @floatFromInt(asked.capacity);
-        options[@intFromEnum(pool_file.Option.BUFFER_SIZE)] = @floatFromInt(asked.buffer_size);
-        options[@intFromEnum(pool_file.Option.MAX_PARTICIPANTS)] =
+        options[@intFromEnum(opening.Option.CAPACITY)] = @floatFromInt(asked.capacity);
+        options[@intFromEnum(opening.Option.BUFFER_SIZE)] = @floatFromInt(asked.buffer_size);
+        options[@intFromEnum(opening.Option.MAX_PARTICIPANTS)] =
             @floatFromInt(asked.participant_count);
-        options[@intFromEnum(pool_file.Option.CHANNELS)] = @floatFromInt(asked.channel_count);
-        options[@intFromEnum(pool_file.Option.LEASE_TIMEOUT)] =
+        options[@intFromEnum(opening.Option.CHANNELS)] = @floatFromInt(asked.channel_count);
+        options[@intFromEnum(opening.Option.LEASE_TIMEOUT)] =
             @floatFromInt(asked.lease_timeout_ms);
-        options[@intFromEnum(pool_file.Option.MAX_COMMITTED)] = @floatFromInt(asked.max_committed);
-        options[@intFromEnum(pool_file.Option.ZERO_ON_RELEASE)] =
+        options[@intFromEnum(opening.Option.MAX_COMMITTED)] = @floatFromInt(asked.max_committed);
+        options[@intFromEnum(opening.Option.ZERO_ON_RELEASE)] =
             @floatFromInt(@intFromBool(asked.zero_on_release));
-        options[@intFromEnum(pool_file.Option.EPHEMERAL)] =
+        options[@intFromEnum(opening.Option.EPHEMERAL)] =
             @floatFromInt(@intFromBool(asked.ephemeral));
         return options;
     }
@@ -176,12 +176,12 @@ const Case = struct {
             case.corruption.identityWrite();
         }
         const must_refuse = differs(case.original, identityOf(case.corruption.bytes));
-        const how: pool_file.How = if (case.random.boolean()) .open else .open_or_create;
-        var options: pool_file.Options = @splat(-1);
+        const how: opening.How = if (case.random.boolean()) .open else .open_or_create;
+        var options: opening.Options = @splat(-1);
         const replace = how == .open_or_create and case.random.boolean();
         if (replace) {
             options = case.optionArray();
-            options[@intFromEnum(pool_file.Option.REPLACE_ABANDONED)] = 1;
+            options[@intFromEnum(opening.Option.REPLACE_ABANDONED)] = 1;
         }
         const began_ns = case.user.begin(.open);
         const opened = c.xmem_bun_open(@intFromEnum(how), dir, case.name, "again", &options);
@@ -298,7 +298,7 @@ fn differs(a: layout.Identity, b: layout.Identity) bool {
 
 fn isSame(pool: u32, fd: c_int) bool {
     const mapping = descriptor.poolOf(pool).mapping orelse return false;
-    const found = @import("xmem").system.object.stat(fd) catch return false;
+    const found = @import("core").system.object.stat(fd) catch return false;
     return found.identity.equals(mapping.object.identity);
 }
 
@@ -410,7 +410,7 @@ const Companion = struct {
     fn main(companion: *Companion) void {
         const case = companion.case;
         var generator: std.Random.DefaultPrng = .init(companion.seed);
-        const options: pool_file.Options = @splat(-1);
+        const options: opening.Options = @splat(-1);
         defer @atomicStore(u32, &companion.ready, 1, .release);
         const opened = c.xmem_bun_open(1, dir, case.name, "companion", &options);
         if (opened < 0) return;
@@ -431,7 +431,7 @@ const Companion = struct {
         const child = fork();
         if (child < 0) return;
         if (child == 0) {
-            const options: pool_file.Options = @splat(-1);
+            const options: opening.Options = @splat(-1);
             const opened = c.xmem_bun_open(1, dir, case.name, "killed", &options);
             if (opened < 0) std.c._exit(0);
             const pool: u32 = @intCast(opened);
@@ -470,7 +470,7 @@ const Companion = struct {
         const word = &case.context.progress.companion;
         var generator: std.Random.DefaultPrng = .init(companion.seed);
         const random = generator.random();
-        const options: pool_file.Options = @splat(-1);
+        const options: opening.Options = @splat(-1);
         const opened = c.xmem_bun_open(1, dir, case.name, "process", &options);
         var own: operation_file.Progress = .{};
         if (opened > 0) {

@@ -3,10 +3,10 @@
 //! not protected. Everything follows from the generator that it is given.
 
 const std = @import("std");
-const geometry_file = @import("xmem").format.geometry;
-const layout = @import("xmem").format.layout;
-const RobustMutex = @import("xmem").system.door.RobustMutex;
-const words = @import("xmem").format.words;
+const geometry_file = @import("core").format.geometry;
+const layout = @import("core").format.layout;
+const RobustMutex = @import("core").system.door.RobustMutex;
+const words = @import("core").format.words;
 
 const Geometry = geometry_file.Geometry;
 
@@ -196,7 +196,7 @@ pub const Corruption = struct {
 
     /// A moment a little before or after now, or so far away that it never comes.
     fn time(corruption: *Corruption) u64 {
-        const now_ns = @import("xmem").system.door.clock.monotonicNs();
+        const now_ns = @import("core").system.door.clock.monotonicNs();
         return switch (corruption.below(4)) {
             0 => now_ns -% corruption.random.uintLessThan(u64, 2 * std.time.ns_per_s),
             1 => now_ns +% corruption.random.uintLessThan(u64, 2 * std.time.ns_per_s),

@@ -2,14 +2,14 @@
 //! its result checked: a count, a handle of this pool, or one of the public error codes.
 
 const std = @import("std");
-const c = @import("xmem").abi.engine;
+const c = @import("core").abi.bun;
 const c_file = @import("c_fuzz.zig");
-const constants = @import("xmem").abi.constants;
-const description = @import("xmem").protocol.pool.content;
-const errors = @import("xmem").errors;
-const pool_file = @import("xmem").process.pool;
-const statistics = @import("xmem").protocol.statistics;
-const system = @import("xmem").system.door;
+const constants = @import("core").abi.constants;
+const description = @import("core").protocol.pool.content;
+const errors = @import("core").errors;
+const opening = @import("core").process.opening;
+const statistics = @import("core").protocol.statistics;
+const system = @import("core").system.door;
 
 pub const Operation = enum(u32) {
     acquire,
@@ -104,10 +104,10 @@ pub const User = struct {
         progress: *Progress,
         counts: bool,
     ) User {
-        var info: [std.meta.fields(pool_file.Info).len]f64 = undefined;
+        var info: [std.meta.fields(opening.Info).len]f64 = undefined;
         c.xmem_bun_info(pool, &info);
         const field = struct {
-            fn of(values: []const f64, which: pool_file.Info) u64 {
+            fn of(values: []const f64, which: opening.Info) u64 {
                 return @intFromFloat(values[@intFromEnum(which)]);
             }
         }.of;
@@ -345,8 +345,8 @@ pub const User = struct {
     }
 
     fn openAgain(user: *User) void {
-        const options: pool_file.Options = @splat(-1);
-        const how: pool_file.How = if (user.random.boolean()) .open else .open_or_create;
+        const options: opening.Options = @splat(-1);
+        const how: opening.How = if (user.random.boolean()) .open else .open_or_create;
         const opened = c.xmem_bun_open(@intFromEnum(how), user.dir, user.name, "second", &options);
         if (opened < 0) return user.refused(@floatFromInt(opened));
         const handle = c.xmem_bun_acquire(@intCast(opened), 1);
@@ -355,7 +355,7 @@ pub const User = struct {
     }
 
     fn createOver(user: *User) void {
-        const options: pool_file.Options = @splat(-1);
+        const options: opening.Options = @splat(-1);
         const made = c.xmem_bun_open(0, user.dir, user.name, "over", &options);
         // Only where the name is gone: a damaged header said that it was to be taken away.
         if (made > 0) return c.xmem_bun_close(@intCast(made));

@@ -8,7 +8,7 @@
 const std = @import("std");
 const case_file = @import("case_fuzz.zig");
 const operation_file = @import("operation_fuzz.zig");
-const system = @import("xmem").system.door;
+const system = @import("core").system.door;
 
 const Progress = operation_file.Progress;
 

@@ -10,7 +10,8 @@ const errors = @import("../../errors.zig");
 const free_list = @import("free_list.zig");
 const gate = @import("../gate.zig");
 const layout = @import("../../format/layout.zig");
-const maintained = @import("maintained.zig");
+const maintained_slots = @import("maintained_slots.zig");
+const memory_work = @import("../memory_work.zig");
 const participant_file = @import("../participant.zig");
 const recovery = @import("../recovery/recovery.zig");
 const references = @import("references.zig");
@@ -19,7 +20,6 @@ const thaw = @import("../recovery/thaw.zig");
 const trim = @import("trim.zig");
 const waiting = @import("waiting.zig");
 const words = @import("../../format/words.zig");
-const work = @import("../work.zig");
 
 const Bracket = participant_file.Bracket;
 const Control = words.Control;
@@ -59,7 +59,7 @@ pub inline fn acquireStraight(participant: *const Participant, size: u32, now_ns
     const bracket = participant.enter();
     const there = free_list.top(view, free_list.headOf(header)) orelse return leaveNull(bracket);
     // SYNC: acquires what a maintainer did before it freed the slot. Pairs with
-    // `maintained.finish`.
+    // `maintained_slots.finish`.
     const from = Control.load(&there.slot.control, .acquire);
     const committed = atomic.load(u64, &there.slot.committed, .monotonic);
     const need = view.geometry.committedFor(size);
@@ -96,7 +96,7 @@ inline fn use(
     const generation = words.generationAfter(from.generation);
     describe(&participant.view, slot, size, now_ns);
     // SYNC: release, so that whoever reads the word finds the size and the description. Pairs with
-    // `references.attempt`, `content.of` and `maintained.keepMarked`.
+    // `references.attempt`, `content.of` and `maintained_slots.keepMarked`.
     Control.store(&slot.control, from.held(.used, generation), .release);
     participant.addHold(index);
     bracket.count("acquired");
@@ -220,7 +220,7 @@ fn carryOn(participant: *Participant, size: u32, first: Attempt, patience: *Pati
             },
             .memory_claimed => return error.CommitLimit,
             .empty => if (certainty.allows(participant, patience)) return error.PoolFull,
-            .maintained => |index| try maintained.wait(participant, index, patience),
+            .maintained => |index| try maintained_slots.wait(participant, index, patience),
             .frozen => try thaw.wait(participant, patience),
             .corrupt => return error.PoolCorrupt,
             .flushing => return error.PoolFlushing,
@@ -233,7 +233,7 @@ fn carryOn(participant: *Participant, size: u32, first: Attempt, patience: *Pati
 /// That a pool is full, or its memory used up, is said only when it was so at some moment, and not
 /// for what somebody had taken and then gave back. So nobody may be at work between two refusals.
 const Certainty = struct {
-    /// `work.restingBeside` before the last attempt.
+    /// `memory_work.restingBeside` before the last attempt.
     resting: ?u64 = null,
     until_ns: u64 = 0,
 
@@ -244,8 +244,8 @@ const Certainty = struct {
         const view = &participant.view;
         // Who waits for a release anyway is woken by whoever gives something back.
         if (waits(patience)) return true;
-        const epoch = work.epochOf(view);
-        const now = work.restingBeside(view, participant.index);
+        const epoch = memory_work.epochOf(view);
+        const now = memory_work.restingBeside(view, participant.index);
         if (certainty.resting != null and now == certainty.resting) return true;
         if (atomic.broken(.refusal_unchecked)) return true;
         certainty.resting = now;
@@ -253,7 +253,7 @@ const Certainty = struct {
         const now_ns = system.clock.monotonicNs();
         if (certainty.until_ns == 0) certainty.until_ns = now_ns + patience_ns;
         if (now_ns >= certainty.until_ns) return true;
-        work.wait(view, epoch, certainty.until_ns);
+        memory_work.wait(view, epoch, certainty.until_ns);
         return false;
     }
 };
@@ -319,7 +319,7 @@ fn attempt(
             continue;
         }
         // SYNC: acquires what a maintainer did before it freed the slot, and its mark under a head
-        // whose tag it has grown. Pairs with `maintained.mark` and `maintained.finish`.
+        // whose tag it has grown. Pairs with `maintained_slots.mark` and `maintained_slots.finish`.
         const from = Control.load(&there.slot.control, .acquire);
         if (!isFree(from)) {
             bracket.leave();
@@ -403,18 +403,18 @@ fn reserve(
             _ = free_list.push(view, there.index);
         return leaveWith(bracket, .{ .limited = missing });
     }
-    work.begin(participant);
+    memory_work.begin(participant);
     const claimed = commitment.claim(view, added);
     if (!claimed or !free_list.take(view.header, there)) {
         if (claimed) commitment.unclaim(view, added);
         bracket.leave();
-        work.endForAll(participant);
+        memory_work.endForAll(participant);
         if (claimed) commitment.tellWaiters(view);
         return null;
     }
     const generation = words.generationAfter(from.generation);
     // SYNC: the word before the hold. Pairs with `recovery.rewriteWord` and
-    // `maintained.keepMarked`.
+    // `maintained_slots.keepMarked`.
     Control.store(&there.slot.control, from.held(.private, generation), .release);
     if (!atomic.broken(.private_without_row)) participant.addHold(there.index);
     // Only now: dead before the word said PRIVATE, the claim would be of memory that is not there.
@@ -444,12 +444,12 @@ fn commit(
         commitment.lower(participant, index, committed_before, patience);
         references.finishPrivate(participant, index, patience) catch
             references.owe(participant, index);
-        work.endForAll(participant);
+        memory_work.endForAll(participant);
         return err;
     };
     view.setPopulated(index, need);
     // From here on nothing of it is undone.
-    work.endForAll(participant);
+    memory_work.endForAll(participant);
     const now_ns = system.clock.coarseNs();
     const slot = &view.slots[index];
     while (true) {

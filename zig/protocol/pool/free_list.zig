@@ -33,13 +33,13 @@ pub inline fn top(view: *const View, head: Head) ?Top {
 pub inline fn take(header: *layout.Header, there: Top) bool {
     const to = there.head.successor(@truncate(there.next));
     // SYNC: release for `busy`, which was raised before: a freeze that comes later in the head's
-    // order sees it raised. Pairs with `recovery.freezeHead` and `maintained.growTag`.
+    // order sees it raised. Pairs with `recovery.freezeHead` and `maintained_slots.growTag`.
     return Head.cas(&header.hot.free_head, there.head, to, .acq_rel);
 }
 
 /// SYNC: acquire, so that `next_free` is what was stored before the head; sequential, so that a
 /// waiter's try comes after its count. Pairs with `push`, `recovery.rebuildList` and
-/// `maintained.growTag`.
+/// `maintained_slots.growTag`.
 pub inline fn headOf(header: *const layout.Header) Head {
     return Head.load(&header.hot.free_head, .seq_cst);
 }

@@ -8,14 +8,14 @@ const std = @import("std");
 const atomic = @import("hooks");
 const commitment = @import("commitment.zig");
 const errors = @import("../../errors.zig");
-const maintained = @import("maintained.zig");
+const maintained_slots = @import("maintained_slots.zig");
+const memory_work = @import("../memory_work.zig");
 const participant_file = @import("../participant.zig");
 const system = @import("../../system/door.zig");
 const thaw = @import("../recovery/thaw.zig");
 const words = @import("../../format/words.zig");
-const work = @import("../work.zig");
 
-const Batch = maintained.Batch;
+const Batch = maintained_slots.Batch;
 const Control = words.Control;
 const Error = errors.Error;
 const Participant = participant_file.Participant;
@@ -94,7 +94,7 @@ pub fn some(
 /// False: what the last round looked for in vain cannot be there now either.
 fn beginRound(participant: *Participant) bool {
     const trimming = &participant.local.trimming;
-    const key = work.memoryKey(&participant.view) orelse 0;
+    const key = memory_work.memoryKey(&participant.view) orelse 0;
     if (key != 0 and key == trimming.barren_key) return false;
     trimming.key = key;
     trimming.found = false;
@@ -139,12 +139,12 @@ fn memoryOf(view: *const View, index: u32) u64 {
 
 fn giveBack(participant: *Participant, batch: *Batch, patience: *Patience) Error!u64 {
     if (batch.count == 0) return 0;
-    try maintained.begin(participant, batch, patience);
-    defer maintained.end(participant);
+    try maintained_slots.begin(participant, batch, patience);
+    defer maintained_slots.end(participant);
     var freed: u64 = 0;
     for (batch.members()) |index| {
         freed += shrink(participant, index, patience);
-        maintained.finish(participant, index, patience);
+        maintained_slots.finish(participant, index, patience);
     }
     if (freed > 0) participant.local.trimming.found = true;
     return freed;

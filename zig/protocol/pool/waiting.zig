@@ -101,7 +101,7 @@ fn mark(participant: *Participant, change: enum { wait, stop }, patience: *Patie
             atomic.store(u64, bits, now | pool_bit, .monotonic);
             // SYNC: sequential before the waiter's next try: either that finds what was pushed, or
             // the releaser finds the count. Pairs with `free_list.push`, `wakeOne`,
-            // `commitment.missing`, `commitment.tellWaiters` and `maintained.end`.
+            // `commitment.missing`, `commitment.tellWaiters` and `maintained_slots.end`.
             if (atomic.broken(.waiters_not_atomic)) {
                 const waiters = atomic.load(u32, &hot.waiters, .monotonic);
                 atomic.store(u32, &hot.waiters, waiters + 1, .monotonic);

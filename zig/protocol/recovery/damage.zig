@@ -3,10 +3,10 @@
 //! acquire is refused or a user asks for a recovery; an ordinary recovery repairs it. Reads only.
 
 const atomic = @import("hooks");
+const memory_work = @import("../memory_work.zig");
 const participant_file = @import("../participant.zig");
 const system = @import("../../system/door.zig");
 const words = @import("../../format/words.zig");
-const work = @import("../work.zig");
 
 const Control = words.Control;
 const Head = words.Head;
@@ -66,7 +66,8 @@ fn listDiffers(view: *const View) bool {
     for (view.slots[0..capacity]) |*slot| {
         const control = Control.load(&slot.control, .monotonic);
         // On the list or set aside from it: whoever works on it takes the mark away again.
-        if (control.state == .maintained and !work.isUnderWay(view, control.in_flight)) return true;
+        const maintained = control.state == .maintained;
+        if (maintained and !memory_work.isUnderWay(view, control.in_flight)) return true;
         if (isListed(control)) free_count += 1;
     }
     var index: u32 = Head.load(&view.header.hot.free_head, .acquire).index;
@@ -98,7 +99,7 @@ const slots_per_part = 16 * 1024;
 /// together count where nothing changed meanwhile, and nothing again before something changes.
 pub fn committedSumIsFoundWrong(view: *const View, audit: *participant_file.Audit) bool {
     if (!atomic.repairs_silently) return false;
-    const key = work.memoryKey(view) orelse return false;
+    const key = memory_work.memoryKey(view) orelse return false;
     if (key == audit.clean_key) return false;
     if (key != audit.key) audit.* = .{ .key = key };
     const last = @min(audit.cursor +| slots_per_part, view.geometry.capacity);
@@ -109,7 +110,7 @@ pub fn committedSumIsFoundWrong(view: *const View, audit: *participant_file.Audi
     }
     audit.cursor = last;
     const total = atomic.load(u64, &view.header.repair.committed_bytes, .monotonic);
-    if (work.memoryKey(view) != key) {
+    if (memory_work.memoryKey(view) != key) {
         audit.* = .{};
         return false;
     }

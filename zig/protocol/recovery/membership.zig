@@ -1,6 +1,6 @@
 //! Joining and leaving: how a thread comes to have a row in a pool that it has mapped, and gives it
 //! back. Both stand under the recovery mutex where rows of others are looked at. What a process
-//! keeps beside its rows (mappings, opens) is in `pool.zig`, and when a name goes in `names.zig`.
+//! keeps beside its rows (mappings, opens) is in `opening.zig`, and when a name goes in `names.zig`.
 
 const std = @import("std");
 const atomic = @import("hooks");
@@ -63,7 +63,7 @@ fn takeRow(view: *const View, row: *layout.ParticipantRow, index: u32, who: Who)
     atomic.store(u32, &row.working, (working +% 1) & ~@as(u32, 1), .monotonic);
     for (&row.waiting) |*bits| atomic.store(u64, bits, 0, .monotonic);
     // SYNC: the row is whole before it is joined, and joined before it counts. Pairs with
-    // `filling.look`, `recovery.holdsOf`, `statistics.participants`, `statistics.rowsUsed` and
+    // `occupancy.look`, `recovery.holdsOf`, `statistics.participants`, `statistics.rowsUsed` and
     // `View.rowsUsed`.
     atomic.store(u32, &row.joined, 1, .release);
     if (atomic.load(u32, &view.header.hot.rows_used, .monotonic) <= index) {

@@ -8,10 +8,10 @@ const damage = @import("damage.zig");
 const errors = @import("../../errors.zig");
 const gate = @import("../gate.zig");
 const layout = @import("../../format/layout.zig");
+const memory_work = @import("../memory_work.zig");
 const participant_file = @import("../participant.zig");
 const system = @import("../../system/door.zig");
 const words = @import("../../format/words.zig");
-const work = @import("../work.zig");
 
 const Control = words.Control;
 const Head = words.Head;
@@ -131,7 +131,7 @@ pub fn stop(view: *const View) bool {
 }
 
 /// SYNC: sequential before the loads of `busy`. Pairs with `Participant.enterSequential`,
-/// `waiting.mark`, `commitment.set`, `maintained.growTag` and `free_list.take`.
+/// `waiting.mark`, `commitment.set`, `maintained_slots.growTag` and `free_list.take`.
 fn freezeHead(view: *const View) void {
     const head_ptr = &view.header.hot.free_head;
     while (true) {
@@ -144,8 +144,8 @@ fn freezeHead(view: *const View) void {
 }
 
 /// SYNC: acquires every change of the word, and with it the `busy` of who made it. Pairs with
-/// `references.attempt`, `references.releaseSole`, `references.finishPrivate`, `maintained.mark`
-/// and `maintained.finish`.
+/// `references.attempt`, `references.releaseSole`, `references.finishPrivate`,
+/// `maintained_slots.mark` and `maintained_slots.finish`.
 fn freezeWord(slot: *layout.Slot) void {
     while (true) {
         const control = Control.load(&slot.control, .acquire);
@@ -328,7 +328,7 @@ fn rewriteWord(
 /// Its maintainer goes on where it was, and finds the slot on the list. One that died, or gave up,
 /// leaves a free slot with what it had done to the memory.
 fn rewriteMaintained(view: *const View, slot: *layout.Slot, index: u32, from: Control) void {
-    if (work.isUnderWay(view, from.in_flight)) {
+    if (memory_work.isUnderWay(view, from.in_flight)) {
         var listed = from.maintainedBy(from.in_flight);
         if (listed.generation == 0) listed.generation = 1;
         // SYNC: as all that is rewritten: seen by who finds the word thawed. Pairs with `start`.
@@ -412,7 +412,7 @@ fn leaseExpired(slot: *const layout.Slot, now_ns: u64) bool {
 /// Also where the word says that somebody works on the slot, who does not.
 fn isFree(view: *const View, control: Control) bool {
     if (control.state == .free) return true;
-    return control.state == .maintained and !work.isUnderWay(view, control.in_flight);
+    return control.state == .maintained and !memory_work.isUnderWay(view, control.in_flight);
 }
 
 /// A plain scan of all, before anything is frozen.

@@ -1,4 +1,4 @@
-// Generated from zig/abi/engine.zig by `bun run generate`. Do not edit.
+// Generated from zig/abi/bun.zig by `bun run generate`. Do not edit.
 
 import type { FFIFunction, Pointer } from "bun:ffi";
 
@@ -8,7 +8,7 @@ export type Descriptor = number;
 /** What a pointer argument may be: an array that the call reads or fills. */
 export type Memory = Uint8Array | Uint32Array | Float64Array;
 
-/** zig/abi/engine.zig, as TypeScript calls it. */
+/** zig/abi/bun.zig, as TypeScript calls it. */
 export interface Native {
   /** The pool's descriptor, above 0. */
   xmem_bun_open(how: number, dir: Memory, name: Memory, participantName: Memory, options: Memory): number;
@@ -71,7 +71,7 @@ export interface Native {
   /** 1: recycled by this call. 0: somebody still counts it, or the bare index is free already. */
   xmem_bun_try_release(descriptor: Descriptor, ref: number): number;
   xmem_bun_release_buffer(descriptor: Descriptor, ref: number): number;
-  /** What fills the pool; see `filling.zig`. `name` is that of the participant that holds most. */
+  /** What fills the pool; see `occupancy.zig`. `name` is that of the participant that holds most. */
   xmem_bun_filling(descriptor: Descriptor, out: Memory, name: Memory): number;
   /**
    * How many generations ago the handle's slot had the handle's; -1: never, as far as is known,

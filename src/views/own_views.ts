@@ -2,11 +2,11 @@
 // are detached, which must leave its clones' alone, and where lost guards are traced, which a shared
 // view would keep reachable. Each costs an ArrayBuffer, and what the engine does for one.
 
-import { reloadable, tie } from "./generations.ts";
-import { detach, detachLater, linger } from "./lingering.ts";
-import { native, releaseIndex, viewOf } from "./native.ts";
-import { tracing } from "./trace.ts";
-import { type Bytes, type DataArea, noBytes } from "./views.ts";
+import { reloadable, tie } from "../lifetime/generations.ts";
+import { detach, detachLater, linger } from "../lifetime/lingering.ts";
+import { tracing } from "../lifetime/trace.ts";
+import { native, releaseIndex, viewOf } from "../native/native.ts";
+import { type Bytes, type DataArea, noBytes } from "./shared_views.ts";
 
 export class OwnViews {
   readonly #area: DataArea;

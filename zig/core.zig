@@ -28,11 +28,11 @@ pub const format = struct {
 
 /// What participants do to it, and how they mend it.
 pub const protocol = struct {
-    pub const filling = @import("protocol/filling.zig");
     pub const gate = @import("protocol/gate.zig");
+    pub const memory_work = @import("protocol/memory_work.zig");
+    pub const occupancy = @import("protocol/occupancy.zig");
     pub const participant = @import("protocol/participant.zig");
     pub const statistics = @import("protocol/statistics.zig");
-    pub const work = @import("protocol/work.zig");
 
     pub const recovery = struct {
         pub const damage = @import("protocol/recovery/damage.zig");
@@ -47,8 +47,8 @@ pub const protocol = struct {
         pub const commitment = @import("protocol/pool/commitment.zig");
         pub const content = @import("protocol/pool/content.zig");
         pub const free_list = @import("protocol/pool/free_list.zig");
-        pub const maintained = @import("protocol/pool/maintained.zig");
-        pub const maintenance = @import("protocol/pool/maintenance.zig");
+        pub const maintained_slots = @import("protocol/pool/maintained_slots.zig");
+        pub const preallocate = @import("protocol/pool/preallocate.zig");
         pub const references = @import("protocol/pool/references.zig");
         pub const trim = @import("protocol/pool/trim.zig");
         pub const waiting = @import("protocol/pool/waiting.zig");
@@ -60,14 +60,14 @@ pub const process = struct {
     pub const abandoned = @import("process/abandoned.zig");
     pub const descriptor = @import("process/descriptor.zig");
     pub const holds = @import("process/holds.zig");
-    pub const pool = @import("process/pool.zig");
+    pub const opening = @import("process/opening.zig");
     pub const views = @import("process/views.zig");
     pub const waiter_thread = @import("process/waiter_thread.zig");
 };
 
 /// The exported symbols, and the numbers that other languages share with the core.
 pub const abi = struct {
+    pub const bun = @import("abi/bun.zig");
     pub const c = @import("abi/c.zig");
     pub const constants = @import("abi/constants.zig");
-    pub const engine = @import("abi/engine.zig");
 };

@@ -1,9 +1,9 @@
 // Every option that a user can give: its type, its bounds, and its place in what the core takes. An
 // option is declared here alone; one that is not is refused, by the name of the nearest that is.
 
-import * as constants from "./constants.gen.ts";
-import { raise } from "./errors.ts";
-import { float64s } from "./native.ts";
+import { raise } from "../errors/error.ts";
+import * as constants from "../generated/constants.gen.ts";
+import { float64s } from "../native/native.ts";
 import { boolean, integer, object, refuse, text, uint32, uint32Max } from "./validate.ts";
 
 /**

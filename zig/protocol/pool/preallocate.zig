@@ -5,7 +5,7 @@ const atomic = @import("hooks");
 const commitment = @import("commitment.zig");
 const errors = @import("../../errors.zig");
 const gate = @import("../gate.zig");
-const maintained = @import("maintained.zig");
+const maintained_slots = @import("maintained_slots.zig");
 const membership = @import("../recovery/membership.zig");
 const participant_file = @import("../participant.zig");
 const recovery = @import("../recovery/recovery.zig");
@@ -14,7 +14,7 @@ const thaw = @import("../recovery/thaw.zig");
 const trim_file = @import("trim.zig");
 const waiting = @import("waiting.zig");
 
-const Batch = maintained.Batch;
+const Batch = maintained_slots.Batch;
 const Error = errors.Error;
 const Participant = participant_file.Participant;
 const Patience = thaw.Patience;
@@ -28,7 +28,7 @@ pub fn preallocate(participant: *Participant, size: u32, count: u32) Error!u64 {
     const need = view.geometry.committedFor(size);
     var patience: Patience = .untimed;
     var added: u64 = 0;
-    var walk: maintained.Walk = .from(view, count);
+    var walk: maintained_slots.Walk = .from(view, count);
     while (true) {
         var batch: Batch = .of(view);
         while (!batch.isFull()) {
@@ -56,14 +56,14 @@ fn growAll(
     added: *u64,
     patience: *Patience,
 ) Error!void {
-    try maintained.begin(participant, batch, patience);
-    defer maintained.end(participant);
+    try maintained_slots.begin(participant, batch, patience);
+    defer maintained_slots.end(participant);
     var result: Error!void = {};
     for (batch.members()) |index| {
         if (result) |_| {
             result = grow(participant, index, need, added, patience);
         } else |_| {}
-        maintained.finish(participant, index, patience);
+        maintained_slots.finish(participant, index, patience);
     }
     return result;
 }
@@ -98,7 +98,8 @@ pub fn trim(participant: *Participant) Error!u64 {
     };
 }
 
-/// Nothing is marked before everybody has left the operation that it was in: see `maintained.begin`.
+/// Nothing is marked before everybody has left the operation that it was in: see
+/// `maintained_slots.begin`.
 fn stoodStill() Error {
     const text = "another participant has stood still in the middle of an operation";
     return errors.fail(error.PoolBusy, 0, text, .{});

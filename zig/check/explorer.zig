@@ -1,5 +1,5 @@
 //! The root of the explorer, which lies in `explorer/`: a program that walks every interleaving of
-//! the core's own code, built with `-Dhook=explore` only.
+//! the core's own code, built with `-Dhook=explored` only.
 
 const std = @import("std");
 const explorer = @import("explorer/main.zig");

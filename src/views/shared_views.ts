@@ -3,10 +3,10 @@
 // counts a foreign ArrayBuffer's whole length as heap, and unbounded views would slow every
 // allocation: hence a byte budget, past which buffers are let go.
 
-import type { Descriptor } from "./abi.gen.ts";
-import { reloadable, tie } from "./generations.ts";
-import { detachLater } from "./lingering.ts";
-import { native, type ViewCounter, viewOf } from "./native.ts";
+import type { Descriptor } from "../generated/abi.gen.ts";
+import { reloadable, tie } from "../lifetime/generations.ts";
+import { detachLater } from "../lifetime/lingering.ts";
+import { native, type ViewCounter, viewOf } from "../native/native.ts";
 
 export type Bytes = Uint8Array<ArrayBuffer>;
 

@@ -3,16 +3,16 @@
 // thread through a socket that becomes readable when a try is worth it.
 
 import type { Socket } from "bun";
+import { make } from "../errors/error.ts";
 import {
   ERROR_COMMIT_LIMIT,
   ERROR_PENDING,
   ERROR_POOL_BUSY,
   ERROR_POOL_FULL,
   ERROR_TIMEOUT,
-} from "./constants.gen.ts";
-import { make } from "./errors.ts";
-import { native } from "./native.ts";
-import { closed, type Session } from "./session.ts";
+} from "../generated/constants.gen.ts";
+import { closed, native } from "../native/native.ts";
+import type { Session } from "../session/session.ts";
 
 /** As long as a call that blocks waits for a recovery that does not end; POOL_BUSY then. */
 const busyPatience = 2000;

@@ -1,10 +1,10 @@
 // The only dlopen and the only pointers of the library: every other file sees numbers that it hands
-// back. The calls themselves, with their types, are generated from zig/abi/engine.zig: abi.gen.ts.
+// back. The calls themselves, with their types, are generated from zig/abi/bun.zig: abi.gen.ts.
 
 import { dlopen, type FFIFunction, type Library, type Pointer, toArrayBuffer } from "bun:ffi";
-import { type Descriptor, type Native, symbols } from "./abi.gen.ts";
-import { LIMIT_DESCRIPTORS } from "./constants.gen.ts";
-import { raise } from "./errors.ts";
+import { raise } from "../errors/error.ts";
+import { type Descriptor, type Native, symbols } from "../generated/abi.gen.ts";
+import { LIMIT_DESCRIPTORS } from "../generated/constants.gen.ts";
 import { libraryPath, loadingAdvice } from "./library.ts";
 
 /** What the system does not load is as good as no library; the loader says why. */
@@ -26,6 +26,9 @@ const opened = load(libraryPath(), symbols);
 // Never closed: a later call of any symbol would be a segfault.
 // Bun's own types allow a bigint for a pointer, which none of our addresses is: they are below 2^53.
 export const native: Native = opened.symbols as unknown as Native;
+
+/** The descriptor of no pool: the native side refuses it by itself. */
+export const closed: Descriptor = 0;
 
 // The two calls of the fast path by names of their own: a constant of a module is one to the engine's
 // compiler, too, so that the call is always a direct one. A property of `native` is that only mostly.

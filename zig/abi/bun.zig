@@ -1,4 +1,4 @@
-//! The engine's form of the interface, which `bun:ffi` calls fast: handles and sizes are doubles.
+//! The form of the interface for Bun, which `bun:ffi` calls fast: handles and sizes are doubles.
 //! The form for C is in `c.zig`. Numbers are checked for range here and for meaning where they are
 //! used. A failed call returns the error's code negated; what more there is to say is in
 //! `xmem_bun_error_text`. A pool is named by its number (descriptor.zig), and used on the thread
@@ -16,10 +16,10 @@ const description = @import("../protocol/pool/content.zig");
 const descriptor = @import("../process/descriptor.zig");
 const errors = @import("../errors.zig");
 const fresh = @import("../format/fresh.zig");
-const filling = @import("../protocol/filling.zig");
 const holds = @import("../process/holds.zig");
-const maintenance = @import("../protocol/pool/maintenance.zig");
-const pool_file = @import("../process/pool.zig");
+const occupancy = @import("../protocol/occupancy.zig");
+const opening = @import("../process/opening.zig");
+const preallocate_file = @import("../protocol/pool/preallocate.zig");
 const recovery = @import("../protocol/recovery/recovery.zig");
 const references = @import("../protocol/pool/references.zig");
 const statistics = @import("../protocol/statistics.zig");
@@ -32,7 +32,7 @@ const words = @import("../format/words.zig");
 
 const Descriptor = descriptor.Descriptor;
 const Error = errors.Error;
-const Pool = pool_file.Pool;
+const Pool = opening.Pool;
 const attend = holds.attend;
 
 /// Handles and bare indexes are whole numbers below 2^53.
@@ -101,9 +101,9 @@ pub export fn xmem_bun_open(
     dir: [*:0]const u8,
     name: [*:0]const u8,
     participant_name: [*:0]const u8,
-    options: *const pool_file.Options,
+    options: *const opening.Options,
 ) i32 {
-    const pool = pool_file.open(
+    const pool = opening.open(
         @enumFromInt(how),
         std.mem.span(dir),
         std.mem.span(name),
@@ -115,7 +115,7 @@ pub export fn xmem_bun_open(
 
 pub export fn xmem_bun_close(number: Descriptor) void {
     const pool = descriptor.poolOf(number);
-    pool_file.close(pool);
+    opening.close(pool);
 }
 
 /// The code of this thread's last failed call, to which the errno and the text belong.
@@ -139,7 +139,7 @@ fn copyOut(text: []const u8, buffer: [*]u8, length: u32) u32 {
 
 pub export fn xmem_bun_info(number: Descriptor, out: [*]f64) void {
     const pool = descriptor.poolOf(number);
-    pool_file.info(pool, out[0..std.meta.fields(pool_file.Info).len]);
+    opening.info(pool, out[0..std.meta.fields(opening.Info).len]);
 }
 
 pub export fn xmem_bun_unlink(
@@ -150,7 +150,7 @@ pub export fn xmem_bun_unlink(
     pool_id: f64,
 ) i32 {
     const folder = std.mem.span(dir);
-    const removed = pool_file.unlink(folder, std.mem.span(name), device, inode, pool_id) catch |err|
+    const removed = opening.unlink(folder, std.mem.span(name), device, inode, pool_id) catch |err|
         return refused(err);
     return @intFromBool(removed);
 }
@@ -196,7 +196,7 @@ pub export fn xmem_bun_view_count(opened: *const views.Views, index: u32) u32 {
 pub export fn xmem_bun_give_back_unseen(number: Descriptor, opened: *const views.Views) u32 {
     const pool = descriptor.poolOf(number);
     if (attend(pool) != null) return 0;
-    return pool_file.giveBackHolds(pool, opened);
+    return opening.giveBackHolds(pool, opened);
 }
 
 pub export fn xmem_bun_acquire(number: Descriptor, size_number: f64) f64 {
@@ -445,15 +445,15 @@ pub export fn xmem_bun_release_buffer(number: Descriptor, ref: f64) i32 {
     return if (counted < 0) @intFromFloat(counted) else 0;
 }
 
-/// What fills the pool; see `filling.zig`. `name` is that of the participant that holds most.
+/// What fills the pool; see `occupancy.zig`. `name` is that of the participant that holds most.
 pub export fn xmem_bun_filling(
     number: Descriptor,
-    out: *[filling.field_count]f64,
-    name: *[filling.name_bytes]u8,
+    out: *[occupancy.field_count]f64,
+    name: *[occupancy.name_bytes]u8,
 ) i32 {
     const pool = descriptor.poolOf(number);
     if (attend(pool)) |err| return errors.negative(err);
-    filling.look(&pool.participant, out, name);
+    occupancy.look(&pool.participant, out, name);
     return 0;
 }
 
@@ -477,7 +477,7 @@ pub export fn xmem_bun_preallocate(number: Descriptor, size: u32, count: u32) f6
     const pool = descriptor.poolOf(number);
     errors.clear();
     if (attend(pool)) |err| return failed(err);
-    const bytes = maintenance.preallocate(&pool.participant, size, count) catch |err|
+    const bytes = preallocate_file.preallocate(&pool.participant, size, count) catch |err|
         return failed(err);
     return @floatFromInt(bytes);
 }
@@ -486,7 +486,7 @@ pub export fn xmem_bun_trim(number: Descriptor) f64 {
     const pool = descriptor.poolOf(number);
     errors.clear();
     if (attend(pool)) |err| return failed(err);
-    const bytes = maintenance.trim(&pool.participant) catch |err| return failed(err);
+    const bytes = preallocate_file.trim(&pool.participant) catch |err| return failed(err);
     return @floatFromInt(bytes);
 }
 
@@ -494,7 +494,7 @@ pub export fn xmem_bun_flush(number: Descriptor, on: u32) i32 {
     const pool = descriptor.poolOf(number);
     errors.clear();
     if (attend(pool)) |err| return refused(err);
-    maintenance.flush(&pool.participant, on != 0) catch |err| return refused(err);
+    preallocate_file.flush(&pool.participant, on != 0) catch |err| return refused(err);
     return 0;
 }
 
@@ -517,7 +517,7 @@ pub export fn xmem_bun_stats(number: Descriptor, out: [*]f64) i32 {
     const mapping = pool.mapping orelse return refusedBare(error.PoolClosed);
     const values = out[0..statistics.stat_count];
     statistics.collect(&mapping.view, values);
-    const linked = @intFromBool(pool_file.linked(pool));
+    const linked = @intFromBool(opening.linked(pool));
     values[@intFromEnum(statistics.Stat.LINKED)] = @floatFromInt(linked);
     return 0;
 }
@@ -542,14 +542,14 @@ pub export fn xmem_bun_observe(
     allow_group: f64,
 ) i32 {
     const folder = std.mem.span(dir);
-    const pool = pool_file.observe(folder, std.mem.span(name), allow_owner, allow_group) catch |err|
+    const pool = opening.observe(folder, std.mem.span(name), allow_owner, allow_group) catch |err|
         return refused(err);
     return @intCast(descriptor.numberOf(pool));
 }
 
 pub export fn xmem_bun_unobserve(number: Descriptor) void {
     const pool = descriptor.poolOf(number);
-    pool_file.unobserve(pool);
+    opening.unobserve(pool);
 }
 
 /// A description's field by its number, for a pool that this process may use.

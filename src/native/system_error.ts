@@ -3,8 +3,8 @@
 
 import { existsSync, statfsSync } from "node:fs";
 import { getSystemErrorMap, getSystemErrorName } from "node:util";
-import { removeStack } from "./caller.ts";
-import { codeOf, make, type XmemError } from "./errors.ts";
+import { codeOf, make, type XmemError } from "../errors/error.ts";
+import { removeStack } from "../errors/user_frame.ts";
 import { failureText, native } from "./native.ts";
 
 /** Of a call that failed on this thread; empty where it left nothing to say. */

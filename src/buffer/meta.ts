@@ -1,12 +1,12 @@
 // The description that travels with a buffer: a live object over shared memory. Reads and writes go
 // through the guard's hold, so that it never describes another acquirer's buffer.
 
-import type { Descriptor } from "./abi.gen.ts";
-import { publish } from "./caller.ts";
-import * as constants from "./constants.gen.ts";
-import { raise } from "./errors.ts";
-import { bytes, decodeText, float64s, native } from "./native.ts";
-import { describe, integer, text } from "./validate.ts";
+import { describe, integer, text } from "../arguments/validate.ts";
+import { raise } from "../errors/error.ts";
+import { publish } from "../errors/user_frame.ts";
+import type { Descriptor } from "../generated/abi.gen.ts";
+import * as constants from "../generated/constants.gen.ts";
+import { bytes, decodeText, float64s, native } from "../native/native.ts";
 
 /**
  * What one element of a buffer is. `view` makes the typed array of that name, of bigints for 64

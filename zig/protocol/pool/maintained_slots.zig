@@ -13,13 +13,13 @@ const std = @import("std");
 const atomic = @import("hooks");
 const errors = @import("../../errors.zig");
 const free_list = @import("free_list.zig");
+const memory_work = @import("../memory_work.zig");
 const participant_file = @import("../participant.zig");
 const recovery = @import("../recovery/recovery.zig");
 const system = @import("../../system/door.zig");
 const thaw = @import("../recovery/thaw.zig");
 const waiting = @import("waiting.zig");
 const words = @import("../../format/words.zig");
-const work = @import("../work.zig");
 
 const Control = words.Control;
 const Error = errors.Error;
@@ -119,7 +119,7 @@ pub const Walk = struct {
 /// is dropped. Each member has to go through `finish`, and then all of it through `end`. Timeout:
 /// somebody stands still amid an operation; nothing is marked then.
 pub fn begin(participant: *Participant, batch: *Batch, patience: *Patience) Error!void {
-    work.begin(participant);
+    memory_work.begin(participant);
     errdefer end(participant);
     const begun_ns = system.clock.monotonicNs();
     const until_ns = if (patience.until_ns == 0)
@@ -214,7 +214,7 @@ pub fn finish(participant: *Participant, index: u32, patience: *Patience) void {
 }
 
 pub fn end(participant: *Participant) void {
-    work.endForAll(participant);
+    memory_work.endForAll(participant);
     const view = &participant.view;
     if (atomic.broken(.maintenance_wakes_nobody)) return;
     // SYNC: sequential after the words: a waiter that met a mark is found. Pairs with
@@ -229,11 +229,11 @@ pub fn wait(participant: *Participant, index: u32, patience: *Patience) Error!vo
     @branchHint(.cold);
     const view = &participant.view;
     const slot = &view.slots[index];
-    const epoch = work.epochOf(view);
+    const epoch = memory_work.epochOf(view);
     // SYNC: sequential after a waiter was counted. Pairs with `end`.
     const control = Control.load(&slot.control, .seq_cst);
     if (control.state != .maintained) return;
-    if (!work.isUnderWay(view, control.in_flight)) {
+    if (!memory_work.isUnderWay(view, control.in_flight)) {
         // Done meanwhile, or its maintainer died or gave up, and only a recovery frees it.
         if (Control.load(&slot.control, .acquire) != control) return;
         if (recovery.run(view, .{ .damaged = true }).ran) return;
@@ -248,13 +248,13 @@ pub fn wait(participant: *Participant, index: u32, patience: *Patience) Error!vo
         patience.maintained_until_ns = now_ns + if (waits) at_once_ns else patience_ns;
     if (now_ns < patience.maintained_until_ns) {
         if (waits) return system.clock.relax();
-        return work.wait(view, epoch, patience.maintained_until_ns);
+        return memory_work.wait(view, epoch, patience.maintained_until_ns);
     }
     if (setAside(participant, index)) return;
     if (waits) return error.PoolFull;
     if (patience.until_ns == 0) patience.until_ns = now_ns + thaw.patience_untimed_ns;
     if (now_ns >= patience.until_ns) return error.PoolFull;
-    work.wait(view, epoch, @min(now_ns + slice_ns, patience.until_ns));
+    memory_work.wait(view, epoch, @min(now_ns + slice_ns, patience.until_ns));
 }
 
 /// Takes the slot on top off the list, that others get those below. False: there are none. Dead
