@@ -226,7 +226,7 @@ fn sum(holds: []const u16) u64 {
 /// One load: the kernel marked the row's mutex when its owner died, or its owner said so itself.
 pub inline fn isDead(row: *const layout.ParticipantRow) bool {
     if (row.mutex.ownerDied()) return true;
-    // SYNC: what the owner wrote before it gave up is seen. Pairs with `opening.abandonThread`,
+    // SYNC: what the owner wrote before it gave up is seen. Pairs with `exit_and_fork.abandonThread`,
     // `names.leaveAtExit`, `membership.prepareToLeave` and `recovery.rewrite`.
     return atomic.load(u32, &row.abandoned, .acquire) != 0 and !row.mutex.isLocked();
 }
