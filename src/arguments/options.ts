@@ -3,7 +3,7 @@
 
 import { raise } from "../errors/error.ts";
 import * as constants from "../generated/constants.gen.ts";
-import { float64s } from "../native/native.ts";
+import { float64s } from "../native/scratch.ts";
 import { boolean, integer, object, refuse, text, uint32, uint32Max } from "./validate.ts";
 
 /**

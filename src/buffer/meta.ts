@@ -6,7 +6,8 @@ import { raise } from "../errors/error.ts";
 import { publish } from "../errors/user_frame.ts";
 import type { Descriptor } from "../generated/abi.gen.ts";
 import * as constants from "../generated/constants.gen.ts";
-import { bytes, decodeText, float64s, native } from "../native/native.ts";
+import { native } from "../native/native.ts";
+import { bytes, decodeText, float64s } from "../native/scratch.ts";
 
 /**
  * What one element of a buffer is. `view` makes the typed array of that name, of bigints for 64
