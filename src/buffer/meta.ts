@@ -26,7 +26,7 @@ export type DType =
   | "float32"
   | "float64";
 
-export const dtypes: readonly DType[] = [
+const dtypes: readonly DType[] = [
   "uint8",
   "int8",
   "uint16",

@@ -20,7 +20,7 @@ export interface Asked {
 }
 
 /** The pool that it failed on. */
-export interface Place {
+interface Place {
   readonly descriptor: Descriptor;
   readonly dir: string;
   readonly capacity: number;
