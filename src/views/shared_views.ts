@@ -3,22 +3,12 @@
 // counts a foreign ArrayBuffer's whole length as heap, and unbounded views would slow every
 // allocation: hence a byte budget, past which buffers are let go.
 
-import type { Descriptor } from "../generated/abi.gen.ts";
 import { reloadable, tie } from "../lifetime/generations.ts";
 import { detachLater } from "../lifetime/lingering.ts";
-import { native, type ViewCounter, viewOf } from "../native/native.ts";
+import type { DataArea } from "../native/data_area.ts";
+import { native } from "../native/native.ts";
 
 export type Bytes = Uint8Array<ArrayBuffer>;
-
-/** Where a pool's memory is in this process. */
-export interface DataArea {
-  readonly descriptor: Descriptor;
-  readonly counter: ViewCounter;
-  readonly address: number;
-  readonly stride: number;
-  /** What has to stay open while a view is reachable. */
-  readonly session: { readonly descriptor: Descriptor };
-}
 
 export const noBytes = (): Bytes => new Uint8Array(new ArrayBuffer(0));
 
@@ -141,12 +131,12 @@ export class Views {
 
   /** Sizes that grow a little each time get a buffer of twice the length, as far as memory goes. */
   #make(index: number, size: number, lengthBefore: number): ArrayBuffer {
-    const { descriptor, counter, address, stride, session } = this.#area;
+    const { descriptor, stride, session } = this.#area;
     const least = Math.min(Math.ceil(size / page) * page, stride);
     const grown = lengthBefore < size ? lengthBefore * 2 : 0;
     const committed = native.xmem_bun_committed(descriptor, index);
     const length = Math.max(least, Math.min(grown, committed));
-    const buffer = viewOf(counter, index, address + index * stride, length);
+    const buffer = this.#area.view(index, length);
     if (reloadable) tie(buffer, session);
     const before = this.#buffers[index];
     if (before !== undefined && lengthBefore > 0) this.#addReplaced(before);

@@ -72,7 +72,7 @@ export function endWaits(session: Session): void {
   queues.get(session.participant)?.deref()?.close(session);
 }
 
-export class WaitQueue {
+class WaitQueue {
   readonly #participant: string;
   readonly #waiting = new Set<Waiter>();
   /** The session whose native thread watches for all of them. */
