@@ -2,7 +2,8 @@
 
 import { expect, test } from "bun:test";
 import * as constants from "../src/generated/constants.gen.ts";
-import { bytes, native } from "../src/native/native.ts";
+import { native } from "../src/native/native.ts";
+import { bytes } from "../src/native/scratch.ts";
 
 test("src/generated/constants.gen.ts says what the library says", () => {
   const scratch = bytes(64);

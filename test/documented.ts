@@ -13,7 +13,7 @@ const prefixes: Record<string, { fixed: string; own: string }> = {
   BufferMeta: { fixed: "BufferMeta.", own: "meta." },
 };
 
-export interface Documented {
+interface Documented {
   /** Of which class: two have a `release()`. */
   owner: string;
   codes: string[];

@@ -16,7 +16,7 @@ const soonMs = 15;
 /** Milliseconds of the clock that all processes of the machine share. */
 export const now = (): number => native.xmem_bun_now();
 
-export type Kind = "blocking" | "async";
+type Kind = "blocking" | "async";
 export const kinds: readonly Kind[] = ["blocking", "async"];
 
 /** What came of a wait, and when. */
@@ -107,9 +107,9 @@ export class Waiter {
 }
 
 /** Sends what wakes the waiters, and returns when it began to. */
-export type Wake = () => number | Promise<number>;
+type Wake = () => number | Promise<number>;
 
-export interface Way {
+interface Way {
   options: PoolOptions;
   waiters: readonly Waiter[];
   /** Bytes that are waited for; 1. */

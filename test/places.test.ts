@@ -4,7 +4,8 @@
 import { expect, test } from "bun:test";
 import { ERROR_POOL_FULL, ERROR_TOO_LARGE, OPTION_COUNT } from "../src/generated/constants.gen.ts";
 import { BufferPool } from "../src/index.ts";
-import { cString, float64s, native } from "../src/native/native.ts";
+import { native } from "../src/native/native.ts";
+import { cString, float64s } from "../src/native/scratch.ts";
 import { Session } from "../src/session/session.ts";
 import { buffers } from "../src/wait/buffers.ts";
 import type { Place } from "../src/wait/place.ts";

@@ -8,13 +8,21 @@ pub const errors = @import("errors.zig");
 pub const system = struct {
     pub const clock = @import("system/clock.zig");
     pub const door = @import("system/door.zig");
+    pub const draft = @import("system/draft.zig");
+    pub const file_call = @import("system/file_call.zig");
+    pub const file_status = @import("system/file_status.zig");
+    pub const folder = @import("system/folder.zig");
     pub const futex = @import("system/futex.zig");
     pub const memory = @import("system/memory.zig");
     pub const object = @import("system/object.zig");
+    pub const object_name = @import("system/object_name.zig");
+    pub const removal = @import("system/removal.zig");
     pub const robust_mutex = @import("system/robust_mutex.zig");
+    pub const testing_folder = @import("system/testing_folder.zig");
     pub const testing_os = @import("system/testing_os.zig");
     pub const thread = @import("system/thread.zig");
     pub const ticker = @import("system/ticker.zig");
+    pub const trust = @import("system/trust.zig");
 };
 
 /// What lies in shared memory: the wire format, all of it.
@@ -69,9 +77,19 @@ pub const protocol = struct {
 pub const process = struct {
     pub const abandoned = @import("process/abandoned.zig");
     pub const async_wait = @import("process/async_wait.zig");
+    pub const closing = @import("process/closing.zig");
+    pub const creating = @import("process/creating.zig");
     pub const descriptor = @import("process/descriptor.zig");
+    pub const exit_and_fork = @import("process/exit_and_fork.zig");
     pub const holds = @import("process/holds.zig");
+    pub const info = @import("process/info.zig");
+    pub const mapping = @import("process/mapping.zig");
+    pub const member = @import("process/member.zig");
+    pub const observing = @import("process/observing.zig");
+    pub const open_pool = @import("process/open_pool.zig");
     pub const opening = @import("process/opening.zig");
+    pub const options = @import("process/options.zig");
+    pub const pool_name = @import("process/pool_name.zig");
     pub const views = @import("process/views.zig");
     pub const waiter_thread = @import("process/waiter_thread.zig");
 };

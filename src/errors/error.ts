@@ -187,7 +187,7 @@ export function codeOf(native: number): XmemErrorCode {
 }
 
 /** What belongs to one failure and not to its code. */
-export interface Particulars {
+interface Particulars {
   cause?: unknown;
   /** What can be done about what was found, in place of the code's common advice; "": nothing. */
   advice?: string | undefined;

@@ -1,7 +1,8 @@
 // What is left of a session once the program closed it or cannot reach it, and how it ends.
 
 import type { Descriptor } from "../generated/abi.gen.ts";
-import { closed, native, type ViewCounter } from "../native/native.ts";
+import type { ViewCounter } from "../native/data_area.ts";
+import { closed, native } from "../native/native.ts";
 import { linger } from "./lingering.ts";
 
 /** What is left of a session that nobody can reach. Never refers to it. */

@@ -1,5 +1,5 @@
-// The only dlopen and the only pointers of the library: every other file sees numbers that it hands
-// back. The calls themselves, with their types, are generated from zig/abi/bun.zig: abi.gen.ts.
+// The only dlopen of the interface. The calls themselves, with their types, are generated from
+// zig/abi/bun.zig: abi.gen.ts. No file outside this folder sees an address.
 
 import { dlopen, type FFIFunction, type Library, type Pointer, toArrayBuffer } from "bun:ffi";
 import { raise } from "../errors/error.ts";
@@ -52,66 +52,5 @@ export function sizeMade(descriptor: Descriptor): number {
 }
 
 // The engine calls it when an ArrayBuffer's contents die, on whatever thread that happens.
-const viewDone = (opened.symbols.xmem_bun_view_done as unknown as { ptr: Pointer }).ptr;
-
-/**
- * Scratch arrays for calls that fill one. Backed by a plain ArrayBuffer each, since a small typed
- * array's own storage can move while the native side writes to it.
- */
-export function float64s(count: number): Float64Array {
-  return new Float64Array(new ArrayBuffer(count * 8));
-}
-
-export function bytes(count: number): Uint8Array {
-  return new Uint8Array(new ArrayBuffer(count));
-}
-
-/** A NUL-terminated string for the native side. */
-export function cString(value: string): Uint8Array {
-  const encoded = new TextEncoder().encode(`${value}\0`);
-  const copy = bytes(encoded.length);
-  copy.set(encoded);
-  return copy;
-}
-
-// The engine takes a deallocator and its context, which Bun's types do not say.
-const viewWithDeallocator = toArrayBuffer as unknown as (
-  address: Pointer,
-  offset: number,
-  length: number,
-  context: Pointer,
-  deallocator: Pointer,
-) => ArrayBuffer;
-
-const textScratch = bytes(512);
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-
-/** A text of the native side, as it is: a byte order mark at its start is a part of it. */
-export function decodeText(encoded: Uint8Array): string {
-  return decoder.decode(encoded);
-}
-
-/** What the last failed call on this thread found: empty where it had nothing to add. */
-export function failureText(): string {
-  const length = native.xmem_bun_error_text(textScratch, textScratch.length);
-  if (length === 0) return "";
-  return decodeText(textScratch.subarray(0, length));
-}
-
-/** Counts the live views of one open, by buffer, for as long as there are any. */
-export type ViewCounter = Pointer;
-
-/**
- * An ArrayBuffer over `length` bytes at the start of the buffer at `index`, whose `address` this is.
- * It counts as a view for as long as the contents live, wherever they are transferred to, and for so
- * long the mapping stays.
- */
-export function viewOf(
-  counter: ViewCounter,
-  index: number,
-  address: number,
-  length: number,
-): ArrayBuffer {
-  native.xmem_bun_view_add(counter, index);
-  return viewWithDeallocator(address as Pointer, 0, length, counter, viewDone);
-}
+const { ptr } = opened.symbols.xmem_bun_view_done as unknown as { ptr: Pointer };
+export const viewDone: Pointer = ptr;

@@ -8,7 +8,8 @@ import * as validate from "../arguments/validate.ts";
 import { codeOf, make, type XmemError } from "../errors/error.ts";
 import type { Descriptor } from "../generated/abi.gen.ts";
 import * as constants from "../generated/constants.gen.ts";
-import { bytes, cString, decodeText, float64s, native } from "../native/native.ts";
+import { native } from "../native/native.ts";
+import { bytes, cString, decodeText, float64s } from "../native/scratch.ts";
 import { nativeError } from "../native/system_error.ts";
 
 /**

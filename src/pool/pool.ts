@@ -22,15 +22,8 @@ import { raise, XmemError } from "../errors/error.ts";
 import { framesOf, publish } from "../errors/user_frame.ts";
 import type { Descriptor } from "../generated/abi.gen.ts";
 import * as constants from "../generated/constants.gen.ts";
-import {
-  acquireIndex,
-  closed,
-  cString,
-  float64s,
-  generationMade,
-  native,
-  sizeMade,
-} from "../native/native.ts";
+import { acquireIndex, closed, generationMade, native, sizeMade } from "../native/native.ts";
+import { cString, float64s } from "../native/scratch.ts";
 import { Session } from "../session/session.ts";
 import { buffers } from "../wait/buffers.ts";
 import { endWaits, queueOf } from "../wait/queue.ts";

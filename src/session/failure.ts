@@ -5,7 +5,8 @@ import type { Descriptor } from "../generated/abi.gen.ts";
 import * as constants from "../generated/constants.gen.ts";
 import { INDEX_COUNT, INFO_COUNT } from "../generated/constants.gen.ts";
 import { generationOf, indexOf } from "../native/handle.ts";
-import { float64s, native } from "../native/native.ts";
+import { native } from "../native/native.ts";
+import { float64s } from "../native/scratch.ts";
 import { nativeAccount } from "../native/system_error.ts";
 import { whatFills } from "./occupancy.ts";
 
@@ -19,7 +20,7 @@ export interface Asked {
 }
 
 /** The pool that it failed on. */
-export interface Place {
+interface Place {
   readonly descriptor: Descriptor;
   readonly dir: string;
   readonly capacity: number;

@@ -2,7 +2,8 @@
 
 import type { Descriptor } from "../generated/abi.gen.ts";
 import * as constants from "../generated/constants.gen.ts";
-import { bytes, decodeText, float64s, native } from "../native/native.ts";
+import { native } from "../native/native.ts";
+import { bytes, decodeText, float64s } from "../native/scratch.ts";
 
 const values = float64s(constants.OCCUPANCY_COUNT);
 const name = bytes(constants.LIMIT_TEXT_BYTES + 1);

@@ -9,7 +9,9 @@ import { INFO_COUNT } from "../generated/constants.gen.ts";
 import { keep, letGo, notLost, onceLost, reloadable } from "../lifetime/generations.ts";
 import { end, endingOf, type Tether } from "../lifetime/tether.ts";
 import { tracing } from "../lifetime/trace.ts";
-import { closed, float64s, native } from "../native/native.ts";
+import { DataArea } from "../native/data_area.ts";
+import { closed, native } from "../native/native.ts";
+import { float64s } from "../native/scratch.ts";
 import { OwnViews } from "../views/own_views.ts";
 import { Views } from "../views/shared_views.ts";
 import { type Asked, failureOn } from "./failure.ts";
@@ -59,13 +61,7 @@ export class Session {
       native.xmem_bun_close(descriptor);
       raise("OUT_OF_MEMORY", `opening pool "${name}"`, "its views cannot be counted");
     }
-    const area = {
-      descriptor,
-      counter,
-      address: field(constants.INFO_DATA_ADDRESS),
-      stride: field(constants.INFO_STRIDE),
-      session: this,
-    };
+    const area = new DataArea(this, counter, info);
     const detaching = options.views === "detach";
     this.views = new Views(area, options.viewCache);
     this.ownViews = detaching || tracing ? new OwnViews(area, detaching) : null;

@@ -5,8 +5,9 @@
 import { reloadable, tie } from "../lifetime/generations.ts";
 import { detach, detachLater, linger } from "../lifetime/lingering.ts";
 import { tracing } from "../lifetime/trace.ts";
-import { native, releaseIndex, viewOf } from "../native/native.ts";
-import { type Bytes, type DataArea, noBytes } from "./shared_views.ts";
+import type { DataArea } from "../native/data_area.ts";
+import { native, releaseIndex } from "../native/native.ts";
+import { type Bytes, noBytes } from "./shared_views.ts";
 
 export class OwnViews {
   readonly #area: DataArea;
@@ -31,14 +32,13 @@ export class OwnViews {
     // After a truncation: one buffer for all views of the guard, which end with it.
     else if (before !== null) return new Uint8Array(before.buffer, 0, size);
     if (size === 0) return noBytes();
-    const { counter, address, stride, session } = this.#area;
-    const buffer = viewOf(counter, index, address + index * stride, size);
+    const buffer = this.#area.view(index, size);
     if (tracing) {
       tie(buffer, guard);
       this.#traced.add(new WeakRef(buffer));
       if (this.#traced.size >= this.#sweepAt) this.#sweep();
     } else {
-      if (reloadable) tie(buffer, session);
+      if (reloadable) tie(buffer, this.#area.session);
       this.#lent.add(buffer);
     }
     return new Uint8Array(buffer);

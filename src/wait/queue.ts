@@ -78,7 +78,7 @@ export function endWaits(session: Session): void {
   for (const queue of [...queues]) queue.deref()?.close(session);
 }
 
-export class WaitQueue<Request> {
+class WaitQueue<Request> {
   readonly #participant: string;
   readonly #place: Place<Request>;
   readonly #waiting = new Set<Waiter<Request>>();

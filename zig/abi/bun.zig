@@ -11,14 +11,20 @@ const std = @import("std");
 const abandoned = @import("../process/abandoned.zig");
 const acquire_file = @import("../protocol/pool/acquire.zig");
 const atomic = @import("hooks");
+const closing = @import("../process/closing.zig");
 const constants = @import("constants.zig");
 const description = @import("../protocol/pool/content.zig");
 const descriptor = @import("../process/descriptor.zig");
 const errors = @import("../errors.zig");
 const fresh = @import("../format/fresh.zig");
 const holds = @import("../process/holds.zig");
+const info = @import("../process/info.zig");
+const observing = @import("../process/observing.zig");
 const occupancy = @import("../protocol/occupancy.zig");
+const open_pool = @import("../process/open_pool.zig");
 const opening = @import("../process/opening.zig");
+const options_file = @import("../process/options.zig");
+const pool_name = @import("../process/pool_name.zig");
 const preallocate_file = @import("../protocol/pool/preallocate.zig");
 const recovery = @import("../protocol/recovery/recovery.zig");
 const references = @import("../protocol/pool/references.zig");
@@ -30,7 +36,8 @@ const words = @import("../format/words.zig");
 
 const Descriptor = descriptor.Descriptor;
 const Error = errors.Error;
-const Pool = opening.Pool;
+const Options = options_file.Options;
+const Pool = open_pool.Pool;
 const attend = holds.attend;
 
 /// Handles and bare indexes are whole numbers below 2^53.
@@ -99,7 +106,7 @@ pub export fn xmem_bun_open(
     dir: [*:0]const u8,
     name: [*:0]const u8,
     participant_name: [*:0]const u8,
-    options: *const opening.Options,
+    options: *const Options,
 ) i32 {
     const pool = opening.open(
         @enumFromInt(how),
@@ -113,7 +120,7 @@ pub export fn xmem_bun_open(
 
 pub export fn xmem_bun_close(number: Descriptor) void {
     const pool = descriptor.poolOf(number);
-    opening.close(pool);
+    closing.close(pool);
 }
 
 /// The code of this thread's last failed call, to which the errno and the text belong.
@@ -137,7 +144,7 @@ fn copyOut(text: []const u8, buffer: [*]u8, length: u32) u32 {
 
 pub export fn xmem_bun_info(number: Descriptor, out: [*]f64) void {
     const pool = descriptor.poolOf(number);
-    opening.info(pool, out[0..std.meta.fields(opening.Info).len]);
+    info.read(pool, out[0..std.meta.fields(info.Info).len]);
 }
 
 pub export fn xmem_bun_unlink(
@@ -148,7 +155,7 @@ pub export fn xmem_bun_unlink(
     pool_id: f64,
 ) i32 {
     const folder = std.mem.span(dir);
-    const removed = opening.unlink(folder, std.mem.span(name), device, inode, pool_id) catch |err|
+    const removed = pool_name.unlink(folder, std.mem.span(name), device, inode, pool_id) catch |err|
         return refused(err);
     return @intFromBool(removed);
 }
@@ -194,7 +201,7 @@ pub export fn xmem_bun_view_count(opened: *const views.Views, index: u32) u32 {
 pub export fn xmem_bun_give_back_unseen(number: Descriptor, opened: *const views.Views) u32 {
     const pool = descriptor.poolOf(number);
     if (attend(pool) != null) return 0;
-    return opening.giveBackHolds(pool, opened);
+    return closing.giveBackHolds(pool, opened);
 }
 
 pub export fn xmem_bun_acquire(number: Descriptor, size_number: f64) f64 {
@@ -515,7 +522,7 @@ pub export fn xmem_bun_stats(number: Descriptor, out: [*]f64) i32 {
     const mapping = pool.mapping orelse return refusedBare(error.PoolClosed);
     const values = out[0..statistics.stat_count];
     statistics.collect(&mapping.view, values);
-    const linked = @intFromBool(opening.linked(pool));
+    const linked = @intFromBool(pool_name.linked(pool));
     values[@intFromEnum(statistics.Stat.LINKED)] = @floatFromInt(linked);
     return 0;
 }
@@ -540,14 +547,14 @@ pub export fn xmem_bun_observe(
     allow_group: f64,
 ) i32 {
     const folder = std.mem.span(dir);
-    const pool = opening.observe(folder, std.mem.span(name), allow_owner, allow_group) catch |err|
+    const pool = observing.observe(folder, std.mem.span(name), allow_owner, allow_group) catch |err|
         return refused(err);
     return @intCast(descriptor.numberOf(pool));
 }
 
 pub export fn xmem_bun_unobserve(number: Descriptor) void {
     const pool = descriptor.poolOf(number);
-    opening.unobserve(pool);
+    observing.unobserve(pool);
 }
 
 /// A description's field by its number, for a pool that this process may use.

@@ -6,14 +6,18 @@
 
 const std = @import("std");
 const acquire_file = @import("../protocol/pool/acquire.zig");
+const closing = @import("../process/closing.zig");
 const content = @import("../protocol/pool/content.zig");
 const descriptor = @import("../process/descriptor.zig");
 const errors = @import("../errors.zig");
 const holds = @import("../process/holds.zig");
 const layout = @import("../format/layout.zig");
 const object = @import("../system/object.zig");
+const open_pool = @import("../process/open_pool.zig");
 const opening = @import("../process/opening.zig");
+const options_file = @import("../process/options.zig");
 const participant_file = @import("../protocol/participant.zig");
+const pool_name_file = @import("../process/pool_name.zig");
 const preallocate_file = @import("../protocol/pool/preallocate.zig");
 const recovery = @import("../protocol/recovery/recovery.zig");
 const references = @import("../protocol/pool/references.zig");
@@ -242,14 +246,14 @@ fn ended(result: Error!void) i32 {
 }
 
 /// How a call begins: the pool is open, and it is this thread's.
-fn openPool(pool: Pool) Error!*opening.Pool {
+fn openPool(pool: Pool) Error!*open_pool.Pool {
     const found = try ownPool(pool);
     if (holds.attend(found)) |err| return err;
     return found;
 }
 
 /// The same for a close, which a child of fork may make.
-fn ownPool(pool: Pool) Error!*opening.Pool {
+fn ownPool(pool: Pool) Error!*open_pool.Pool {
     errors.clear();
     const found = descriptor.poolOf(pool);
     if (found.mapping == null) return error.PoolClosed;
@@ -348,7 +352,7 @@ pub export fn xmem_open_or_create(
 }
 
 fn open(
-    how: opening.How,
+    how: options_file.How,
     name: ?[*:0]const u8,
     options: ?*const Options,
     pool: ?*Pool,
@@ -380,28 +384,28 @@ fn readOptions(options: ?*const Options) Error!Options {
     return given.*;
 }
 
-fn optionNumbers(given: Options) Error!opening.Options {
+fn optionNumbers(given: Options) Error!options_file.Options {
     if (given.mode > 0o777)
         return errors.fail(error.InvalidArgument, 0, "mode is {o}", .{given.mode});
     const pairs = .{
-        .{ opening.Option.CAPACITY, given.capacity },
-        .{ opening.Option.BUFFER_SIZE, given.buffer_size },
-        .{ opening.Option.MAX_PARTICIPANTS, given.max_participants },
-        .{ opening.Option.LEASE_TIMEOUT, given.lease_timeout_ms },
-        .{ opening.Option.MAX_COMMITTED, given.max_committed_bytes },
-        .{ opening.Option.CHANNELS, given.channels },
-        .{ opening.Option.MODE, given.mode },
-        .{ opening.Option.ZERO_ON_RELEASE, given.zero_on_release },
-        .{ opening.Option.EPHEMERAL, given.ephemeral },
-        .{ opening.Option.REPLACE_ABANDONED, given.replace_abandoned },
-        .{ opening.Option.ALLOW_OWNER, given.allow_owner },
-        .{ opening.Option.ALLOW_GROUP, given.allow_group },
+        .{ options_file.Option.CAPACITY, given.capacity },
+        .{ options_file.Option.BUFFER_SIZE, given.buffer_size },
+        .{ options_file.Option.MAX_PARTICIPANTS, given.max_participants },
+        .{ options_file.Option.LEASE_TIMEOUT, given.lease_timeout_ms },
+        .{ options_file.Option.MAX_COMMITTED, given.max_committed_bytes },
+        .{ options_file.Option.CHANNELS, given.channels },
+        .{ options_file.Option.MODE, given.mode },
+        .{ options_file.Option.ZERO_ON_RELEASE, given.zero_on_release },
+        .{ options_file.Option.EPHEMERAL, given.ephemeral },
+        .{ options_file.Option.REPLACE_ABANDONED, given.replace_abandoned },
+        .{ options_file.Option.ALLOW_OWNER, given.allow_owner },
+        .{ options_file.Option.ALLOW_GROUP, given.allow_group },
     };
-    var numbers: opening.Options = @splat(-1);
+    var numbers: options_file.Options = @splat(-1);
     inline for (pairs) |pair| {
         if (pair[1] != 0) numbers[@intFromEnum(pair[0])] = @floatFromInt(pair[1]);
     }
-    const lease = &numbers[@intFromEnum(opening.Option.LEASE_TIMEOUT)];
+    const lease = &numbers[@intFromEnum(options_file.Option.LEASE_TIMEOUT)];
     if (given.lease_timeout_ms == lease_never) lease.* = 0;
     return numbers;
 }
@@ -438,7 +442,7 @@ pub export fn xmem_close(pool: Pool) i32 {
 }
 
 fn close(pool: Pool) Error!void {
-    opening.close(try ownPool(pool));
+    closing.close(try ownPool(pool));
 }
 
 /// Removes a name, whatever it leads to: a pool, or what is left of one. Who has the pool open goes
@@ -461,7 +465,7 @@ fn unlink(name: ?[*:0]const u8) Error!void {
     const pool_name = name orelse return missing("name");
     var buffer: DirectoryBuffer = undefined;
     const dir = try directory(&buffer);
-    if (!try opening.unlink(dir, std.mem.span(pool_name), -1, -1, -1)) return error.PoolNotFound;
+    if (!try pool_name_file.unlink(dir, std.mem.span(pool_name), -1, -1, -1)) return error.PoolNotFound;
 }
 
 /// Removes the name of an open pool, unless it leads to another one by now.
@@ -475,7 +479,7 @@ pub export fn xmem_unlink_pool(pool: Pool) i32 {
 }
 
 fn unlinkPool(pool: Pool) Error!void {
-    if (!try opening.unlinkOwn(try openPool(pool))) return error.PoolNotFound;
+    if (!try pool_name_file.unlinkOwn(try openPool(pool))) return error.PoolNotFound;
 }
 
 /// What the pool was made with.
@@ -641,7 +645,7 @@ fn truncate(pool: Pool, handle: Handle, size: u32) Error!void {
     return content.truncate(try describer(pool, handle), handle, size);
 }
 
-fn heldIndex(pool: *const opening.Pool, handle: Handle) Error!u32 {
+fn heldIndex(pool: *const open_pool.Pool, handle: Handle) Error!u32 {
     if (!holds.isCurrent(pool, try checkRef(handle))) return error.StaleHandle;
     return @as(words.Handle, @bitCast(handle)).index;
 }
@@ -1151,7 +1155,7 @@ fn giveStats(pool: Pool, stats: ?*PoolStats) Error!void {
     var values: [statistics.stat_count]f64 = undefined;
     statistics.collect(&opened.mapping.?.view, &values);
     values[@intFromEnum(statistics.Stat.LINKED)] =
-        @floatFromInt(@intFromBool(opening.linked(opened)));
+        @floatFromInt(@intFromBool(pool_name_file.linked(opened)));
     var full: PoolStats = .{};
     assign(statistics.Stat, &full, &values);
     return give(out, full);

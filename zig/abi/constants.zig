@@ -6,10 +6,11 @@ const std = @import("std");
 const description = @import("../protocol/pool/content.zig");
 const descriptor = @import("../process/descriptor.zig");
 const errors = @import("../errors.zig");
+const info = @import("../process/info.zig");
 const layout = @import("../format/layout.zig");
-const object = @import("../system/object.zig");
+const object_name = @import("../system/object_name.zig");
 const occupancy = @import("../protocol/occupancy.zig");
-const opening = @import("../process/opening.zig");
+const options = @import("../process/options.zig");
 const statistics = @import("../protocol/statistics.zig");
 const words = @import("../format/words.zig");
 
@@ -19,8 +20,8 @@ const Reclaim = enum { PARTICIPANTS, REFERENCES, BUFFERS, DEFERRED };
 pub const reclaim_count = std.meta.fields(Reclaim).len;
 
 pub const all = numbers("ERROR_", errors.Code, false) ++
-    numbers("OPTION_", opening.Option, true) ++
-    numbers("INFO_", opening.Info, true) ++
+    numbers("OPTION_", options.Option, true) ++
+    numbers("INFO_", info.Info, true) ++
     numbers("STAT_", statistics.Stat, true) ++
     numbers("PARTICIPANT_", statistics.ParticipantField, true) ++
     numbers("RECLAIM_", Reclaim, true) ++
@@ -35,7 +36,7 @@ pub const all = numbers("ERROR_", errors.Code, false) ++
         .{ .name = "LIMIT_CHANNELS", .value = layout.channels_max },
         .{ .name = "LIMIT_REFERENCES", .value = words.references_max },
         .{ .name = "LIMIT_DESCRIPTORS", .value = descriptor.descriptors_max },
-        .{ .name = "LIMIT_NAME_BYTES", .value = object.name_length_max },
+        .{ .name = "LIMIT_NAME_BYTES", .value = object_name.length_max },
         .{ .name = "LIMIT_TEXT_BYTES", .value = layout.text_bytes_max },
         .{ .name = "LIMIT_DIMENSIONS", .value = layout.dimensions_max },
         .{ .name = "LIMIT_MODE", .value = 0o777 },

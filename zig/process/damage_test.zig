@@ -8,8 +8,12 @@ const words = @import("../format/words.zig");
 const Control = words.Control;
 const Head = words.Head;
 const acquire_file = @import("../protocol/pool/acquire.zig");
+const closing = @import("closing.zig");
 const errors = @import("../errors.zig");
+const open_pool = @import("open_pool.zig");
 const opening = @import("opening.zig");
+const options_file = @import("options.zig");
+const pool_name = @import("pool_name.zig");
 const recovery = @import("../protocol/recovery/recovery.zig");
 const references = @import("../protocol/pool/references.zig");
 const thaw = @import("../protocol/recovery/thaw.zig");
@@ -17,18 +21,18 @@ const View = @import("../protocol/participant.zig").View;
 
 /// A pool in shared memory for one test, which damages it.
 const Bench = struct {
-    pool: *opening.Pool,
+    pool: *open_pool.Pool,
     name: [:0]const u8,
 
     const dir = "/dev/shm";
     var name_buffer: [64]u8 = undefined;
 
     fn open(capacity: u32, max_committed: ?u64) !Bench {
-        var options: opening.Options = @splat(-1);
-        options[@intFromEnum(opening.Option.CAPACITY)] = @floatFromInt(capacity);
-        options[@intFromEnum(opening.Option.BUFFER_SIZE)] = 64;
+        var options: options_file.Options = @splat(-1);
+        options[@intFromEnum(options_file.Option.CAPACITY)] = @floatFromInt(capacity);
+        options[@intFromEnum(options_file.Option.BUFFER_SIZE)] = 64;
         if (max_committed) |bytes| {
-            options[@intFromEnum(opening.Option.MAX_COMMITTED)] = @floatFromInt(bytes);
+            options[@intFromEnum(options_file.Option.MAX_COMMITTED)] = @floatFromInt(bytes);
         }
         const pid = std.c.getpid();
         const name = try std.fmt.bufPrintSentinel(&name_buffer, "test.damage.{d}", .{pid}, 0);
@@ -39,8 +43,8 @@ const Bench = struct {
     }
 
     fn close(bench: Bench) void {
-        opening.close(bench.pool);
-        _ = opening.unlink(dir, bench.name, -1, 0, -1) catch {};
+        closing.close(bench.pool);
+        _ = pool_name.unlink(dir, bench.name, -1, 0, -1) catch {};
     }
 
     fn view(bench: Bench) *View {

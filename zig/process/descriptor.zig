@@ -5,12 +5,12 @@
 const std = @import("std");
 const clock = @import("../system/clock.zig");
 const errors = @import("../errors.zig");
-const opening = @import("opening.zig");
+const open_pool = @import("open_pool.zig");
 const participant_file = @import("../protocol/participant.zig");
 const thread = @import("../system/thread.zig");
 
 const Local = participant_file.Local;
-const Pool = opening.Pool;
+const Pool = open_pool.Pool;
 
 pub const Descriptor = u32;
 
@@ -136,7 +136,8 @@ pub fn forEachAtExit(
 
 const lock_tries_at_exit = 100;
 
-/// The owner of what a parent opened: whichever thread of the child closes it, there is nobody else.
+/// The owner of what a parent opened: whichever thread of the child closes it, there is nobody
+/// else.
 pub const forked: usize = 1;
 
 /// In a child of fork: what its parent opened, on whatever thread, is closed here. The lock may

@@ -4,13 +4,13 @@
 
 const acquire_file = @import("../protocol/pool/acquire.zig");
 const errors = @import("../errors.zig");
-const opening = @import("opening.zig");
+const open_pool = @import("open_pool.zig");
 const participant_file = @import("../protocol/participant.zig");
 const references = @import("../protocol/pool/references.zig");
 const words = @import("../format/words.zig");
 
 const Error = errors.Error;
-const Pool = opening.Pool;
+const Pool = open_pool.Pool;
 
 /// Before each operation: closed is closed, also by a fork, and what is owed is paid.
 pub inline fn attend(pool: *Pool) ?Error {

@@ -4,10 +4,11 @@
 //! whatever thread it likes, also long after the open was closed.
 
 const std = @import("std");
-const opening = @import("opening.zig");
+const mapping_file = @import("mapping.zig");
+const open_pool = @import("open_pool.zig");
 
-const Mapping = opening.Mapping;
-const Pool = opening.Pool;
+const Mapping = mapping_file.Mapping;
+const Pool = open_pool.Pool;
 const allocator = std.heap.c_allocator;
 
 pub const Views = struct {
@@ -45,7 +46,7 @@ pub fn open(pool: *Pool) ?*Views {
     };
     opened = views;
     // Stays for as long as anybody counts in it.
-    opening.viewAdd(mapping);
+    mapping_file.viewAdd(mapping);
     return views;
 }
 
@@ -91,6 +92,6 @@ fn letGo(views: *Views) void {
     // SYNC: what others did with the counts is done before they are freed. Pairs with `letGo`.
     if (@atomicRmw(u32, &views.references, .Sub, 1, .acq_rel) > 1) return;
     std.c.free(views.counts);
-    opening.viewDone(views.mapping);
+    mapping_file.viewDone(views.mapping);
     allocator.destroy(views);
 }

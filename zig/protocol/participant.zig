@@ -7,8 +7,6 @@ const atomic = @import("hooks");
 const geometry_file = @import("../format/geometry.zig");
 const layout = @import("../format/layout.zig");
 const place_file = @import("place.zig");
-const system = @import("../system/door.zig");
-const words = @import("../format/words.zig");
 
 /// The smallest page: the bytes of the largest buffer do not fit 32 bits, its pages do.
 const populated_unit = if (atomic.modelled) 8 else 4096;
@@ -221,7 +219,7 @@ fn sum(holds: []const u16) u64 {
 /// One load: the kernel marked the row's mutex when its owner died, or its owner said so itself.
 pub inline fn isDead(row: *const layout.ParticipantRow) bool {
     if (row.mutex.ownerDied()) return true;
-    // SYNC: what the owner wrote before it gave up is seen. Pairs with `opening.abandonThread`,
+    // SYNC: what the owner wrote before it gave up is seen. Pairs with `exit_and_fork.abandonThread`,
     // `names.leaveAtExit`, `membership.prepareToLeave` and `phases.rewrite`.
     return atomic.load(u32, &row.abandoned, .acquire) != 0 and !row.mutex.isLocked();
 }

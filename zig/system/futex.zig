@@ -50,8 +50,8 @@ pub fn wake(word: *const u32, count: u32) u32 {
     return if (is_darwin) darwin.wake(word, count) else linuxWake(word, count);
 }
 
-/// Wakes everybody who sleeps on `word` with one of these bits, and returns how many. macOS knows no
-/// bits, and wakes all.
+/// Wakes everybody who sleeps on `word` with one of these bits, and returns how many. macOS knows
+/// no bits, and wakes all.
 pub fn wakeBits(word: *const u32, bits: u32) u32 {
     hooks.call();
     return if (is_darwin)

@@ -72,9 +72,9 @@ pub const RobustMutex = extern struct {
 
     /// Takes it if nobody has it or its owner is dead. It never waits, and it asks libc only for a
     /// mutex that looks free: the kernel marks a mutex by the thread id that it finds in it, and of
-    /// a process killed inside libc's lock *or trylock* it would mark a live owner that has the same
-    /// id in another PID namespace. What is left is a kill in the nanoseconds after such an owner
-    /// took it between the look and the try.
+    /// a process killed inside libc's lock *or trylock* it would mark a live owner that has the
+    /// same id in another PID namespace. What is left is a kill in the nanoseconds after such an
+    /// owner took it between the look and the try.
     pub fn tryLock(mutex: *RobustMutex) TryLock {
         hooks.call();
         if (is_darwin) return mutex.darwinTryLock();

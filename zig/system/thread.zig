@@ -117,10 +117,10 @@ pub fn onFork(comptime child: fn () void) error{OutOfMemory}!void {
     @atomicStore(bool, &Fork.registered, true, .release);
 }
 
-/// Has `callback` called when this process ends by `exit` or `quick_exit`, as Bun does at the end of
-/// a program, at process.exit and after an uncaught exception; not after a signal or `_exit`. On the
-/// thread that ends it, while the others still run. It may be called more than once, and is called
-/// in children of fork that end so.
+/// Has `callback` called when this process ends by `exit` or `quick_exit`, as Bun does at the end
+/// of a program, at process.exit and after an uncaught exception; not after a signal or `_exit`. On
+/// the thread that ends it, while the others still run. It may be called more than once, and is
+/// called in children of fork that end so.
 pub fn onProcessExit(comptime callback: fn () void) error{OutOfMemory}!void {
     const Exit = struct {
         var registered: bool = false;

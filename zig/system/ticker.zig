@@ -1,7 +1,7 @@
 //! The time as the fast path reads it: for ages that are shown to people, and for nothing else. A
-//! reading of the coarse clock costs a fifth of an acquire with its release. So while a process asks
-//! millions of times a second, a thread of its own reads it once a tick, and asking is one load. Who
-//! asks less often than that reads the clock, and no such thread exists.
+//! reading of the coarse clock costs a fifth of an acquire with its release. So while a process
+//! asks millions of times a second, a thread of its own reads it once a tick, and asking is one
+//! load. Who asks less often than that reads the clock, and no such thread exists.
 //!
 //! Not for deadlines: when the process was stopped, the first readings after it are as old as that.
 
@@ -15,10 +15,10 @@ const tick_ns = 4 * std.time.ns_per_ms;
 /// How long the ticking lasts before it has to be earned again: a quarter of a second.
 const ticks_max = 64;
 
-/// The last reading, from whichever thread. While the thread ticks it is even, and is the time; odd,
-/// it says that the time has to be read. One word for both, which only ever grows, so that the time
-/// never runs backwards: whoever read the clock, and stores what it said later than others stored a
-/// newer reading, leaves theirs.
+/// The last reading, from whichever thread. While the thread ticks it is even, and is the time;
+/// odd, it says that the time has to be read. One word for both, which only ever grows, so that the
+/// time never runs backwards: whoever read the clock, and stores what it said later than others
+/// stored a newer reading, leaves theirs.
 var last_ns: u64 = asleep;
 const asleep: u64 = 1;
 var ticking: bool = false;
@@ -83,8 +83,8 @@ fn tick(own: *bool) void {
     @atomicStore(bool, own, false, .release);
 }
 
-/// The time is at least `clock_ns` from here on, and asking for it is one load. Others may have read
-/// the clock, and stored what it said, since this thread read it.
+/// The time is at least `clock_ns` from here on, and asking for it is one load. Others may have
+/// read the clock, and stored what it said, since this thread read it.
 fn wake(clock_ns: u64) void {
     const now_ns = clock_ns & ~asleep;
     var before_ns = @atomicLoad(u64, &last_ns, .monotonic);

@@ -16,7 +16,7 @@ const crossings = [_]Crossing{
     .{ .zig = "i32", .ffi = "i32", .typescript = "number" },
     .{ .zig = "f64", .ffi = "f64", .typescript = "number" },
     .{ .zig = "Descriptor", .ffi = "u32", .typescript = "Descriptor" },
-    .{ .zig = "*const opening.Options", .ffi = "ptr", .typescript = "Memory" },
+    .{ .zig = "*const Options", .ffi = "ptr", .typescript = "Memory" },
 };
 
 /// What is longer than one element is memory of the caller's; what is one thing is the library's.

@@ -1,5 +1,5 @@
 //! The name of the pool in a model: it leads to the pool, to a newer one that somebody made under
-//! the same name, or nowhere. The steps of `remove` are those of `system/object.zig`: a look, the
+//! the same name, or nowhere. The steps of `remove` are those of `system/removal.zig`: a look, the
 //! lock on the object that the name led to, another look, the removal. That a name is made only
 //! where there is none, which is the kernel's part, is in `create`.
 

@@ -11,8 +11,8 @@ const descriptor = @import("core").process.descriptor;
 const errors = @import("core").errors;
 const geometry_file = @import("core").format.geometry;
 const layout = @import("core").format.layout;
-const opening = @import("core").process.opening;
 const operation_file = @import("operation_fuzz.zig");
+const options_file = @import("core").process.options;
 const statistics = @import("core").protocol.statistics;
 const system = @import("core").system.door;
 
@@ -104,20 +104,20 @@ const Case = struct {
         if (case.context.verbose) std.debug.print("  {}\n", .{case.asked});
     }
 
-    fn optionArray(case: *const Case) opening.Options {
-        var options: opening.Options = @splat(-1);
+    fn optionArray(case: *const Case) options_file.Options {
+        var options: options_file.Options = @splat(-1);
         const asked = case.asked;
-        options[@intFromEnum(opening.Option.CAPACITY)] = @floatFromInt(asked.capacity);
-        options[@intFromEnum(opening.Option.BUFFER_SIZE)] = @floatFromInt(asked.buffer_size);
-        options[@intFromEnum(opening.Option.MAX_PARTICIPANTS)] =
+        options[@intFromEnum(options_file.Option.CAPACITY)] = @floatFromInt(asked.capacity);
+        options[@intFromEnum(options_file.Option.BUFFER_SIZE)] = @floatFromInt(asked.buffer_size);
+        options[@intFromEnum(options_file.Option.MAX_PARTICIPANTS)] =
             @floatFromInt(asked.participant_count);
-        options[@intFromEnum(opening.Option.CHANNELS)] = @floatFromInt(asked.channel_count);
-        options[@intFromEnum(opening.Option.LEASE_TIMEOUT)] =
+        options[@intFromEnum(options_file.Option.CHANNELS)] = @floatFromInt(asked.channel_count);
+        options[@intFromEnum(options_file.Option.LEASE_TIMEOUT)] =
             @floatFromInt(asked.lease_timeout_ms);
-        options[@intFromEnum(opening.Option.MAX_COMMITTED)] = @floatFromInt(asked.max_committed);
-        options[@intFromEnum(opening.Option.ZERO_ON_RELEASE)] =
+        options[@intFromEnum(options_file.Option.MAX_COMMITTED)] = @floatFromInt(asked.max_committed);
+        options[@intFromEnum(options_file.Option.ZERO_ON_RELEASE)] =
             @floatFromInt(@intFromBool(asked.zero_on_release));
-        options[@intFromEnum(opening.Option.EPHEMERAL)] =
+        options[@intFromEnum(options_file.Option.EPHEMERAL)] =
             @floatFromInt(@intFromBool(asked.ephemeral));
         return options;
     }
@@ -176,12 +176,12 @@ const Case = struct {
             case.corruption.identityWrite();
         }
         const must_refuse = differs(case.original, identityOf(case.corruption.bytes));
-        const how: opening.How = if (case.random.boolean()) .open else .open_or_create;
-        var options: opening.Options = @splat(-1);
+        const how: options_file.How = if (case.random.boolean()) .open else .open_or_create;
+        var options: options_file.Options = @splat(-1);
         const replace = how == .open_or_create and case.random.boolean();
         if (replace) {
             options = case.optionArray();
-            options[@intFromEnum(opening.Option.REPLACE_ABANDONED)] = 1;
+            options[@intFromEnum(options_file.Option.REPLACE_ABANDONED)] = 1;
         }
         const began_ns = case.user.begin(.open);
         const opened = c.xmem_bun_open(@intFromEnum(how), dir, case.name, "again", &options);
@@ -410,7 +410,7 @@ const Companion = struct {
     fn main(companion: *Companion) void {
         const case = companion.case;
         var generator: std.Random.DefaultPrng = .init(companion.seed);
-        const options: opening.Options = @splat(-1);
+        const options: options_file.Options = @splat(-1);
         defer @atomicStore(u32, &companion.ready, 1, .release);
         const opened = c.xmem_bun_open(1, dir, case.name, "companion", &options);
         if (opened < 0) return;
@@ -431,7 +431,7 @@ const Companion = struct {
         const child = fork();
         if (child < 0) return;
         if (child == 0) {
-            const options: opening.Options = @splat(-1);
+            const options: options_file.Options = @splat(-1);
             const opened = c.xmem_bun_open(1, dir, case.name, "killed", &options);
             if (opened < 0) std.c._exit(0);
             const pool: u32 = @intCast(opened);
@@ -470,7 +470,7 @@ const Companion = struct {
         const word = &case.context.progress.companion;
         var generator: std.Random.DefaultPrng = .init(companion.seed);
         const random = generator.random();
-        const options: opening.Options = @splat(-1);
+        const options: options_file.Options = @splat(-1);
         const opened = c.xmem_bun_open(1, dir, case.name, "process", &options);
         var own: operation_file.Progress = .{};
         if (opened > 0) {

@@ -7,7 +7,8 @@ const c_file = @import("c_fuzz.zig");
 const constants = @import("core").abi.constants;
 const description = @import("core").protocol.pool.content;
 const errors = @import("core").errors;
-const opening = @import("core").process.opening;
+const info_file = @import("core").process.info;
+const options_file = @import("core").process.options;
 const statistics = @import("core").protocol.statistics;
 const system = @import("core").system.door;
 
@@ -104,10 +105,10 @@ pub const User = struct {
         progress: *Progress,
         counts: bool,
     ) User {
-        var info: [std.meta.fields(opening.Info).len]f64 = undefined;
+        var info: [std.meta.fields(info_file.Info).len]f64 = undefined;
         c.xmem_bun_info(pool, &info);
         const field = struct {
-            fn of(values: []const f64, which: opening.Info) u64 {
+            fn of(values: []const f64, which: info_file.Info) u64 {
                 return @intFromFloat(values[@intFromEnum(which)]);
             }
         }.of;
@@ -345,8 +346,8 @@ pub const User = struct {
     }
 
     fn openAgain(user: *User) void {
-        const options: opening.Options = @splat(-1);
-        const how: opening.How = if (user.random.boolean()) .open else .open_or_create;
+        const options: options_file.Options = @splat(-1);
+        const how: options_file.How = if (user.random.boolean()) .open else .open_or_create;
         const opened = c.xmem_bun_open(@intFromEnum(how), user.dir, user.name, "second", &options);
         if (opened < 0) return user.refused(@floatFromInt(opened));
         const handle = c.xmem_bun_acquire(@intCast(opened), 1);
@@ -355,7 +356,7 @@ pub const User = struct {
     }
 
     fn createOver(user: *User) void {
-        const options: opening.Options = @splat(-1);
+        const options: options_file.Options = @splat(-1);
         const made = c.xmem_bun_open(0, user.dir, user.name, "over", &options);
         // Only where the name is gone: a damaged header said that it was to be taken away.
         if (made > 0) return c.xmem_bun_close(@intCast(made));

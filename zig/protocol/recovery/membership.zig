@@ -1,6 +1,6 @@
 //! Joining and leaving: how a thread comes to have a row in a pool that it has mapped, and gives it
 //! back. Both stand under the recovery mutex where rows of others are looked at. What a process
-//! keeps beside its rows (mappings, opens) is in `opening.zig`, and when a name goes in `names.zig`.
+//! keeps beside its rows (mappings, opens) is in `process/`, and when a name goes in `names.zig`.
 
 const std = @import("std");
 const atomic = @import("hooks");
