@@ -48,8 +48,8 @@ pub const protocol = struct {
         pub const membership = @import("protocol/recovery/membership.zig");
         pub const names = @import("protocol/recovery/names.zig");
         pub const phases = @import("protocol/recovery/phases.zig");
-        pub const pool_section = @import("protocol/recovery/pool_section.zig");
         pub const recovery = @import("protocol/recovery/recovery.zig");
+        pub const sections = @import("protocol/recovery/sections.zig");
         pub const thaw = @import("protocol/recovery/thaw.zig");
     };
 
@@ -68,6 +68,7 @@ pub const protocol = struct {
         pub const maintained_slots = @import("protocol/pool/maintained_slots.zig");
         pub const preallocate = @import("protocol/pool/preallocate.zig");
         pub const references = @import("protocol/pool/references.zig");
+        pub const section = @import("protocol/pool/section.zig");
         pub const trim = @import("protocol/pool/trim.zig");
         pub const waiting = @import("protocol/pool/waiting.zig");
     };

@@ -55,14 +55,15 @@ test {
     _ = @import("protocol/pool/maintained_slots.zig");
     _ = @import("protocol/pool/preallocate.zig");
     _ = @import("protocol/pool/references.zig");
+    _ = @import("protocol/pool/section.zig");
     _ = @import("protocol/pool/trim.zig");
     _ = @import("protocol/pool/waiting.zig");
     _ = @import("protocol/recovery/damage.zig");
     _ = @import("protocol/recovery/membership.zig");
     _ = @import("protocol/recovery/names.zig");
     _ = @import("protocol/recovery/phases.zig");
-    _ = @import("protocol/recovery/pool_section.zig");
     _ = @import("protocol/recovery/recovery.zig");
+    _ = @import("protocol/recovery/sections.zig");
     _ = @import("protocol/recovery/thaw.zig");
     _ = @import("protocol/statistics.zig");
     _ = @import("protocol/waiting/blocking.zig");

@@ -12,7 +12,7 @@ export interface Place<Request> {
   readonly name: string;
   /** What the user calls to wait there, for messages. */
   readonly call: string;
-  /** Starts the native thread that watches: the socket that becomes readable when a try is worth it. */
+  /** Starts the native thread that watches; its socket becomes readable when a try is worth it. */
   open(descriptor: Descriptor): number;
   /**
    * Before a try: what comes after it makes the socket readable. PENDING while a recovery has the

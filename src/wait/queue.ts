@@ -1,6 +1,7 @@
-// Waiting without blocking the event loop: one queue per place and participant, that is, per pool and
-// thread, however often the thread has it open. First asked, first served, woken by a native thread
-// through a socket that becomes readable when a try is worth it. What a try is, the place says.
+// Waiting without blocking the event loop: one queue per place and participant, that is, per pool
+// and thread, however often the thread has it open. First asked, first served, woken by a native
+// thread through a socket that becomes readable when a try is worth it. What a try is, the place
+// says.
 
 import type { Socket } from "bun";
 import { make } from "../errors/error.ts";
@@ -243,7 +244,7 @@ class WaitQueue<Request> {
     if (this.isEmpty) this.#rest(true);
   }
 
-  /** Until there is no more, or a recovery has the pool: what stood in the way, 0 when nothing did. */
+  /** Until a try brings nothing: what stood in its way, or 0 when nobody is left. */
   #serveInOrder(): number {
     for (const waiter of this.#waiting) {
       const { session, request, since } = waiter;

@@ -1,8 +1,9 @@
-//! An event loop's wait at one place, through one open of the pool: the native thread that watches on
-//! its behalf, and whether the row says that it waits. Called on the participant's own thread only.
+//! An event loop's wait at one place, through one open of the pool: the native thread that watches
+//! on its behalf, and whether the row says that it waits. Called on the participant's own thread
+//! only.
 //!
-//! `at` is the place: the file `protocol/pool/waiting.zig`, or anything else on which `watched`, `begin`,
-//! `end` and `passOn` can be called with the same arguments.
+//! `at` is the place: the file `protocol/pool/waiting.zig`, or anything else on which `watched`,
+//! `begin`, `end` and `passOn` can be called with the same arguments.
 
 const errors = @import("../errors.zig");
 const participant_file = @import("../protocol/participant.zig");
@@ -25,8 +26,8 @@ pub const AsyncWait = struct {
         return wait.waiter.?.loop_socket;
     }
 
-    /// PENDING while a recovery has the pool: the thread watches, and is woken when it is time to arm
-    /// again.
+    /// PENDING while a recovery has the pool: the thread watches, and is woken when it is time to
+    /// arm again.
     pub fn arm(wait: *AsyncWait, at: anytype, participant: *Participant, due_ns: u64) Error!void {
         const waiter = wait.waiter orelse return error.InvalidArgument;
         defer waiter_thread.arm(waiter, due_ns);
@@ -106,7 +107,12 @@ fn isSignalled(socket: i32, within_ms: i32) bool {
 
 test "one participant waits at two places at once, and each wake is signalled at its own" {
     var pool: TestingPool = undefined;
-    try pool.init(.{ .capacity = 1, .buffer_size = 64, .participant_count = 2, .lease_timeout_ms = 0 });
+    try pool.init(.{
+        .capacity = 1,
+        .buffer_size = 64,
+        .participant_count = 2,
+        .lease_timeout_ms = 0,
+    });
     defer pool.deinit();
     var participant = pool.participant(0);
     // Empty, and without leases, so that only a wake makes a try worth it.

@@ -1,11 +1,11 @@
-//! Waiting without blocking an event loop: a native thread sleeps at one place on the loop's behalf,
-//! and makes a socket readable when a try is worth it. It only reads shared memory; the try itself
-//! always runs on the participant's own thread.
+//! Waiting without blocking an event loop: a native thread sleeps at one place on the loop's
+//! behalf, and makes a socket readable when a try is worth it. It only reads shared memory; the try
+//! itself always runs on the participant's own thread.
 //!
 //! A loop that waits at several places has a thread for each. One thread for all could sleep in
 //! `futex_waitv`, which singles nobody out by a bit: each wake that is meant for a claimant alone
-//! would wake all such loops. And where there is no such call (Linux before 5.16, macOS, sandboxes) it would
-//! still take a thread for each place. An idle one costs a look at the rows every 50 ms.
+//! would wake all such loops. And where there is no such call (Linux before 5.16, macOS, sandboxes)
+//! it would still take a thread for each place. An idle one costs a look at the rows every 50 ms.
 
 const std = @import("std");
 const atomic = @import("hooks");
@@ -88,8 +88,8 @@ fn end(waiter: *Waiter) void {
     // SYNC: before `wake_seq` changes in `wakeAll`. Pairs with `main` and `watch`.
     @atomicStore(u32, &waiter.command, stopping, .seq_cst);
     _ = futex.wake(&waiter.command, 1);
-    // It may be about to sleep on the place's word: only a change of that keeps it awake. Others who
-    // wait there look once more than they had to.
+    // It may be about to sleep on the place's word: only a change of that keeps it awake. Others
+    // who wait there look once more than they had to.
     waiter.watched.place.wakeAll();
     waiter.native.join();
     thread.closeSocket(waiter.socket);
@@ -114,8 +114,8 @@ pub fn forgetAfterFork() void {
     waiters = null;
 }
 
-/// The loop tries after this: what came before the load is found by the try, a wake after it changes
-/// the word that the thread compares. It is also the loop's answer to a signal.
+/// The loop tries after this: what came before the load is found by the try, a wake after it
+/// changes the word that the thread compares. It is also the loop's answer to a signal.
 pub fn arm(waiter: *Waiter, due_ns: u64) void {
     const place = waiter.watched.place;
     // SYNC: before the loop's try, as in `blocking.untilServed`. Pairs with `waker.wake`.

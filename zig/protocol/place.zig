@@ -30,6 +30,15 @@ pub const Place = struct {
         };
     }
 
+    pub fn at(words: *layout.WaitingPlace, number: u32) Place {
+        return .{
+            .waiters = &words.waiters,
+            .wake_seq = &words.wake_seq,
+            .sleeps = &words.sleeps,
+            .number = number,
+        };
+    }
+
     pub fn wordOf(place: Place, row: *layout.ParticipantRow) *u64 {
         return &row.waiting[place.number / 64];
     }

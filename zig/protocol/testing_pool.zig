@@ -1,5 +1,6 @@
 //! A whole pool for one unit test of the protocol: an object that nobody else can find, and the
-//! participants that the test asks for, all on its own thread. Nothing that is not a test imports it.
+//! participants that the test asks for, all on its own thread. Nothing that is not a test imports
+//! it.
 
 const std = @import("std");
 const fresh = @import("../format/fresh.zig");
@@ -46,13 +47,7 @@ pub const TestingPool = struct {
     pub fn otherPlace(pool: *TestingPool) Place {
         const offset = pool.view.geometry.channels_offset;
         const block: *layout.ChannelBlock = @ptrCast(@alignCast(pool.view.base + offset));
-        const end = &block.channel.head;
-        return .{
-            .waiters = &end.waiters,
-            .wake_seq = &end.wake_seq,
-            .sleeps = &end.sleeps,
-            .number = 1,
-        };
+        return .at(&block.channel.head.waiting, 1);
     }
 
     /// A participant with the row of that number, which it locks.

@@ -414,7 +414,7 @@ fn reserve(
         return null;
     }
     const generation = words.generationAfter(from.generation);
-    // SYNC: the word before the hold. Pairs with `pool_section.rewriteWord` and
+    // SYNC: the word before the hold. Pairs with `section.rewriteWord` and
     // `maintained_slots.keepMarked`.
     Control.store(&there.slot.control, from.held(.private, generation), .release);
     if (!atomic.broken(.private_without_row)) participant.addHold(there.index);

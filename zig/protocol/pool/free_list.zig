@@ -38,7 +38,7 @@ pub inline fn take(header: *layout.Header, there: Top) bool {
 }
 
 /// SYNC: acquire, so that `next_free` is what was stored before the head; sequential, so that a
-/// waiter's try comes after its count. Pairs with `push`, `pool_section.rebuildList` and
+/// waiter's try comes after its count. Pairs with `push`, `section.rebuildList` and
 /// `maintained_slots.growTag`.
 pub inline fn headOf(header: *const layout.Header) Head {
     return Head.load(&header.hot.free_head, .seq_cst);

@@ -166,7 +166,7 @@ fn mark(participant: *Participant, batch: *Batch) void {
         const from = Control.load(&slot.control, .acquire);
         if (from.frozen or from.state != .free or from.references != 0) continue;
         // SYNC: before the tag grows: who reads that head reads the mark. Pairs with
-        // `acquire.attempt` and `pool_section.freezeWord`.
+        // `acquire.attempt` and `section.freezeWord`.
         if (!Control.cas(&slot.control, from, from.maintainedBy(participant.index))) continue;
         batch.indexes[marked] = index;
         marked += 1;
@@ -207,7 +207,7 @@ pub fn finish(participant: *Participant, index: u32, patience: *Patience) void {
         defer bracket.leave();
         if (!from.isMaintainedBy(participant.index)) return;
         // SYNC: releases what was done to the memory and what the slot claims to have. Pairs with
-        // `acquire.acquireStraight`, `acquire.attempt`, `pool_section.freezeWord` and `setAside`.
+        // `acquire.acquireStraight`, `acquire.attempt`, `section.freezeWord` and `setAside`.
         if (!Control.cas(&slot.control, from, from.freed())) continue;
         if (from.isSetAside()) _ = free_list.push(&participant.view, index);
         return;

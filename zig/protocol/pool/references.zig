@@ -197,8 +197,8 @@ inline fn attempt(
         if (atomic.broken(.hold_before_cas) and operation == .get) participant.addHold(index);
         // SYNC: release hands the content to the next holder and shows `busy` to who freezes the
         // word, acquire takes the content from the last holder. Pairs with `attempt` of others,
-        // `releaseSole`, `acquire.use`, `acquire.commit`, `pool_section.freezeWord` and
-        // `pool_section.thaw`.
+        // `releaseSole`, `acquire.use`, `acquire.commit`, `section.freezeWord` and
+        // `section.thawWord`.
         if (!Control.cas(&slot.control, from, to)) {
             if (atomic.broken(.hold_before_cas) and operation == .get)
                 participant.dropHold(index);
@@ -278,7 +278,7 @@ pub fn finishPrivate(participant: *Participant, index: u32, patience: *Patience)
             bracket.leave();
             return error.PoolCorrupt;
         }
-        // SYNC: as in `attempt`. Pairs with `pool_section.freezeWord`.
+        // SYNC: as in `attempt`. Pairs with `section.freezeWord`.
         if (!Control.cas(&slot.control, from, from.freed())) {
             bracket.leave();
             continue;
@@ -306,7 +306,7 @@ pub inline fn releaseSole(participant: *Participant, handle: Handle) bool {
     };
     const bracket = participant.enter();
     // SYNC: as in `attempt`, of earlier holders; the next one is reached through the push. Pairs
-    // with `attempt` and `pool_section.freezeWord`.
+    // with `attempt` and `section.freezeWord`.
     if (!Control.cas(&view.slots[index].control, sole, sole.freed())) {
         bracket.leave();
         return false;
@@ -399,7 +399,7 @@ fn raiseLease(
     _ = try checked(operation, control, ref, argument);
     // Most of those who come within one tick of the clock find it raised: a load is cheaper.
     if (atomic.load(u64, &slot.lease_deadline_ns, .monotonic) >= deadline_ns) return true;
-    // SYNC: before the CAS. Pairs with `pool_section.leaseExpired`.
+    // SYNC: before the CAS. Pairs with `section.leaseExpired`.
     _ = atomic.fetchMax(u64, &slot.lease_deadline_ns, deadline_ns);
     return true;
 }

@@ -1,6 +1,7 @@
-//! The pool as a place to wait: a participant that finds it empty, or without memory, waits here until
-//! somebody releases, and a releaser wakes one of those who wait. How one waits at any place is in
-//! `../waiting/`; here is what only the pool has: a waiter that goes first, and waits for memory.
+//! The pool as a place to wait: a participant that finds it empty, or without memory, waits here
+//! until somebody releases, and a releaser wakes one of those who wait. How one waits at any place
+//! is in `../waiting/`; here is what only the pool has: a waiter that goes first, and waits for
+//! memory.
 
 const std = @import("std");
 const atomic = @import("hooks");
@@ -22,7 +23,8 @@ const View = participant_file.View;
 
 /// Makes this row one of those who wait. Nested waits of one thread count once.
 pub fn begin(participant: *Participant, patience: *Patience) Error!void {
-    if (try waiter.begin(&participant.local.at_pool, participant, patience)) participant.count("waits");
+    const is_first = try waiter.begin(&participant.local.at_pool, participant, patience);
+    if (is_first) participant.count("waits");
 }
 
 /// The end of a wait, and with the last of them of the row's claim.

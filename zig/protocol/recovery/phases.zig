@@ -2,16 +2,22 @@
 //! and the words say is made true again, and everything goes on. Each phase can be repeated by a
 //! successor. When one is due, and who runs it, is in `recovery.zig`.
 //!
-//! A section is a part of the object that is mended. Its file has these functions, which nobody but
-//! a recovery calls, in this order:
+//! A section is a part of the object that is mended. Its file, `section.zig` in the room that works
+//! with it, has these functions, which nobody but a recovery calls, in this order:
 //!
-//! - `isDue(view)`, `hasLosses(view)`, `isDamaged(view)`: whether it needs a recovery although nobody
-//!   died. The first is asked often; the others look at all there is, where a user asked for it.
+//! - `isDue(view)`, `hasLosses(view, now_ns)`, `isDamaged(view)`: whether it needs a recovery
+//!   although
+//!   nobody died. The first is asked often; the others look at all there is, where a user asked.
 //! - `freeze(view)`: no CAS on its words succeeds from now on. The head is frozen already.
-//! - `emptyRow(view, row, report)`: takes away what a dead row had of it.
-//! - `rowsEmptied(view)`: what else has to be right before anything is counted.
-//! - `referencesTo(view, slot)`: how many references to a slot stand in it.
-//! - `rewrite(view, sumOf, report)`: makes its words true. `sumOf` is `referencesTo` over all sections.
+//! - `settle(view, dead, now_ns, report)`: takes away what the dead rows had of it, and all else
+//!   that
+//!   must not be counted; then counts, where `referencesTo` needs it.
+//! - `referencesTo(view, slot)`: how many references to a slot stand in it. Asked when all sections
+//!   are
+//!   settled.
+//! - `rewrite(view, sumOf, now_ns, report)`: makes its words true. `sumOf` is `referencesTo` over
+//!   all
+//!   sections.
 //! - `forEachPlace(view, visit)`: its places to wait.
 //! - `thaw(view)`: the opposite of `freeze`. The head is frozen still.
 
@@ -92,26 +98,27 @@ pub fn waitUntilQuiet(view: *const View, patience_ns: u64) bool {
     return true;
 }
 
-const Dead = std.StaticBitSet(layout.participants_max);
+/// Rows by their index.
+pub const Rows = std.StaticBitSet(layout.participants_max);
 
-/// Step 4, while everything stands still. The rows of the dead are emptied before any section is
-/// rewritten, since words follow from rows; they are given back last, since a successor has to find
-/// the same ones dead.
+/// Step 4, while everything stands still. All sections are settled before any is rewritten, since
+/// words follow from what is left. The rows of the dead are given back last, since a successor has
+/// to find the same ones dead.
 pub fn rewrite(comptime sections: anytype, view: *const View) Report {
     var report: Report = .{ .ran = true };
     // Read once: rows of those who die from now on belong to the next recovery.
-    var dead: Dead = .initEmpty();
+    var dead: Rows = .initEmpty();
     for (view.rows[0..view.rowsUsed()], 0..) |*row, index| {
         if (participant_file.isDead(row)) dead.set(index);
     }
     report.participants = @intCast(dead.count());
-    for (0..view.rowsUsed()) |index| {
-        if (!dead.isSet(index) or atomic.broken(.dead_rows_kept)) continue;
-        emptyRow(sections, view, @intCast(index), &report);
-    }
-    inline for (sections) |section| section.rowsEmptied(view);
+    const emptied: Rows = if (atomic.broken(.dead_rows_kept)) .initEmpty() else dead;
+    const now_ns = system.clock.coarseNs();
+    inline for (sections) |section| section.settle(view, &emptied, now_ns, &report);
+    var rows = emptied.iterator(.{});
+    while (rows.next()) |index| putToRest(&view.rows[index]);
     inline for (sections) |section|
-        section.rewrite(view, Sum(sections).referencesTo, &report);
+        section.rewrite(view, Sum(sections).referencesTo, now_ns, &report);
     inline for (sections) |section| section.forEachPlace(view, Place.recount);
     if (atomic.broken(.dead_read_twice)) {
         for (view.rows[0..view.rowsUsed()], 0..) |*row, index| {
@@ -127,14 +134,16 @@ pub fn rewrite(comptime sections: anytype, view: *const View) Report {
     return report;
 }
 
-fn emptyRow(comptime sections: anytype, view: *const View, index: u32, report: *Report) void {
-    inline for (sections) |section| section.emptyRow(view, index, report);
-    const row = &view.rows[index];
+/// It waits nowhere, and is in no operation.
+fn putToRest(row: *layout.ParticipantRow) void {
     for (&row.waiting) |*bits| {
         if (@atomicLoad(u64, bits, .monotonic) != 0) atomic.store(u64, bits, 0, .monotonic);
     }
     atomic.store(u64, &row.busy, 0, .monotonic);
 }
+
+/// The references to a slot.
+pub const SumOf = fn (view: *const View, slot: u32) u16;
 
 fn Sum(comptime sections: anytype) type {
     return struct {
@@ -170,11 +179,12 @@ fn wakeAll(place: Place, _: *const View) void {
 }
 
 const testing = std.testing;
+const sections_file = @import("sections.zig");
 const Control = words.Control;
-const pool_section = @import("pool_section.zig");
 const TestingPool = @import("../testing_pool.zig").TestingPool;
 
-/// A second section: cells of the first channel that hold buffers, a subscriber, and an end to wait at.
+/// A second section: cells of the first channel that hold buffers, a subscriber, and an end to wait
+/// at.
 const Cells = struct {
     const frozen: u64 = 1 << 63;
     const full: u64 = 1 << 61;
@@ -197,14 +207,11 @@ const Cells = struct {
         for (cells(view)) |*cell| cell.* |= frozen;
     }
 
-    pub fn emptyRow(view: *const View, index: u32, _: *Report) void {
+    pub fn settle(view: *const View, dead: *const Rows, _: u64, _: *Report) void {
         const subscriber = &block(view).subscribers[0];
-        if (subscriber.participant == index) subscriber.state = 0;
-    }
-
-    pub fn rowsEmptied(view: *const View) void {
+        if (dead.isSet(subscriber.participant)) subscriber.state = 0;
         // Nobody is left to read the last one.
-        if (block(view).subscribers[0].state == 0) cells(view)[count - 1] &= ~full;
+        if (subscriber.state == 0) cells(view)[count - 1] &= ~full;
     }
 
     pub fn referencesTo(view: *const View, slot: u32) u16 {
@@ -215,16 +222,10 @@ const Cells = struct {
         return sum;
     }
 
-    pub fn rewrite(_: *const View, comptime _: fn (*const View, u32) u16, _: *Report) void {}
+    pub fn rewrite(_: *const View, comptime _: SumOf, _: u64, _: *Report) void {}
 
     pub fn forEachPlace(view: *const View, comptime visit: fn (Place, *const View) void) void {
-        const end = &block(view).channel.head;
-        visit(.{
-            .waiters = &end.waiters,
-            .wake_seq = &end.wake_seq,
-            .sleeps = &end.sleeps,
-            .number = 1,
-        }, view);
+        visit(.at(&block(view).channel.head.waiting, 1), view);
     }
 
     pub fn thaw(view: *const View) void {
@@ -254,7 +255,7 @@ fn areFrozen(view: *const View) [4]bool {
 }
 
 test "two sections are stopped, mended from each other, and started again" {
-    const sections = .{ pool_section, Cells };
+    const sections = sections_file.all ++ .{Cells};
     var pool: TestingPool = undefined;
     try pool.init(.{ .capacity = 4, .buffer_size = 64, .participant_count = 2 });
     defer pool.deinit();
@@ -316,8 +317,8 @@ test "a live participant in an operation keeps the sections from being frozen" {
     defer pool.deinit();
     const busy = pool.participant(0);
     busy.row.busy = 1;
-    try testing.expect(!stop(.{ pool_section, Cells }, &pool.view));
+    try testing.expect(!stop(sections_file.all ++ .{Cells}, &pool.view));
     try testing.expectEqual([4]bool{ true, false, false, false }, areFrozen(&pool.view));
-    start(.{ pool_section, Cells }, &pool.view);
+    start(sections_file.all ++ .{Cells}, &pool.view);
     try testing.expectEqual([4]bool{ false, false, false, false }, areFrozen(&pool.view));
 }

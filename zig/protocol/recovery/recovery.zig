@@ -1,13 +1,13 @@
 //! Recovery: gives back what dead participants and expired leases left, by stopping the pool,
-//! rewriting its words and list from the rows, and letting it go on. When one is due and who runs it
-//! is here; how is in `phases.zig`. Never reached from an operation's fast path.
+//! rewriting its words and list from the rows, and letting it go on. When one is due and who runs
+//! it is here; how is in `phases.zig`. Never reached from an operation's fast path.
 
 const std = @import("std");
 const atomic = @import("hooks");
 const errors = @import("../../errors.zig");
 const participant_file = @import("../participant.zig");
 const phases = @import("phases.zig");
-const pool_section = @import("pool_section.zig");
+const sections = @import("sections.zig").all;
 const system = @import("../../system/door.zig");
 const words = @import("../../format/words.zig");
 
@@ -31,9 +31,6 @@ pub const Request = struct {
 };
 
 pub const Report = phases.Report;
-
-/// The parts of the object that are mended, in this order.
-const sections = .{pool_section};
 
 pub fn run(view: *const View, request: Request) Report {
     switch (view.header.repair.mutex.tryLock()) {
@@ -76,9 +73,9 @@ pub fn runLocked(view: *const View, request: Request, inherited: bool) Report {
     const still = claimed_still and frozen;
     const needed = inherited or frozen or request.damaged or request.expired or
         (!request.successor and participant_file.anybodyDead(view)) or
-        isAny("isDue", view) or
-        (request.leases and isAny("hasLosses", view)) or
-        (request.forced and isAny("isDamaged", view));
+        isAny("isDue", .{view}) or
+        (request.leases and isAny("hasLosses", .{ view, system.clock.coarseNs() })) or
+        (request.forced and isAny("isDamaged", .{view}));
     if (!needed) return .{};
     const may_defer = !still or atomic.broken(.successor_may_defer);
     if (may_defer) {
@@ -107,8 +104,8 @@ pub fn runLocked(view: *const View, request: Request, inherited: bool) Report {
     return report;
 }
 
-fn isAny(comptime look: []const u8, view: *const View) bool {
-    inline for (sections) |section| if (@field(section, look)(view)) return true;
+fn isAny(comptime look: []const u8, arguments: anytype) bool {
+    inline for (sections) |section| if (@call(.auto, @field(section, look), arguments)) return true;
     return false;
 }
 

@@ -138,7 +138,7 @@ test "a wake for one row passes over the sleepers of others" {
     threads[0].join();
 }
 
-test "after a wake that reached nobody a place is left alone until somebody is about to sleep there" {
+test "a wake that reached nobody is the last until somebody is about to sleep at that place" {
     var pool: TestingPool = undefined;
     try pool.init(.{ .capacity = 2, .buffer_size = 64, .participant_count = 2 });
     defer pool.deinit();

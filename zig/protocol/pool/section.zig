@@ -1,27 +1,27 @@
-//! The pool as a section of a recovery: slots' words, the free list, and the holds that stand in rows.
-//! The functions that a section has are described in `phases.zig`.
+//! The pool as a section of a recovery: slots' words, the free list, and the holds that stand in
+//! rows. The functions that a section has are described in `../recovery/phases.zig`.
 
 const atomic = @import("hooks");
-const damage = @import("damage.zig");
+const damage = @import("../recovery/damage.zig");
 const gate = @import("../gate.zig");
 const layout = @import("../../format/layout.zig");
 const memory_work = @import("../memory_work.zig");
 const participant_file = @import("../participant.zig");
+const phases = @import("../recovery/phases.zig");
 const Place = @import("../place.zig").Place;
-const Report = @import("phases.zig").Report;
 const system = @import("../../system/door.zig");
 const words = @import("../../format/words.zig");
 
 const Control = words.Control;
 const Head = words.Head;
+const Report = phases.Report;
 const View = participant_file.View;
 
 /// A flusher died.
 pub const isDue = gate.flushIsOrphaned;
 
 /// Leases have run out: a plain scan of all, before anything is frozen.
-pub fn hasLosses(view: *const View) bool {
-    const now_ns = system.clock.coarseNs();
+pub fn hasLosses(view: *const View, now_ns: u64) bool {
     for (view.slots[0..view.geometry.capacity]) |*slot| {
         if (isLeaseOver(slot, Control.load(&slot.control, .acquire), now_ns)) return true;
     }
@@ -55,8 +55,16 @@ fn freezeWord(slot: *layout.Slot) void {
     }
 }
 
-/// Its holds and its flush.
-pub fn emptyRow(view: *const View, index: u32, report: *Report) void {
+/// The holds and flushes of the dead.
+pub fn settle(view: *const View, dead: *const phases.Rows, _: u64, report: *Report) void {
+    var rows = dead.iterator(.{});
+    while (rows.next()) |index| emptyRow(view, @intCast(index), report);
+    // A dead flusher, or a dead claimant of the next buffer, must not keep the pool closed.
+    gate.settleFlusher(view);
+    gate.dropDeadClaim(view);
+}
+
+fn emptyRow(view: *const View, index: u32, report: *Report) void {
     const row = &view.rows[index];
     if (atomic.load(u32, &row.joined, .acquire) != 0) {
         for (view.holdRow(index)[0..view.geometry.capacity]) |*held| {
@@ -69,15 +77,9 @@ pub fn emptyRow(view: *const View, index: u32, report: *Report) void {
     atomic.store(u32, &row.flushing, 0, .monotonic);
 }
 
-/// A dead flusher, or a dead claimant of the next buffer, must not keep the pool closed.
-pub fn rowsEmptied(view: *const View) void {
-    gate.settleFlusher(view);
-    gate.dropDeadClaim(view);
-}
-
-/// Its holds, over all rows. A row that nobody has, and nobody died with, has none: what stands there
+/// A row that nobody has, and nobody died with, has no holds: what stands there
 /// is damage.
-pub fn referencesTo(view: *const View, index: u32) u16 {
+fn holdsOf(view: *const View, index: u32) u16 {
     var sum: u16 = 0;
     for (view.rows[0..view.rowsUsed()], 0..) |*row, row_index| {
         // SYNC: the hold row is committed and zero. Pairs with `membership.takeRow`.
@@ -88,13 +90,15 @@ pub fn referencesTo(view: *const View, index: u32) u16 {
     return sum;
 }
 
+pub const referencesTo = holdsOf;
+
 /// The words, from `sumOf` and what is in flight; then the list, from the words.
 pub fn rewrite(
     view: *const View,
-    comptime sumOf: fn (*const View, u32) u16,
+    comptime sumOf: phases.SumOf,
+    now_ns: u64,
     report: *Report,
 ) void {
-    const now_ns = system.clock.coarseNs();
     var committed_bytes: u64 = 0;
     for (view.slots[0..view.geometry.capacity], 0..) |*slot, index| {
         rewriteWord(view, slot, @intCast(index), sumOf, now_ns, report);
@@ -114,7 +118,7 @@ fn rewriteWord(
     view: *const View,
     slot: *layout.Slot,
     index: u32,
-    comptime sumOf: fn (*const View, u32) u16,
+    comptime sumOf: phases.SumOf,
     now_ns: u64,
     report: *Report,
 ) void {
@@ -152,11 +156,11 @@ fn rewriteMaintained(view: *const View, slot: *layout.Slot, index: u32, from: Co
     if (memory_work.isUnderWay(view, from.in_flight)) {
         var listed = from.maintainedBy(from.in_flight);
         if (listed.generation == 0) listed.generation = 1;
-        // SYNC: as all that is rewritten: seen by who finds the word thawed. Pairs with `thaw`.
+        // SYNC: as all that is rewritten: seen by who finds the word thawed. Pairs with `thawWord`.
         return Control.store(&slot.control, listed, .release);
     }
     makeClean(view, slot, index, true);
-    // SYNC: likewise. Pairs with `thaw`.
+    // SYNC: likewise. Pairs with `thawWord`.
     Control.store(&slot.control, from.freed(), .release);
 }
 
@@ -212,14 +216,16 @@ pub fn forEachPlace(view: *const View, comptime visit: fn (Place, *const View) v
     visit(.ofPool(view.header), view);
 }
 
-/// SYNC: releases what was rewritten. Pairs with `references.attempt` and `rewriteMaintained`.
 pub fn thaw(view: *const View) void {
-    for (view.slots[0..view.geometry.capacity]) |*slot| {
-        while (true) {
-            const control = Control.load(&slot.control, .acquire);
-            var thawed = control;
-            thawed.frozen = false;
-            if (!control.frozen or Control.cas(&slot.control, control, thawed)) break;
-        }
+    for (view.slots[0..view.geometry.capacity]) |*slot| thawWord(slot);
+}
+
+/// SYNC: releases what was rewritten. Pairs with `references.attempt` and `rewriteMaintained`.
+fn thawWord(slot: *layout.Slot) void {
+    while (true) {
+        const control = Control.load(&slot.control, .acquire);
+        var thawed = control;
+        thawed.frozen = false;
+        if (!control.frozen or Control.cas(&slot.control, control, thawed)) return;
     }
 }
