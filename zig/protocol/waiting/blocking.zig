@@ -4,12 +4,12 @@
 //! What is waited for is the caller's `want`, a pointer to a struct with:
 //!
 //! - `participant`, and `local`: the place as its thread knows it;
-//! - `Result`: of which type is what it brings;
+//! - `Result`: the type of what it brings;
 //! - `tryNow(patience)`: the result of a try, or null where a wake may bring it;
 //! - `isWorthATry()`: a look, while the thread spins;
 //! - `lookForLosses()`: whether a recovery gave something back, so that a try is worth it;
 //! - `begin(patience)` and `end(patience)`: those of the place;
-//! - `goOn(now_ns, since_ns)`: the last attempt brought nothing, and a sleep follows;
+//! - `goOn(now_ns, since_ns)`: the last try brought nothing, and a sleep follows;
 //! - `passOn()`: a wake may have come too late for this wait.
 
 const std = @import("std");
