@@ -5,7 +5,7 @@ import * as constants from "./constants.gen.ts";
 import { bytes, decodeText, float64s, native } from "./native.ts";
 
 const values = float64s(constants.OCCUPANCY_COUNT);
-const name = bytes(constants.LIMIT_TEXT_BYTES + 1);
+const name = bytes(constants.PARTICIPANT_NAME_ROOM);
 const value = (index: number): number => values[index] ?? 0;
 
 /** What was found, and the option that a larger value of would help; null where nobody can look. */

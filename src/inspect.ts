@@ -121,7 +121,7 @@ export function poolDirectory(): string {
   return resolve(process.env["XMEM_DIR"] || "/dev/shm");
 }
 
-const nameBytes = constants.LIMIT_TEXT_BYTES + 1;
+const nameBytes = constants.PARTICIPANT_NAME_ROOM;
 
 export function statsOf(descriptor: Descriptor): PoolStats {
   const values = float64s(constants.STAT_COUNT);

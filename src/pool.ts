@@ -42,7 +42,11 @@ export interface ReclaimReport {
   deferred: boolean;
 }
 
-const howNumbers: Record<How, number> = { create: 0, open: 1, openOrCreate: 2 };
+const howNumbers: Record<How, number> = {
+  create: constants.HOW_CREATE,
+  open: constants.HOW_OPEN,
+  openOrCreate: constants.HOW_OPEN_OR_CREATE,
+};
 
 /** The cheapest form of the check; a BigInt would throw on the shift alone. -0 passes. */
 function isUint32(value: number): boolean {

@@ -9,13 +9,14 @@ import {
   ERROR_POOL_BUSY,
   ERROR_POOL_FULL,
   ERROR_TIMEOUT,
+  PATIENCE_UNTIMED_MS,
 } from "./constants.gen.ts";
 import { make } from "./errors.ts";
 import { native } from "./native.ts";
 import { closed, type Session } from "./session.ts";
 
 /** As long as a call that blocks waits for a recovery that does not end; POOL_BUSY then. */
-const busyPatience = 2000;
+const busyPatience = PATIENCE_UNTIMED_MS;
 
 interface Waiter {
   session: Session;

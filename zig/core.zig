@@ -54,6 +54,7 @@ pub const protocol = struct {
         pub const acquire = @import("protocol/pool/acquire.zig");
         pub const commitment = @import("protocol/pool/commitment.zig");
         pub const content = @import("protocol/pool/content.zig");
+        pub const flush = @import("protocol/pool/flush.zig");
         pub const free_list = @import("protocol/pool/free_list.zig");
         pub const maintained_slots = @import("protocol/pool/maintained_slots.zig");
         pub const preallocate = @import("protocol/pool/preallocate.zig");

@@ -48,6 +48,7 @@ test {
     _ = @import("protocol/pool/acquire.zig");
     _ = @import("protocol/pool/commitment.zig");
     _ = @import("protocol/pool/content.zig");
+    _ = @import("protocol/pool/flush.zig");
     _ = @import("protocol/pool/free_list.zig");
     _ = @import("protocol/pool/maintained_slots.zig");
     _ = @import("protocol/pool/preallocate.zig");

@@ -16,6 +16,7 @@ const constants = @import("constants.zig");
 const description = @import("../protocol/pool/content.zig");
 const descriptor = @import("../process/descriptor.zig");
 const errors = @import("../errors.zig");
+const flush_file = @import("../protocol/pool/flush.zig");
 const fresh = @import("../format/fresh.zig");
 const holds = @import("../process/holds.zig");
 const info = @import("../process/info.zig");
@@ -24,6 +25,7 @@ const occupancy = @import("../protocol/occupancy.zig");
 const open_pool = @import("../process/open_pool.zig");
 const opening = @import("../process/opening.zig");
 const options_file = @import("../process/options.zig");
+const participant_file = @import("../protocol/participant.zig");
 const pool_name = @import("../process/pool_name.zig");
 const preallocate_file = @import("../protocol/pool/preallocate.zig");
 const recovery = @import("../protocol/recovery/recovery.zig");
@@ -31,6 +33,7 @@ const references = @import("../protocol/pool/references.zig");
 const statistics = @import("../protocol/statistics.zig");
 const system = @import("../system/door.zig");
 const thaw = @import("../protocol/recovery/thaw.zig");
+const trim_file = @import("../protocol/pool/trim.zig");
 const views = @import("../process/views.zig");
 const waiter_thread = @import("../process/waiter_thread.zig");
 const waiting = @import("../protocol/pool/waiting.zig");
@@ -40,6 +43,7 @@ const Descriptor = descriptor.Descriptor;
 const Error = errors.Error;
 const Options = options_file.Options;
 const Pool = open_pool.Pool;
+const name_room = participant_file.name_room;
 const attend = holds.attend;
 
 /// Handles and bare indexes are whole numbers below 2^53.
@@ -456,7 +460,7 @@ pub export fn xmem_bun_release_buffer(number: Descriptor, ref: f64) i32 {
 pub export fn xmem_bun_filling(
     number: Descriptor,
     out: *[occupancy.field_count]f64,
-    name: *[occupancy.name_bytes]u8,
+    name: *[name_room]u8,
 ) i32 {
     const pool = descriptor.poolOf(number);
     if (attend(pool)) |err| return errors.negative(err);
@@ -493,7 +497,7 @@ pub export fn xmem_bun_trim(number: Descriptor) f64 {
     const pool = descriptor.poolOf(number);
     errors.clear();
     if (attend(pool)) |err| return failed(err);
-    const bytes = preallocate_file.trim(&pool.participant) catch |err| return failed(err);
+    const bytes = trim_file.all(&pool.participant) catch |err| return failed(err);
     return @floatFromInt(bytes);
 }
 
@@ -501,7 +505,7 @@ pub export fn xmem_bun_flush(number: Descriptor, on: u32) i32 {
     const pool = descriptor.poolOf(number);
     errors.clear();
     if (attend(pool)) |err| return refused(err);
-    preallocate_file.flush(&pool.participant, on != 0) catch |err| return refused(err);
+    flush_file.set(&pool.participant, on != 0) catch |err| return refused(err);
     return 0;
 }
 
@@ -538,7 +542,8 @@ pub export fn xmem_bun_participants(
     const pool = descriptor.poolOf(number);
     const mapping = pool.mapping orelse return 0;
     const values = out[0 .. rows_max * statistics.participant_field_count];
-    return statistics.participants(&mapping.view, values, names[0 .. rows_max * 32], rows_max);
+    const names_all = names[0 .. rows_max * name_room];
+    return statistics.participants(&mapping.view, values, names_all, rows_max);
 }
 
 /// `allow_owner` and `allow_group` below 0: nobody besides this user and root, to root everybody.

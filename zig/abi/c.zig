@@ -10,6 +10,7 @@ const closing = @import("../process/closing.zig");
 const content = @import("../protocol/pool/content.zig");
 const descriptor = @import("../process/descriptor.zig");
 const errors = @import("../errors.zig");
+const flush_file = @import("../protocol/pool/flush.zig");
 const holds = @import("../process/holds.zig");
 const layout = @import("../format/layout.zig");
 const object = @import("../system/object.zig");
@@ -24,10 +25,12 @@ const references = @import("../protocol/pool/references.zig");
 const statistics = @import("../protocol/statistics.zig");
 const system = @import("../system/door.zig");
 const thread = @import("../system/thread.zig");
+const trim_file = @import("../protocol/pool/trim.zig");
 const words = @import("../format/words.zig");
 
 const Error = errors.Error;
 const allocator = std.heap.c_allocator;
+const name_room = participant_file.name_room;
 
 /// An open pool, like a file descriptor: a number above 0, good in the process and on the thread
 /// that opened it, until it is closed. 0 and a stale one are refused.
@@ -234,6 +237,7 @@ comptime {
     std.debug.assert(@sizeOf(Description) == 232);
     std.debug.assert(@sizeOf(ReclaimReport) == 24);
     std.debug.assert(layout.dimensions_max == 8 and layout.text_bytes_max == 31);
+    std.debug.assert(name_room == 32);
 }
 
 /// How a call ends: 0, or the code negated, recorded beside what more there is to say.
@@ -1085,7 +1089,7 @@ pub export fn xmem_trim(
 
 fn trim(pool: Pool, bytes: ?*u64) Error!void {
     const opened = try openPool(pool);
-    const freed = try preallocate_file.trim(&opened.participant);
+    const freed = try trim_file.all(&opened.participant);
     if (bytes) |out| out.* = freed;
 }
 
@@ -1108,7 +1112,7 @@ pub export fn xmem_unflush(pool: Pool) i32 {
 
 fn flush(pool: Pool, on: bool) Error!void {
     const opened = try openPool(pool);
-    return preallocate_file.flush(&opened.participant, on);
+    return flush_file.set(&opened.participant, on);
 }
 
 /// Gives back what dead participants and expired leases left. An acquire that finds the pool full
@@ -1210,7 +1214,7 @@ fn giveParticipants(
     const limit = @min(rows_max, view.geometry.participant_count);
     const values = allocator.alloc(f64, limit * field_count) catch return error.OutOfMemory;
     defer allocator.free(values);
-    const names = allocator.alloc([32]u8, limit) catch return error.OutOfMemory;
+    const names = allocator.alloc([name_room]u8, limit) catch return error.OutOfMemory;
     defer allocator.free(names);
     const written = statistics.participants(view, values, std.mem.sliceAsBytes(names), limit);
     if (written > 0) {

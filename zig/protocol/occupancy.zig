@@ -11,6 +11,7 @@ const words = @import("../format/words.zig");
 
 const Participant = participant_file.Participant;
 const View = participant_file.View;
+const name_room = participant_file.name_room;
 
 pub const Field = enum {
     /// How many slots, from the first on, all is about but this thread's own holds.
@@ -46,10 +47,8 @@ const slots_max = 4096;
 /// Over all rows, and over this thread's own: 128 KiB are read in some ten microseconds.
 const holds_max = 1 << 16;
 
-pub const name_bytes = layout.name_bytes_max + 1;
-
 /// Fills `out`, and `name` with that of the participant that holds most.
-pub fn look(participant: *const Participant, out: *[field_count]f64, name: *[name_bytes]u8) void {
+pub fn look(participant: *const Participant, out: *[field_count]f64, name: *[name_room]u8) void {
     const view = &participant.view;
     const rows = view.rowsUsed();
     const looked_at = @min(view.geometry.capacity, slots_max, holds_max / @max(rows, 1));
@@ -115,14 +114,12 @@ fn introduce(
     own: bool,
     holds: u64,
     out: *[field_count]f64,
-    name: *[name_bytes]u8,
+    name: *[name_room]u8,
 ) void {
     set(out, .MOST_HOLDS, holds);
     set(out, .MOST_PID, @atomicLoad(u32, &row.pid, .monotonic));
     set(out, .MOST_TID, @atomicLoad(u32, &row.tid, .monotonic));
     set(out, .MOST_ALIVE, @intFromBool(participant_file.isLive(row)));
     set(out, .MOST_OWN, @intFromBool(own));
-    var copy: layout.NameWords = undefined;
-    for (row.nameWords(), &copy) |*word, *value| value.* = @atomicLoad(u64, word, .monotonic);
-    @memcpy(name, std.mem.asBytes(&copy)[0..name_bytes]);
+    participant_file.readName(row, name);
 }

@@ -107,6 +107,9 @@ pub const Audit = struct {
     clean_key: u64 = 0,
 };
 
+/// At how many wakes in a row that reached nobody the dead are looked for first.
+pub const barren_first = 8;
+
 /// What changes in a participant beside its row: its thread's own, shared by all its opens.
 pub const Local = struct {
     attention: u32 = 0,
@@ -120,7 +123,7 @@ pub const Local = struct {
     committed_before: u64 = 0,
     /// Wakes in a row that reached nobody, and at how many of them the dead are looked for.
     barren_wakes: u32 = 0,
-    barren_look_at: u32 = 8,
+    barren_look_at: u32 = barren_first,
     /// The count of sleeps before the last wake that reached nobody; above 32 bits: there was none.
     barren_sleeps: u64 = std.math.maxInt(u64),
     /// When a wait of this thread's event loop was served last.
@@ -233,6 +236,16 @@ pub inline fn isDead(row: *const layout.ParticipantRow) bool {
 
 pub inline fn isLive(row: *const layout.ParticipantRow) bool {
     return row.mutex.isLocked() and !row.mutex.ownerDied();
+}
+
+/// The room of a participant's name, with the 0 that ends it.
+pub const name_room = @sizeOf(layout.NameWords);
+
+/// The name that a row's owner gave itself. Of a row that is being taken it may be a mixture of two.
+pub fn readName(row: *const layout.ParticipantRow, out: *[name_room]u8) void {
+    var copy: layout.NameWords = undefined;
+    for (row.nameWords(), &copy) |*word, *value| value.* = @atomicLoad(u64, word, .monotonic);
+    out.* = @bitCast(copy);
 }
 
 pub fn anybodyDead(view: *const View) bool {

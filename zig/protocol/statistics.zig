@@ -8,6 +8,7 @@ const system = @import("../system/door.zig");
 const words = @import("../format/words.zig");
 
 const View = participant_file.View;
+const name_room = participant_file.name_room;
 
 pub const Stat = enum {
     CAPACITY,
@@ -74,7 +75,7 @@ pub fn collect(view: *const View, values: []f64) void {
     const now_ns = system.clock.coarseNs();
     for (view.slots[0..view.geometry.capacity]) |*slot| addSlot(out, view, slot, now_ns);
     addCounters(out, &header.retired);
-    for (view.rows[0..rowsUsed(view)]) |*row| {
+    for (view.rows[0..view.rowsUsed()]) |*row| {
         addCounters(out, &row.counters);
         if (participant_file.isLive(row)) out.add(.ALIVE, 1);
     }
@@ -115,16 +116,10 @@ fn addCounters(out: Out, counters: *const layout.Counters) void {
     }) |pair| out.add(pair[0], @atomicLoad(u64, &@field(counters, pair[1]), .monotonic));
 }
 
-fn rowsUsed(view: *const View) u32 {
-    // SYNC: pairs with `membership.takeRow`.
-    const used = @atomicLoad(u32, &view.header.hot.rows_used, .acquire);
-    return @min(used, view.geometry.participant_count);
-}
-
 /// The rows that somebody has, or had when dying. Returns how many were written.
 pub fn participants(view: *const View, values: []f64, names: []u8, rows_max: u32) u32 {
     var written: u32 = 0;
-    for (view.rows[0..rowsUsed(view)], 0..) |*row, index| {
+    for (view.rows[0..view.rowsUsed()], 0..) |*row, index| {
         if (written == rows_max) break;
         const alive = participant_file.isLive(row);
         if (!alive and !participant_file.isDead(row)) continue;
@@ -150,10 +145,7 @@ pub fn participants(view: *const View, values: []f64, names: []u8, rows_max: u32
             };
             out[@intFromEnum(field)] = @floatFromInt(value);
         }
-        const name_bytes = layout.name_bytes_max + 1;
-        var name: layout.NameWords = undefined;
-        for (row.nameWords(), &name) |*word, *value| value.* = @atomicLoad(u64, word, .monotonic);
-        @memcpy(names[written * name_bytes ..][0..name_bytes], std.mem.asBytes(&name));
+        participant_file.readName(row, names[written * name_room ..][0..name_room]);
         written += 1;
     }
     return written;
@@ -219,7 +211,7 @@ test "only rows that somebody has, or died with, are told" {
     participant.addHold(1);
     participant.addHold(1);
     var values: [2 * participant_field_count]f64 = undefined;
-    var names: [2 * 32]u8 = undefined;
+    var names: [2 * name_room]u8 = undefined;
     try testing.expectEqual(@as(u32, 1), participants(&pool.view, &values, &names, 2));
     try testing.expectEqual(@as(f64, 1), values[@intFromEnum(ParticipantField.ROW)]);
     try testing.expectEqual(@as(f64, 3), values[@intFromEnum(ParticipantField.HOLDS)]);

@@ -9,6 +9,7 @@ const description = @import("core").protocol.pool.content;
 const errors = @import("core").errors;
 const info_file = @import("core").process.info;
 const options_file = @import("core").process.options;
+const participant_file = @import("core").protocol.participant;
 const statistics = @import("core").protocol.statistics;
 const system = @import("core").system.door;
 
@@ -333,7 +334,7 @@ pub const User = struct {
         if (free + used != capacity) fail("{d} + {d} of {d} slots", .{ free, used, capacity });
         const rows_max = 8;
         var numbers: [rows_max * statistics.participant_field_count]f64 = undefined;
-        var names: [rows_max * 32]u8 = undefined;
+        var names: [rows_max * participant_file.name_room]u8 = undefined;
         const rows = c.xmem_bun_participants(pool, &numbers, &names, rows_max);
         if (rows > rows_max) fail("{d} participants", .{rows});
     }

@@ -142,6 +142,12 @@ pub fn begin(participant: *Participant, batch: *Batch, patience: *Patience) Erro
     keepMarked(participant, batch);
 }
 
+/// What a Timeout of `begin` means to a user.
+pub fn stoodStill() Error {
+    const text = "another participant has stood still in the middle of an operation";
+    return errors.fail(error.PoolBusy, 0, text, .{});
+}
+
 fn keepMarked(participant: *const Participant, batch: *Batch) void {
     var kept: u32 = 0;
     for (batch.members()) |index| {
