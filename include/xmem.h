@@ -2,7 +2,7 @@
  * xmem: a pool of buffers in shared memory that processes and threads draw from and hand to
  * each other without copying.
  *
- * Generated from zig/abi/c.zig by `bun run generate`. Do not edit.
+ * Generated from zig/abi/c/ by `bun run generate`. Do not edit.
  *
  * Every function that can fail returns 0 or a negative XMEM_... code, and where it fails it
  * changes nothing at the addresses that it was given. What more there is to say of the
@@ -451,8 +451,8 @@ int32_t xmem_info(xmem_pool pool, xmem_pool_info *info);
 int32_t xmem_acquire(xmem_pool pool, uint32_t size, xmem_handle *handle);
 
 /**
- * The same, but it waits for a buffer, and for memory that others use up to `max_committed_bytes`. A
- * signal handler runs, and the wait goes on.
+ * The same, but it waits for a buffer, and for memory that others use up to `max_committed_bytes`.
+ * A signal handler runs, and the wait goes on.
  *
  * @param pool The open pool.
  * @param size Bytes, 0 to the pool's buffer size.
@@ -463,8 +463,8 @@ int32_t xmem_acquire(xmem_pool pool, uint32_t size, xmem_handle *handle);
  *     XMEM_TIMEOUT: the time passed without a buffer, or without memory for one.
  *     XMEM_POOL_FLUSHING: somebody flushes the pool, or began to while this thread waited.
  *     XMEM_OUT_OF_MEMORY: `size` alone is above `max_committed_bytes`, or the file system has no room.
- *     Otherwise as `xmem_acquire`, without XMEM_POOL_FULL and XMEM_POOL_BUSY: it waits for a participant
- *     that is stopped in the middle of a recovery, too.
+ *     Otherwise as `xmem_acquire`, without XMEM_POOL_FULL and XMEM_POOL_BUSY: it waits for a
+ *     participant that is stopped in the middle of a recovery, too.
  */
 int32_t xmem_acquire_timed(xmem_pool pool, uint32_t size, uint64_t timeout_ms, xmem_handle *handle);
 
