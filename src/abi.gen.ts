@@ -21,7 +21,10 @@ export interface Native {
   xmem_bun_unlink(dir: Memory, name: Memory, device: number, inode: number, poolId: number): number;
   /** Removes the names of the ephemeral pools of this user that the dead left in a folder. */
   xmem_bun_remove_left_over(dir: Memory): void;
-  /** 1: nobody alive has this pool of this user's, and unless `dry` its name was removed. 0: it stays. */
+  /**
+   * 1: nobody alive has this pool of this user's, and unless `dry` its name was removed. 0: it
+   * stays.
+   */
   xmem_bun_prune(dir: Memory, name: Memory, dry: number): number;
   /** Counts the views that this open makes; null when memory is short. The caller closes it. */
   xmem_bun_views_open(descriptor: Descriptor): Pointer | null;
@@ -99,8 +102,8 @@ export interface Native {
    * PENDING while a recovery has the pool: its end makes the socket readable, and is the time to arm
    * again.
    *
-   * `due_ms`: when the first of the loop's waits ends, so that the loop is told even if its own timers
-   * stand still.
+   * `due_ms`: when the first of the loop's waits ends, so that the loop is told even if its own
+   * timers stand still.
    */
   xmem_bun_async_arm(descriptor: Descriptor, dueMs: number): number;
   xmem_bun_async_disarm(descriptor: Descriptor, passOn: number): void;

@@ -51,9 +51,9 @@ pub fn build(b: *std.Build) void {
     addOtherLibc(house, host.result.cpu.arch);
 }
 
-/// The modules that programs are built of. `hooks/` is one of its own, so that the core does not know
-/// which of its files was chosen. A checker reaches the core by the name `core`, and so the core cannot
-/// import its checker.
+/// The modules that programs are built of. `hooks/` is one of its own, so that the core does not
+/// know which of its files was chosen. A checker reaches the core by the name `core`, and so the
+/// core cannot import its checker.
 const House = struct {
     b: *std.Build,
     options: *std.Build.Step.Options,
@@ -152,7 +152,8 @@ fn addGenerator(house: House, host: std.Build.ResolvedTarget) void {
     const root = house.checker("abi/generate.zig", .{ .target = host, .optimize = .Debug });
     // The text of a file outside the module's folder, for its comments.
     root.addAnonymousImport("errors.zig", .{ .root_source_file = b.path("errors.zig") });
-    const generate = b.addRunArtifact(b.addExecutable(.{ .name = "generate", .root_module = root }));
+    const generator = b.addExecutable(.{ .name = "generate", .root_module = root });
+    const generate = b.addRunArtifact(generator);
     generate.addDirectoryArg(b.path(".."));
     generate.has_side_effects = true;
     b.step("generate", "Write what other languages know of the core").dependOn(&generate.step);

@@ -1,5 +1,5 @@
-//! The core, room by room, for the programs that check it. What a room may import: those above it in
-//! this file, and its own. `hooks/` is a module that `build.zig` chooses.
+//! The core, room by room, for the programs that check it. What a room may import: those above it
+//! in this file, and its own. `hooks/` is a module that `build.zig` chooses.
 
 /// The codes that a failed call returns, and what more it has to say.
 pub const errors = @import("errors.zig");

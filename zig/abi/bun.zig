@@ -171,7 +171,8 @@ pub export fn xmem_bun_remove_left_over(dir: [*:0]const u8) void {
     abandoned.removeLeftOver(std.mem.span(dir));
 }
 
-/// 1: nobody alive has this pool of this user's, and unless `dry` its name was removed. 0: it stays.
+/// 1: nobody alive has this pool of this user's, and unless `dry` its name was removed. 0: it
+/// stays.
 pub export fn xmem_bun_prune(dir: [*:0]const u8, name: [*:0]const u8, dry: u32) i32 {
     const pruned = abandoned.prune(std.mem.span(dir), std.mem.span(name), dry != 0) catch |err|
         return refused(err);
@@ -662,8 +663,8 @@ pub export fn xmem_bun_async_open(number: Descriptor) i32 {
 /// PENDING while a recovery has the pool: its end makes the socket readable, and is the time to arm
 /// again.
 ///
-/// `due_ms`: when the first of the loop's waits ends, so that the loop is told even if its own timers
-/// stand still.
+/// `due_ms`: when the first of the loop's waits ends, so that the loop is told even if its own
+/// timers stand still.
 pub export fn xmem_bun_async_arm(number: Descriptor, due_ms: f64) i32 {
     const pool = descriptor.poolOf(number);
     errors.clear();

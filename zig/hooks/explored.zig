@@ -1,6 +1,6 @@
-//! The explorer's hooks: each access is a step that it schedules, in the memory that it models, and the
-//! operating system is its model. Only the doors are here; what stands behind them is linked in from
-//! `check/explorer/`, so that the core does not import its checker.
+//! The explorer's hooks: each access is a step that it schedules, in the memory that it models, and
+//! the operating system is its model. Only the doors are here; what stands behind them is linked in
+//! from `check/explorer/`, so that the core does not import its checker.
 
 const std = @import("std");
 

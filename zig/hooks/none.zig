@@ -1,6 +1,6 @@
-//! The hooks of the library that is shipped: nothing stands at any step, and no rule is broken unless
-//! a checker's build asks for it. `build.zig` chooses this file or one of those beside it as the
-//! module `hooks`, and all of them declare the same names.
+//! The hooks of the library that is shipped: nothing stands at any step, and no rule is broken
+//! unless a checker's build asks for it. `build.zig` chooses this file or one of those beside it as
+//! the module `hooks`, and all of them declare the same names.
 
 const accesses = @import("accesses.zig");
 const canary = @import("chosen_canary.zig").canary;

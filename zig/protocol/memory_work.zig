@@ -23,8 +23,8 @@ pub fn begin(participant: *const Participant) void {
 /// After the last one, when nothing is left to be undone.
 pub fn end(participant: *const Participant) void {
     const working = &participant.row.working;
-    // SYNC: after the last change: who reads the even value finds it. Pairs with `restingBeside` and
-    // `isUnderWay`.
+    // SYNC: after the last change: who reads the even value finds it. Pairs with `restingBeside`
+    // and `isUnderWay`.
     atomic.store(u32, working, atomic.load(u32, working, .monotonic) +% 1, .seq_cst);
 }
 

@@ -229,8 +229,9 @@ fn sum(holds: []const u16) u64 {
 /// One load: the kernel marked the row's mutex when its owner died, or its owner said so itself.
 pub inline fn isDead(row: *const layout.ParticipantRow) bool {
     if (row.mutex.ownerDied()) return true;
-    // SYNC: what the owner wrote before it gave up is seen. Pairs with `exit_and_fork.abandonThread`,
-    // `names.leaveAtExit`, `membership.prepareToLeave` and `recovery.rewrite`.
+    // SYNC: what the owner wrote before it gave up is seen. Pairs with
+    // `exit_and_fork.abandonThread`, `names.leaveAtExit`, `membership.prepareToLeave` and
+    // `recovery.rewrite`.
     return atomic.load(u32, &row.abandoned, .acquire) != 0 and !row.mutex.isLocked();
 }
 
@@ -241,7 +242,8 @@ pub inline fn isLive(row: *const layout.ParticipantRow) bool {
 /// The room of a participant's name, with the 0 that ends it.
 pub const name_room = @sizeOf(layout.NameWords);
 
-/// The name that a row's owner gave itself. Of a row that is being taken it may be a mixture of two.
+/// The name that a row's owner gave itself. Of a row that is being taken it may be a mixture of
+/// two.
 pub fn readName(row: *const layout.ParticipantRow, out: *[name_room]u8) void {
     var copy: layout.NameWords = undefined;
     for (row.nameWords(), &copy) |*word, *value| value.* = @atomicLoad(u64, word, .monotonic);

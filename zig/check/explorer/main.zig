@@ -1,7 +1,7 @@
-//! The explorer's command: `explore [PROGRAM ...] [--set small|medium|large] [--canary RULE | --canaries]
-//! [--states MAX] [--replay CHOICES] [--list]`. Each program is explored to its end; a line says
-//! how many states and transitions that were. Exit code 1: something was found, or a canary was
-//! not.
+//! The explorer's command: `explorer [PROGRAM ...] [--set small|medium|large]
+//! [--canary RULE | --canaries] [--states MAX] [--replay CHOICES] [--list]`. Each program is
+//! explored to its end; a line says how many states and transitions that were. Exit code 1:
+//! something was found, or a canary was not.
 
 const std = @import("std");
 const access = @import("access.zig");

@@ -420,8 +420,8 @@ fn theClaimant() ?*const state.Fiber {
     return &state.now.fibers[owner];
 }
 
-/// A free slot waits for somebody who does not come, or who lacks memory for it, and another who looks
-/// when the claim's time is over will get it.
+/// A free slot waits for somebody who does not come, or who lacks memory for it, and another who
+/// looks when the claim's time is over will get it.
 fn isClaimIdle(index: u8) bool {
     const claimant = theClaimant() orelse return false;
     if (claimant == &state.now.fibers[index]) return false;

@@ -39,7 +39,12 @@ fn hold(user: *User, pool: c.types.Pool) ?c.types.Handle {
     var handle: c.types.Handle = 0;
     const status = switch (user.random.uintLessThan(u32, 4)) {
         0 => c.buffers.xmem_acquire(pool, user.size(), &handle),
-        1 => c.buffers.xmem_acquire_timed(pool, user.size(), user.random.uintLessThan(u64, 2), &handle),
+        1 => c.buffers.xmem_acquire_timed(
+            pool,
+            user.size(),
+            user.random.uintLessThan(u64, 2),
+            &handle,
+        ),
         2 => c.sharing.xmem_get(pool, refOf(user), &handle),
         else => c.sharing.xmem_take(pool, refOf(user), &handle),
     };

@@ -114,7 +114,8 @@ const Case = struct {
         options[@intFromEnum(options_file.Option.CHANNELS)] = @floatFromInt(asked.channel_count);
         options[@intFromEnum(options_file.Option.LEASE_TIMEOUT)] =
             @floatFromInt(asked.lease_timeout_ms);
-        options[@intFromEnum(options_file.Option.MAX_COMMITTED)] = @floatFromInt(asked.max_committed);
+        options[@intFromEnum(options_file.Option.MAX_COMMITTED)] =
+            @floatFromInt(asked.max_committed);
         options[@intFromEnum(options_file.Option.ZERO_ON_RELEASE)] =
             @floatFromInt(@intFromBool(asked.zero_on_release));
         options[@intFromEnum(options_file.Option.EPHEMERAL)] =

@@ -291,8 +291,8 @@ pub const User = struct {
         }
     }
 
-    /// PENDING is the event loop's word for a pool that is being recovered, COMMIT_LIMIT that for one
-    /// whose memory is used up.
+    /// PENDING is the event loop's word for a pool that is being recovered, COMMIT_LIMIT that for
+    /// one whose memory is used up.
     fn acquireAtOnce(user: *User) void {
         const waited_ms: f64 = @floatFromInt(user.random.uintLessThan(u32, 400));
         const handle = c.xmem_bun_acquire_at_once(user.pool, user.size(), waited_ms);

@@ -146,7 +146,7 @@ pub fn acquireAtOnce(participant: *Participant, size: u32, waited_ns: u64) Error
     var patience: Patience = .none;
     patience.expiry = error.Pending;
     patience.goes_first = participant.local.waits > 0 and waited_ns > 0;
-    const first = attempt(participant, size, system.ticker.recentNs(), patience.goes_first);
+    const first = attemptNow(participant, size, &patience);
     const result = carryOnOrRecover(participant, size, first, &patience);
     if (participant.local.waits == 0) return result;
     const now_ns = system.clock.monotonicNs();
@@ -193,15 +193,19 @@ fn mayRecover(participant: *Participant, result: Error!u64) bool {
 
 /// One try, however many attempts it takes; it does not look for losses.
 fn tryWithin(participant: *Participant, size: u32, patience: *Patience) Error!u64 {
-    const first = attempt(participant, size, system.ticker.recentNs(), patience.goes_first);
+    const first = attemptNow(participant, size, patience);
     return carryOn(participant, size, first, patience);
+}
+
+inline fn attemptNow(participant: *Participant, size: u32, patience: *const Patience) Attempt {
+    return attempt(participant, size, system.ticker.recentNs(), patience.goes_first);
 }
 
 fn carryOn(participant: *Participant, size: u32, first: Attempt, patience: *Patience) Error!u64 {
     const need = participant.view.geometry.committedFor(size);
     var certainty: Certainty = .{};
     var tried = first;
-    while (true) : (tried = attempt(participant, size, system.ticker.recentNs(), patience.goes_first)) {
+    while (true) : (tried = attemptNow(participant, size, patience)) {
         switch (tried) {
             .acquired => |acquired| {
                 ensurePopulated(participant, acquired.index);

@@ -349,6 +349,15 @@ const descriptions = .{
     .{ &[_]Set{ .{ .strides = &.{-1} }, .{ .shape = &.{ 2, 3 } } }, &.{ 2, 3 }, &.{ 3, 1 } },
     // Contiguous ones that were set follow like those that nobody set.
     .{ &[_]Set{ .{ .strides = &.{1} }, .{ .dtype = .INT16 } }, &.{24}, &.{2} },
+    .{
+        &[_]Set{
+            .{ .shape = &.{ 2, 3 } },
+            .{ .strides = &.{ 3, 1 } },
+            .{ .shape = &.{ 2, 4 } },
+        },
+        &.{ 2, 4 },
+        &.{ 4, 1 },
+    },
     .{ &[_]Set{.{ .shape = &.{} }}, &.{}, &.{} },
     .{ &[_]Set{.{ .shape = &.{ 3, 0, 5 } }}, &.{ 3, 0, 5 }, &.{ 0, 5, 1 } },
     // A distance that cannot be told is the largest that can.

@@ -11,9 +11,9 @@ const waiting = @import("waiting.zig");
 const Error = errors.Error;
 const Participant = participant_file.Participant;
 
-/// While a flush is on, every acquire fails with POOL_FLUSHING, and so does everybody who waits. Each
-/// flusher has a mark in its row, so that a flusher that leaves does not lift the flush of another.
-/// Turning it off lifts the flush of all.
+/// While a flush is on, every acquire fails with POOL_FLUSHING, and so does everybody who waits.
+/// Each flusher has a mark in its row, so that a flusher that leaves does not lift the flush of
+/// another. Turning it off lifts the flush of all.
 pub fn set(participant: *Participant, on: bool) Error!void {
     const view = &participant.view;
     {

@@ -57,8 +57,8 @@ pub inline fn push(view: *const View, index: u32) bool {
             if (Head.cas(head_ptr, head, pushed, .monotonic)) return true;
             continue;
         }
-        // SYNC: release for `next_free` (the content goes by the word), sequential before the load of
-        // `waiters` in `waiting.wakeOne`. Pairs with `headOf` and `waiting.mark`.
+        // SYNC: release for `next_free` (the content goes by the word), sequential before the load
+        // of `waiters` in `waiting.wakeOne`. Pairs with `headOf` and `waiting.mark`.
         if (Head.cas(head_ptr, head, pushed, .seq_cst)) return true;
     }
 }
