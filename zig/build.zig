@@ -64,7 +64,7 @@ const House = struct {
         optimize: std.builtin.OptimizeMode,
         sanitize: bool = false,
         strip: ?bool = null,
-        /// On stacks of a program's own nothing may stand below the top of a stack.
+        /// A program that switches stacks itself must not have data below the top of a stack.
         red_zone: ?bool = null,
     };
 
@@ -161,7 +161,7 @@ fn addGenerator(house: House, host: std.Build.ResolvedTarget) void {
 
 fn addFuzzer(house: House, host: std.Build.ResolvedTarget) void {
     const b = house.b;
-    // With safety checks, which turn what would be a wrong number into a finding.
+    // With safety checks, so that a wrong number is a finding.
     const kind: House.Kind = .{ .target = host, .optimize = .ReleaseSafe };
     const root = house.checker("check/fuzz/pool_fuzz.zig", kind);
     const fuzzer = b.addExecutable(.{ .name = "pool_fuzz", .root_module = root });
@@ -223,8 +223,8 @@ fn addOtherLibc(house: House, arch: std.Target.Cpu.Arch) void {
     b.step("other-libc", "Build the tests' program of another libc").dependOn(&install.step);
 }
 
-/// The running machine, but any processor of its kind, and glibc as old as can be. Where Bun runs
-/// on musl, scripts/setup.ts names the target.
+/// The running machine's kind of processor, in its oldest form, and the oldest glibc that is
+/// supported. Where Bun runs on musl, scripts/setup.ts names the target.
 fn hostQuery() std.Target.Query {
     var query: std.Target.Query = .{ .cpu_model = .baseline };
     if (builtin.os.tag == .linux) {

@@ -6,8 +6,8 @@ comptime {
     if (builtin.sanitize_thread) @export(&sanitizerOptions, .{ .name = "__tsan_default_options" });
 }
 
-/// Tests misuse mutexes on purpose, and dead threads leave them locked: ThreadSanitizer reports
-/// data races here, and keeps its opinion of mutexes to itself.
+/// Tests misuse mutexes on purpose, and dead threads leave them locked. So ThreadSanitizer reports
+/// data races here, and no misused mutexes.
 fn sanitizerOptions() callconv(.c) [*:0]const u8 {
     return "report_mutex_bugs=0:atexit_sleep_ms=0";
 }

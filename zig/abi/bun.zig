@@ -171,8 +171,7 @@ pub export fn xmem_bun_remove_left_over(dir: [*:0]const u8) void {
     abandoned.removeLeftOver(std.mem.span(dir));
 }
 
-/// 1: nobody alive has this pool of this user's, and unless `dry` its name was removed. 0: it
-/// stays.
+/// 1: this user's pool has no live participant, and its name was removed unless `dry`. 0: it stays.
 pub export fn xmem_bun_prune(dir: [*:0]const u8, name: [*:0]const u8, dry: u32) i32 {
     const pruned = abandoned.prune(std.mem.span(dir), std.mem.span(name), dry != 0) catch |err|
         return refused(err);
@@ -193,18 +192,18 @@ pub export fn xmem_bun_view_add(opened: *views.Views, index: u32) void {
     views.add(opened, index);
 }
 
-/// The signature is that of a deallocator: the engine calls it, on whatever thread it likes.
+/// The signature is that of a deallocator, which the engine calls on any thread.
 pub export fn xmem_bun_view_done(bytes: ?*const anyopaque, opened: *views.Views) void {
     views.done(opened, bytes);
 }
 
-/// How many views of the buffer live, wherever they were transferred to.
+/// How many views of the buffer are alive, wherever they were transferred to.
 pub export fn xmem_bun_view_count(opened: *const views.Views, index: u32) u32 {
     return views.count(opened, index);
 }
 
-/// Gives this open's holds back, but for those of buffers that a view can still reach: how many
-/// buffers those are.
+/// Gives this open's holds back, except for buffers that a view can still reach. Returns the number
+/// of those.
 pub export fn xmem_bun_give_back_unseen(number: Descriptor, opened: *const views.Views) u32 {
     const pool = descriptor.poolOf(number);
     if (attend(pool) != null) return 0;
@@ -241,8 +240,8 @@ pub export fn xmem_bun_release(number: Descriptor, handle_number: f64) void {
     _ = holds.giveBack(pool, handle);
 }
 
-/// What a call that made a hold has to say beside its result: the buffer's generation and its size,
-/// each at the place of the pool's number.
+/// Where a call that made a hold puts the buffer's generation and its size, each at the place of
+/// the pool's number.
 const Made = extern struct {
     generation: [descriptor.descriptors_max]u32,
     size: [descriptor.descriptors_max]u32,
@@ -253,12 +252,11 @@ pub export fn xmem_bun_made() *const Made {
     return &made;
 }
 
-/// As `xmem_bun_acquire`, for callers to whom a handle costs more than an index: what follows an
-/// atomic operation waits for it, and a number's way through floating point and back is long. The
-/// index.
+/// As `xmem_bun_acquire`, but returns the index. That is faster than a handle: everything after an
+/// atomic operation waits for it, and converting a number to floating point and back takes long.
 pub export fn xmem_bun_acquire_index(number: Descriptor, size: u32) i32 {
-    // All that is uncommon is a call in tail position, so that the common way saves few registers:
-    // what it stores has to drain before the next atomic operation, like everything else.
+    // Everything uncommon is a call in tail position, so that the common way saves few registers:
+    // each store has to drain before the next atomic operation.
     const pool = descriptor.poolOf(number);
     if (pool.participant.local.attention != 0) return acquireIndexSlowly(number, size);
     const now_ns = system.ticker.tickedNs();
@@ -440,7 +438,7 @@ pub export fn xmem_bun_ref_count(number: Descriptor, ref_number: f64) f64 {
     return @floatFromInt(counted);
 }
 
-/// 1: recycled by this call. 0: somebody still counts it, or the bare index is free already.
+/// 1: recycled by this call. 0: it still has references, or the bare index is free already.
 pub export fn xmem_bun_try_release(number: Descriptor, ref: f64) i32 {
     const pool = descriptor.poolOf(number);
     return countOr(tryRelease(pool, ref));
@@ -469,8 +467,8 @@ pub export fn xmem_bun_filling(
     return 0;
 }
 
-/// How many generations ago the handle's slot had the handle's; -1: never, as far as is known,
-/// since generations begin again after 2^29 of them.
+/// How many generations ago the slot had the handle's generation. -1: never, as far as is known:
+/// generations begin again after 2^29.
 pub export fn xmem_bun_handle_age(number: Descriptor, handle_number: f64) f64 {
     const pool = descriptor.poolOf(number);
     const mapping = pool.mapping orelse return -1;
@@ -695,7 +693,7 @@ pub export fn xmem_bun_async_disarm(number: Descriptor, pass_on: u32) void {
     if (pass_on != 0) waiting.passOn(&pool.participant);
 }
 
-/// A wait of an event loop ended without a buffer; the loop itself knows when.
+/// Counts a wait of an event loop that ended without a buffer.
 pub export fn xmem_bun_async_timed_out(number: Descriptor) void {
     const pool = descriptor.poolOf(number);
     if (attend(pool) != null) return;

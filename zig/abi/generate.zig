@@ -1,6 +1,6 @@
-//! Writes what other languages have to know of the core into the repository, whose root is its
-//! only argument, and says which files were not as they are now: for TypeScript the constants, the
-//! form for Bun and the error codes, for C the header.
+//! Writes what other languages have to know of the core into the repository, whose root is its only
+//! argument: for TypeScript the constants, the form for Bun and the error codes, for C the header.
+//! It prints the files that it changed.
 
 const std = @import("std");
 const constants = @import("core").abi.constants;

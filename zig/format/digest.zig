@@ -1,6 +1,6 @@
-//! A digest of the whole format: of two builds that disagree about any of it, each refuses the
-//! other's pools. It is gathered by reflection over the files of this room, so that a new struct,
-//! word or number cannot be forgotten.
+//! A digest of the whole format. Two builds whose formats differ in anything refuse each other's
+//! pools. It is gathered by reflection over the files of this room, so that a new struct, word or
+//! number cannot be forgotten.
 
 const std = @import("std");
 const layout = @import("layout.zig");

@@ -1,6 +1,6 @@
 //! Crash points: the process signals itself at the k-th step after `arm(k)`: before an access to
-//! shared memory, or before a system call that others can see. SIGKILL ends it there, SIGSTOP has
-//! it stand there. A test arms every k in turn and recovers.
+//! shared memory, or before a system call that others can see. SIGKILL ends it there, and SIGSTOP
+//! stops it there. A test arms every k in turn and recovers.
 
 const std = @import("std");
 const accesses = @import("accesses.zig");

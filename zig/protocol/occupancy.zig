@@ -1,7 +1,7 @@
-//! What fills a pool, for the message of an acquire that found no buffer: how much this thread
-//! holds, who holds most, what is in flight and until when. A glance: an error must cost
-//! microseconds also in a pool of a million slots, so that only the first slots of a large pool are
-//! looked at. Reads only; of a busy pool each number is true of some moment.
+//! What fills a pool, for the message of an acquire that found no buffer: how many buffers this
+//! thread holds, which participant holds most, what is in flight and until when. An error must cost
+//! microseconds also in a pool of a million slots, and so only the first slots of a large pool are
+//! looked at. It only reads; in a busy pool each number is true of some moment.
 
 const std = @import("std");
 const layout = @import("../format/layout.zig");
@@ -14,11 +14,12 @@ const View = participant_file.View;
 const name_room = participant_file.name_room;
 
 pub const Field = enum {
-    /// How many slots, from the first on, all is about but this thread's own holds.
+    /// How many slots were looked at, from the first on, for everything but this thread's own
+    /// holds.
     LOOKED_AT,
     USED,
     OWN_HOLDS,
-    /// How many slots, from the first on, this thread's own holds were counted in.
+    /// How many slots were looked at, from the first on, for this thread's own holds.
     OWN_LOOKED_AT,
     /// References, not buffers.
     IN_FLIGHT,
@@ -29,10 +30,10 @@ pub const Field = enum {
     MAX_COMMITTED,
     /// Whether a waiter that has waited for long has a claim to the next buffer.
     CLAIMED,
-    /// How long the lease that ends first still lasts: negative where it has ended, infinite where
-    /// none ends, and not a number where there is none.
+    /// How long the lease that ends first still lasts: negative if it has ended, infinite if no
+    /// lease ends, and not a number if there is no lease.
     LEASE_LEFT_MS,
-    /// Holds of the participant that has most of those that were looked at; 0: nobody has any.
+    /// Holds of the participant that has most, in the slots that were looked at; 0: nobody has any.
     MOST_HOLDS,
     MOST_PID,
     MOST_TID,

@@ -1,5 +1,6 @@
-//! Looking at a pool: sums over slots and rows. Reads only, so that it works on a mapping without
-//! write permission and on a damaged pool; what it says of a busy pool is true of some moment each.
+//! Looking at a pool: sums over slots and rows. It only reads, so that it works on a mapping
+//! without write permission and on a damaged pool. In a busy pool each number is true of some
+//! moment.
 
 const std = @import("std");
 const layout = @import("../format/layout.zig");
@@ -98,7 +99,7 @@ fn addSlot(out: Out, view: *const View, slot: *const layout.Slot, now_ns: u64) v
         out.raise(.LONGEST_HOLD_MS, (now_ns -| since_ns) / std.time.ns_per_ms);
     }
     if (control.in_flight > 0 or control.references == 0) {
-        // A lease began its timeout before it ends.
+        // A lease began `lease_timeout_ns` before its end.
         const deadline_ns = @atomicLoad(u64, &slot.lease_deadline_ns, .monotonic);
         if (deadline_ns == std.math.maxInt(u64)) return;
         const age_ns = (now_ns +| view.lease_timeout_ns) -| deadline_ns;
@@ -116,7 +117,7 @@ fn addCounters(out: Out, counters: *const layout.Counters) void {
     }) |pair| out.add(pair[0], @atomicLoad(u64, &@field(counters, pair[1]), .monotonic));
 }
 
-/// The rows that somebody has, or had when dying. Returns how many were written.
+/// The rows that a participant has, or had when it died. Returns how many were written.
 pub fn participants(view: *const View, values: []f64, names: []u8, rows_max: u32) u32 {
     var written: u32 = 0;
     for (view.rows[0..view.rowsUsed()], 0..) |*row, index| {
@@ -164,7 +165,7 @@ fn wordOf(references: u16, in_flight: u16) u64 {
     });
 }
 
-test "slots are counted by what their words say" {
+test "slots are counted by their words" {
     var pool: TestingPool = undefined;
     try pool.init(.{ .capacity = 5, .buffer_size = 64, .participant_count = 2 });
     defer pool.deinit();
@@ -187,7 +188,7 @@ test "slots are counted by what their words say" {
     for (expected) |row| try testing.expectEqual(row[1], values[@intFromEnum(row[0])]);
 }
 
-test "counters are those of the rows and of rows that were taken again" {
+test "counters are the sums of the rows' and of the retired ones" {
     var pool: TestingPool = undefined;
     try pool.init(.{ .capacity = 1, .buffer_size = 64, .participant_count = 2 });
     defer pool.deinit();
@@ -202,7 +203,7 @@ test "counters are those of the rows and of rows that were taken again" {
     try testing.expectEqual(@as(f64, 12), values[@intFromEnum(Stat.ACQUIRED)]);
 }
 
-test "only rows that somebody has, or died with, are told" {
+test "only rows of live and of dead participants are listed" {
     var pool: TestingPool = undefined;
     try pool.init(.{ .capacity = 2, .buffer_size = 64, .participant_count = 2 });
     defer pool.deinit();

@@ -14,7 +14,7 @@ const Error = errors.Error;
 const Handle = types.Handle;
 const Pool = types.Pool;
 
-/// How a call ends: 0, or the code negated, recorded beside what more there is to say.
+/// Ends a call: returns 0, or the code negated, which is recorded beside the text of the failure.
 pub fn ended(result: Error!void) i32 {
     result catch |err| {
         errors.note(err);
@@ -23,14 +23,14 @@ pub fn ended(result: Error!void) i32 {
     return 0;
 }
 
-/// How a call begins: the pool is open, and it is this thread's.
+/// Begins a call: checks that the pool is open, and that this thread opened it.
 pub fn openPool(pool: Pool) Error!*open_pool.Pool {
     const found = try ownPool(pool);
     if (holds.attend(found)) |err| return err;
     return found;
 }
 
-/// The same for a close, which a child of fork may make.
+/// The same for a close, which a child of fork may call as well.
 pub fn ownPool(pool: Pool) Error!*open_pool.Pool {
     errors.clear();
     const found = descriptor.poolOf(pool);

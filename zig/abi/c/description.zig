@@ -16,12 +16,11 @@ const ended = call.ended;
 const give = call.give;
 const missing = call.missing;
 
-/// What a held buffer's bytes mean, as its holders have said.
+/// Tells what a held buffer's bytes mean, as its holders described it.
 ///
-/// XMEM_STALE_HANDLE: this descriptor has no such hold.
-/// XMEM_POOL_CORRUPT: the description holds what xmem never wrote.
-/// XMEM_POOL_CLOSED: the pool is not open.
-/// XMEM_INVALID_ARGUMENT: another thread opened it, or `size` is wrong.
+/// XMEM_STALE_HANDLE: this descriptor has no such hold. XMEM_POOL_CORRUPT: the description is
+/// damaged. XMEM_POOL_CLOSED: the pool is not open. XMEM_INVALID_ARGUMENT: another thread opened
+/// it, or `size` is wrong.
 pub export fn xmem_get_description(
     pool: Pool,
     handle: Handle,
@@ -55,16 +54,15 @@ fn giveDescription(pool: Pool, handle: Handle, description: ?*Description) Error
     return give(out, full);
 }
 
-/// Strides are not bounded where shapes are rubbish.
+/// Strides are not bounded if the shape is damaged.
 fn saturated(number: f64) i64 {
     return std.math.lossyCast(i64, number);
 }
 
-/// Says what a held buffer's elements are. Strides follow while they are the contiguous ones.
+/// Sets the type of a held buffer's elements. Strides that are the contiguous ones change with it.
 ///
-/// XMEM_STALE_HANDLE: this descriptor has no such hold.
-/// XMEM_POOL_CLOSED: the pool is not open.
-/// XMEM_INVALID_ARGUMENT: `dtype` is none; or another thread opened the pool.
+/// XMEM_STALE_HANDLE: this descriptor has no such hold. XMEM_POOL_CLOSED: the pool is not open.
+/// XMEM_INVALID_ARGUMENT: `dtype` is unknown; or another thread opened the pool.
 pub export fn xmem_set_dtype(
     pool: Pool,
     handle: Handle,
@@ -74,20 +72,20 @@ pub export fn xmem_set_dtype(
     return ended(setNumber(pool, handle, .DTYPE, dtype));
 }
 
-/// Says when a held buffer's content is of.
+/// Sets the time that a held buffer's content belongs to.
 ///
 /// XMEM_INVALID_ARGUMENT: `timestamp` is above 2^53; or another thread opened the pool.
 /// Otherwise as `xmem_set_dtype`.
 pub export fn xmem_set_timestamp(
     pool: Pool,
     handle: Handle,
-    /// At most 2^53. The unit is the producer's to say.
+    /// At most 2^53. The producer decides its unit.
     timestamp: u64,
 ) i32 {
     return ended(setNumber(pool, handle, .TIMESTAMP, timestamp));
 }
 
-/// Says which one of a sequence a held buffer is.
+/// Sets the number that a held buffer has in a sequence.
 ///
 /// XMEM_INVALID_ARGUMENT: `sequence` is above 2^53; or another thread opened the pool.
 /// Otherwise as `xmem_set_dtype`.
@@ -106,8 +104,8 @@ fn setNumber(pool: Pool, handle: Handle, which: content.Number, value: u64) Erro
     return content.setNumber(participant, handle, which, @floatFromInt(value));
 }
 
-/// Says how many elements a held buffer has per dimension. Strides follow while they are the
-/// contiguous ones.
+/// Sets how many elements a held buffer has per dimension. Strides that are the contiguous ones
+/// change with it.
 ///
 /// XMEM_INVALID_ARGUMENT: there are more than 8 dimensions, or one is above 2^53; or another thread
 /// opened the pool. The old shape stays.
@@ -123,7 +121,7 @@ pub export fn xmem_set_shape(
     return ended(setDims(u64, pool, handle, .SHAPE, shape, count));
 }
 
-/// Says how many bytes a held buffer has from one element to the next, per dimension.
+/// Sets how many bytes a held buffer has from one element to the next, per dimension.
 ///
 /// XMEM_INVALID_ARGUMENT: there are more than 8 dimensions, or one is beyond 2^53; or another
 /// thread opened the pool. The old strides stay.
@@ -160,7 +158,7 @@ fn setDims(
     return content.setDims(participant, handle, which, numbers[0..count]);
 }
 
-/// Says what a held buffer's content is, as a MIME type say.
+/// Sets what kind of content a held buffer has, for example a MIME type.
 ///
 /// XMEM_INVALID_ARGUMENT: it has more than 31 bytes; or another thread opened the pool. The old one
 /// stays.
@@ -174,7 +172,7 @@ pub export fn xmem_set_content_type(
     return ended(setText(pool, handle, .CONTENT_TYPE, content_type));
 }
 
-/// Says who made a held buffer's content.
+/// Sets the producer of a held buffer's content.
 ///
 /// XMEM_INVALID_ARGUMENT: it has more than 31 bytes; or another thread opened the pool. The old one
 /// stays.

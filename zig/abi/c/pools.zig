@@ -27,14 +27,12 @@ const ownPool = call.ownPool;
 
 /// Makes a pool and opens it.
 ///
-/// XMEM_POOL_EXISTS: something has that name; a pool, or what is left of one.
-/// XMEM_OUT_OF_MEMORY: the control area does not fit into the file system, or the pool into the
-/// address space.
-/// XMEM_INVALID_ARGUMENT: the name is none, an option is out of range, or `size` is wrong.
-/// XMEM_PERMISSION_DENIED: this user may not make files there.
-/// XMEM_TOO_MANY_PARTICIPANTS: this thread has some 2000 pools open, or this process some 16000.
-/// XMEM_UNSUPPORTED_PLATFORM: the system has no robust mutexes.
-/// XMEM_SYSTEM: a system call failed; see `xmem_error_errno`.
+/// XMEM_POOL_EXISTS: something has that name; a pool, or what is left of one. XMEM_OUT_OF_MEMORY:
+/// the control area does not fit into the file system, or the pool into the address space.
+/// XMEM_INVALID_ARGUMENT: the name is not allowed, an option is out of range, or `size` is wrong.
+/// XMEM_PERMISSION_DENIED: this user may not make files there. XMEM_TOO_MANY_PARTICIPANTS: this
+/// thread has some 2000 pools open, or this process some 16000. XMEM_UNSUPPORTED_PLATFORM: the
+/// system has no robust mutexes. XMEM_SYSTEM: a system call failed; see `xmem_error_errno`.
 pub export fn xmem_create(
     /// 1 to 200 letters, digits, '.', '_' or '-'. The pool is the file `xmem.<name>` in /dev/shm,
     /// or in the folder that the environment's XMEM_DIR names.
@@ -49,14 +47,13 @@ pub export fn xmem_create(
 
 /// Opens a pool. A thread that opens it twice is one participant, with two descriptors.
 ///
-/// XMEM_POOL_NOT_FOUND: there is no pool of that name.
-/// XMEM_POOL_CORRUPT: what has that name is no pool, or a damaged one.
-/// XMEM_VERSION_MISMATCH: it was made by another version, or by a process of another libc.
-/// XMEM_PERMISSION_DENIED: this user may not read and write it, or its owner is not trusted.
-/// XMEM_TOO_MANY_PARTICIPANTS: every row is taken by a live participant.
-/// XMEM_POOL_BUSY: another participant is stopped in the middle of a recovery.
-/// XMEM_OUT_OF_MEMORY: there is no memory for this participant's row.
-/// XMEM_INVALID_ARGUMENT, XMEM_UNSUPPORTED_PLATFORM, XMEM_SYSTEM: as in `xmem_create`.
+/// XMEM_POOL_NOT_FOUND: there is no pool of that name. XMEM_POOL_CORRUPT: the file of that name is
+/// no pool, or a damaged one. XMEM_VERSION_MISMATCH: it was made by another version, or by a
+/// process of another libc. XMEM_PERMISSION_DENIED: this user may not read and write it, or its
+/// owner is not trusted. XMEM_TOO_MANY_PARTICIPANTS: every row is taken by a live participant.
+/// XMEM_POOL_BUSY: another participant is stopped in the middle of a recovery. XMEM_OUT_OF_MEMORY:
+/// there is no memory for this participant's row. XMEM_INVALID_ARGUMENT, XMEM_UNSUPPORTED_PLATFORM,
+/// XMEM_SYSTEM: as in `xmem_create`.
 pub export fn xmem_open(
     /// As in `xmem_create`.
     name: ?[*:0]const u8,
@@ -179,14 +176,12 @@ fn close(pool: Pool) Error!void {
     closing.close(try ownPool(pool));
 }
 
-/// Removes a name, whatever it leads to: a pool, or what is left of one. Who has the pool open goes
-/// on.
+/// Removes a name, whatever it leads to: a pool, or what is left of one. Participants that have the
+/// pool open can go on using it.
 ///
-/// XMEM_POOL_NOT_FOUND: there is no such name.
-/// XMEM_INVALID_ARGUMENT: no pool can have that name.
-/// XMEM_PERMISSION_DENIED: this user may not remove it.
-/// XMEM_POOL_BUSY: somebody who removes it is stopped.
-/// XMEM_SYSTEM: a system call failed; see `xmem_error_errno`.
+/// XMEM_POOL_NOT_FOUND: there is no such name. XMEM_INVALID_ARGUMENT: no pool can have that name.
+/// XMEM_PERMISSION_DENIED: this user may not remove it. XMEM_POOL_BUSY: another process that
+/// removes it is stopped. XMEM_SYSTEM: a system call failed; see `xmem_error_errno`.
 pub export fn xmem_unlink(
     /// As in `xmem_create`.
     name: ?[*:0]const u8,

@@ -10,9 +10,9 @@ const name_room = participant_file.name_room;
 /// that opened it, until it is closed. 0 and a stale one are refused.
 pub const Pool = u32;
 
-/// Names one use of one buffer: the handle of a buffer that was recycled since is refused. Below
-/// 2^53, so that it fits a double. Where a function takes a `ref`, the buffer's bare index,
-/// `xmem_index(handle)`, will do, too: it names whatever use the buffer is in.
+/// Names one use of one buffer: the handle of a buffer that was recycled since is refused. It is
+/// below 2^53, so that it fits a double. A function that takes a `ref` also takes the buffer's bare
+/// index, `xmem_index(handle)`, which names the buffer's present use, whichever that is.
 pub const Handle = u64;
 
 /// `timeout_ms` of a wait without an end.
@@ -21,8 +21,8 @@ pub const forever = std.math.maxInt(u64);
 /// `lease_timeout_ms` of in-flight references that never expire.
 pub const lease_never = std.math.maxInt(u32);
 
-/// How to make or open a pool. Set everything to 0, then `size` to `sizeof(xmem_options)`, then
-/// what is to differ from the default: 0 is the default of each field.
+/// How to make or open a pool. Set everything to 0, then `size` to `sizeof(xmem_options)`, then the
+/// fields that shall differ from their default, which is 0.
 pub const Options = extern struct {
     /// Bytes of this struct, as the caller was compiled with it.
     size: usize = @sizeOf(Options),
@@ -47,7 +47,7 @@ pub const Options = extern struct {
     ephemeral: u32 = 0,
     /// Not 0: `xmem_open_or_create` replaces a pool that has no live participant.
     replace_abandoned: u32 = 0,
-    /// A user whose pools are trusted, besides one's own and root's.
+    /// A user whose pools are trusted, besides those of this user and of root.
     allow_owner: u32 = 0,
     /// A group whose pools are trusted; one that is made belongs to it, by default with mode 0660.
     allow_group: u32 = 0,
@@ -79,13 +79,13 @@ pub const PoolInfo = extern struct {
     channels: u32,
     /// Permission bits.
     mode: u32,
-    /// The user whose it is.
+    /// The user that owns it.
     owner: u32,
     /// 1: a buffer's bytes are zeroed when it is recycled.
     zero_on_release: u32,
     /// 1: the last participant that leaves removes the name.
     ephemeral: u32,
-    /// The group whose it is.
+    /// The group that owns it.
     group: u32,
 };
 
@@ -98,7 +98,7 @@ pub const PoolStats = extern struct {
     capacity: u64 = 0,
     /// Buffers that nobody uses.
     free: u64 = 0,
-    /// Buffers that are in use, the parked ones too.
+    /// Buffers that are in use, including parked ones.
     used: u64 = 0,
     /// Buffers that were counted to 0 by hand and not recycled yet.
     parked: u64 = 0,
@@ -176,10 +176,10 @@ pub const Description = extern struct {
     stride_count: u32 = 0,
     /// Always 0.
     reserved: u32 = 0,
-    /// Bytes from one element to the next, per dimension. They follow shape and dtype for as long
-    /// as they are the contiguous ones.
+    /// Bytes from one element to the next, per dimension. Strides that are the contiguous ones
+    /// change with shape and dtype.
     strides: [8]i64 = @splat(0),
-    /// The unit is the producer's to say; default 0.
+    /// The producer decides its unit; default 0.
     timestamp: u64 = 0,
     /// Default 0.
     sequence: u64 = 0,
@@ -204,7 +204,8 @@ pub const ReclaimReport = extern struct {
 };
 
 comptime {
-    // Programs are compiled with these: a struct may grow at its end, and that is all.
+    // Programs are compiled with these sizes. A struct may grow at its end, and must not change
+    // otherwise.
     std.debug.assert(@sizeOf(Options) == 72);
     std.debug.assert(@sizeOf(PoolInfo) == 72);
     std.debug.assert(@sizeOf(PoolStats) == 160);

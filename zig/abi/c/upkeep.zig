@@ -70,7 +70,7 @@ pub export fn xmem_flush(pool: Pool) i32 {
     return ended(flush(pool, true));
 }
 
-/// Ends a flush, whoever began it.
+/// Ends every flush of the pool, also that of another participant.
 ///
 /// XMEM_POOL_BUSY, XMEM_POOL_CLOSED: as in `xmem_acquire`.
 /// XMEM_INVALID_ARGUMENT: another thread opened the pool.

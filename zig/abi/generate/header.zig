@@ -26,16 +26,16 @@ const primitives = [_][2][]const u8{
     .{ "usize", "size_t" },
 };
 
-/// What begins a pointer's type: a null is always the callee's to check.
+/// What begins a pointer's type. The callee checks each for null.
 const pointers = [_][]const u8{ "?*", "?[*:0]", "?[*]", "[*:0]", "*" };
 
-/// What is said of a parameter that has no comment of its own.
+/// The comment of a parameter that has none of its own.
 const usual_parameters = [_][2][]const u8{
     .{ "Pool", "The open pool." },
     .{ "Handle", "Of a buffer that this descriptor holds." },
 };
 
-/// Constants of the core's that C programs are told, by their names without XMEM_.
+/// Constants of the core that C programs get, by their names without XMEM_.
 const limits = [_][]const u8{
     "LIMIT_CAPACITY",   "LIMIT_PARTICIPANTS", "LIMIT_CHANNELS",   "LIMIT_REFERENCES",
     "LIMIT_NAME_BYTES", "LIMIT_TEXT_BYTES",   "LIMIT_DIMENSIONS",

@@ -143,7 +143,7 @@ fn report(verdict: []const u8, result: search.Result) void {
 
 var path: [1 << 14]choices.Choice = undefined;
 
-/// The way to the violation, told step by step, and as what `--replay` takes.
+/// Prints the way to the violation, step by step, and as the argument of `--replay`.
 pub fn explain(violation: []const u8) void {
     const taken = search.path(&path);
     print("{s}\n", .{violation});

@@ -38,7 +38,7 @@ pub const Number = enum(u32) { DTYPE, TIMESTAMP, SEQUENCE };
 pub const Dims = enum(u32) { SHAPE, STRIDES };
 pub const Text = enum(u32) { CONTENT_TYPE, PRODUCER };
 
-/// JavaScript's whole numbers are exact up to here.
+/// JavaScript's whole numbers are exact up to this.
 const integer_max: f64 = 1 << 53;
 const stride_max: u64 = 1 << 53;
 
@@ -68,7 +68,7 @@ const Buffer = struct {
         return @field(buffer.content().described, field);
     }
 
-    /// After the field was written. Two holders may set two fields at once. SYNC: pairs with
+    /// Called after the field was written. Two holders may set two fields at once. SYNC: pairs with
     /// `content`.
     fn set(buffer: Buffer, comptime field: []const u8) void {
         _ = atomic.fetchOr(u64, &buffer.slot.content, bitOf(field));
@@ -116,8 +116,8 @@ const Buffer = struct {
         return steps[0..count];
     }
 
-    /// The strides that follow from shape and dtype. A shape may be larger than any memory: what
-    /// is too far away to be said is at the largest distance there is.
+    /// The strides that follow from shape and dtype. A shape may be larger than any memory: a
+    /// stride that is too large is the largest one that there is.
     fn contiguousStrides(buffer: Buffer, steps: *Steps) Error![]const i64 {
         var lengths: Lengths = undefined;
         const shaped = try buffer.shape(&lengths);
@@ -131,7 +131,7 @@ const Buffer = struct {
         return steps[0..shaped.len];
     }
 
-    /// Whether the strides are the ones that they would be, had nobody set them.
+    /// Whether the strides are those that follow from shape and dtype.
     fn isContiguous(buffer: Buffer) bool {
         var followed: Steps = undefined;
         var steps: Steps = undefined;
@@ -250,15 +250,15 @@ pub fn setDims(
     }
 }
 
-/// Makes the content smaller, for good: who gets the buffer from now on sees `size` bytes. What was
-/// acquired is noted first, since that is what has to be zeroed. The caller has a hold.
+/// Makes the content smaller: everybody who gets the buffer from now on sees `size` bytes. The size
+/// that was acquired is noted first, since so many bytes have to be zeroed. The caller has a hold.
 pub fn truncate(participant: *Participant, handle: u64, size: u32) Error!void {
     const buffer: Buffer = try .of(participant, handle);
     const slot = buffer.slot;
     while (true) {
         const from = buffer.content();
         if (size > from.size) return error.InvalidArgument;
-        // Holders that are first at once both note what was acquired.
+        // Two holders that truncate first, at once, both note the size that was acquired.
         if (!from.truncated) atomic.store(u32, &slot.truncated_from, from.size, .monotonic);
         var to = from;
         to.size = size;
@@ -360,7 +360,7 @@ const descriptions = .{
     },
     .{ &[_]Set{.{ .shape = &.{} }}, &.{}, &.{} },
     .{ &[_]Set{.{ .shape = &.{ 3, 0, 5 } }}, &.{ 3, 0, 5 }, &.{ 0, 5, 1 } },
-    // A distance that cannot be told is the largest that can.
+    // A stride that is too large is the largest one.
     .{
         &[_]Set{.{ .shape = &.{ 1, 1 << 40, 1 << 40 } }},
         &.{ 1, 1 << 40, 1 << 40 },

@@ -42,7 +42,7 @@ pub fn preallocate(participant: *Participant, size: u32, count: u32) Error!u64 {
     }
 }
 
-/// Adds to `added` also where it fails half-way.
+/// Adds to `added` what was committed, also if it fails half-way.
 fn growAll(
     participant: *Participant,
     batch: *Batch,

@@ -32,11 +32,11 @@ pub const Operation = enum {
     try_release,
 };
 
-/// What a word becomes, and what that does to the caller's row.
+/// The new word, and the change of the caller's row.
 const Step = struct {
     to: Control,
     row: enum { unchanged, plus_one, minus_one } = .unchanged,
-    /// The slot's last reference went, so that it must reach the free list.
+    /// The slot's last reference is gone, and it has to be pushed on the free list.
     freed: bool = false,
 };
 
@@ -46,7 +46,7 @@ pub const Result = struct {
     handle: u64,
 };
 
-/// Checks that a ref names a buffer in use, by what its word said.
+/// Checks by the slot's word that a ref names a buffer in use.
 inline fn identify(control: Control, ref: Handle) Error!void {
     if (control.state != .used) {
         return if (ref.isBare()) error.BufferNotFound else error.StaleHandle;
@@ -146,7 +146,8 @@ pub inline fn operateWithin(
     const ref: Handle = @bitCast(ref_number);
     if (ref.index >= participant.view.geometry.capacity) return error.BufferNotFound;
     while (true) {
-        // At each attempt: while the pool stood still, the last one's lease may have passed.
+        // At each attempt, since while the pool stood still the lease of the attempt before may
+        // have passed.
         if (raisesLease(operation) and !try raiseLease(participant, operation, ref, argument)) {
             try thaw.wait(participant, patience);
             continue;
@@ -234,7 +235,7 @@ inline fn checked(
     return next(operation, from, argument);
 }
 
-/// Outside the bracket: wakes a waiter, or first zeroes what the pool promised to zero.
+/// Outside the bracket: wakes a waiter, or first zeroes the buffer where the pool promises that.
 inline fn finishFreed(
     participant: *Participant,
     index: u32,
@@ -291,7 +292,8 @@ pub fn finishPrivate(participant: *Participant, index: u32, patience: *Patience)
 }
 
 /// The common release, of the only reference: what the word must be follows from the handle alone,
-/// so that one CAS both checks and changes it. False: nothing was done, and `operate` sorts it out.
+/// so that one CAS both checks and changes it. False: nothing was done, and `operate` finds out
+/// why.
 pub inline fn releaseSole(participant: *Participant, handle: Handle) bool {
     const view = &participant.view;
     if (view.zero_on_release) return false;
@@ -318,9 +320,9 @@ pub inline fn releaseSole(participant: *Participant, handle: Handle) bool {
     return true;
 }
 
-/// Gives one hold back, whatever stands in the way: where the pool stays frozen for longer than
-/// patience lasts, the hold is owed, and paid at this thread's next operation. False: the handle
-/// names no buffer in use, or a damaged one, which recovery sorts out; nothing was given back.
+/// Gives one hold back. If the pool stays frozen until patience ends, the hold is owed, and given
+/// back at this thread's next operation. False: the handle names no buffer in use, or a damaged
+/// one, which recovery mends; nothing was given back.
 pub fn giveBack(participant: *Participant, handle: u64) bool {
     if (releaseSole(participant, @bitCast(handle))) return true;
     return giveBackSlowly(participant, handle);
@@ -328,7 +330,7 @@ pub fn giveBack(participant: *Participant, handle: u64) bool {
 
 /// The same for a hold that may not be the only one.
 pub noinline fn giveBackSlowly(participant: *Participant, handle: u64) bool {
-    // Who owes has waited in vain already; once more for each hold of many would add up.
+    // A thread that owes has waited in vain already, and would wait again for each of many holds.
     const owes = participant.local.attention & participant_file.attention_owed != 0;
     var patience: Patience = if (owes) .none else .untimed;
     _ = operateWithin(participant, .release, handle, 0, &patience) catch |err| switch (err) {
@@ -345,7 +347,7 @@ pub fn owe(participant: *Participant, index: u32) void {
     participant.local.attention |= participant_file.attention_owed;
 }
 
-/// Pays what is owed, without patience: what is still frozen stays owed.
+/// Gives back the holds that are owed, without waiting: those of frozen slots stay owed.
 pub fn settle(participant: *Participant) void {
     @branchHint(.cold);
     if (participant.local.owes_unwait) {
@@ -405,7 +407,7 @@ fn raiseLease(
     return true;
 }
 
-/// The whole count of a buffer; 0 for the bare index of a slot that is not in use.
+/// The count of all references to a buffer; 0 for the bare index of a slot that is not in use.
 pub fn refCount(participant: *Participant, ref_number: u64) Error!u32 {
     const ref: Handle = @bitCast(ref_number);
     if (ref.index >= participant.view.geometry.capacity) return error.BufferNotFound;
@@ -432,7 +434,8 @@ fn used(references: u16, in_flight: u16) Control {
 
 const most = words.references_max;
 
-/// What each operation makes of a word, and of the caller's row.
+/// For each operation: the word before, its argument, the word after, and the change of the
+/// caller's row.
 const Row = std.meta.fieldInfo(Step, .row).type;
 const transitions = [_]struct { Operation, Control, u32, Control, Row }{
     .{ .release, used(1, 0), 0, used(1, 0).freed(), .minus_one },
@@ -456,7 +459,7 @@ const transitions = [_]struct { Operation, Control, u32, Control, Row }{
     .{ .try_release, used(0, 0), 0, used(0, 0).freed(), .unchanged },
 };
 
-test "each operation makes of each word what the table says" {
+test "each operation changes each word as the table says" {
     inline for (transitions) |row| {
         const operation, const from, const argument, const to, const change = row;
         const step = try next(operation, from, argument);
