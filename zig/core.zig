@@ -59,6 +59,7 @@ pub const protocol = struct {
         pub const maintained_slots = @import("protocol/pool/maintained_slots.zig");
         pub const preallocate = @import("protocol/pool/preallocate.zig");
         pub const references = @import("protocol/pool/references.zig");
+        pub const transitions = @import("protocol/pool/transitions.zig");
         pub const trim = @import("protocol/pool/trim.zig");
         pub const waiting = @import("protocol/pool/waiting.zig");
     };

@@ -53,6 +53,7 @@ test {
     _ = @import("protocol/pool/maintained_slots.zig");
     _ = @import("protocol/pool/preallocate.zig");
     _ = @import("protocol/pool/references.zig");
+    _ = @import("protocol/pool/transitions.zig");
     _ = @import("protocol/pool/trim.zig");
     _ = @import("protocol/pool/waiting.zig");
     _ = @import("protocol/recovery/damage.zig");
