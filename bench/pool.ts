@@ -4,7 +4,7 @@
 // where the engine and the system happened to put things costs a process up to a tenth for life.
 
 import { BufferPool } from "../src/index.ts";
-import { native } from "../src/native.ts";
+import { native } from "../src/native/native.ts";
 
 const processes = 7;
 const operations = 2_000_000;

@@ -2,7 +2,7 @@
 // beside Bun's own IPC with an 8-byte message and the native pop + push loop, in the same run.
 
 import { BufferPool } from "../src/index.ts";
-import { native } from "../src/native.ts";
+import { native } from "../src/native/native.ts";
 
 const rounds = 20_000;
 const [role, pingName = "", pongName = ""] = process.argv.slice(2);

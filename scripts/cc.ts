@@ -5,7 +5,7 @@ import { root, targetTriple, zig } from "./setup.ts";
 
 const strict = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"];
 
-export interface Compiled {
+interface Compiled {
   ok: boolean;
   messages: string;
 }

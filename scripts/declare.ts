@@ -127,7 +127,9 @@ export function declare(): string {
   const folder = join(root, "dist", "declarations");
   rmSync(folder, { recursive: true, force: true });
   run(tool("typescript/bin/tsc", "--project", "scripts/declarations.tsconfig.json"));
-  const files = readdirSync(folder).sort();
+  const files = readdirSync(folder, { recursive: true, encoding: "utf8" })
+    .filter((file) => file.endsWith(".d.ts"))
+    .sort();
   return rollUp(
     new Map(
       files.map((file) => [file.replace(/\.d\.ts$/, ""), readFileSync(join(folder, file), "utf8")]),

@@ -19,7 +19,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { root, run, runRecorded, setup, zigBuild } from "./setup.ts";
 
-export interface FuzzOptions {
+interface FuzzOptions {
   /** In the core. */
   cases: number;
   /** Through the interface. */
@@ -33,7 +33,7 @@ export interface FuzzOptions {
   findingsMax?: number;
 }
 
-export interface FuzzReport {
+interface FuzzReport {
   faults: number;
   hangs: number;
   /** Wrong results, and errors that are no XmemError. */

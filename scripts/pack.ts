@@ -50,8 +50,10 @@ async function bundle(folder: string): Promise<void> {
   if (output === undefined || outputs.length > 1)
     throw new Error(`${outputs.length} files, not one`);
   const code = await output.text();
-  // The bundler of a program that uses the package must find the libraries, as in src/library.ts.
-  writeFileSync(join(folder, "xmem.js"), code.replaceAll(/\b__require\("/g, 'require("'));
+  // The bundler of a program that uses the package must find the libraries, as in
+  // src/native/library.ts, which lies one folder deeper.
+  const paths = /\b__require\("\.\.\//g;
+  writeFileSync(join(folder, "xmem.js"), code.replaceAll(paths, 'require("'));
   writeFileSync(join(folder, "xmem.d.ts"), declare());
 }
 

@@ -7,7 +7,7 @@ import { join } from "node:path";
 export const root: string = join(import.meta.dir, "..");
 const zigCache = join(root, ".zig-cache");
 
-export interface RunOptions {
+interface RunOptions {
   cwd?: string;
   env?: Record<string, string>;
 }

@@ -6,10 +6,10 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { generatedIsCurrent } from "../scripts/generate.ts";
 import { root } from "../scripts/setup.ts";
-import { type Native, symbols } from "../src/abi.gen.ts";
-import { errorNumbers } from "../src/error_codes.gen.ts";
-import { libraryPath } from "../src/library.ts";
-import { native } from "../src/native.ts";
+import { type Native, symbols } from "../src/generated/abi.gen.ts";
+import { errorNumbers } from "../src/generated/error_codes.gen.ts";
+import { libraryPath } from "../src/native/library.ts";
+import { native } from "../src/native/native.ts";
 
 const header = readFileSync(join(root, "include", "xmem.h"), "utf8");
 

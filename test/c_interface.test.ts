@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { compileC, compileObject } from "../scripts/cc.ts";
 import { root } from "../scripts/setup.ts";
 import { BufferPool } from "../src/index.ts";
+import { Lines } from "./lines.ts";
 import { withPool } from "./processes.ts";
 
 let folder = "";
@@ -36,14 +37,8 @@ async function outputOf(program: Program, ...argv: string[]): Promise<string> {
 
 /** The handles that a producer prints, as they come. */
 async function* handlesFrom(stream: ReadableStream<Uint8Array>): AsyncGenerator<number> {
-  const decoder = new TextDecoder();
-  let text = "";
-  for await (const chunk of stream) {
-    text += decoder.decode(chunk, { stream: true });
-    const lines = text.split("\n");
-    text = lines.pop() ?? "";
-    for (const line of lines) yield Number(line);
-  }
+  const lines = new Lines(stream);
+  for (let line = await lines.next(); line !== null; line = await lines.next()) yield Number(line);
 }
 
 /** What the consumer says of `frames` frames of `bytes` bytes, the n-th filled with n. */

@@ -6,6 +6,7 @@ import { mkdirSync, readdirSync, rmSync } from "node:fs";
 import { cpus } from "node:os";
 import { join } from "node:path";
 import { BufferPool } from "../src/index.ts";
+import { poolsIn } from "./folders.ts";
 import { buildCrashLibrary, crashLibrary, script } from "./scripts.ts";
 
 beforeAll(buildCrashLibrary, 300_000);
@@ -19,14 +20,8 @@ const creations: Record<string, string> = {
 
 /** Runs `body` with XMEM_DIR set to a folder of its own, as long as it does not wait. */
 function inFolder<Result>(folder: string, body: () => Result): Result {
-  const before = process.env["XMEM_DIR"];
-  process.env["XMEM_DIR"] = folder;
-  try {
-    return body();
-  } finally {
-    if (before === undefined) delete process.env["XMEM_DIR"];
-    else process.env["XMEM_DIR"] = before;
-  }
+  using _ = poolsIn(folder);
+  return body();
 }
 
 /** What is found after a creator was killed at `step`: "nothing", "a pool"; "over" if it got through. */

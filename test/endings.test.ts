@@ -2,9 +2,9 @@
 
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
-import { ERROR_POOL_CLOSED } from "../src/constants.gen.ts";
+import { ERROR_POOL_CLOSED } from "../src/generated/constants.gen.ts";
 import type { BufferPool } from "../src/index.ts";
-import { libraryPath } from "../src/library.ts";
+import { libraryPath } from "../src/native/library.ts";
 import { withPool } from "./processes.ts";
 import { isStopped, script, until } from "./scripts.ts";
 

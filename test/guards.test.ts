@@ -2,9 +2,10 @@
 // goes back exactly once, whichever way it ends.
 
 import { expect, test } from "bun:test";
-import { OPTION_COUNT } from "../src/constants.gen.ts";
+import { OPTION_COUNT } from "../src/generated/constants.gen.ts";
 import { type BufferGuard, type BufferMeta, BufferPool } from "../src/index.ts";
-import { cString, float64s, native } from "../src/native.ts";
+import { native } from "../src/native/native.ts";
+import { cString, float64s } from "../src/native/scratch.ts";
 import { codeOf } from "./codes.ts";
 import { withPool } from "./processes.ts";
 

@@ -6,7 +6,7 @@
 import { expect } from "bun:test";
 import { join } from "node:path";
 import type { BufferPool, PoolOptions } from "../src/index.ts";
-import { native } from "../src/native.ts";
+import { native } from "../src/native/native.ts";
 import { withPool } from "./processes.ts";
 import { type Script, script, until } from "./scripts.ts";
 
@@ -16,7 +16,7 @@ const soonMs = 15;
 /** Milliseconds of the clock that all processes of the machine share. */
 export const now = (): number => native.xmem_bun_now();
 
-export type Kind = "blocking" | "async";
+type Kind = "blocking" | "async";
 export const kinds: readonly Kind[] = ["blocking", "async"];
 
 /** What came of a wait, and when. */
@@ -39,7 +39,7 @@ export class Waiter {
 
   #start(): Script {
     const { kind } = this;
-    const source = JSON.stringify(join(import.meta.dir, "../src/native.ts"));
+    const source = JSON.stringify(join(import.meta.dir, "../src/native/native.ts"));
     const acquire =
       kind === "blocking"
         ? "pool.acquireBlocking(size, { timeout: 60_000 })"
@@ -107,9 +107,9 @@ export class Waiter {
 }
 
 /** Sends what wakes the waiters, and returns when it began to. */
-export type Wake = () => number | Promise<number>;
+type Wake = () => number | Promise<number>;
 
-export interface Way {
+interface Way {
   options: PoolOptions;
   waiters: readonly Waiter[];
   /** Bytes that are waited for; 1. */

@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, test } from "bun:test";
 import { closeSync, openSync, readSync } from "node:fs";
 import { join } from "node:path";
 import { run, zigBuild } from "../scripts/setup.ts";
-import { ERROR_VERSION_MISMATCH } from "../src/constants.gen.ts";
+import { ERROR_VERSION_MISMATCH } from "../src/generated/constants.gen.ts";
 import { BufferPool } from "../src/index.ts";
 import { errorOf } from "./codes.ts";
 

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { BufferPool } from "../src/index.ts";
 import { errorOf } from "./codes.ts";
+import { poolsIn } from "./folders.ts";
 import { withPool } from "./processes.ts";
 import { script, unshare } from "./scripts.ts";
 
@@ -164,9 +165,8 @@ test("no message says the same twice", () =>
   }));
 
 test("an errno is said by its name and its words, and is the cause", () => {
-  const dir = process.env["XMEM_DIR"];
-  try {
-    process.env["XMEM_DIR"] = "/proc";
+  {
+    using _ = poolsIn("/proc");
     const error = errorOf(() => BufferPool.create("never.made"));
     expect(error.code).toBe("SYSTEM");
     expect(error.message).toContain("(ENOENT: no such file or directory)");
@@ -174,12 +174,9 @@ test("an errno is said by its name and its words, and is the cause", () => {
       code: "ENOENT",
       message: "ENOENT: no such file or directory",
     });
-    process.env["XMEM_DIR"] = "/never/made";
-    expect(errorOf(() => BufferPool.open("a")).message).toContain("make the folder /never/made");
-  } finally {
-    if (dir === undefined) delete process.env["XMEM_DIR"];
-    else process.env["XMEM_DIR"] = dir;
   }
+  using _ = poolsIn("/never/made");
+  expect(errorOf(() => BufferPool.open("a")).message).toContain("make the folder /never/made");
 });
 
 describe.skipIf(mounting === null)("on a file system of its own", () => {

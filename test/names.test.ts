@@ -15,6 +15,7 @@ import {
   type Script,
   script,
   until,
+  untilStopped,
 } from "./scripts.ts";
 
 const before = process.env["XMEM_DIR"];
@@ -413,7 +414,7 @@ describe("prune", () => {
       );
       expect(await child.line()).toBe("1");
       child.kill("SIGSTOP");
-      await until(() => isStopped(child.pid));
+      await untilStopped(child.pid);
       expect(BufferPool.prune()).toEqual([]);
       child.kill("SIGKILL");
       await child.ended;

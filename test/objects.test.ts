@@ -10,7 +10,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { LIMIT_DESCRIPTORS } from "../src/constants.gen.ts";
+import { LIMIT_DESCRIPTORS } from "../src/generated/constants.gen.ts";
 import { BufferPool, type XmemError, type XmemErrorCode } from "../src/index.ts";
 import { codeOf, errorOf } from "./codes.ts";
 import { start } from "./processes.ts";

@@ -2,10 +2,11 @@
 // user is a process of its own, which root starts.
 
 import { describe, expect, test } from "bun:test";
-import { chmodSync, chownSync, mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
+import { chmodSync, chownSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { BufferPool } from "../src/index.ts";
 import { codeOf, errorOf } from "./codes.ts";
+import { inPoolFolder } from "./folders.ts";
 import { type Script, script, unshare } from "./scripts.ts";
 
 const alice = 12_001;
@@ -43,19 +44,9 @@ async function said(child: Script): Promise<string[]> {
   return lines;
 }
 
-/** With XMEM_DIR set to a folder like /dev/shm: everybody may make files, and remove their own. */
-async function inFolder(body: (dir: string) => unknown, mode = 0o1777): Promise<void> {
-  const before = process.env["XMEM_DIR"];
-  const dir = mkdtempSync(join(before ?? "/dev/shm", "xmem-owners-"));
-  chmodSync(dir, mode);
-  process.env["XMEM_DIR"] = dir;
-  try {
-    await body(dir);
-  } finally {
-    if (before === undefined) delete process.env["XMEM_DIR"];
-    else process.env["XMEM_DIR"] = before;
-    rmSync(dir, { recursive: true });
-  }
+/** In a folder like /dev/shm: everybody may make files, and remove their own. */
+function inFolder(body: (dir: string) => unknown, mode = 0o1777): Promise<void> {
+  return inPoolFolder(body, mode);
 }
 
 const small = "{ capacity: 2, bufferSize: 64 }";

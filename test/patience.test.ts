@@ -4,14 +4,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import type { BufferPool } from "../src/index.ts";
 import { withPool } from "./processes.ts";
-import {
-  buildCrashLibrary,
-  crashLibrary,
-  isStopped,
-  type Script,
-  script,
-  until,
-} from "./scripts.ts";
+import { buildCrashLibrary, crashing, isStopped, type Script, script, until } from "./scripts.ts";
 
 beforeAll(buildCrashLibrary, 300_000);
 
@@ -126,7 +119,7 @@ test(
             .map((part) => [part, startPart(name, part)]),
         ) as Record<Part, Script>;
         for (const child of Object.values(children)) expect(await child.line()).toBe("ready");
-        const recoverer = script(recovererSource(name), { env: { XMEM_LIBRARY: crashLibrary } });
+        const recoverer = script(recovererSource(name), crashing);
         const held = [];
         for (let guard = pool.tryAcquire(1); guard !== null; guard = pool.tryAcquire(1))
           held.push(guard);

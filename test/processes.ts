@@ -2,6 +2,7 @@
 
 import { join } from "node:path";
 import { BufferPool, type OpenOptions, type PoolOptions } from "../src/index.ts";
+import { Lines } from "./lines.ts";
 
 const program = join(import.meta.dir, "programs", "participant.ts");
 let made = 0;
@@ -35,19 +36,11 @@ export function start(name: string, command: string, argument: number | string =
     stdout: "pipe",
     stderr: "inherit",
   });
-  const reader = child.stdout.getReader();
-  const decoder = new TextDecoder();
-  let text = "";
+  const lines = new Lines(child.stdout);
   const line = async (): Promise<string> => {
-    while (!text.includes("\n")) {
-      const { done, value } = await reader.read();
-      if (done) throw new Error(`the child ended after printing ${JSON.stringify(text)}`);
-      text += decoder.decode(value, { stream: true });
-    }
-    const end = text.indexOf("\n");
-    const first = text.slice(0, end);
-    text = text.slice(end + 1);
-    return first;
+    const next = await lines.next();
+    if (next !== null) return next;
+    throw new Error(`the child ended after printing ${JSON.stringify(lines.takeRest())}`);
   };
   return { line, kill: (signal) => child.kill(signal), exited: child.exited };
 }

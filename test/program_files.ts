@@ -4,6 +4,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Lines } from "./lines.ts";
 
 const library = join(import.meta.dir, "../src/index.ts");
 
@@ -54,19 +55,12 @@ export function programFile(source: string, options: ProgramOptions = {}): Progr
     const decoder = new TextDecoder();
     for await (const piece of child.stderr) complaints.push(decoder.decode(piece));
   })();
-  const reader = child.stdout.getReader();
-  const decoder = new TextDecoder();
-  let text = "";
+  const lines = new Lines(child.stdout);
   const line = async (): Promise<string> => {
-    while (!text.includes("\n")) {
-      const { done, value } = await reader.read();
-      if (done) throw new Error(`it ended after ${JSON.stringify(text)}: ${complaints.join("")}`);
-      text += decoder.decode(value, { stream: true });
-    }
-    const end = text.indexOf("\n");
-    const first = text.slice(0, end);
-    text = text.slice(end + 1);
-    return first;
+    const next = await lines.next();
+    if (next !== null) return next;
+    const rest = JSON.stringify(lines.takeRest());
+    throw new Error(`it ended after ${rest}: ${complaints.join("")}`);
   };
   return {
     pid: child.pid,

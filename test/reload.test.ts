@@ -6,7 +6,7 @@ import { cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { BufferPool } from "../src/index.ts";
-import { libraryPath } from "../src/library.ts";
+import { libraryPath } from "../src/native/library.ts";
 import { withPool } from "./processes.ts";
 import { type ProgramFile, type ProgramOptions, programFile } from "./program_files.ts";
 import { until } from "./scripts.ts";

@@ -7,39 +7,28 @@ import type { BufferPool } from "../src/index.ts";
 import { withPool } from "./processes.ts";
 import {
   buildCrashLibrary,
-  crashLibrary,
+  crashing,
   isStopped,
   type Script,
   script,
   until,
+  untilStopped,
 } from "./scripts.ts";
 
 beforeAll(buildCrashLibrary, 300_000);
-
-const crashing = { env: { XMEM_LIBRARY: crashLibrary } };
 
 /** A process that recovers and stops itself at a step of it, which is an expression of all `steps`. */
 async function stoppedRecoverer(name: string, step: string, leaseMs = 1): Promise<Script> {
   const child = script(
     `const pool = BufferPool.open(${JSON.stringify(name)});
-    // A lease that has passed is what there is to recover, each time.
-    const recover = (step) => {
-      pool.acquire(1).handOff();
-      Bun.sleepSync(${leaseMs} + 20);
-      stopAtStep(step);
-      const report = pool.reclaim();
-      const steps = stepsTaken();
-      stopAtStep(0);
-      return { report, steps };
-    };
-    const { steps } = recover(0);
+    const { steps } = recoverStopping(pool, ${leaseMs}, 0);
     say("recovering");
-    say(recover(${step}).report);
+    say(recoverStopping(pool, ${leaseMs}, ${step}).report);
     pool.close();`,
     crashing,
   );
   expect(await child.line()).toBe("recovering");
-  await until(() => isStopped(child.pid));
+  await untilStopped(child.pid);
   return child;
 }
 
@@ -238,7 +227,7 @@ describe("a participant that is stopped inside an operation", () => {
       ${setup} stopAtStep(${step}); ${run} stopAtStep(0); pool.close(); say("over");`,
       crashing,
     );
-    await until(() => isStopped(child.pid));
+    await untilStopped(child.pid);
     return child;
   }
 

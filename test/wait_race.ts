@@ -22,7 +22,7 @@ const kinds: readonly WaiterKind[] = [
 const immortal = 2;
 const hangMsDefault = 60_000;
 
-export interface RaceResult {
+interface RaceResult {
   asked: number;
   served: number;
   timedOut: number;
@@ -40,7 +40,7 @@ export interface RaceResult {
   waiters: number;
 }
 
-export interface RaceOptions {
+interface RaceOptions {
   rounds: number;
   seed: number;
   /** Whether waiters are killed. */

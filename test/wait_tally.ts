@@ -2,7 +2,7 @@
 // and how long after a release the next took the buffer. It outlasts those who are killed.
 
 import { writeFileSync } from "node:fs";
-import { native } from "../src/native.ts";
+import { native } from "../src/native/native.ts";
 
 export const waiterKinds = [
   "patient blocking",

@@ -8,15 +8,15 @@ import { expectShort, expectSoon, kinds, now, rounds, Waiter } from "./latency.t
 import { withPool } from "./processes.ts";
 import {
   buildCrashLibrary,
-  crashLibrary,
-  isStopped,
+  crashing,
   type Script,
   script,
   until,
+  untilStopped,
 } from "./scripts.ts";
 
 const poolSource = JSON.stringify(join(import.meta.dir, "../src/index.ts"));
-const nativeSource = JSON.stringify(join(import.meta.dir, "../src/native.ts"));
+const nativeSource = JSON.stringify(join(import.meta.dir, "../src/native/native.ts"));
 
 const waiters = [...kinds, ...kinds].map((kind) => new Waiter(kind));
 const pair = waiters.slice(0, 2);
@@ -345,7 +345,7 @@ function startStopper(before: string, work: string): Script {
       pool.close();
       say("closed");
     }`,
-    { env: { XMEM_LIBRARY: crashLibrary } },
+    crashing,
   );
 }
 
@@ -380,7 +380,7 @@ test("whoever found the pool in the middle of a recovery goes on as soon as that
           expect(await stopper.line()).toBe("closed");
         }
         stopper.tell(`${name} ${step}`);
-        await until(() => isStopped(stopper.pid));
+        await untilStopped(stopper.pid);
         return async () => {
           // Longer than what whoever meets a frozen word sleeps at a time.
           await Bun.sleep(8);
@@ -418,7 +418,7 @@ describe("a slot that is worked on", () => {
     await withPool(options, async (pool, name) => {
       for (let step = 1; steps.length === 0 || steps.includes(step - 1); step++) {
         stopper.tell(`${name} ${step}`);
-        await until(() => isStopped(stopper.pid));
+        await untilStopped(stopper.pid);
         if (isWorkedOn(pool)) steps.push(step);
         await goOn(stopper);
       }
@@ -438,7 +438,7 @@ describe("a slot that is worked on", () => {
           waiters: [waiter],
           round: async (_, name) => {
             stopper.tell(`${name} ${step}`);
-            await until(() => isStopped(stopper.pid));
+            await untilStopped(stopper.pid);
             return () => goOn(stopper);
           },
         });

@@ -17,7 +17,7 @@ const Hook = enum { none, bare, crash, delay, explored };
 
 const Target = struct { name: []const u8, triple: []const u8, file: []const u8 };
 
-/// The names are what src/library.ts looks for.
+/// The names are what src/native/library.ts looks for.
 const targets = [_]Target{
     .{ .name = "linux-x64-gnu", .triple = "x86_64-linux-gnu.2.17", .file = "libxmem.so" },
     .{ .name = "linux-arm64-gnu", .triple = "aarch64-linux-gnu.2.17", .file = "libxmem.so" },

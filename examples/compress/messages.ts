@@ -10,26 +10,26 @@ export function resultBound(chunk: number): number {
 }
 
 /** Both buffers are handed over; the worker gives the result's back. */
-export interface PoolJob {
+interface PoolJob {
   kind: "pool";
   sequence: number;
   input: number;
   result: number;
 }
-export interface CopyJob {
+interface CopyJob {
   kind: "copy";
   sequence: number;
   bytes: Uint8Array;
 }
 export type Job = PoolJob | CopyJob;
 
-export interface PoolReply {
+interface PoolReply {
   kind: "pool";
   sequence: number;
   result: number;
   length: number;
 }
-export interface CopyReply {
+interface CopyReply {
   kind: "copy";
   sequence: number;
   bytes: Uint8Array;

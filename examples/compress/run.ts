@@ -22,7 +22,7 @@ export interface Outcome {
   waits: number;
 }
 
-export interface Chunk {
+interface Chunk {
   sequence: number;
   position: number;
   length: number;

@@ -3,7 +3,7 @@
 // pointers are libc's own and are not protected.
 
 import { closeSync, fstatSync, openSync, readSync, statSync, writeSync } from "node:fs";
-import * as constants from "../../src/constants.gen.ts";
+import * as constants from "../../src/generated/constants.gen.ts";
 import type { Random } from "./random.ts";
 
 interface Field {

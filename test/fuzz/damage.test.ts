@@ -4,7 +4,7 @@
 import { expect, test } from "bun:test";
 import { closeSync, openSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import * as constants from "../../src/constants.gen.ts";
+import * as constants from "../../src/generated/constants.gen.ts";
 import { BufferPool, type PoolOptions } from "../../src/index.ts";
 import { codeOf } from "../codes.ts";
 

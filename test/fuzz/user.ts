@@ -125,7 +125,7 @@ function checkBytes(value: number, pool: BufferPool): void {
 }
 
 /** Whatever is a number in it must be one that can be. */
-export function checkNumbers(value: unknown, where: string): void {
+function checkNumbers(value: unknown, where: string): void {
   if (typeof value === "number") demand(isCount(value), `${where} is ${value}`);
   if (value instanceof Date) demand(!Number.isNaN(value.getTime()), `${where} is no date`);
   if (typeof value !== "object" || value === null) return;

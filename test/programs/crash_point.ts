@@ -6,7 +6,7 @@
 import { dlopen } from "bun:ffi";
 import { readSync } from "node:fs";
 import { type BufferGuard, BufferPool, type XmemErrorCode } from "../../src/index.ts";
-import { libraryPath } from "../../src/library.ts";
+import { libraryPath } from "../../src/native/library.ts";
 
 const [name = "", operation = "", step = "0", ref = "0", gate = ""] = process.argv.slice(2);
 const { symbols } = dlopen(libraryPath(), {

@@ -12,8 +12,8 @@ import {
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
-import { BufferPool } from "../../src/index.ts";
-import { libraryPath } from "../../src/library.ts";
+import { BufferPool, type ReclaimReport } from "../../src/index.ts";
+import { libraryPath } from "../../src/native/library.ts";
 
 export { BufferPool };
 export const page = 4096;
@@ -67,6 +67,24 @@ export function stopAtStep(step: number): void {
 export function stepsTaken(): number {
   const { symbols } = dlopen(libraryPath(), { xmem_crash_steps: { args: [], returns: "f64" } });
   return symbols.xmem_crash_steps();
+}
+
+/**
+ * Makes something to recover, a lease that has passed, and recovers the pool. It stops itself at
+ * the given step of that; 0: it does not stop. It returns the report and the number of steps.
+ */
+export function recoverStopping(
+  pool: BufferPool,
+  leaseMs: number,
+  step: number,
+): { report: ReclaimReport; steps: number } {
+  pool.acquire(1).handOff();
+  Bun.sleepSync(leaseMs + 20);
+  stopAtStep(step);
+  const report = pool.reclaim();
+  const steps = stepsTaken();
+  stopAtStep(0);
+  return { report, steps };
 }
 
 /** Bytes that the folder's file system has left. */

@@ -1,7 +1,7 @@
 // A thread of the soak: random operations on the pools until it is told to end, or dies.
 
 import { type BufferGuard, BufferPool, type XmemErrorCode } from "../../src/index.ts";
-import { native } from "../../src/native.ts";
+import { native } from "../../src/native/native.ts";
 import { ByHand } from "./by_hand.ts";
 import { Context, isOneOf } from "./context.ts";
 import { Exchange } from "./exchange.ts";

@@ -1,7 +1,7 @@
 // Counting references by hand, on buffers that this thread alone knows: so every count is known.
 
 import type { BufferPool } from "../../src/index.ts";
-import { native } from "../../src/native.ts";
+import { native } from "../../src/native/native.ts";
 import { type Context, isOneOf } from "./context.ts";
 import type { Held, Holdings } from "./holdings.ts";
 

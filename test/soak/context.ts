@@ -2,7 +2,7 @@
 // and the rules about which errors may be.
 
 import { type BufferPool, XmemError, type XmemErrorCode } from "../../src/index.ts";
-import { native } from "../../src/native.ts";
+import { native } from "../../src/native/native.ts";
 import { type Figure, Journal, recordFailure } from "./journal.ts";
 import type { Address, Parcel, ThreadTask } from "./messages.ts";
 import { Random } from "./random.ts";

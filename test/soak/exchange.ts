@@ -2,7 +2,7 @@
 // never be read. What comes is what was sent, or the take is refused after its lease.
 
 import type { BufferGuard, BufferPool } from "../../src/index.ts";
-import { native } from "../../src/native.ts";
+import { native } from "../../src/native/native.ts";
 import { type Context, isOneOf } from "./context.ts";
 import type { Held, Holdings } from "./holdings.ts";
 import type { Address, Parcel } from "./messages.ts";

@@ -23,7 +23,7 @@ export interface Child {
   moved: Map<string, { steps: number; atMs: number }>;
 }
 
-export interface HerdOptions {
+interface HerdOptions {
   directory: string;
   pools: string[];
   leaseMs: number;

@@ -114,7 +114,7 @@ export function takeLeft(directory: string, id: string): number | null {
   return maps;
 }
 
-export interface Entry {
+interface Entry {
   id: string;
   path: string;
   ended: boolean;

@@ -3,8 +3,6 @@
 
 import type { Stamp } from "./stamp.ts";
 
-export const poolCount = 2;
-
 /** A buffer on its way to another thread. */
 export interface Parcel {
   /** 0 or 1. */
@@ -37,20 +35,7 @@ export type FromWorker = { what: "send"; to: Address; parcel: Parcel };
 
 export type ToWorker = { what: "deliver"; parcel: Parcel } | { what: "end" };
 
-/** What a process of the soak is told at its start, as JSON. */
-export interface ProcessTask {
-  id: string;
-  seed: number;
-  directory: string;
-  pools: string[];
-  leaseMs: number;
-  processes: number;
-  workers: number;
-  /** Whether SIGTERM makes it end orderly, or kills it. */
-  heedsTerm: boolean;
-}
-
-/** What a thread is told. */
+/** What a thread of the soak is told. */
 export interface ThreadTask {
   id: string;
   seed: number;
@@ -58,4 +43,11 @@ export interface ThreadTask {
   pools: string[];
   leaseMs: number;
   processes: number;
+}
+
+/** What a process of the soak is told at its start, as JSON. */
+export interface ProcessTask extends ThreadTask {
+  workers: number;
+  /** Whether SIGTERM makes it end orderly, or kills it. */
+  heedsTerm: boolean;
 }

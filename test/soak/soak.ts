@@ -21,7 +21,7 @@ const lookEveryMs = 500;
 const plain = { capacity: 40, bufferSize: 65_536, maxCommitted: 24 * 65_536 };
 const zeroing = { capacity: 24, bufferSize: 16_384, zeroOnRelease: true };
 
-export interface SoakOptions {
+interface SoakOptions {
   minutes: number;
   seed: number;
 }

@@ -4,7 +4,7 @@
 
 import type { ThreadId } from "./thread_life.ts";
 
-export const states = {
+const states = {
   /** One thread writes. */
   claimed: 0x5a01,
   /** Given to whoever takes the message about it. */

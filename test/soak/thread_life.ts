@@ -20,7 +20,7 @@ export function currentThread(): ThreadId {
   return { pid, tid, start: found.start };
 }
 
-export function isGone(thread: ThreadId): boolean {
+function isGone(thread: ThreadId): boolean {
   const found = statusOf(thread.pid, thread.tid);
   return found === null || found.start !== thread.start || found.ending;
 }

@@ -1,5 +1,6 @@
-//! Every number that TypeScript shares with the core, by name: written to src/constants.gen.ts when
-//! the library is built, and compared with the loaded library by a test.
+//! Every number that TypeScript shares with the core, by name: written to
+//! src/generated/constants.gen.ts when the library is built, and compared with the loaded library
+//! by a test.
 
 const std = @import("std");
 const description = @import("../protocol/pool/content.zig");

@@ -17,9 +17,9 @@ const Output = struct {
 };
 
 const outputs = [_]Output{
-    .{ .path = "src/constants.gen.ts", .write = writeConstants },
-    .{ .path = "src/abi.gen.ts", .write = writeBun },
-    .{ .path = "src/error_codes.gen.ts", .write = writeErrorCodes },
+    .{ .path = "src/generated/constants.gen.ts", .write = writeConstants },
+    .{ .path = "src/generated/abi.gen.ts", .write = writeBun },
+    .{ .path = "src/generated/error_codes.gen.ts", .write = writeErrorCodes },
     .{ .path = "include/xmem.h", .write = writeHeader },
 };
 

@@ -144,7 +144,7 @@ pub fn destroy(mapping: *Mapping) void {
     const capacity = mapping.view.geometry.capacity;
     system.memory.unmap(mapping.view.base, mapping.view.geometry.total_size);
     if (mapping.shared) {
-        const populated: [*]align(4096) u8 = @ptrCast(@alignCast(mapping.view.populated));
+        const populated: system.memory.Local = @ptrCast(@alignCast(mapping.view.populated));
         system.memory.releaseLocal(populated, @as(u64, capacity) * 4);
     }
     object.close(mapping.object.fd);

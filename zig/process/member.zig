@@ -108,7 +108,7 @@ pub fn release(member: *Member) void {
 
 pub fn destroy(member: *Member) void {
     const capacity = member.mapping.view.geometry.capacity;
-    const owed: [*]align(4096) u8 = @ptrCast(@alignCast(member.local.owed));
+    const owed: system.memory.Local = @ptrCast(@alignCast(member.local.owed));
     system.memory.releaseLocal(owed, @as(u64, capacity) * 2);
     allocator.destroy(member);
 }

@@ -38,15 +38,24 @@ pub fn unmap(base: [*]align(alignment) const u8, length: u64) void {
     _ = std.c.munmap(@ptrCast(@alignCast(base)), length);
 }
 
+pub const Local = [*]align(16) u8;
+
+/// Up to a page comes from the heap: a mapping of its own costs two calls and a page fault.
+const heap_bytes_max = 4096;
+
 /// Zeroed memory of this process alone, of which only touched pages cost memory. Null where the
 /// system refuses so much address space.
-pub fn reserveLocal(length: u64) ?Pointer {
+pub fn reserveLocal(length: u64) ?Local {
+    if (length <= heap_bytes_max) {
+        return @ptrCast(@alignCast(std.c.calloc(1, @max(length, 1)) orelse return null));
+    }
     const flags: std.c.MAP = .{ .TYPE = .PRIVATE, .ANONYMOUS = true, .NORESERVE = true };
     return mapWith(-1, length, true, flags) catch null;
 }
 
-pub fn releaseLocal(base: [*]align(alignment) const u8, length: u64) void {
-    unmap(base, length);
+/// `length` is that of the reservation.
+pub fn releaseLocal(base: Local, length: u64) void {
+    if (length <= heap_bytes_max) std.c.free(base) else unmap(@alignCast(base), length);
 }
 
 fn mapWith(fd: i32, length: u64, writable: bool, flags: std.c.MAP) Error!Pointer {

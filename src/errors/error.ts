@@ -1,8 +1,8 @@
 // The one error class, its codes, and what is said of a code where nothing better is known.
 
-import { beginAtCaller } from "./caller.ts";
-import * as constants from "./constants.gen.ts";
-import { errorNumbers } from "./error_codes.gen.ts";
+import * as constants from "../generated/constants.gen.ts";
+import { errorNumbers } from "../generated/error_codes.gen.ts";
+import { beginAtCaller } from "./user_frame.ts";
 
 /** What went wrong, for programs. The message is for people. */
 export type XmemErrorCode =
@@ -187,7 +187,7 @@ export function codeOf(native: number): XmemErrorCode {
 }
 
 /** What belongs to one failure and not to its code. */
-export interface Particulars {
+interface Particulars {
   cause?: unknown;
   /** What can be done about what was found, in place of the code's common advice; "": nothing. */
   advice?: string | undefined;

@@ -3,6 +3,7 @@
 // thread through a socket that becomes readable when a try is worth it.
 
 import type { Socket } from "bun";
+import { make } from "../errors/error.ts";
 import {
   ERROR_COMMIT_LIMIT,
   ERROR_PENDING,
@@ -10,10 +11,9 @@ import {
   ERROR_POOL_FULL,
   ERROR_TIMEOUT,
   PATIENCE_UNTIMED_MS,
-} from "./constants.gen.ts";
-import { make } from "./errors.ts";
-import { native } from "./native.ts";
-import { closed, type Session } from "./session.ts";
+} from "../generated/constants.gen.ts";
+import { closed, native } from "../native/native.ts";
+import type { Session } from "../session/session.ts";
 
 /** As long as a call that blocks waits for a recovery that does not end; POOL_BUSY then. */
 const busyPatience = PATIENCE_UNTIMED_MS;
@@ -73,7 +73,7 @@ export function endWaits(session: Session): void {
   queues.get(session.participant)?.deref()?.close(session);
 }
 
-export class WaitQueue {
+class WaitQueue {
   readonly #participant: string;
   readonly #waiting = new Set<Waiter>();
   /** The session whose native thread watches for all of them. */

@@ -1,13 +1,6 @@
 // The pool as its users see it: each method checks its arguments, makes one native call, and says
 // what went wrong where it did.
 
-import type { Descriptor } from "./abi.gen.ts";
-import { framesOf, publish } from "./caller.ts";
-import * as constants from "./constants.gen.ts";
-import { raise, XmemError } from "./errors.ts";
-import { BufferGuard, guardOf } from "./guard.ts";
-import * as inspection from "./inspect.ts";
-import { acquireIndex, cString, float64s, generationMade, native, sizeMade } from "./native.ts";
 import {
   blockingTimeout,
   type How,
@@ -21,11 +14,19 @@ import {
   type ReplaceOptions,
   type WaitOptions,
   waitOptions,
-} from "./options.ts";
-import type { ReadGuard } from "./read_guard.ts";
-import { closed, Session } from "./session.ts";
-import * as validate from "./validate.ts";
-import { endWaits, helpsWaiting, queueOf } from "./wait_async.ts";
+} from "../arguments/options.ts";
+import * as validate from "../arguments/validate.ts";
+import { BufferGuard, guardOf } from "../buffer/guard.ts";
+import type { ReadGuard } from "../buffer/read_guard.ts";
+import { raise, XmemError } from "../errors/error.ts";
+import { framesOf, publish } from "../errors/user_frame.ts";
+import type { Descriptor } from "../generated/abi.gen.ts";
+import * as constants from "../generated/constants.gen.ts";
+import { acquireIndex, closed, generationMade, native, sizeMade } from "../native/native.ts";
+import { cString, float64s } from "../native/scratch.ts";
+import { Session } from "../session/session.ts";
+import { endWaits, helpsWaiting, queueOf } from "../wait/queue.ts";
+import * as inspection from "./inspect.ts";
 
 /** What a recovery found and gave back. */
 export interface ReclaimReport {

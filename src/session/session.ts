@@ -2,30 +2,19 @@
 // end. It is open until it is closed, whether or not the program can still reach it; but one of a
 // module that was replaced, under a hot reload, gives everything back once nothing reaches it.
 
-import type { Descriptor } from "./abi.gen.ts";
-import * as constants from "./constants.gen.ts";
-import { INFO_COUNT } from "./constants.gen.ts";
-import { make, raise, type XmemError } from "./errors.ts";
+import { make, raise, type XmemError } from "../errors/error.ts";
+import type { Descriptor } from "../generated/abi.gen.ts";
+import * as constants from "../generated/constants.gen.ts";
+import { INFO_COUNT } from "../generated/constants.gen.ts";
+import { keep, letGo, notLost, onceLost, reloadable } from "../lifetime/generations.ts";
+import { end, endingOf, type Tether } from "../lifetime/tether.ts";
+import { tracing } from "../lifetime/trace.ts";
+import { DataArea } from "../native/data_area.ts";
+import { closed, native } from "../native/native.ts";
+import { float64s } from "../native/scratch.ts";
+import { OwnViews } from "../views/own_views.ts";
+import { Views } from "../views/shared_views.ts";
 import { type Asked, failureOn } from "./failure.ts";
-import { keep, letGo, notLost, onceLost, reloadable } from "./generations.ts";
-import { linger } from "./lingering.ts";
-import { float64s, native, type ViewCounter } from "./native.ts";
-import { OwnViews } from "./own_views.ts";
-import { tracing } from "./trace.ts";
-import { Views } from "./views.ts";
-
-/** The descriptor of no pool: the native side refuses it by itself. */
-export const closed: Descriptor = 0;
-
-/** What is left of a session that nobody can reach. Never refers to it. */
-export interface Tether {
-  /** `closed` once the session is, or its finalizer ran. */
-  descriptor: Descriptor;
-  readonly counter: ViewCounter;
-  socket: { terminate(): void } | undefined;
-  /** Whether the program closed it. */
-  wasClosed: boolean;
-}
 
 export class Session {
   /** `closed` once closed. */
@@ -72,13 +61,7 @@ export class Session {
       native.xmem_bun_close(descriptor);
       raise("OUT_OF_MEMORY", `opening pool "${name}"`, "its views cannot be counted");
     }
-    const area = {
-      descriptor,
-      counter,
-      address: field(constants.INFO_DATA_ADDRESS),
-      stride: field(constants.INFO_STRIDE),
-      session: this,
-    };
+    const area = new DataArea(this, counter, info);
     const detaching = options.views === "detach";
     this.views = new Views(area, options.viewCache);
     this.ownViews = detaching || tracing ? new OwnViews(area, detaching) : null;
@@ -104,28 +87,4 @@ export class Session {
     if (this.descriptor === closed) return make("POOL_CLOSED", what);
     return failureOn(this, result, what, asked);
   }
-}
-
-/** Not within the session's own scope, which it must not lead to. */
-function endingOf(tether: Tether): () => void {
-  return () => end(tether);
-}
-
-/** Gives holds and row back: at once, or for buffers that a view can still reach when it is dead. */
-function end(tether: Tether): void {
-  const { descriptor, counter, socket, wasClosed } = tether;
-  tether.descriptor = closed;
-  socket?.terminate();
-  const finish = (): boolean => {
-    if (native.xmem_bun_give_back_unseen(descriptor, counter) > 0) return false;
-    native.xmem_bun_views_close(counter);
-    native.xmem_bun_close(descriptor);
-    return true;
-  };
-  if (finish()) return;
-  // A view that is garbage looks like one that is not, until it is collected.
-  if (wasClosed) Bun.gc(true);
-  if (finish()) return;
-  native.xmem_bun_async_disarm(descriptor, 1);
-  linger(finish);
 }

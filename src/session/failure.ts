@@ -1,13 +1,14 @@
 // Why a call on an open pool failed: what was found, and what can be done about just that.
 
-import type { Descriptor } from "./abi.gen.ts";
-import * as constants from "./constants.gen.ts";
-import { INDEX_COUNT, INFO_COUNT } from "./constants.gen.ts";
-import { codeOf, make, type XmemError } from "./errors.ts";
-import { whatFills } from "./filling.ts";
-import { float64s, native } from "./native.ts";
-import { nativeAccount } from "./system_error.ts";
-import { generationOf, indexOf } from "./validate.ts";
+import { codeOf, make, type XmemError } from "../errors/error.ts";
+import type { Descriptor } from "../generated/abi.gen.ts";
+import * as constants from "../generated/constants.gen.ts";
+import { INDEX_COUNT, INFO_COUNT } from "../generated/constants.gen.ts";
+import { generationOf, indexOf } from "../native/handle.ts";
+import { native } from "../native/native.ts";
+import { float64s } from "../native/scratch.ts";
+import { nativeAccount } from "../native/system_error.ts";
+import { whatFills } from "./occupancy.ts";
 
 /** What a call was about. */
 export interface Asked {
@@ -19,7 +20,7 @@ export interface Asked {
 }
 
 /** The pool that it failed on. */
-export interface Place {
+interface Place {
   readonly descriptor: Descriptor;
   readonly dir: string;
   readonly capacity: number;

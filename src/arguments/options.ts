@@ -1,9 +1,9 @@
 // Every option that a user can give: its type, its bounds, and its place in what the core takes. An
 // option is declared here alone; one that is not is refused, by the name of the nearest that is.
 
-import * as constants from "./constants.gen.ts";
-import { raise } from "./errors.ts";
-import { float64s } from "./native.ts";
+import { raise } from "../errors/error.ts";
+import * as constants from "../generated/constants.gen.ts";
+import { float64s } from "../native/scratch.ts";
 import { boolean, integer, object, refuse, text, uint32, uint32Max } from "./validate.ts";
 
 /**
@@ -191,7 +191,7 @@ const rulesOf: Record<How, Readonly<Record<string, Rule<unknown>>>> = {
 const viewCacheDefault = 16 * 1024 * 1024;
 
 /** Options that were checked, as the native side and the session take them. */
-export interface OpeningOptions {
+interface OpeningOptions {
   /** By the core's places; -1 where an option was not given. */
   numbers: Float64Array;
   views: "shared" | "detach";
@@ -282,7 +282,7 @@ export function blockingTimeout(tried: string, value: unknown, on: string): numb
  * Refuses an option that none of `known` is. `owners` names the calls that have it. Without a value
  * an option of another call passes, so that one object can be built for several.
  */
-export function refuseUnknown(
+function refuseUnknown(
   tried: string,
   given: Record<string, unknown>,
   known: Readonly<Record<string, unknown>>,

@@ -2,11 +2,12 @@
 // are detached, which must leave its clones' alone, and where lost guards are traced, which a shared
 // view would keep reachable. Each costs an ArrayBuffer, and what the engine does for one.
 
-import { reloadable, tie } from "./generations.ts";
-import { detach, detachLater, linger } from "./lingering.ts";
-import { native, releaseIndex, viewOf } from "./native.ts";
-import { tracing } from "./trace.ts";
-import { type Bytes, type DataArea, noBytes } from "./views.ts";
+import { reloadable, tie } from "../lifetime/generations.ts";
+import { detach, detachLater, linger } from "../lifetime/lingering.ts";
+import { tracing } from "../lifetime/trace.ts";
+import type { DataArea } from "../native/data_area.ts";
+import { native, releaseIndex } from "../native/native.ts";
+import { type Bytes, noBytes } from "./shared_views.ts";
 
 export class OwnViews {
   readonly #area: DataArea;
@@ -31,14 +32,13 @@ export class OwnViews {
     // After a truncation: one buffer for all views of the guard, which end with it.
     else if (before !== null) return new Uint8Array(before.buffer, 0, size);
     if (size === 0) return noBytes();
-    const { counter, address, stride, session } = this.#area;
-    const buffer = viewOf(counter, index, address + index * stride, size);
+    const buffer = this.#area.view(index, size);
     if (tracing) {
       tie(buffer, guard);
       this.#traced.add(new WeakRef(buffer));
       if (this.#traced.size >= this.#sweepAt) this.#sweep();
     } else {
-      if (reloadable) tie(buffer, session);
+      if (reloadable) tie(buffer, this.#area.session);
       this.#lent.add(buffer);
     }
     return new Uint8Array(buffer);

@@ -2,12 +2,12 @@
 // that names where it was acquired. Its views keep it reachable. It costs time at each acquire, hence
 // the switch.
 
-import { beginAtCaller, framesOf } from "./caller.ts";
+import { beginAtCaller, framesOf } from "../errors/user_frame.ts";
+import { indexOf } from "../native/handle.ts";
+import { native } from "../native/native.ts";
 import { notLost, onceLost } from "./generations.ts";
 import { linger } from "./lingering.ts";
-import { native } from "./native.ts";
-import type { Session, Tether } from "./session.ts";
-import { indexOf } from "./validate.ts";
+import type { Tether } from "./tether.ts";
 
 export const tracing: boolean = process.env["XMEM_TRACE"] === "1";
 
@@ -23,7 +23,7 @@ const makers = [
   "clone()",
 ];
 
-export function trace(guard: object, session: Session, handle: number): void {
+export function trace(guard: object, session: { readonly tether: Tether }, handle: number): void {
   const here = new Error("acquired");
   beginAtCaller(here, ...makers);
   onceLost(guard, lossOf(session.tether, handle, `\n${framesOf(here)}`));

@@ -3,9 +3,10 @@
 
 import { existsSync, statfsSync } from "node:fs";
 import { getSystemErrorMap, getSystemErrorName } from "node:util";
-import { removeStack } from "./caller.ts";
-import { codeOf, make, type XmemError } from "./errors.ts";
-import { failureText, native } from "./native.ts";
+import { codeOf, make, type XmemError } from "../errors/error.ts";
+import { removeStack } from "../errors/user_frame.ts";
+import { native } from "./native.ts";
+import { bytes, decodeText } from "./scratch.ts";
 
 /** Of a call that failed on this thread; empty where it left nothing to say. */
 interface Account {
@@ -39,6 +40,15 @@ export function nativeAccount(result: number, dir: string): Account {
 }
 
 const saidByTexts: ReadonlySet<string> = new Set(["EEXIST", "ENOENT", "ENOTDIR"]);
+
+const textScratch = bytes(512);
+
+/** What the last failed call on this thread found: empty where it had nothing to add. */
+function failureText(): string {
+  const length = native.xmem_bun_error_text(textScratch, textScratch.length);
+  if (length === 0) return "";
+  return decodeText(textScratch.subarray(0, length));
+}
 
 /** See `fail` in zig/errors.zig: what was found, and after a semicolon what can be done about it. */
 function divided(text: string): [found: string, advice: string | undefined] {

@@ -1,8 +1,9 @@
 // What a full pool is full of, in words: for the messages of POOL_FULL and TIMEOUT.
 
-import type { Descriptor } from "./abi.gen.ts";
-import * as constants from "./constants.gen.ts";
-import { bytes, decodeText, float64s, native } from "./native.ts";
+import type { Descriptor } from "../generated/abi.gen.ts";
+import * as constants from "../generated/constants.gen.ts";
+import { native } from "../native/native.ts";
+import { bytes, decodeText, float64s } from "../native/scratch.ts";
 
 const values = float64s(constants.OCCUPANCY_COUNT);
 const name = bytes(constants.PARTICIPANT_NAME_ROOM);

@@ -1,16 +1,17 @@
 // A guard stands for one hold of one buffer, and gives it back when it is disposed of.
 
-import type { Descriptor } from "./abi.gen.ts";
-import { publish } from "./caller.ts";
-import { ERROR_INVALID_ARGUMENT, INDEX_COUNT } from "./constants.gen.ts";
-import { raise, type XmemError } from "./errors.ts";
+import { describe, integer } from "../arguments/validate.ts";
+import { raise, type XmemError } from "../errors/error.ts";
+import { publish } from "../errors/user_frame.ts";
+import type { Descriptor } from "../generated/abi.gen.ts";
+import { ERROR_INVALID_ARGUMENT, INDEX_COUNT } from "../generated/constants.gen.ts";
+import { trace, tracing, untrace } from "../lifetime/trace.ts";
+import { generationOf, indexOf } from "../native/handle.ts";
+import { closed, native, releaseIndex } from "../native/native.ts";
+import type { Session } from "../session/session.ts";
+import type { OwnViews } from "../views/own_views.ts";
+import type { Bytes } from "../views/shared_views.ts";
 import { BufferMeta, type DType, type MetaAccess } from "./meta.ts";
-import { native, releaseIndex } from "./native.ts";
-import type { OwnViews } from "./own_views.ts";
-import { closed, type Session } from "./session.ts";
-import { trace, tracing, untrace } from "./trace.ts";
-import { describe, generationOf, indexOf, integer } from "./validate.ts";
-import type { Bytes } from "./views.ts";
 
 /**
  * Every typed array that a guard's `view` can make, over memory that is not a SharedArrayBuffer to

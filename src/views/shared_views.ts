@@ -3,22 +3,12 @@
 // counts a foreign ArrayBuffer's whole length as heap, and unbounded views would slow every
 // allocation: hence a byte budget, past which buffers are let go.
 
-import type { Descriptor } from "./abi.gen.ts";
-import { reloadable, tie } from "./generations.ts";
-import { detachLater } from "./lingering.ts";
-import { native, type ViewCounter, viewOf } from "./native.ts";
+import { reloadable, tie } from "../lifetime/generations.ts";
+import { detachLater } from "../lifetime/lingering.ts";
+import type { DataArea } from "../native/data_area.ts";
+import { native } from "../native/native.ts";
 
 export type Bytes = Uint8Array<ArrayBuffer>;
-
-/** Where a pool's memory is in this process. */
-export interface DataArea {
-  readonly descriptor: Descriptor;
-  readonly counter: ViewCounter;
-  readonly address: number;
-  readonly stride: number;
-  /** What has to stay open while a view is reachable. */
-  readonly session: { readonly descriptor: Descriptor };
-}
 
 export const noBytes = (): Bytes => new Uint8Array(new ArrayBuffer(0));
 
@@ -43,9 +33,13 @@ class Sized {
 export class Views {
   readonly #area: DataArea;
   readonly #budget: number;
-  /** By slot, and nothing around it: each step on the way to the bytes costs as much as the next. */
+  /**
+   * By slot, and nothing around it: each step on the way to the bytes costs as much as the next. Only
+   * views that end in their buffer's last page: the whole buffer has memory for as long as such a
+   * view has.
+   */
   readonly #latest: (Bytes | undefined)[] = [];
-  /** By slot, of what is kept. What was transferred since is somebody else's, and has no length. */
+  /** By slot, the bytes of the whole buffer as it was made: one that was transferred has length 0. */
   readonly #lengths: number[] = [];
   /** By slot: hit since eviction last passed it by. */
   readonly #used: boolean[] = [];
@@ -71,12 +65,8 @@ export class Views {
   /** The bytes of a buffer that the caller holds. */
   bytes(index: number, size: number): Bytes {
     const latest = this.#latest[index];
-    // A buffer that ends in the page of the last byte has memory for as long as that has.
-    if (
-      latest !== undefined &&
-      latest.length === size &&
-      (this.#lengths[index] as number) - size < page
-    ) {
+    // One that was transferred has length 0.
+    if (latest !== undefined && latest.length === size && size > 0) {
       this.#used[index] = true;
       return latest;
     }
@@ -97,7 +87,7 @@ export class Views {
       found = whole.subarray(0, size);
       sized.views[place] = found;
     }
-    this.#latest[index] = found;
+    if (whole.length - size < page) this.#latest[index] = found;
     return found;
   }
 
@@ -141,12 +131,12 @@ export class Views {
 
   /** Sizes that grow a little each time get a buffer of twice the length, as far as memory goes. */
   #make(index: number, size: number, lengthBefore: number): ArrayBuffer {
-    const { descriptor, counter, address, stride, session } = this.#area;
+    const { descriptor, stride, session } = this.#area;
     const least = Math.min(Math.ceil(size / page) * page, stride);
     const grown = lengthBefore < size ? lengthBefore * 2 : 0;
     const committed = native.xmem_bun_committed(descriptor, index);
     const length = Math.max(least, Math.min(grown, committed));
-    const buffer = viewOf(counter, index, address + index * stride, length);
+    const buffer = this.#area.view(index, length);
     if (reloadable) tie(buffer, session);
     const before = this.#buffers[index];
     if (before !== undefined && lengthBefore > 0) this.#addReplaced(before);
@@ -174,7 +164,7 @@ export class Views {
       } else this.#forget(oldest);
     }
     this.#wholes[index] = whole;
-    this.#latest[index] = latest;
+    this.#latest[index] = whole.length - latest.length < page ? latest : undefined;
     this.#lengths[index] = whole.length;
     this.#used[index] = false;
     this.#order.add(index);

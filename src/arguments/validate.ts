@@ -1,8 +1,8 @@
 // What a public argument must be, checked before any of them reaches the core: bun:ffi would coerce
 // in silence.
 
-import { INDEX_COUNT, LIMIT_NAME_BYTES, LIMIT_TEXT_BYTES } from "./constants.gen.ts";
-import { raise } from "./errors.ts";
+import { raise } from "../errors/error.ts";
+import { LIMIT_NAME_BYTES, LIMIT_TEXT_BYTES } from "../generated/constants.gen.ts";
 
 export const uint32Max: number = 2 ** 32 - 1;
 
@@ -59,17 +59,6 @@ export function uint32(tried: string, what: string, value: unknown, on?: string)
 /** A handle or a bare index. */
 export function ref(tried: string, value: unknown, on: string): number {
   return integer(tried, "the handle or index", value, 0, Number.MAX_SAFE_INTEGER, on);
-}
-
-/** The low 24 bits of a whole number below 2^53. */
-export function indexOf(handle: number): number {
-  // Not by the bit operation that comes to mind, which is slow for numbers above 2^32. The result is
-  // an integer also to the engine, which keeps two kinds of numbers.
-  return (handle - Math.floor(handle / INDEX_COUNT) * INDEX_COUNT) | 0;
-}
-
-export function generationOf(handle: number): number {
-  return Math.floor(handle / INDEX_COUNT) | 0;
 }
 
 export function isPoolName(value: unknown): value is string {

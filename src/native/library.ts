@@ -2,7 +2,7 @@
 
 import { existsSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
-import { raise } from "./errors.ts";
+import { raise } from "../errors/error.ts";
 
 // A bundle (`bun build`, with or without --compile) has no folder beside it to look into. There the
 // library is an asset, and only a literal require() inside a try makes the bundler take it in and
@@ -22,8 +22,8 @@ function embedded(libc: Libc): string | null {
   if (process.platform === "linux" && process.arch === "x64") {
     try {
       return libc === "gnu"
-        ? require("../prebuilt/linux-x64-gnu/libxmem.so")
-        : require("../prebuilt/linux-x64-musl/libxmem.so");
+        ? require("../../prebuilt/linux-x64-gnu/libxmem.so")
+        : require("../../prebuilt/linux-x64-musl/libxmem.so");
     } catch {
       return builtHere();
     }
@@ -31,8 +31,8 @@ function embedded(libc: Libc): string | null {
   if (process.platform === "linux" && process.arch === "arm64") {
     try {
       return libc === "gnu"
-        ? require("../prebuilt/linux-arm64-gnu/libxmem.so")
-        : require("../prebuilt/linux-arm64-musl/libxmem.so");
+        ? require("../../prebuilt/linux-arm64-gnu/libxmem.so")
+        : require("../../prebuilt/linux-arm64-musl/libxmem.so");
     } catch {
       return builtHere();
     }
@@ -43,7 +43,7 @@ function embedded(libc: Libc): string | null {
 /** Bundled from the development tree, which has no prebuilt libraries. */
 function builtHere(): string | null {
   try {
-    return require("../build/libxmem.so");
+    return require("../../build/libxmem.so");
   } catch {
     return null;
   }
@@ -57,10 +57,11 @@ export function libraryPath(): string {
   const kind = process.platform === "linux" ? `-${libc}` : "";
   const file = process.platform === "darwin" ? "libxmem.dylib" : "libxmem.so";
   const folder = `${process.platform}-${process.arch}${kind}`;
-  const root = join(import.meta.dir, "..");
+  // The folder of this file, and of the one that the package has in its place.
+  const home = /^(.*)\/(?:src\/native\/library\.ts|dist\/xmem\.js)$/.exec(import.meta.path);
+  const root = home?.[1] ?? import.meta.dir;
   const candidates = [join(root, "build", file), join(root, "prebuilt", folder, file)];
-  // Of this file, and of the one that the package has in its place.
-  if (/\/(src\/library\.ts|dist\/xmem\.js)$/.test(import.meta.path)) {
+  if (home !== null) {
     for (const candidate of candidates) if (existsSync(candidate)) return candidate;
   }
   const asset = embedded(libc);

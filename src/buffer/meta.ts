@@ -1,12 +1,13 @@
 // The description that travels with a buffer: a live object over shared memory. Reads and writes go
 // through the guard's hold, so that it never describes another acquirer's buffer.
 
-import type { Descriptor } from "./abi.gen.ts";
-import { publish } from "./caller.ts";
-import * as constants from "./constants.gen.ts";
-import { raise } from "./errors.ts";
-import { bytes, decodeText, float64s, native } from "./native.ts";
-import { describe, integer, text } from "./validate.ts";
+import { describe, integer, text } from "../arguments/validate.ts";
+import { raise } from "../errors/error.ts";
+import { publish } from "../errors/user_frame.ts";
+import type { Descriptor } from "../generated/abi.gen.ts";
+import * as constants from "../generated/constants.gen.ts";
+import { native } from "../native/native.ts";
+import { bytes, decodeText, float64s } from "../native/scratch.ts";
 
 /**
  * What one element of a buffer is. `view` makes the typed array of that name, of bigints for 64
@@ -25,7 +26,7 @@ export type DType =
   | "float32"
   | "float64";
 
-export const dtypes: readonly DType[] = [
+const dtypes: readonly DType[] = [
   "uint8",
   "int8",
   "uint16",

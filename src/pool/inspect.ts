@@ -3,13 +3,14 @@
 
 import { lstatSync, readdirSync } from "node:fs";
 import { join, resolve } from "node:path";
-import type { Descriptor } from "./abi.gen.ts";
-import * as constants from "./constants.gen.ts";
-import { codeOf, make, type XmemError } from "./errors.ts";
-import { bytes, cString, decodeText, float64s, native } from "./native.ts";
-import type { Trust } from "./options.ts";
-import { nativeError } from "./system_error.ts";
-import * as validate from "./validate.ts";
+import type { Trust } from "../arguments/options.ts";
+import * as validate from "../arguments/validate.ts";
+import { codeOf, make, type XmemError } from "../errors/error.ts";
+import type { Descriptor } from "../generated/abi.gen.ts";
+import * as constants from "../generated/constants.gen.ts";
+import { native } from "../native/native.ts";
+import { bytes, cString, decodeText, float64s } from "../native/scratch.ts";
+import { nativeError } from "../native/system_error.ts";
 
 /**
  * A participant: one thread that has the pool open, or died having it open and was not recovered
