@@ -26,7 +26,8 @@ import { acquireIndex, closed, generationMade, native, sizeMade } from "../nativ
 import { cString, float64s } from "../native/scratch.ts";
 import { Session } from "../session/session.ts";
 import { endWaits, helpsWaiting, queueOf } from "../wait/queue.ts";
-import * as inspection from "./inspect.ts";
+import * as folder from "./folder.ts";
+import { type PoolStats, statsOf } from "./statistics.ts";
 
 /** What a recovery found and gave back. */
 export interface ReclaimReport {
@@ -217,10 +218,10 @@ export class BufferPool implements Disposable {
    * @throws SYSTEM: a system call failed; `cause` names it.
    */
   static unlink(name: string): boolean {
-    const dir = inspection.poolDirectory();
+    const dir = folder.poolDirectory();
     const checked = validate.poolName("BufferPool.unlink()", name);
     const result = native.xmem_bun_unlink(cString(dir), cString(checked), -1, 0, -1);
-    if (result < 0) throw inspection.openFailure(result, "BufferPool.unlink()", checked, dir);
+    if (result < 0) throw folder.openFailure(result, "BufferPool.unlink()", checked, dir);
     return result === 1;
   }
 
@@ -232,12 +233,12 @@ export class BufferPool implements Disposable {
    * @throws PERMISSION_DENIED: this user cannot read the folder.
    * @throws SYSTEM: the folder cannot be read; `cause` says why.
    */
-  static list(options?: LookOptions): inspection.PoolInfo[] {
+  static list(options?: LookOptions): folder.PoolInfo[] {
     const tried = "BufferPool.list()";
-    const dir = inspection.poolDirectory();
+    const dir = folder.poolDirectory();
     const trust = lookOptions(tried, options, `of ${dir}`);
     native.xmem_bun_remove_left_over(cString(dir));
-    return inspection.infos(dir, inspection.namesIn(dir, tried), trust);
+    return folder.infos(dir, folder.namesIn(dir, tried), trust);
   }
 
   /**
@@ -255,12 +256,12 @@ export class BufferPool implements Disposable {
    * @throws OUT_OF_MEMORY: there is no room to map the pool.
    * @throws SYSTEM: a system call failed; `cause` names it.
    */
-  static inspect(name: string, options?: LookOptions): inspection.PoolStats {
+  static inspect(name: string, options?: LookOptions): PoolStats {
     const tried = "BufferPool.inspect()";
     const checked = validate.poolName(tried, name);
     const trust = lookOptions(tried, options, `of pool "${checked}"`);
-    const dir = inspection.poolDirectory();
-    return inspection.statsSeen(inspection.observe(dir, checked, trust));
+    const dir = folder.poolDirectory();
+    return folder.statsSeen(folder.observe(dir, checked, trust));
   }
 
   /**
@@ -279,16 +280,16 @@ export class BufferPool implements Disposable {
    * ```
    */
   static prune(options?: PruneOptions): string[] {
-    const dir = inspection.poolDirectory();
+    const dir = folder.poolDirectory();
     const { dryRun } = pruneOptions("BufferPool.prune()", options, `of ${dir}`);
-    return inspection.prune(dir, dryRun);
+    return folder.prune(dir, dryRun);
   }
 
   static #openSession(how: How, name: unknown, given: unknown): Session {
     const tried = `BufferPool.${how}()`;
     const checkedName = validate.poolName(tried, name);
     const options = openingOptions(how, tried, given, `of pool "${checkedName}"`);
-    const dir = inspection.poolDirectory();
+    const dir = folder.poolDirectory();
     const descriptor = native.xmem_bun_open(
       howNumbers[how],
       cString(dir),
@@ -296,7 +297,7 @@ export class BufferPool implements Disposable {
       cString(options.participantName),
       options.numbers,
     );
-    if (descriptor < 0) throw inspection.openFailure(descriptor, tried, checkedName, dir);
+    if (descriptor < 0) throw folder.openFailure(descriptor, tried, checkedName, dir);
     return new Session(descriptor, dir, checkedName, options);
   }
 
@@ -800,8 +801,8 @@ export class BufferPool implements Disposable {
    * const holders = participants.filter(({ holds }) => holds > 0);
    * ```
    */
-  stats(): inspection.PoolStats {
-    return inspection.statsOf(this.#open("stats()"));
+  stats(): PoolStats {
+    return statsOf(this.#open("stats()"));
   }
 
   /**
@@ -828,7 +829,7 @@ export class BufferPool implements Disposable {
     // While it is open here, its inode is nobody else's.
     const id = descriptor === closed ? poolId : -1;
     const result = native.xmem_bun_unlink(cString(dir), cString(name), device, inode, id);
-    if (result < 0) throw inspection.openFailure(result, "unlink()", name, dir);
+    if (result < 0) throw folder.openFailure(result, "unlink()", name, dir);
     return result === 1;
   }
 
