@@ -1,4 +1,4 @@
-// What a user meant who named an option that does not exist: the nearest name that does.
+// Finds the option that a user probably meant by a name that does not exist.
 
 /** A sentence for the message of the error. */
 export function suggestion(name: string, options: Readonly<Record<string, unknown>>): string {
@@ -6,7 +6,7 @@ export function suggestion(name: string, options: Readonly<Record<string, unknow
   const given = name.toLowerCase();
   const distances = names.map((each) => {
     const known = each.toLowerCase();
-    // A part of a name is near it, however long the rest is.
+    // A name that contains the other one is near it, however long the rest is.
     return known.includes(given) || given.includes(known) ? 1 : distance(given, known);
   });
   const least = Math.min(...distances);

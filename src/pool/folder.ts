@@ -20,7 +20,7 @@ import { type PoolStats, statsOf } from "./statistics.ts";
 export interface PoolInfo {
   /** The name that opens it. */
   name: string;
-  /** The file that it is. */
+  /** The path of its file. */
   path: string;
   /** Bytes of the object: address space, not memory. */
   size: number;
@@ -38,7 +38,10 @@ export interface PoolInfo {
   problem?: string;
 }
 
-/** /dev/shm, or the folder that XMEM_DIR names at the time of the call; a later chdir changes nothing. */
+/**
+ * /dev/shm, or the folder that XMEM_DIR names at the time of the call; a later chdir changes
+ * nothing.
+ */
 export function poolDirectory(): string {
   return resolve(process.env["XMEM_DIR"] || "/dev/shm");
 }
@@ -49,14 +52,14 @@ export function openFailure(code: number, tried: string, name: string, dir: stri
   return nativeError(code, what, dir);
 }
 
-/** An observer's look at a pool, for `statsSeen`. */
+/** Opens a pool as an observer, for `statsSeen`. */
 export function observe(dir: string, name: string, trust: Trust): Descriptor {
   const descriptor = native.xmem_bun_observe(cString(dir), cString(name), ...trust);
   if (descriptor < 0) throw openFailure(descriptor, "BufferPool.inspect()", name, dir);
   return descriptor;
 }
 
-/** What an observer sees; it is gone afterwards. */
+/** The statistics that an observer sees; they end it. */
 export function statsSeen(descriptor: Descriptor): PoolStats {
   try {
     return statsOf(descriptor);
@@ -89,7 +92,7 @@ export function infos(dir: string, names: string[], trust: Trust): PoolInfo[] {
   return names.flatMap((name) => infoOf(dir, name, trust) ?? []);
 }
 
-/** What a prune may meet and leaves alone: broken, another's, or in somebody's hands by now. */
+/** Failures that a prune passes over: the pool is broken, another user's, or in use by now. */
 const leftAlone: ReadonlySet<string> = new Set([
   "POOL_NOT_FOUND",
   "POOL_CORRUPT",
@@ -98,7 +101,10 @@ const leftAlone: ReadonlySet<string> = new Set([
   "PERMISSION_DENIED",
 ]);
 
-/** Removes the names of this user's pools that nobody alive has, or only finds them. */
+/**
+ * Removes the names of this user's pools that no live participant has open; `dryRun` only finds
+ * them.
+ */
 export function prune(dir: string, dryRun: boolean): string[] {
   return namesIn(dir, "BufferPool.prune()").filter((name) => {
     const result = native.xmem_bun_prune(cString(dir), cString(name), Number(dryRun));
@@ -114,7 +120,7 @@ function infoOf(dir: string, name: string, trust: Trust): PoolInfo | null {
   const descriptor = native.xmem_bun_observe(cString(dir), cString(name), ...trust);
   if (descriptor < 0) {
     const error = openFailure(descriptor, "BufferPool.list()", name, dir);
-    // Of the entry itself: anybody can put a link to nowhere, or to itself, where pools are.
+    // The entry itself is looked at: it may be a link that leads nowhere, or to itself.
     const status = lstatSync(path, { throwIfNoEntry: false });
     // It vanished between the two looks.
     if (status === undefined) return null;
@@ -133,7 +139,7 @@ function infoOf(dir: string, name: string, trust: Trust): PoolInfo | null {
       bufferSize: info[constants.INFO_BUFFER_SIZE] ?? 0,
       committedBytes,
       participants: participants.filter(({ alive }) => alive).length,
-      // What nobody checked at the open: a later date than there is would be no date at all.
+      // The open does not check this number, and a Date holds nothing beyond `latestDate`.
       createdAt: new Date(Math.min(info[constants.INFO_CREATED_AT] ?? 0, latestDate)),
     };
   } finally {

@@ -62,11 +62,13 @@ export interface PoolStats {
    * without one, or where leases never end.
    */
   oldestLeaseMs: number;
-  /** Milliseconds since the buffer was acquired that is held for longest; 0 where none is held. */
+  /**
+   * Milliseconds since the acquire of the buffer that is held for longest; 0 where none is held.
+   */
   longestHoldMs: number;
-  /** Every participant, the dead ones that were not recovered yet too. */
+  /** Every participant, including dead ones that were not recovered yet. */
   participants: ParticipantStats[];
-  /** What has happened since the pool was made, by all participants, those that left too. */
+  /** Sums since the pool was made, over all participants, including those that left. */
   counters: {
     /** Buffers acquired. */
     acquired: number;
