@@ -23,7 +23,7 @@ type Program = keyof typeof sources;
 const path = (program: Program): string => join(folder, program);
 
 function start(program: Program, ...argv: string[]) {
-  // The environment as it is now: without it, Bun passes on what it was at the start.
+  // The environment as it is now: by default Bun passes on the one of its start.
   const options = { env: process.env, stderr: "inherit" } as const;
   return Bun.spawn([path(program), ...argv], { ...options, stdin: "pipe", stdout: "pipe" });
 }

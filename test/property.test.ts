@@ -19,7 +19,7 @@ interface Real {
   guards: Map<Hold, BufferGuard | ReadGuard>;
 }
 
-/** What a call returned, or the code of what it threw. */
+/** The result of a call, or the code of its error. */
 function outcome<Value>(body: () => Value): Value | string {
   try {
     return body();
@@ -106,7 +106,7 @@ const acquire =
     else {
       const guard = found as BufferGuard;
       expect(guard.index).toBe(slot.index);
-      // A new generation: no handle of this slot's earlier buffers.
+      // The generation is new: no earlier buffer of this slot had this handle.
       expect(model.stale).not.toContain(guard.handle);
       expectGuard(model, real, model.acquire(open, guard.handle, size), guard);
     }
@@ -292,7 +292,7 @@ const commands = [
   }),
 ];
 
-/** Whatever was done, everything can be given back, and every buffer is there again. */
+/** After any sequence, everything can be given back, and every buffer is there again. */
 function expectWhole(model: PoolModel, real: Real): void {
   for (const [hold, guard] of real.guards) {
     guard.release();

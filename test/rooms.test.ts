@@ -1,4 +1,4 @@
-// The house's rules: what each room of the core and of the interface may import.
+// The house's rules: which imports each room of the core and of the interface may have.
 
 import { expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
