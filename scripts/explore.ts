@@ -12,7 +12,7 @@ const prefix = "build/explore";
 const explorer = join(root, prefix, "bin", "explore");
 
 /**
- * Runs the explorer, and prints its output as a whole, so that programs which run at the same time
+ * Runs the explorer, and returns its output as a whole, so that programs which run at the same time
  * do not mix.
  */
 async function output(...argv: string[]): Promise<string> {

@@ -100,7 +100,7 @@ export class Waiter {
     this.#open = false;
   }
 
-  /** Whatever it does. */
+  /** Kills it, whatever it is doing. */
   async end(): Promise<void> {
     this.#process.kill("SIGKILL");
     await this.#process.ended;

@@ -221,7 +221,7 @@ test("reclaim counts each hold of a killed process, clones included", () =>
     await child.ended;
     let report = pool.reclaim();
     while (report.participants === 0) report = pool.reclaim();
-    // The shared one stays: its reference in flight is nobody's.
+    // The shared one stays: its reference in flight belongs to nobody.
     expect(report).toEqual({ ...nothing, participants: 1, references: 4, buffers: 1 });
     expect(pool.refCount(shared)).toBe(1);
     pool.take(shared).release();

@@ -217,7 +217,7 @@ describe.skipIf(skipped !== "")("a pool of another user", () => {
       [team],
     ));
 
-  test("in a folder of the group's own is removed by whoever of the group is the last", () =>
+  test("in a folder of the group's own is removed by the last member of the group", () =>
     inFolder(async (dir) => {
       chownSync(dir, 0, team);
       chmodSync(dir, 0o2770);
