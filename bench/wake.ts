@@ -11,7 +11,7 @@ const wait = { timeout: 30_000 };
 
 type Guard = ReturnType<BufferPool["acquire"]>;
 
-/** Lets its buffer go, then waits for the other pool's, which `answer` lets go in turn. */
+/** Releases its buffer, then waits for the other pool's, which `answer` releases in turn. */
 function ask(pools: readonly [BufferPool, BufferPool], held: Guard): void {
   let own = held;
   for (let i = 0; i < rounds; i++) {

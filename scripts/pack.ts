@@ -15,10 +15,10 @@ interface Manifest {
 
 const platforms = ["linux-x64-gnu", "linux-arm64-gnu", "linux-x64-musl", "linux-arm64-musl"];
 
-/** What only the development tree can use; an installed package has neither. */
+/** Fields that only the development tree can use; an installed package has neither. */
 const development = ["scripts", "devDependencies"];
 
-/** What the package has as it is, so that the links of the README lead somewhere. */
+/** Files that the package has unchanged, so that the README's links lead somewhere. */
 const copied = [
   "docs",
   "examples/c",

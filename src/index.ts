@@ -15,5 +15,6 @@ export type {
 export type { BufferMeta, DType } from "./buffer/meta.ts";
 export type { ReadGuard, ReadonlyBytes, ReadonlyView } from "./buffer/read_guard.ts";
 export { XmemError, type XmemErrorCode } from "./errors/error.ts";
-export type { ParticipantStats, PoolInfo, PoolStats } from "./pool/inspect.ts";
+export type { PoolInfo } from "./pool/folder.ts";
 export { BufferPool, type ReclaimReport } from "./pool/pool.ts";
+export type { ParticipantStats, PoolStats } from "./pool/statistics.ts";

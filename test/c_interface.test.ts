@@ -23,7 +23,7 @@ type Program = keyof typeof sources;
 const path = (program: Program): string => join(folder, program);
 
 function start(program: Program, ...argv: string[]) {
-  // The environment as it is now: without it, Bun passes on what it was at the start.
+  // The environment as it is now: by default Bun passes on the one of its start.
   const options = { env: process.env, stderr: "inherit" } as const;
   return Bun.spawn([path(program), ...argv], { ...options, stdin: "pipe", stdout: "pipe" });
 }
@@ -118,7 +118,7 @@ test("buffers go from C to Bun, and C waits while Bun holds them all", async () 
       held.push(guard);
       frame += 1;
       if (held.length < 4) continue;
-      // The next buffer is one that this process has to give back first.
+      // This process has to give a buffer back before there is a next one.
       if (frame < 20) {
         while (pool.stats().waiters === 0) await Bun.sleep(1);
         expect(pool.stats().participants.map((each) => each.name)).toContain("producer");
@@ -152,12 +152,12 @@ test("buffers go from Bun to C", async () => {
 
 test("a buffer that a killed C program held is given back", async () => {
   await withPool({ capacity: 4, bufferSize: 100 }, async (pool, name) => {
-    // Nobody takes what it hands off: it waits, and is killed there.
+    // Nobody takes the buffers that it hands off: it waits, and is killed there.
     const producer = start("producer", name, "20", "100");
     while (pool.stats().waiters === 0) await Bun.sleep(1);
     producer.kill("SIGKILL");
     await producer.exited;
-    // The kernel says so a little later.
+    // The kernel marks its death a little later.
     while (pool.reclaim().participants === 0) await Bun.sleep(1);
     const { waiters, inFlight, participants } = pool.stats();
     expect({ waiters, inFlight, participants: participants.length }).toEqual({

@@ -53,7 +53,7 @@ function read(): Map<string, Documented[]> {
 
 const documented = read();
 
-/** Of whom a message speaks; a setter shares its getter's docstring. */
+/** The function that a message speaks of; a setter shares its getter's docstring. */
 export function tried(message: string): string | undefined {
   const name = /^(?:setting )?([\w.]+(?:\(\))?)/.exec(message)?.[1] ?? "";
   return documented.has(name) ? name : undefined;

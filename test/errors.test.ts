@@ -1,4 +1,4 @@
-// What an error says: its code, what was tried on which pool, what was found, what to do, the
+// The contents of an error: its code, what was tried on which pool, what was found, what to do, the
 // cause, and a stack that begins at the caller, also in a bundle.
 
 import { expect, test } from "bun:test";

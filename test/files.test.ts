@@ -1,4 +1,4 @@
-// The one file that a pool is: where it lies, who may open it, what else may lie there, and who
+// A pool is one file: where it lies, which users may open it, what else may lie there, and what
 // takes it away.
 
 import { expect, test } from "bun:test";
@@ -50,7 +50,7 @@ test("pools of other folders are not seen", () =>
     }
   }));
 
-test("a folder that is none is SYSTEM to every call by name", () =>
+test("a folder that does not exist is SYSTEM to every call by name", () =>
   inPoolFolder((dir) => {
     writeFileSync(join(dir, "file"), "");
     process.env["XMEM_DIR"] = join(dir, "file");
@@ -113,7 +113,7 @@ test("another user is refused by the file's mode, and let in by it", () =>
     }
   }));
 
-test("what is no pool is listed with its problem, refused, and kept by openOrCreate", () =>
+test("a file that is no pool is listed with its problem, refused, and kept by openOrCreate", () =>
   inPoolFolder((dir) => {
     const path = (name: string): string => join(dir, `xmem.${name}`);
     BufferPool.create("real", small).close();
@@ -142,7 +142,7 @@ test("what is no pool is listed with its problem, refused, and kept by openOrCre
       expect([name, codeOf(replace)]).toEqual([name, "POOL_CORRUPT"]);
       const refused = errorOf(() => BufferPool.create(name, small));
       expect([name, refused.code]).toEqual([name, "POOL_EXISTS"]);
-      // Neither to open it nor to unlink it would help.
+      // The advice names neither open nor unlink, since neither would help.
       if (["dangling", "device", "folder", "link", "fifo"].includes(name))
         expect(refused.message).toMatch(/ is a .* regular file \(EEXIST\); choose another name/);
     }
@@ -151,7 +151,7 @@ test("what is no pool is listed with its problem, refused, and kept by openOrCre
       if (name === "folder") continue;
       expect([name, BufferPool.unlink(name)]).toEqual([name, true]);
     }
-    // A folder is left to other means.
+    // xmem does not remove a folder.
     expect(codeOf(() => BufferPool.unlink("folder"))).toBe("POOL_CORRUPT");
     expect(BufferPool.open("real").capacity).toBe(2);
   }));
@@ -241,7 +241,7 @@ test("an ephemeral pool outlives its creator, and goes with the last process to 
     expect(readdirSync(dir)).toEqual([]);
   }));
 
-test("whoever finds only dead participants of an ephemeral pool removes its name", () =>
+test("a process that finds only dead participants of an ephemeral pool removes its name", () =>
   inPoolFolder(async (dir) => {
     const again = { ...small, capacity: 3, ephemeral: true };
     for (const find of [
@@ -283,7 +283,7 @@ test("replaceAbandoned leaves a pool that anybody has, and replaces one that nob
     {
       using pool = BufferPool.openOrCreate("abandoned", { ...larger, replaceAbandoned: true });
       expect([pool.capacity, inode() === first]).toEqual([5, false]);
-      // This very thread has it now.
+      // This thread has it open now.
       const again = (): unknown =>
         BufferPool.openOrCreate("abandoned", { capacity: 6, replaceAbandoned: true });
       expect(codeOf(again)).toBe("OPTIONS_MISMATCH");

@@ -1,4 +1,4 @@
-// What long runs, forks and reloads leave behind: nothing.
+// Long runs, forks and reloads leave nothing behind.
 
 import { expect, test } from "bun:test";
 import { mkdtempSync, promises, readFileSync, rmSync, statSync } from "node:fs";

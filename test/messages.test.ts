@@ -1,4 +1,4 @@
-// What messages say beyond their code: what was found at this very failure, and advice that fits it.
+// Messages say more than the code: what was found at this failure, and advice that fits it.
 
 import { describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -26,7 +26,7 @@ const sayMessage = `const sayMessage = (body) => {
   catch (error) { say([error.code, error.message, error.cause?.message]); }
 };`;
 
-test("POOL_FULL and TIMEOUT name who holds most, what is in flight, and when the first lease ends", () =>
+test("POOL_FULL and TIMEOUT name the largest holder, what is in flight, and when the first lease ends", () =>
   withPool({ capacity: 6, bufferSize: 64, leaseTimeout: 50_000 }, async (pool, name) => {
     const hog = script(
       `const pool = BufferPool.open(${JSON.stringify(name)}, { participantName: "hog" });
@@ -145,7 +145,7 @@ test("no message says the same twice", () =>
       () => BufferPool.open("never.made"),
       () => BufferPool.openOrCreate(name, { capacity: 2 }),
     ];
-    // What goes without saying where the particulars are said.
+    // Common words of codes, which add nothing where a message has details.
     const generic = [
       "an argument is out of range",
       "the existing pool is smaller than",

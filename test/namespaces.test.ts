@@ -117,7 +117,7 @@ describe.skipIf(mounting === null)("containers' folders", () => {
     `${command} && exec "$0" "$@"`,
   ];
 
-  test("one that is mounted into both is one pool, whatever it is called there", async () => {
+  test("one that is mounted into both holds the same pools, whatever its path is there", async () => {
     const [here, there] = [`${shared}/folder.${process.pid}`, `${shared}/mounted.${process.pid}`];
     mkdirSync(here);
     mkdirSync(there);
@@ -147,7 +147,7 @@ describe.skipIf(mounting === null)("containers' folders", () => {
     }
   });
 
-  test("a /dev/shm of one's own has none of the others' pools", () =>
+  test("a container with its own /dev/shm sees none of the other's pools", () =>
     withPool({ capacity: 2, bufferSize: 64 }, async (_pool, name) => {
       const source = `say([codeOf(() => BufferPool.open(${JSON.stringify(name)})),
         BufferPool.list().length]);`;

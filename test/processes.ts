@@ -7,7 +7,7 @@ import { Lines } from "./lines.ts";
 const program = join(import.meta.dir, "programs", "participant.ts");
 let made = 0;
 
-/** Runs `body` with a pool of its own, whose name is gone afterwards whatever happened. */
+/** Runs `body` with a pool of its own, whose name is removed afterwards, also after a failure. */
 export async function withPool(
   options: PoolOptions & OpenOptions,
   body: (pool: BufferPool, name: string) => unknown,
@@ -31,7 +31,7 @@ export interface Child {
 
 export function start(name: string, command: string, argument: number | string = 0): Child {
   const child = Bun.spawn([process.execPath, program, name, command, String(argument)], {
-    // As it is now: without it, Bun passes on what it was at the start.
+    // The environment as it is now: by default Bun passes on the one of its start.
     env: process.env,
     stdout: "pipe",
     stderr: "inherit",

@@ -9,10 +9,10 @@ import { Lines } from "./lines.ts";
 const library = join(import.meta.dir, "../src/index.ts");
 
 export interface ProgramOptions {
-  /** Of Bun, before the file's name. */
+  /** Flags of Bun, before the file's name. */
   flags?: string[];
   env?: Record<string, string>;
-  /** What `xmem` is imported from; the library's own source by default. */
+  /** The file that the library is imported from; its own source by default. */
   library?: string;
   /** Other files to put beside it, by name. */
   files?: Record<string, string>;
@@ -22,7 +22,7 @@ export interface ProgramFile {
   readonly pid: number;
   /** The next line that it says; throws when it has ended. */
   line(): Promise<string>;
-  /** Waits for one that begins so; what is said before it is passed over. */
+  /** Waits for a line that begins so, and passes over the lines before it. */
   lineOf(beginning: string): Promise<string>;
   /** What it wrote to standard error. */
   complaints(): string;
@@ -36,7 +36,8 @@ export interface ProgramFile {
 export function programFile(source: string, options: ProgramOptions = {}): ProgramFile {
   const folder = mkdtempSync(join(tmpdir(), "xmem-program-"));
   const file = join(folder, "program.ts");
-  // Whole at once, and on one line, so that the lines of a stack are the source's own.
+  // The file is written in one call, for the sake of a watcher. All imports are on its first line,
+  // so that the source begins on the second.
   const replace = (text: string): void =>
     writeFileSync(
       file,

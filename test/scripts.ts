@@ -1,5 +1,5 @@
-// Child processes that run a piece of source: for tests of what a whole process meets, a limit, a
-// namespace or a signal, where a shared program would hide what is tested.
+// Child processes that run a piece of source: for tests of a whole process under a limit, in a
+// namespace or with a signal, where a shared program would hide the code that is tested.
 
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -11,7 +11,7 @@ const programs = join(import.meta.dir, "programs");
 /** The library that stops or kills its process at a given step. */
 export const crashLibrary: string = join(import.meta.dir, "../build/crash-none/libxmem.so");
 
-/** Options of a script that has it. */
+/** Options of a script that uses this library. */
 export const crashing: ScriptOptions = { env: { XMEM_LIBRARY: crashLibrary } };
 
 export function buildCrashLibrary(): void {
@@ -19,10 +19,10 @@ export function buildCrashLibrary(): void {
 }
 
 export interface ScriptOptions {
-  /** What runs the process: `unshare`, `prlimit`, a shell. */
+  /** The command that runs the process: `unshare`, `prlimit`, a shell. */
   under?: string[];
   env?: Record<string, string>;
-  /** Its complaints are part of the test. */
+  /** Its errors are part of the test, and are not printed. */
   quiet?: boolean;
 }
 
@@ -30,9 +30,9 @@ export interface Script {
   readonly pid: number;
   /** The next line that it prints; "" at its end. */
   line(): Promise<string>;
-  /** All that it prints from now on, when it has ended. It is told nothing after this. */
+  /** All lines that it prints from now on, when it has ended. This closes its input. */
   rest(): Promise<string[]>;
-  /** What `heard()` returns there. */
+  /** The next line that `heard()` returns there. */
   tell(line: string): void;
   kill(signal: NodeJS.Signals): void;
   /** The exit code, or the signal's name. */
@@ -93,7 +93,7 @@ export function unshare(...kinds: string[]): string[] | null {
 /** Whether the kernel has stopped the process. */
 export function isStopped(pid: number): boolean {
   if (!existsSync(`/proc/${pid}`)) return false;
-  // The state follows the name in parentheses, in which anything may stand.
+  // The state follows the name in parentheses, and the name may contain anything.
   return /\) T [^)]*$/.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
 }
 

@@ -1,5 +1,5 @@
-//! The core, room by room, for the programs that check it. What a room may import: those above it in
-//! this file, and its own. `hooks/` is a module that `build.zig` chooses.
+//! The core, room by room, for the programs that check it. What a room may import: those above it
+//! in this file, and its own. `hooks/` is a module that `build.zig` chooses.
 
 /// The codes that a failed call returns, and what more it has to say.
 pub const errors = @import("errors.zig");
@@ -63,12 +63,14 @@ pub const protocol = struct {
         pub const acquire = @import("protocol/pool/acquire.zig");
         pub const commitment = @import("protocol/pool/commitment.zig");
         pub const content = @import("protocol/pool/content.zig");
+        pub const flush = @import("protocol/pool/flush.zig");
         pub const free_list = @import("protocol/pool/free_list.zig");
         pub const losses = @import("protocol/pool/losses.zig");
         pub const maintained_slots = @import("protocol/pool/maintained_slots.zig");
         pub const preallocate = @import("protocol/pool/preallocate.zig");
         pub const references = @import("protocol/pool/references.zig");
         pub const section = @import("protocol/pool/section.zig");
+        pub const transitions = @import("protocol/pool/transitions.zig");
         pub const trim = @import("protocol/pool/trim.zig");
         pub const waiting = @import("protocol/pool/waiting.zig");
     };

@@ -6,8 +6,8 @@ comptime {
     if (builtin.sanitize_thread) @export(&sanitizerOptions, .{ .name = "__tsan_default_options" });
 }
 
-/// Tests misuse mutexes on purpose, and dead threads leave them locked: ThreadSanitizer reports
-/// data races here, and keeps its opinion of mutexes to itself.
+/// Tests misuse mutexes on purpose, and dead threads leave them locked. So ThreadSanitizer reports
+/// data races here, and no misused mutexes.
 fn sanitizerOptions() callconv(.c) [*:0]const u8 {
     return "report_mutex_bugs=0:atexit_sleep_ms=0";
 }
@@ -50,12 +50,14 @@ test {
     _ = @import("protocol/pool/acquire.zig");
     _ = @import("protocol/pool/commitment.zig");
     _ = @import("protocol/pool/content.zig");
+    _ = @import("protocol/pool/flush.zig");
     _ = @import("protocol/pool/free_list.zig");
     _ = @import("protocol/pool/losses.zig");
     _ = @import("protocol/pool/maintained_slots.zig");
     _ = @import("protocol/pool/preallocate.zig");
     _ = @import("protocol/pool/references.zig");
     _ = @import("protocol/pool/section.zig");
+    _ = @import("protocol/pool/transitions.zig");
     _ = @import("protocol/pool/trim.zig");
     _ = @import("protocol/pool/waiting.zig");
     _ = @import("protocol/recovery/damage.zig");

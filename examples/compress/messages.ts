@@ -1,5 +1,5 @@
-// What travels between the demo and its workers. Through the pool only small numbers do; in the
-// comparison the chunks do as well.
+// The messages between the demo and its workers. With the pool they carry only small numbers; in
+// the comparison they carry the chunks as well.
 
 /** SHA-256 of the chunk; a result is this and then the compressed chunk. */
 export const digestLength = 32;

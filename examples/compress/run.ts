@@ -1,4 +1,4 @@
-// What both ways of doing the job have in common.
+// The common part of both ways to do the job.
 
 import type { Output } from "./output.ts";
 import type { Workers } from "./workers.ts";

@@ -1,9 +1,11 @@
-// Every option that a user can give: its type, its bounds, and its place in what the core takes. An
-// option is declared here alone; one that is not is refused, by the name of the nearest that is.
+// Every option that a user can give: its type, its bounds, and its place in what the core takes.
+// Options are declared only here. An option that is not declared is refused, and the message names
+// the nearest one that is.
 
 import { raise } from "../errors/error.ts";
 import * as constants from "../generated/constants.gen.ts";
 import { float64s } from "../native/scratch.ts";
+import { suggestion } from "./suggestion.ts";
 import { boolean, integer, object, refuse, text, uint32, uint32Max } from "./validate.ts";
 
 /**
@@ -25,8 +27,8 @@ export interface PoolOptions {
    */
   maxParticipants?: number | undefined;
   /**
-   * Milliseconds for which an in-flight reference lives, 0 to 2^32 - 1; default 30,000. One that
-   * nobody takes in that time is dropped by the next recovery. 0: it never expires.
+   * Milliseconds for which an in-flight reference lives, 0 to 2^32 - 1; default 30,000. The next
+   * recovery drops a reference that nobody took in that time. 0: it never expires.
    */
   leaseTimeout?: number | undefined;
   /**
@@ -47,15 +49,15 @@ export interface PoolOptions {
    */
   mode?: number | undefined;
   /**
-   * Whether the last participant to leave, or whoever finds only dead ones, removes the name;
-   * default false.
+   * Whether the name is removed when the last participant leaves, or when somebody finds only dead
+   * participants; default false.
    */
   ephemeral?: boolean | undefined;
 }
 
 /**
- * How this process uses the pool: nothing of it is stored in the pool but the name of the
- * participant.
+ * How this process uses the pool. Of these options only the participant's name is stored in the
+ * pool.
  */
 export interface OpenOptions {
   /**
@@ -70,25 +72,26 @@ export interface OpenOptions {
    */
   viewCache?: number | undefined;
   /**
-   * How `stats()` and messages call this thread, at most 31 bytes of UTF-8; default none. The first
-   * open of a thread sets it.
+   * The name of this thread in `stats()` and in messages, at most 31 bytes of UTF-8; default none.
+   * The first open of a thread sets it.
    */
   participantName?: string | undefined;
   /**
-   * The uid of a user whose pools are trusted, besides one's own and root's. Whoever may write to a
-   * pool can spoil its buffers and end who has it open.
+   * The uid of a user whose pools are trusted, besides one's own and root's. A user who may write
+   * to a pool can spoil its buffers, and can end the processes that have it open.
    */
   allowOwner?: number | undefined;
   /**
-   * The gid of a group whose pools are trusted, too: whoever is in that group can make one, and
-   * change what is in the pool. A pool that is made with it belongs to that group, with mode 0o660
-   * by default.
+   * The gid of a group whose pools are trusted, too: every member of the group can make such a
+   * pool, and change what is in it. A pool that is made with it belongs to that group, with mode
+   * 0o660 by default.
    */
   allowGroup?: number | undefined;
 }
 
 /**
- * Whose pools a look from outside trusts besides one's own and root's. Root looks at everybody's.
+ * Which pools a look from outside trusts, besides this user's own and root's. Root sees those of
+ * all users.
  */
 export interface LookOptions {
   /** The uid of a user whose pools are trusted. */
@@ -123,7 +126,7 @@ export interface WaitOptions {
 /** What an option's value must be. */
 interface Rule<Value> {
   check(tried: string, what: string, value: unknown, on: string): Value;
-  /** Where the core takes it; undefined where it does not. */
+  /** Its place among the core's options; undefined where the core does not take it. */
   place?: number | undefined;
 }
 
@@ -227,7 +230,7 @@ export function openingOptions(
 /** A uid and a gid whose objects are trusted besides one's own and root's; -1 for none. */
 export type Trust = [owner: number, group: number];
 
-/** Whose objects a look from outside trusts. */
+/** The users whose objects a look from outside trusts. */
 export function lookOptions(tried: string, value: unknown, on: string): Trust {
   const given = object(tried, "options", value, on);
   refuseUnknown(tried, given, lookRules, on);
@@ -279,8 +282,9 @@ export function blockingTimeout(tried: string, value: unknown, on: string): numb
 }
 
 /**
- * Refuses an option that none of `known` is. `owners` names the calls that have it. Without a value
- * an option of another call passes, so that one object can be built for several.
+ * Refuses an option that is not in `known`. `owners` names the calls that have it. An option of
+ * another call passes while its value is undefined, so that one object can be built for several
+ * calls.
  */
 function refuseUnknown(
   tried: string,
@@ -300,34 +304,4 @@ function refuseUnknown(
     const advice = `it is one of ${others.map((each) => `${each}()`).join(" and ")}`;
     raise("INVALID_ARGUMENT", `${tried} ${on}`, `${found} here`, { advice });
   }
-}
-
-function suggestion(name: string, options: Readonly<Record<string, unknown>>): string {
-  const names = Object.keys(options);
-  const given = name.toLowerCase();
-  const distances = names.map((each) => {
-    const known = each.toLowerCase();
-    // A part of a name is near it, however long the rest is.
-    return known.includes(given) || given.includes(known) ? 1 : distance(given, known);
-  });
-  const least = Math.min(...distances);
-  const nearest = names[distances.indexOf(least)];
-  if (nearest !== undefined && least <= Math.max(2, name.length / 2)) {
-    return `did you mean "${nearest}"?`;
-  }
-  return `the options are ${names.map((each) => `"${each}"`).join(", ")}`;
-}
-
-/** How many letters must be added, removed or replaced to make one of the other (Levenshtein). */
-function distance(from: string, to: string): number {
-  let row = Array.from({ length: to.length + 1 }, (_, index) => index);
-  for (const [index, letter] of [...from].entries()) {
-    const next = [index + 1];
-    for (const [place, other] of [...to].entries()) {
-      const replaced = (row[place] ?? 0) + (letter === other ? 0 : 1);
-      next.push(Math.min(replaced, (row[place + 1] ?? 0) + 1, (next[place] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row.at(-1) ?? 0;
 }

@@ -1,5 +1,4 @@
-// What a public argument must be, checked before any of them reaches the core: bun:ffi would coerce
-// in silence.
+// Checks public arguments before they reach the core: bun:ffi would convert wrong ones silently.
 
 import { raise } from "../errors/error.ts";
 import { LIMIT_NAME_BYTES, LIMIT_TEXT_BYTES } from "../generated/constants.gen.ts";
@@ -21,7 +20,10 @@ function quoted(value: string): string {
   return `${JSON.stringify(`${value.slice(0, 40)}…`)} (${value.length} characters)`;
 }
 
-/** `on` says on what it was tried, as in `on pool "frames"`; empty where that is not known yet. */
+/**
+ * `on` says which pool the call was about, as in `on pool "frames"`; it is empty while that is
+ * unknown.
+ */
 export function refuse(
   tried: string,
   what: string,
@@ -51,7 +53,7 @@ export function integer(
   refuse(tried, what, value, `a whole number from ${least} to ${most}`, on);
 }
 
-/** Sizes, counts, times: what fits 32 bits. */
+/** A size, a count or a time: a number that fits 32 bits. */
 export function uint32(tried: string, what: string, value: unknown, on?: string): number {
   return integer(tried, what, value, 0, uint32Max, on);
 }

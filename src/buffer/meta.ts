@@ -97,7 +97,7 @@ export class BufferMeta {
    * @throws STALE_HANDLE: the hold is gone, since the pool was damaged and a recovery rebuilt it.
    * @throws POOL_CORRUPT: the description holds what xmem never wrote.
    * @throws READ_ONLY: it was set through a guard that is only read.
-   * @throws INVALID_ARGUMENT: it was set to what is no dtype; the old value stays.
+   * @throws INVALID_ARGUMENT: it was set to something that is no dtype; the old value stays.
    */
   get dtype(): DType {
     return dtypes[this.#number(constants.META_DTYPE, "meta.dtype")] ?? "uint8";
@@ -113,7 +113,7 @@ export class BufferMeta {
   }
 
   /**
-   * A whole number from 0 to 2^53; what it counts is the producer's to say; 0 after an acquire.
+   * A whole number from 0 to 2^53, whose unit the producer chooses; 0 after an acquire.
    *
    * @throws RELEASED: the guard was released, handed off or forgotten before.
    * @throws POOL_CLOSED: the pool was closed, or was opened before this process was forked.
@@ -273,7 +273,8 @@ export class BufferMeta {
     const descriptor = this.#guard.writableFor(tried);
     const legal = Array.isArray(value) && value.length <= constants.LIMIT_DIMENSIONS;
     if (!legal) {
-      const found = `it is ${describe(value)}, expected an array of at most ${constants.LIMIT_DIMENSIONS} numbers`;
+      const most = constants.LIMIT_DIMENSIONS;
+      const found = `it is ${describe(value)}, expected an array of at most ${most} numbers`;
       raise("INVALID_ARGUMENT", `${tried} ${this.#guard.on}`, found);
     }
     // All are checked before one is written, so that the old value stays.

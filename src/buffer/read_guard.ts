@@ -1,5 +1,6 @@
-// What a holder that only reads sees of a guard: types alone, since the object is a BufferGuard. A
-// promise between friends, not a protection: the memory is writable, and so is `bytes.buffer`.
+// The types of a guard that only reads. There are only types here, since the object is a
+// BufferGuard. They are a promise and no protection: the memory is writable, and so is
+// `bytes.buffer`.
 
 import type { AnyTypedArray, TypedArrayConstructor, TypedArrayOf } from "./guard.ts";
 import type { BufferMeta, DType } from "./meta.ts";
@@ -12,11 +13,11 @@ type Uncallable<Method> = Method extends (...argv: never[]) => infer Result
   : Method;
 
 /**
- * A typed array without what writes. It and the writable array are assignable to each other: that
- * makes a BufferGuard a ReadGuard, and lets what is only read be passed to any function that takes
- * a Uint8Array, since hardly any declares that it only reads. Hence the methods that write are not
- * left out, which would make it another type; but calling one, or assigning to an element, is an
- * error.
+ * A typed array whose writing methods cannot be called. It and the writable array are assignable to
+ * each other: that makes a BufferGuard a ReadGuard, and such bytes can be passed to any function
+ * that takes a Uint8Array, since hardly any function declares that it only reads. Without the
+ * writing methods it would be another type. So they stay, but a call of one, or an assignment to an
+ * element, is an error.
  */
 export type ReadonlyView<T extends AnyTypedArray> = {
   readonly [K in keyof T]: K extends Writing
@@ -44,8 +45,8 @@ type Overloads<T extends AnyTypedArray> = (
   : never;
 
 /**
- * A hold of a buffer that its holder only reads. It is a promise between friends, not a protection:
- * the memory is writable. Every BufferGuard is one, too.
+ * A hold of a buffer that its holder only reads. It is a promise and no protection: the memory is
+ * writable. Every BufferGuard is a ReadGuard, too.
  */
 export interface ReadGuard extends Disposable {
   /** The slot's number, 0 to `capacity` - 1. It does not change. */
@@ -56,20 +57,20 @@ export interface ReadGuard extends Disposable {
    */
   readonly handle: number;
   /**
-   * Bytes of the buffer, as they were acquired or truncated. What another holder's `truncate` left
-   * is seen by guards that are made afterwards.
+   * Bytes of the buffer, as they were acquired or truncated. A `truncate` by another holder changes
+   * only the guards that are made after it.
    */
   readonly size: number;
   /**
-   * Whether the guard is one to write through: false, unless it is a BufferGuard that is used as
-   * this.
+   * Whether the guard can be written through: false, unless it is a BufferGuard that is used as a
+   * ReadGuard.
    */
   readonly writable: boolean;
   /**
    * The buffer itself, without a copy: `size` bytes, typed as ones that are only read. Valid until
    * the guard is done; keep the guard until I/O on its bytes has settled. `bytes.buffer` may be
-   * longer: it is the slot's, and shared by all of its guards here. Who transfers it gets it, and
-   * the guards get another.
+   * longer: it is the slot's, and all of its guards here share it. A program that transfers it
+   * keeps it, and the guards get another.
    *
    * @throws RELEASED: the guard was released, handed off or forgotten before.
    * @throws POOL_CLOSED: the pool was closed, or was opened before this process was forked.

@@ -1,4 +1,4 @@
-// The one error class, its codes, and what is said of a code where nothing better is known.
+// The one error class, its codes, and the words for a code where nothing more exact is known.
 
 import * as constants from "../generated/constants.gen.ts";
 import { errorNumbers } from "../generated/error_codes.gen.ts";
@@ -46,7 +46,7 @@ export type XmemErrorCode =
   | "CHANNEL_FULL"
   /** Reserved for channels: it was closed. */
   | "CHANNEL_CLOSED"
-  /** Reserved for channels: whoever was to reply died. */
+  /** Reserved for channels: the participant that was to reply died. */
   | "PEER_DIED"
   /** Something was to be written through a guard that only reads. */
   | "READ_ONLY"
@@ -56,7 +56,9 @@ export type XmemErrorCode =
   | "TIMEOUT"
   /** An argument is out of range, of the wrong type, or an option that does not exist. */
   | "INVALID_ARGUMENT"
-  /** There is no library for this system, it cannot be loaded, or the kernel lacks what it needs. */
+  /**
+   * There is no library for this system, it cannot be loaded, or the kernel lacks what it needs.
+   */
   | "UNSUPPORTED_PLATFORM"
   /** A system call failed; `cause` says which error it was. */
   | "SYSTEM";
@@ -87,9 +89,9 @@ export class XmemError extends Error {
 }
 
 interface Words {
-  /** In place of what was found. */
+  /** Said where the failure itself has nothing to say. */
   meaning: string;
-  /** In place of what can be done about just that. */
+  /** Said where the failure itself has no advice. */
   advice?: string;
 }
 
@@ -162,7 +164,7 @@ const wordsOf: Record<XmemErrorCode, Words> = {
   },
   CHANNEL_FULL: { meaning: "the channel is full" },
   CHANNEL_CLOSED: { meaning: "the channel is closed" },
-  PEER_DIED: { meaning: "whoever was to reply died" },
+  PEER_DIED: { meaning: "the participant that was to reply died" },
   READ_ONLY: { meaning: "the guard is read-only", advice: "use getMut() to write" },
   RELEASED: {
     meaning: "the guard was released, handed off or forgotten",
@@ -174,7 +176,7 @@ const wordsOf: Record<XmemErrorCode, Words> = {
   SYSTEM: { meaning: "a system call failed" },
 };
 
-// Both ways: a code that only the core has, or only TypeScript, is a type error here.
+// A code that only the core has, or that only TypeScript has, is a type error here.
 const numbers: Readonly<Record<XmemErrorCode, number>> = errorNumbers;
 const names = Object.keys(errorNumbers) as (keyof typeof errorNumbers)[];
 const codes: ReadonlyMap<number, XmemErrorCode> = new Map(
@@ -186,14 +188,17 @@ export function codeOf(native: number): XmemErrorCode {
   return codes.get(Math.abs(native)) ?? "SYSTEM";
 }
 
-/** What belongs to one failure and not to its code. */
+/** The details of one failure, beyond its code. */
 interface Particulars {
   cause?: unknown;
   /** What can be done about what was found, in place of the code's common advice; "": nothing. */
   advice?: string | undefined;
 }
 
-/** Throws: what was tried, on what, what was found, what to do. The stack begins at the caller. */
+/**
+ * Throws an error that says what was tried, on which pool, what was found and what to do. Its stack
+ * begins at the caller.
+ */
 export function raise(
   code: XmemErrorCode,
   tried: string,

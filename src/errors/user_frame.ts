@@ -1,5 +1,6 @@
-// Where the user's code called the library: error stacks and traces begin there. A public function
-// is known by itself, not by its file, since a bundle has the user's code in the same one.
+// Finds the place in a stack where the user's code called the library: error stacks and traces
+// begin there. It recognises the public functions themselves and not their file, since a bundle has
+// the user's code in the same file.
 
 type Entrance = (...argv: never[]) => unknown;
 
@@ -9,9 +10,9 @@ const entrances = new Map<string, Entrance[]>();
  * Makes an object's own functions known by the names that messages give them: "acquire()" for a
  * method, "bytes" for a getter, "setting meta.shape" for a setter.
  *
- * A public function must not end in `return f()` where f can throw, nor in what a minifier makes
- * that of: it would be a tail call, which takes the function off the stack, and with it the place
- * that its caller's frames are found by.
+ * A public function must not end in `return f()` where f can throw, nor in code that a minifier
+ * turns into that. It would be a tail call, which takes the function off the stack, and then its
+ * caller's frames cannot be found.
  */
 export function publish(owner: object, prefix = ""): void {
   const add = (name: string, entrance: unknown): void => {
@@ -26,8 +27,9 @@ export function publish(owner: object, prefix = ""): void {
 }
 
 /**
- * Makes the stack of `target` begin below the first of the public functions that is being called;
- * the whole stack where none is, as in a timer. `tried` may go on after the function's name.
+ * Makes the stack of `target` begin below the first of the public functions that is being called.
+ * Where none is being called, as in a timer, the stack stays whole. `tried` may go on after the
+ * function's name.
  */
 export function beginAtCaller(target: Error, ...tried: string[]): void {
   for (const each of tried) {
@@ -40,9 +42,9 @@ export function beginAtCaller(target: Error, ...tried: string[]): void {
   Error.captureStackTrace(target, beginAtCaller);
 }
 
-/** Leaves no frames: for a cause, whose place in this library says nothing to its user. */
+/** Removes all frames: the place in this library where a cause was made tells its user nothing. */
 export function removeStack(target: Error): void {
-  // All frames above a function are left out, and this one is never on the stack.
+  // The engine leaves out all frames above the given function, and this one is never on the stack.
   Error.captureStackTrace(target, () => {});
 }
 

@@ -21,20 +21,20 @@ export interface Native {
   xmem_bun_unlink(dir: Memory, name: Memory, device: number, inode: number, poolId: number): number;
   /** Removes the names of the ephemeral pools of this user that the dead left in a folder. */
   xmem_bun_remove_left_over(dir: Memory): void;
-  /** 1: nobody alive has this pool of this user's, and unless `dry` its name was removed. 0: it stays. */
+  /** 1: this user's pool has no live participant, and its name was removed unless `dry`. 0: it stays. */
   xmem_bun_prune(dir: Memory, name: Memory, dry: number): number;
   /** Counts the views that this open makes; null when memory is short. The caller closes it. */
   xmem_bun_views_open(descriptor: Descriptor): Pointer | null;
   xmem_bun_views_close(opened: Pointer): void;
   /** The engine is about to get a view of the buffer at `index`. */
   xmem_bun_view_add(opened: Pointer, index: number): void;
-  /** The signature is that of a deallocator: the engine calls it, on whatever thread it likes. */
+  /** The signature is that of a deallocator, which the engine calls on any thread. */
   xmem_bun_view_done(bytes: Pointer | null, opened: Pointer): void;
-  /** How many views of the buffer live, wherever they were transferred to. */
+  /** How many views of the buffer are alive, wherever they were transferred to. */
   xmem_bun_view_count(opened: Pointer, index: number): number;
   /**
-   * Gives this open's holds back, but for those of buffers that a view can still reach: how many
-   * buffers those are.
+   * Gives this open's holds back, except for buffers that a view can still reach. Returns the number
+   * of those.
    */
   xmem_bun_give_back_unseen(descriptor: Descriptor, opened: Pointer): number;
   xmem_bun_acquire(descriptor: Descriptor, sizeNumber: number): number;
@@ -47,9 +47,8 @@ export interface Native {
   xmem_bun_release(descriptor: Descriptor, handleNumber: number): void;
   xmem_bun_made(): Pointer;
   /**
-   * As `xmem_bun_acquire`, for callers to whom a handle costs more than an index: what follows an
-   * atomic operation waits for it, and a number's way through floating point and back is long. The
-   * index.
+   * As `xmem_bun_acquire`, but returns the index. That is faster than a handle: everything after an
+   * atomic operation waits for it, and converting a number to floating point and back takes long.
    */
   xmem_bun_acquire_index(descriptor: Descriptor, size: number): number;
   xmem_bun_release_index(descriptor: Descriptor, index: number, generation: number): void;
@@ -68,14 +67,14 @@ export interface Native {
   xmem_bun_release_by_hand(descriptor: Descriptor, ref: number): number;
   xmem_bun_set_ref_count(descriptor: Descriptor, ref: number, count: number): number;
   xmem_bun_ref_count(descriptor: Descriptor, refNumber: number): number;
-  /** 1: recycled by this call. 0: somebody still counts it, or the bare index is free already. */
+  /** 1: recycled by this call. 0: it still has references, or the bare index is free already. */
   xmem_bun_try_release(descriptor: Descriptor, ref: number): number;
   xmem_bun_release_buffer(descriptor: Descriptor, ref: number): number;
   /** What fills the pool; see `occupancy.zig`. `name` is that of the participant that holds most. */
   xmem_bun_filling(descriptor: Descriptor, out: Memory, name: Memory): number;
   /**
-   * How many generations ago the handle's slot had the handle's; -1: never, as far as is known,
-   * since generations begin again after 2^29 of them.
+   * How many generations ago the slot had the handle's generation. -1: never, as far as is known:
+   * generations begin again after 2^29.
    */
   xmem_bun_handle_age(descriptor: Descriptor, handleNumber: number): number;
   xmem_bun_preallocate(descriptor: Descriptor, size: number, count: number): number;
@@ -99,12 +98,12 @@ export interface Native {
    * PENDING while a recovery has the pool: its end makes the socket readable, and is the time to arm
    * again.
    *
-   * `due_ms`: when the first of the loop's waits ends, so that the loop is told even if its own timers
-   * stand still.
+   * `due_ms`: when the first of the loop's waits ends, so that the loop is told even if its own
+   * timers stand still.
    */
   xmem_bun_async_arm(descriptor: Descriptor, dueMs: number): number;
   xmem_bun_async_disarm(descriptor: Descriptor, passOn: number): void;
-  /** A wait of an event loop ended without a buffer; the loop itself knows when. */
+  /** Counts a wait of an event loop that ended without a buffer. */
   xmem_bun_async_timed_out(descriptor: Descriptor): void;
   xmem_bun_constant_count(): number;
   xmem_bun_constant_name(index: number, buffer: Memory, length: number): number;

@@ -1,11 +1,12 @@
-// Which open sessions are kept alive. All are, until they are closed: the engine takes a finished
-// module's variables for garbage, so that being unreachable proves nothing about a live program. Only
-// where `bun --hot` replaced this module may the sessions of the replaced one be collected.
+// Keeps open sessions reachable until they are closed. The engine collects the variables of a
+// module that has finished, so an unreachable session may still be in use. Only where `bun --hot`
+// has replaced this module may the sessions of the replaced one be collected.
 
 /**
- * On `globalThis`, since a module's own variables go with it: the last evaluation of each copy of this
- * library, by its address, with what ends its keeping; and a registry that outlives them all. Another
- * form of it takes another number, since copies of several versions meet here.
+ * It is on `globalThis`, since the variables of a module are collected with it. `latest` has a
+ * function for each copy of this library, by its address, that ends the keeping of its last
+ * evaluation; `lost` is a registry that outlives them all. Copies of several versions meet here, so
+ * that a change of this interface needs another number in the key.
  */
 interface Generations {
   readonly latest: Map<string, () => void>;
@@ -31,7 +32,7 @@ function endKeeping(): void {
   kept.clear();
 }
 
-// Without a reload, whoever evaluates the module again has both in use.
+// Without a reload, a program that evaluates the module again uses both evaluations.
 const { latest } = generations();
 if (reloadable) {
   latest.get(import.meta.url)?.();
@@ -49,7 +50,7 @@ export function letGo(session: object): void {
   kept.delete(session);
 }
 
-/** Calls `end`, which does not lead to `target`, once the engine has collected `target`. */
+/** Calls `end` once the engine has collected `target`, to which `end` must not refer. */
 export function onceLost(target: object, end: () => void): void {
   generations().lost.register(target, end, target);
 }
@@ -60,7 +61,7 @@ export function notLost(target: object): void {
 
 const owner = Symbol("owner");
 
-/** Keeps `kept` reachable for as long as `buffer` is, or any view of it. */
+/** Keeps `toKeep` reachable for as long as `buffer` or a view of it is. */
 export function tie(buffer: ArrayBuffer, toKeep: object): void {
   (buffer as { [owner]?: object })[owner] = toKeep;
 }

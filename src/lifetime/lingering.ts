@@ -1,8 +1,11 @@
-// What cannot be given back yet, because a view of it is alive that cannot be detached: the engine has
-// it pinned for I/O, or it was transferred elsewhere. Tried again until it is done.
+// Memory that cannot be given back yet, because a view of it is alive and cannot be detached: the
+// engine has it pinned for I/O, or it was transferred elsewhere. It is tried again until it
+// succeeds.
 
 const tries = new Set<() => boolean>();
-/** Milliseconds. I/O mostly ends soon; that which does not is looked at ten times a second. */
+/**
+ * Milliseconds between two tries. Most I/O ends soon; for the rest, ten tries a second are enough.
+ */
 const delayMin = 10;
 const delayMax = 100;
 let delay = delayMin;
@@ -11,7 +14,7 @@ let timer: ReturnType<typeof setTimeout> | undefined;
 /** Calls `attempt` now and then, until it returns true. The process may end before that. */
 export function linger(attempt: () => boolean): void {
   tries.add(attempt);
-  // However often it is called, the timer runs out.
+  // A timer that is set already stays, so that frequent calls cannot put it off for ever.
   if (timer !== undefined && delay === delayMin) return;
   delay = delayMin;
   again();
@@ -30,13 +33,16 @@ function retry(): void {
   if (tries.size > 0) again();
 }
 
-/** Old views of it read length 0 afterwards. Nothing is copied. False: the engine has it pinned. */
+/**
+ * Detaches a buffer, without a copy: its old views have length 0 afterwards. Returns false where
+ * the engine has it pinned.
+ */
 export function detach(buffer: ArrayBuffer): boolean {
   if (!buffer.detached) buffer.transfer(0);
   return buffer.detached;
 }
 
-/** Detaches what may still be alive, now or when I/O has let go of it. */
+/** Detaches a buffer if it is still alive: now, or when I/O has let go of it. */
 export function detachLater(ref: WeakRef<ArrayBuffer>): void {
   const attempt = (): boolean => {
     const buffer = ref.deref();

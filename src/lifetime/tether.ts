@@ -5,7 +5,7 @@ import type { ViewCounter } from "../native/data_area.ts";
 import { closed, native } from "../native/native.ts";
 import { linger } from "./lingering.ts";
 
-/** What is left of a session that nobody can reach. Never refers to it. */
+/** The part of a session that outlives it. It never refers to the session. */
 export interface Tether {
   /** `closed` once the session is, or its finalizer ran. */
   descriptor: Descriptor;
@@ -16,12 +16,15 @@ export interface Tether {
   wasClosed: boolean;
 }
 
-/** Not within the session's own scope, which it must not lead to. */
+/** It is made outside the session's scope: the function must not keep the session reachable. */
 export function endingOf(tether: Tether): () => void {
   return () => end(tether);
 }
 
-/** Gives holds and row back: at once, or for buffers that a view can still reach when it is dead. */
+/**
+ * Gives the holds and the row back. The hold of a buffer that a view can still reach goes back when
+ * that view is dead, and the row with the last hold.
+ */
 export function end(tether: Tether): void {
   const { descriptor, counter, sockets, wasClosed } = tether;
   tether.descriptor = closed;
@@ -33,7 +36,7 @@ export function end(tether: Tether): void {
     return true;
   };
   if (finish()) return;
-  // A view that is garbage looks like one that is not, until it is collected.
+  // A view that is garbage counts as alive until it is collected.
   if (wasClosed) Bun.gc(true);
   if (finish()) return;
   native.xmem_bun_async_disarm(descriptor, 1);

@@ -1,6 +1,6 @@
 // XMEM_TRACE=1: a guard that is garbage collected without disposal is given back, with one warning
-// that names where it was acquired. Its views keep it reachable. It costs time at each acquire, hence
-// the switch.
+// that names where it was acquired. Its views keep it reachable. It costs time at each acquire,
+// hence the switch.
 
 import { beginAtCaller, framesOf } from "../errors/user_frame.ts";
 import { indexOf } from "../native/handle.ts";
@@ -33,10 +33,14 @@ export function untrace(guard: object): void {
   notLost(guard);
 }
 
-/** Neither the guard nor its session is in this scope, nor may be. */
+/**
+ * It is made outside the guard's scope: the function must keep neither the guard nor its session
+ * reachable.
+ */
 function lossOf(tether: Tether, handle: number, acquiredAt: string): () => void {
   const giveBack = (): boolean => {
-    // The descriptor of a session that ended meanwhile is 0 here, whatever its number is now.
+    // Once the session has ended the descriptor is 0 here, even where its number is another pool's
+    // by now.
     if (native.xmem_bun_view_count(tether.counter, indexOf(handle)) > 0) return false;
     native.xmem_bun_release(tether.descriptor, handle);
     return true;
@@ -50,7 +54,7 @@ function lossOf(tether: Tether, handle: number, acquiredAt: string): () => void 
   };
 }
 
-/** The counter may be gone once it is not. */
+/** Once it is not open, the counter may be gone. */
 function isOpen(tether: Tether): boolean {
   return tether.descriptor !== 0;
 }

@@ -49,7 +49,9 @@ function builtHere(): string | null {
   }
 }
 
-/** The file to load. XMEM_LIBRARY, an absolute path, overrides the choice (for checkers' builds). */
+/**
+ * The file to load. XMEM_LIBRARY, an absolute path, overrides the choice (for checkers' builds).
+ */
 export function libraryPath(): string {
   const chosen = process.env["XMEM_LIBRARY"];
   if (chosen) return chosen;
@@ -75,8 +77,8 @@ export function libraryPath(): string {
 export function loadingAdvice(path: string, why: string): string {
   if (path.startsWith("/$bunfs/")) {
     return (
-      "Bun copies it out of the program to the folder for temporary files, which needs room and must " +
-      "not be mounted noexec: let BUN_TMPDIR name another folder"
+      "Bun copies it out of the program to the folder for temporary files, which needs room and " +
+      "must not be mounted noexec: let BUN_TMPDIR name another folder"
     );
   }
   if (/map segment|not permitted|permission denied/i.test(why)) {

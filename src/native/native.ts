@@ -7,7 +7,9 @@ import { type Descriptor, type Native, symbols } from "../generated/abi.gen.ts";
 import { LIMIT_DESCRIPTORS } from "../generated/constants.gen.ts";
 import { libraryPath, loadingAdvice } from "./library.ts";
 
-/** What the system does not load is as good as no library; the loader says why. */
+/**
+ * A library that the system does not load is an error, as a missing one is; the loader says why.
+ */
 function load<Symbols extends Record<string, FFIFunction>>(
   path: string,
   symbols: Symbols,
@@ -23,20 +25,21 @@ function load<Symbols extends Record<string, FFIFunction>>(
 
 const opened = load(libraryPath(), symbols);
 
-// Never closed: a later call of any symbol would be a segfault.
-// Bun's own types allow a bigint for a pointer, which none of our addresses is: they are below 2^53.
+// Never closed: a later call of any symbol would be a segfault. Bun's own types allow a bigint for
+// a pointer, which none of our addresses is: they are below 2^53.
 export const native: Native = opened.symbols as unknown as Native;
 
 /** The descriptor of no pool: the native side refuses it by itself. */
 export const closed: Descriptor = 0;
 
-// The two calls of the fast path by names of their own: a constant of a module is one to the engine's
-// compiler, too, so that the call is always a direct one. A property of `native` is that only mostly.
+// The two calls of the fast path have names of their own. A constant of a module is a constant to
+// the engine's compiler, too, so that the call is always direct. A call through a property of
+// `native` is direct only most of the time.
 export const acquireIndex: Native["xmem_bun_acquire_index"] = native.xmem_bun_acquire_index;
 export const releaseIndex: Native["xmem_bun_release_index"] = native.xmem_bun_release_index;
 
-// What the last call that made a hold says beside its result: two tables, by descriptor. Static
-// memory of the library's, which is never unloaded.
+// Further results of the last call that made a hold: two tables, by descriptor. They are static
+// memory of the library, which is never unloaded.
 const made = toArrayBuffer(native.xmem_bun_made(), 0, LIMIT_DESCRIPTORS * 8);
 const generations = new Int32Array(made, 0, LIMIT_DESCRIPTORS);
 const sizes = new Uint32Array(made, LIMIT_DESCRIPTORS * 4, LIMIT_DESCRIPTORS);
@@ -51,6 +54,7 @@ export function sizeMade(descriptor: Descriptor): number {
   return sizes[descriptor] as number;
 }
 
-// The engine calls it when an ArrayBuffer's contents die, on whatever thread that happens.
+// The engine calls this function when an ArrayBuffer's contents die, on the thread where that
+// happens.
 const { ptr } = opened.symbols.xmem_bun_view_done as unknown as { ptr: Pointer };
 export const viewDone: Pointer = ptr;

@@ -8,7 +8,7 @@ import { removeStack } from "../errors/user_frame.ts";
 import { native } from "./native.ts";
 import { bytes, decodeText } from "./scratch.ts";
 
-/** Of a call that failed on this thread; empty where it left nothing to say. */
+/** What a failed call of this thread left to say; empty where it left nothing. */
 interface Account {
   found?: string;
   advice?: string | undefined;
@@ -24,7 +24,7 @@ export function nativeError(result: number, tried: string, dir: string): XmemErr
 
 /** What a native call that just failed with `result` left to say. */
 export function nativeAccount(result: number, dir: string): Account {
-  // A failure that only TypeScript knows of, such as a wait that its timer ended, has none.
+  // A failure that only TypeScript knows of, such as a wait that its timer ended, left none.
   if (native.xmem_bun_error_code() !== Math.abs(result)) return {};
   const errno = native.xmem_bun_error_errno();
   const [text, advice] = divided(failureText());
@@ -32,7 +32,7 @@ export function nativeAccount(result: number, dir: string): Account {
   const name = getSystemErrorName(-errno);
   const cause = Object.assign(new Error(described(errno)), { code: name, errno: -errno });
   removeStack(cause);
-  // A text that does not end so says itself what these mean.
+  // A text that does not end in "failed" says itself what these errnos mean.
   const restated = saidByTexts.has(name) && !text.endsWith("failed");
   const words = restated ? name : described(errno);
   const found = text === "" ? words : `${text} (${words})`;
@@ -50,7 +50,9 @@ function failureText(): string {
   return decodeText(textScratch.subarray(0, length));
 }
 
-/** See `fail` in zig/errors.zig: what was found, and after a semicolon what can be done about it. */
+/**
+ * See `fail` in zig/errors.zig: what was found, and after a semicolon what can be done about it.
+ */
 function divided(text: string): [found: string, advice: string | undefined] {
   const end = text.indexOf("; ");
   return end < 0 ? [text, undefined] : [text.slice(0, end), text.slice(end + 2)];
@@ -73,7 +75,10 @@ function adviceFor(name: string, text: string, dir: string): string | undefined 
     case "ENOTDIR":
       return "let XMEM_DIR name a folder";
     case "EROFS":
-      return `mount ${dir} writable, or let XMEM_DIR name another folder; list() and inspect() work here`;
+      return (
+        `mount ${dir} writable, or let XMEM_DIR name another folder; ` +
+        "list() and inspect() work here"
+      );
     case "EACCES":
     case "EPERM":
       // Where the object could be looked at, the code's own advice is right.

@@ -27,7 +27,8 @@ import { cString, float64s } from "../native/scratch.ts";
 import { Session } from "../session/session.ts";
 import { buffers } from "../wait/buffers.ts";
 import { endWaits, queueOf } from "../wait/queue.ts";
-import * as inspection from "./inspect.ts";
+import * as folder from "./folder.ts";
+import { type PoolStats, statsOf } from "./statistics.ts";
 
 /** What a recovery found and gave back. */
 export interface ReclaimReport {
@@ -44,14 +45,18 @@ export interface ReclaimReport {
   deferred: boolean;
 }
 
-const howNumbers: Record<How, number> = { create: 0, open: 1, openOrCreate: 2 };
+const howNumbers: Record<How, number> = {
+  create: constants.HOW_CREATE,
+  open: constants.HOW_OPEN,
+  openOrCreate: constants.HOW_OPEN_OR_CREATE,
+};
 
 /** The cheapest form of the check; a BigInt would throw on the shift alone. -0 passes. */
 function isUint32(value: number): boolean {
   return typeof value === "number" && value >>> 0 === value;
 }
 
-// Functions and not methods: with calls of private methods in it, acquire is no longer inlined.
+// These are functions: the engine does not inline an acquire that calls private methods.
 
 function refuseSize(session: Session, tried: string, size: unknown): never {
   if (session.descriptor === closed) raise("POOL_CLOSED", `${tried} ${session.on}`);
@@ -69,13 +74,16 @@ function refuseRef(session: Session, tried: string, ref: unknown): never {
   throw session.failure(-constants.ERROR_INVALID_ARGUMENT, tried);
 }
 
-/** Of a number the native side checks the rest. */
+/** Where `ref` is a number, the native side has made the other checks. */
 function failRef(session: Session, result: number, tried: string, ref: number): never {
   if (result === -constants.ERROR_INVALID_ARGUMENT) refuseRef(session, tried, ref);
   throw session.failure(result, tried, { ref });
 }
 
-/** Makes structuredClone and postMessage refuse a pool, instead of giving the receiver an empty object. */
+/**
+ * Makes structuredClone and postMessage refuse a pool, instead of giving the receiver an empty
+ * object.
+ */
 const notCloned: unique symbol = Symbol("send pool.name instead");
 
 /**
@@ -94,11 +102,12 @@ export class BufferPool implements Disposable {
   /** A symbol, so that no structured clone is made of a pool: its name opens it elsewhere. */
   readonly uncloneable: symbol = notCloned;
   readonly #session: Session;
-  /** The session's, one step nearer. */
+  /** The session's descriptor, one step nearer. */
   #descriptor: Descriptor;
 
   private constructor(session: Session) {
-    // In JavaScript it is not private, and the native side would be called without a descriptor.
+    // JavaScript can call it, although it is private; the native side would be called without a
+    // descriptor.
     if (!(session instanceof Session)) {
       raise("INVALID_ARGUMENT", "new BufferPool()", "a pool is opened by its name", {
         advice: "call BufferPool.create(), open() or openOrCreate()",
@@ -176,8 +185,8 @@ export class BufferPool implements Disposable {
   }
 
   /**
-   * Opens the pool of that name, or makes it where there is none. Of two processes that do so at
-   * once one makes it, and both have it open.
+   * Opens the pool of that name, or makes it where there is none. When two processes do so at once,
+   * one of them makes it, and both have it open.
    *
    * @throws INVALID_ARGUMENT: `name` is not 1 to 200 letters, digits, `.`, `_` or `-`, or is `.` or
    *   `..`; an option does not exist, is out of range or of the wrong type.
@@ -207,8 +216,8 @@ export class BufferPool implements Disposable {
   }
 
   /**
-   * Removes a name, whatever it leads to. Who has the pool open goes on with it; its memory is
-   * freed with the last of them. Returns whether there was such a name.
+   * Removes a name, whatever it leads to. Participants that have the pool open go on with it; its
+   * memory is freed with the last of them. Returns whether there was such a name.
    *
    * @throws INVALID_ARGUMENT: `name` is not 1 to 200 letters, digits, `.`, `_` or `-`, or is `.` or
    *   `..`.
@@ -218,27 +227,28 @@ export class BufferPool implements Disposable {
    * @throws SYSTEM: a system call failed; `cause` names it.
    */
   static unlink(name: string): boolean {
-    const dir = inspection.poolDirectory();
+    const dir = folder.poolDirectory();
     const checked = validate.poolName("BufferPool.unlink()", name);
     const result = native.xmem_bun_unlink(cString(dir), cString(checked), -1, 0, -1);
-    if (result < 0) throw inspection.openFailure(result, "BufferPool.unlink()", checked, dir);
+    if (result < 0) throw folder.openFailure(result, "BufferPool.unlink()", checked, dir);
     return result === 1;
   }
 
   /**
    * Looks at every pool of the folder, from outside: also at the broken ones, whose `problem` says
-   * what is wrong with them. What the dead left of this user's ephemeral pools is removed first.
+   * what is wrong with them. First it removes this user's ephemeral pools of which only dead
+   * participants are left.
    *
    * @throws INVALID_ARGUMENT: an option does not exist, is out of range or of the wrong type.
    * @throws PERMISSION_DENIED: this user cannot read the folder.
    * @throws SYSTEM: the folder cannot be read; `cause` says why.
    */
-  static list(options?: LookOptions): inspection.PoolInfo[] {
+  static list(options?: LookOptions): folder.PoolInfo[] {
     const tried = "BufferPool.list()";
-    const dir = inspection.poolDirectory();
+    const dir = folder.poolDirectory();
     const trust = lookOptions(tried, options, `of ${dir}`);
     native.xmem_bun_remove_left_over(cString(dir));
-    return inspection.infos(dir, inspection.namesIn(dir, tried), trust);
+    return folder.infos(dir, folder.namesIn(dir, tried), trust);
   }
 
   /**
@@ -256,18 +266,18 @@ export class BufferPool implements Disposable {
    * @throws OUT_OF_MEMORY: there is no room to map the pool.
    * @throws SYSTEM: a system call failed; `cause` names it.
    */
-  static inspect(name: string, options?: LookOptions): inspection.PoolStats {
+  static inspect(name: string, options?: LookOptions): PoolStats {
     const tried = "BufferPool.inspect()";
     const checked = validate.poolName(tried, name);
     const trust = lookOptions(tried, options, `of pool "${checked}"`);
-    const dir = inspection.poolDirectory();
-    return inspection.statsSeen(inspection.observe(dir, checked, trust));
+    const dir = folder.poolDirectory();
+    return folder.statsSeen(folder.observe(dir, checked, trust));
   }
 
   /**
    * Removes the names of this user's pools that no live participant has open, and returns them, in
-   * order. A pool that was made and is opened by others later is such a pool in between. Broken
-   * objects and those of other users stay, for root, too.
+   * order. A pool that was made and closed, so that others open it later, is such a pool until
+   * then. Broken objects and those of other users stay, for root, too.
    *
    * @throws INVALID_ARGUMENT: an option does not exist or is of the wrong type.
    * @throws PERMISSION_DENIED: this user cannot read the folder, or cannot remove files from it.
@@ -280,16 +290,16 @@ export class BufferPool implements Disposable {
    * ```
    */
   static prune(options?: PruneOptions): string[] {
-    const dir = inspection.poolDirectory();
+    const dir = folder.poolDirectory();
     const { dryRun } = pruneOptions("BufferPool.prune()", options, `of ${dir}`);
-    return inspection.prune(dir, dryRun);
+    return folder.prune(dir, dryRun);
   }
 
   static #openSession(how: How, name: unknown, given: unknown): Session {
     const tried = `BufferPool.${how}()`;
     const checkedName = validate.poolName(tried, name);
     const options = openingOptions(how, tried, given, `of pool "${checkedName}"`);
-    const dir = inspection.poolDirectory();
+    const dir = folder.poolDirectory();
     const descriptor = native.xmem_bun_open(
       howNumbers[how],
       cString(dir),
@@ -297,7 +307,7 @@ export class BufferPool implements Disposable {
       cString(options.participantName),
       options.numbers,
     );
-    if (descriptor < 0) throw inspection.openFailure(descriptor, tried, checkedName, dir);
+    if (descriptor < 0) throw folder.openFailure(descriptor, tried, checkedName, dir);
     return new Session(descriptor, dir, checkedName, options);
   }
 
@@ -357,7 +367,7 @@ export class BufferPool implements Disposable {
 
   /**
    * As `acquire`, but blocks this thread until there is a buffer, for at most `options.timeout`
-   * milliseconds, 0 to 2^32 - 1; 0 tries once. Who waits is served in turn. On a thread with an
+   * milliseconds, 0 to 2^32 - 1; 0 tries once. Waiters are served in turn. On a thread with an
    * event loop prefer `acquireAsync`: signal handlers run only after a wait that blocks.
    *
    * @throws INVALID_ARGUMENT: `size` or `timeout` is not a whole number from 0 to 2^32 - 1, or an
@@ -392,8 +402,8 @@ export class BufferPool implements Disposable {
   }
 
   /**
-   * As `acquire`, but waits without blocking the event loop. Those who ask on one thread are served
-   * in the order in which they asked. A wait keeps the process alive.
+   * As `acquire`, but waits without blocking the event loop. The waits of one thread are served in
+   * the order in which they began. A wait keeps the process alive.
    *
    * @throws INVALID_ARGUMENT: `size` or `timeout` is not a whole number from 0 to 2^32 - 1,
    *   `signal` is no AbortSignal, or an option does not exist.
@@ -425,7 +435,7 @@ export class BufferPool implements Disposable {
     const { timeout, signal } = waitOptions(tried, options, this.#session.on);
     signal?.throwIfAborted();
     const waits = queueOf(this.#session, buffers);
-    // Nobody who asked before is overtaken.
+    // A new wait overtakes none that began before it.
     if (timeout === 0) waits.signalled();
     if (waits.isEmpty) {
       const handle = native.xmem_bun_acquire_at_once(descriptor, length, 0);
@@ -442,7 +452,8 @@ export class BufferPool implements Disposable {
       native.xmem_bun_async_timed_out(descriptor);
       throw this.#session.failure(-constants.ERROR_TIMEOUT, tried, { timeout });
     }
-    // What fails later fails in a timer or a socket's callback, where the caller is not to be seen.
+    // A later failure happens in a timer or a socket's callback, whose stack does not show the
+    // caller.
     const asked = new Error(tried);
     Error.captureStackTrace(asked, BufferPool.prototype.acquireAsync);
     try {
@@ -508,8 +519,8 @@ export class BufferPool implements Disposable {
   }
 
   /**
-   * As `get`, but a hold to write through. Several can hold a buffer so: who writes when is theirs
-   * to arrange.
+   * As `get`, but a hold to write through. Several holders can have a buffer so; they arrange among
+   * themselves which of them writes when.
    *
    * @throws INVALID_ARGUMENT: `ref` is not a whole number from 0 to 2^53 - 1.
    * @throws BUFFER_NOT_FOUND: `ref` is the bare index of a free slot, or its index is `capacity` or
@@ -728,8 +739,8 @@ export class BufferPool implements Disposable {
   }
 
   /**
-   * Gives back what dead participants and expired leases left, now: otherwise whoever finds the
-   * pool full does so.
+   * Gives back what dead participants and expired leases left, now: otherwise a participant that
+   * finds the pool full does so.
    *
    * @throws POOL_BUSY: another participant has been stopped in the middle of a recovery for two
    *   seconds.
@@ -801,8 +812,8 @@ export class BufferPool implements Disposable {
    * const holders = participants.filter(({ holds }) => holds > 0);
    * ```
    */
-  stats(): inspection.PoolStats {
-    return inspection.statsOf(this.#open("stats()"));
+  stats(): PoolStats {
+    return statsOf(this.#open("stats()"));
   }
 
   /**
@@ -818,7 +829,8 @@ export class BufferPool implements Disposable {
 
   /**
    * Removes the pool's name if it still leads to this pool, and never a later pool's of the same
-   * name. Returns whether it did. Who has the pool open goes on. It works after `close()`, too.
+   * name. Returns whether it did. Participants that have the pool open go on. It works after
+   * `close()`, too.
    *
    * @throws PERMISSION_DENIED: the folder does not let this user remove the file.
    * @throws POOL_BUSY: a process that is stopped is removing just that name.
@@ -829,7 +841,7 @@ export class BufferPool implements Disposable {
     // While it is open here, its inode is nobody else's.
     const id = descriptor === closed ? poolId : -1;
     const result = native.xmem_bun_unlink(cString(dir), cString(name), device, inode, id);
-    if (result < 0) throw inspection.openFailure(result, "unlink()", name, dir);
+    if (result < 0) throw folder.openFailure(result, "unlink()", name, dir);
     return result === 1;
   }
 

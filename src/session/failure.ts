@@ -35,7 +35,7 @@ interface Reason {
 /** The error for a native `result` of `tried`, on an open pool. */
 export function failureOn(place: Place, result: number, tried: string, asked: Asked): XmemError {
   const code = codeOf(result);
-  // First, since the looks below are native calls as well.
+  // This comes first: the native calls below overwrite it.
   const account = nativeAccount(result, place.dir);
   const reason = reasonOf(place, result, asked);
   const found = [account.found, reason.found].filter(Boolean).join("; ");
@@ -55,7 +55,7 @@ function reasonOf(place: Place, result: number, asked: Asked): Reason {
         found: `${asked.size} bytes were asked for, a buffer has at most ${place.bufferSize}`,
       };
     case "POOL_CLOSED":
-      // Its object would have known of a close.
+      // A session that was closed here does not come this far.
       return {
         found: "it was opened before this process was forked",
         advice: "open it again here",
@@ -140,7 +140,7 @@ function noReference(place: Place, named: string, references: number): Reason {
   };
 }
 
-/** Of a buffer that was recycled meanwhile the count is no longer known. */
+/** The count of a buffer that was recycled meanwhile is no longer known. */
 function counted(references: number): string {
   if (references < 0) return "no references any more";
   return `${references} ${references === 1 ? "reference" : "references"}`;

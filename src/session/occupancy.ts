@@ -1,4 +1,4 @@
-// What a full pool is full of, in words: for the messages of POOL_FULL and TIMEOUT.
+// Says in words what occupies a full pool, for the messages of POOL_FULL and TIMEOUT.
 
 import type { Descriptor } from "../generated/abi.gen.ts";
 import * as constants from "../generated/constants.gen.ts";
@@ -6,10 +6,13 @@ import { native } from "../native/native.ts";
 import { bytes, decodeText, float64s } from "../native/scratch.ts";
 
 const values = float64s(constants.OCCUPANCY_COUNT);
-const name = bytes(constants.LIMIT_TEXT_BYTES + 1);
+const name = bytes(constants.PARTICIPANT_NAME_ROOM);
 const value = (index: number): number => values[index] ?? 0;
 
-/** What was found, and the option that a larger value of would help; null where nobody can look. */
+/**
+ * What was found, and the option whose larger value would help; null where the pool cannot be
+ * looked at.
+ */
 export function whatFills(
   descriptor: Descriptor,
   { capacity, bufferSize }: { capacity: number; bufferSize: number },
@@ -49,7 +52,7 @@ function are(count: number, partly: string): string {
   return `${count}${partly} ${count === 1 ? "is" : "are"}`;
 }
 
-/** Who holds most, after what this thread holds. */
+/** The participant that holds most; said after what this thread holds. */
 function holder(partly: string): string {
   const most = value(constants.OCCUPANCY_MOST_HOLDS);
   if (most === 0) return "";

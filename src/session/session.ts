@@ -1,6 +1,6 @@
 // One open of one pool: what a BufferPool and its guards share. `descriptor` is `closed` at its
-// end. It is open until it is closed, whether or not the program can still reach it; but one of a
-// module that was replaced, under a hot reload, gives everything back once nothing reaches it.
+// end. It stays open until it is closed, also where the program can no longer reach it. Only under
+// a hot reload, a session of a replaced module gives everything back once nothing reaches it.
 
 import { make, raise, type XmemError } from "../errors/error.ts";
 import type { Descriptor } from "../generated/abi.gen.ts";
@@ -20,18 +20,18 @@ export class Session {
   /** `closed` once closed. */
   descriptor: Descriptor;
   readonly name: string;
-  /** For messages: on what something was tried. */
+  /** For messages: which pool a call was about. */
   readonly on: string;
   readonly dir: string;
   readonly capacity: number;
   readonly bufferSize: number;
   readonly device: number;
   readonly inode: number;
-  /** Names this thread's participant among all of the thread: opens of one pool share it. */
+  /** Names the participant among all of this thread: several opens of one pool share it. */
   readonly participant: string;
   readonly poolId: number;
   readonly views: Views;
-  /** Where each guard has views of its own, which it ends. */
+  /** Set where each guard has views of its own, which end with it. */
   readonly ownViews: OwnViews | null;
   readonly tether: Tether;
   /** Queues of this thread's waiters for which this session's native threads watch. */

@@ -1,6 +1,7 @@
-// Views that each guard has for itself, exactly as long as its buffer: where a released guard's views
-// are detached, which must leave its clones' alone, and where lost guards are traced, which a shared
-// view would keep reachable. Each costs an ArrayBuffer, and what the engine does for one.
+// Views that each guard has for itself, exactly as long as its buffer. They are needed where a
+// released guard's views are detached, while its clones' views stay, and where lost guards are
+// traced, which a shared view would keep reachable. Each costs an ArrayBuffer, and the engine's
+// work for one.
 
 import { reloadable, tie } from "../lifetime/generations.ts";
 import { detach, detachLater, linger } from "../lifetime/lingering.ts";
@@ -13,11 +14,16 @@ export class OwnViews {
   readonly #area: DataArea;
   /** Whether they are detached when their guard is released. */
   readonly detaching: boolean;
-  /** Those of guards that were not released: like these they are kept, but where they are traced. */
+  /**
+   * Buffers of guards that were not released. They are kept as their guards are, except where
+   * guards are traced.
+   */
   readonly #lent = new Set<ArrayBuffer>();
-  /** Those that may be alive where they are traced, or were not detached. */
+  /**
+   * Buffers that may still be alive: those of traced guards, and those that could not be detached.
+   */
   readonly #traced = new Set<WeakRef<ArrayBuffer>>();
-  /** Slots of which bytes were transferred away. */
+  /** Slots whose bytes were transferred away. */
   readonly #moved = new Set<number>();
   #sweepAt = 1024;
 
@@ -45,8 +51,8 @@ export class OwnViews {
   }
 
   /**
-   * Ends the views of a guard that is done, and then its hold: at once, or when the view is dead that
-   * I/O has pinned, or that was transferred elsewhere.
+   * Ends the views of a guard that is done, and then its hold. A view that I/O has pinned, or that
+   * was transferred elsewhere, puts both off until it is dead.
    */
   end(index: number, generation: number, { buffer }: Bytes): void {
     this.#lent.delete(buffer);

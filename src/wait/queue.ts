@@ -5,13 +5,18 @@
 
 import type { Socket } from "bun";
 import { make } from "../errors/error.ts";
-import { ERROR_PENDING, ERROR_POOL_BUSY, ERROR_TIMEOUT } from "../generated/constants.gen.ts";
+import {
+  ERROR_PENDING,
+  ERROR_POOL_BUSY,
+  ERROR_TIMEOUT,
+  PATIENCE_UNTIMED_MS,
+} from "../generated/constants.gen.ts";
 import { closed, native } from "../native/native.ts";
 import type { Session } from "../session/session.ts";
 import type { Place } from "./place.ts";
 
 /** As long as a call that blocks waits for a recovery that does not end; POOL_BUSY then. */
-const busyPatience = 2000;
+const busyPatience = PATIENCE_UNTIMED_MS;
 
 interface Waiter<Request> {
   session: Session;

@@ -1,5 +1,5 @@
-// What the pieces of source that tests run in processes of their own have in common: how they talk
-// to the test, judge what is thrown, stop or kill themselves at a step, and fill a file system.
+// The common part of the pieces of source that tests run in processes of their own: it talks to the
+// test, judges errors, stops or kills the process at a step, and fills a file system.
 
 import { dlopen } from "bun:ffi";
 import {
@@ -95,7 +95,7 @@ export function room(): number {
 
 const ballast = join(folder, "ballast");
 
-/** Another file takes all of the file system but `left` bytes. */
+/** Fills the file system with another file, except for `left` bytes. */
 export function fillAllBut(left: number): void {
   rmSync(ballast, { force: true });
   writeFileSync(ballast, new Uint8Array(room() - left));

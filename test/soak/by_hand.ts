@@ -24,7 +24,10 @@ export class ByHand {
     return pool ? { held, pool, handle: held.guards[0].handle } : null;
   }
 
-  /** addRef, then unref. What is left when the second finds the pool busy goes with its lease. */
+  /**
+   * addRef, then unref. A reference that stays because the second call finds the pool busy goes
+   * with its lease.
+   */
   addAndDrop(): void {
     const found = this.#pick();
     if (found === null) return;

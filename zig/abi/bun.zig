@@ -16,6 +16,7 @@ const constants = @import("constants.zig");
 const description = @import("../protocol/pool/content.zig");
 const descriptor = @import("../process/descriptor.zig");
 const errors = @import("../errors.zig");
+const flush_file = @import("../protocol/pool/flush.zig");
 const fresh = @import("../format/fresh.zig");
 const holds = @import("../process/holds.zig");
 const info = @import("../process/info.zig");
@@ -24,12 +25,14 @@ const occupancy = @import("../protocol/occupancy.zig");
 const open_pool = @import("../process/open_pool.zig");
 const opening = @import("../process/opening.zig");
 const options_file = @import("../process/options.zig");
+const participant_file = @import("../protocol/participant.zig");
 const pool_name = @import("../process/pool_name.zig");
 const preallocate_file = @import("../protocol/pool/preallocate.zig");
 const recovery = @import("../protocol/recovery/recovery.zig");
 const references = @import("../protocol/pool/references.zig");
 const statistics = @import("../protocol/statistics.zig");
 const system = @import("../system/door.zig");
+const trim_file = @import("../protocol/pool/trim.zig");
 const views = @import("../process/views.zig");
 const waiting = @import("../protocol/pool/waiting.zig");
 const words = @import("../format/words.zig");
@@ -38,6 +41,7 @@ const Descriptor = descriptor.Descriptor;
 const Error = errors.Error;
 const Options = options_file.Options;
 const Pool = open_pool.Pool;
+const name_room = participant_file.name_room;
 const attend = holds.attend;
 
 /// Handles and bare indexes are whole numbers below 2^53.
@@ -165,7 +169,7 @@ pub export fn xmem_bun_remove_left_over(dir: [*:0]const u8) void {
     abandoned.removeLeftOver(std.mem.span(dir));
 }
 
-/// 1: nobody alive has this pool of this user's, and unless `dry` its name was removed. 0: it stays.
+/// 1: this user's pool has no live participant, and its name was removed unless `dry`. 0: it stays.
 pub export fn xmem_bun_prune(dir: [*:0]const u8, name: [*:0]const u8, dry: u32) i32 {
     const pruned = abandoned.prune(std.mem.span(dir), std.mem.span(name), dry != 0) catch |err|
         return refused(err);
@@ -186,18 +190,18 @@ pub export fn xmem_bun_view_add(opened: *views.Views, index: u32) void {
     views.add(opened, index);
 }
 
-/// The signature is that of a deallocator: the engine calls it, on whatever thread it likes.
+/// The signature is that of a deallocator, which the engine calls on any thread.
 pub export fn xmem_bun_view_done(bytes: ?*const anyopaque, opened: *views.Views) void {
     views.done(opened, bytes);
 }
 
-/// How many views of the buffer live, wherever they were transferred to.
+/// How many views of the buffer are alive, wherever they were transferred to.
 pub export fn xmem_bun_view_count(opened: *const views.Views, index: u32) u32 {
     return views.count(opened, index);
 }
 
-/// Gives this open's holds back, but for those of buffers that a view can still reach: how many
-/// buffers those are.
+/// Gives this open's holds back, except for buffers that a view can still reach. Returns the number
+/// of those.
 pub export fn xmem_bun_give_back_unseen(number: Descriptor, opened: *const views.Views) u32 {
     const pool = descriptor.poolOf(number);
     if (attend(pool) != null) return 0;
@@ -234,8 +238,8 @@ pub export fn xmem_bun_release(number: Descriptor, handle_number: f64) void {
     _ = holds.giveBack(pool, handle);
 }
 
-/// What a call that made a hold has to say beside its result: the buffer's generation and its size,
-/// each at the place of the pool's number.
+/// Where a call that made a hold puts the buffer's generation and its size, each at the place of
+/// the pool's number.
 const Made = extern struct {
     generation: [descriptor.descriptors_max]u32,
     size: [descriptor.descriptors_max]u32,
@@ -246,12 +250,11 @@ pub export fn xmem_bun_made() *const Made {
     return &made;
 }
 
-/// As `xmem_bun_acquire`, for callers to whom a handle costs more than an index: what follows an
-/// atomic operation waits for it, and a number's way through floating point and back is long. The
-/// index.
+/// As `xmem_bun_acquire`, but returns the index. That is faster than a handle: everything after an
+/// atomic operation waits for it, and converting a number to floating point and back takes long.
 pub export fn xmem_bun_acquire_index(number: Descriptor, size: u32) i32 {
-    // All that is uncommon is a call in tail position, so that the common way saves few registers:
-    // what it stores has to drain before the next atomic operation, like everything else.
+    // Everything uncommon is a call in tail position, so that the common way saves few registers:
+    // each store has to drain before the next atomic operation.
     const pool = descriptor.poolOf(number);
     if (pool.participant.local.attention != 0) return acquireIndexSlowly(number, size);
     const now_ns = system.ticker.tickedNs();
@@ -433,7 +436,7 @@ pub export fn xmem_bun_ref_count(number: Descriptor, ref_number: f64) f64 {
     return @floatFromInt(counted);
 }
 
-/// 1: recycled by this call. 0: somebody still counts it, or the bare index is free already.
+/// 1: recycled by this call. 0: it still has references, or the bare index is free already.
 pub export fn xmem_bun_try_release(number: Descriptor, ref: f64) i32 {
     const pool = descriptor.poolOf(number);
     return countOr(tryRelease(pool, ref));
@@ -454,7 +457,7 @@ pub export fn xmem_bun_release_buffer(number: Descriptor, ref: f64) i32 {
 pub export fn xmem_bun_filling(
     number: Descriptor,
     out: *[occupancy.field_count]f64,
-    name: *[occupancy.name_bytes]u8,
+    name: *[name_room]u8,
 ) i32 {
     const pool = descriptor.poolOf(number);
     if (attend(pool)) |err| return errors.negative(err);
@@ -462,8 +465,8 @@ pub export fn xmem_bun_filling(
     return 0;
 }
 
-/// How many generations ago the handle's slot had the handle's; -1: never, as far as is known,
-/// since generations begin again after 2^29 of them.
+/// How many generations ago the slot had the handle's generation. -1: never, as far as is known:
+/// generations begin again after 2^29.
 pub export fn xmem_bun_handle_age(number: Descriptor, handle_number: f64) f64 {
     const pool = descriptor.poolOf(number);
     const mapping = pool.mapping orelse return -1;
@@ -491,7 +494,7 @@ pub export fn xmem_bun_trim(number: Descriptor) f64 {
     const pool = descriptor.poolOf(number);
     errors.clear();
     if (attend(pool)) |err| return failed(err);
-    const bytes = preallocate_file.trim(&pool.participant) catch |err| return failed(err);
+    const bytes = trim_file.all(&pool.participant) catch |err| return failed(err);
     return @floatFromInt(bytes);
 }
 
@@ -499,7 +502,7 @@ pub export fn xmem_bun_flush(number: Descriptor, on: u32) i32 {
     const pool = descriptor.poolOf(number);
     errors.clear();
     if (attend(pool)) |err| return refused(err);
-    preallocate_file.flush(&pool.participant, on != 0) catch |err| return refused(err);
+    flush_file.set(&pool.participant, on != 0) catch |err| return refused(err);
     return 0;
 }
 
@@ -536,7 +539,8 @@ pub export fn xmem_bun_participants(
     const pool = descriptor.poolOf(number);
     const mapping = pool.mapping orelse return 0;
     const values = out[0 .. rows_max * statistics.participant_field_count];
-    return statistics.participants(&mapping.view, values, names[0 .. rows_max * 32], rows_max);
+    const names_all = names[0 .. rows_max * name_room];
+    return statistics.participants(&mapping.view, values, names_all, rows_max);
 }
 
 /// `allow_owner` and `allow_group` below 0: nobody besides this user and root, to root everybody.
@@ -651,8 +655,8 @@ pub export fn xmem_bun_async_open(number: Descriptor) i32 {
 /// PENDING while a recovery has the pool: its end makes the socket readable, and is the time to arm
 /// again.
 ///
-/// `due_ms`: when the first of the loop's waits ends, so that the loop is told even if its own timers
-/// stand still.
+/// `due_ms`: when the first of the loop's waits ends, so that the loop is told even if its own
+/// timers stand still.
 pub export fn xmem_bun_async_arm(number: Descriptor, due_ms: f64) i32 {
     const pool = descriptor.poolOf(number);
     errors.clear();
@@ -667,7 +671,7 @@ pub export fn xmem_bun_async_disarm(number: Descriptor, pass_on: u32) void {
     pool.async_wait.disarm(waiting, &pool.participant, pass_on != 0);
 }
 
-/// A wait of an event loop ended without a buffer; the loop itself knows when.
+/// Counts a wait of an event loop that ended without a buffer.
 pub export fn xmem_bun_async_timed_out(number: Descriptor) void {
     const pool = descriptor.poolOf(number);
     if (attend(pool) != null) return;

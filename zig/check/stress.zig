@@ -439,7 +439,7 @@ fn look(pool: Descriptor) void {
     var values: [statistics.stat_count]f64 = undefined;
     _ = bun.xmem_bun_stats(pool, &values);
     var fields: [rows * statistics.participant_field_count]f64 = undefined;
-    var names: [rows * 32]u8 = undefined;
+    var names: [rows * participant_file.name_room]u8 = undefined;
     _ = bun.xmem_bun_participants(pool, &fields, &names, rows);
 }
 

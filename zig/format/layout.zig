@@ -6,7 +6,7 @@ const std = @import("std");
 const RobustMutex = @import("../system/door.zig").RobustMutex;
 
 pub const magic: u64 = 0x314d_454d_5f4c_4f50; // "POL_MEM1"
-pub const version: u32 = 4;
+pub const version: u32 = 5;
 pub const section_alignment: u64 = 128;
 
 pub const dimensions_max = 8;
@@ -102,7 +102,6 @@ pub const Counters = extern struct {
     full: u64,
     waits: u64,
     timeouts: u64,
-    recoveries: u64,
 };
 
 pub const NameWords = [(name_bytes_max + 1) / 8]u64;
@@ -116,19 +115,19 @@ pub const ParticipantRow = extern struct {
     name: [name_bytes_max + 1]u8,
     /// The row was taken at least once, and its hold row is committed.
     joined: u32,
-    /// Its owner went away without giving everything back: its thread or process ended, or a stopped
-    /// recoverer had the pool. Dead by agreement.
+    /// Its owner went away without giving everything back: its thread or process ended, or a
+    /// stopped recoverer had the pool. Dead by agreement.
     abandoned: u32,
     /// Its owner flushes the pool. Changed under the recovery mutex only.
     flushing: u32,
-    /// Raised at the beginning and at the end of work on memory, which takes system calls and so has no bracket: odd
-    /// while slots or bytes may yet go back to where they came from.
+    /// Raised at the beginning and at the end of work on memory, which takes system calls and so
+    /// has no bracket: odd while slots or bytes may yet go back to where they came from.
     working: u32,
 
     /// Raised at the beginning and at the end of an operation, odd inside.
     busy: u64 align(section_alignment),
     counters: Counters,
-    busy_padding: [72]u8,
+    busy_padding: [80]u8,
 
     /// One bit per place to wait; bit 0 is the pool.
     waiting: [waiting_words]u64 align(section_alignment),

@@ -1,5 +1,5 @@
-//! Pools that nobody alive has, as they are found from outside: in a folder, by a look that writes
-//! nothing, and taken away by name. Whether a name may go is `names.zig`'s to say.
+//! Pools that no live participant has: finding them in a folder without writing to them, and
+//! removing their names. `names.zig` decides whether a name may be removed.
 
 const std = @import("std");
 const errors = @import("../errors.zig");
@@ -37,8 +37,8 @@ pub const Look = struct {
     }
 };
 
-/// An ephemeral pool of the dead has no claim to its name; whatever else is there keeps it, also
-/// what cannot be removed, and `creating.create` says so.
+/// Removes the name if it leads to an ephemeral pool that no live participant has. Anything else
+/// keeps the name, and so does a pool that cannot be removed: `creating.create` then fails.
 pub fn makeWay(dir: [:0]const u8, name: []const u8, trust: Trust) void {
     defer errors.clear();
     const found = object.open(dir, name, .read_only, trust) catch return;
@@ -47,8 +47,8 @@ pub fn makeWay(dir: [:0]const u8, name: []const u8, trust: Trust) void {
     if (is_left_over) _ = removeAbandoned(dir, name, trust) catch {};
 }
 
-/// Removes the names of the ephemeral pools of this user that the dead left in a folder. What
-/// cannot be looked at, or is in somebody's hands just now, is left to the next who comes.
+/// Removes the names of the ephemeral pools of this user that the dead left in a folder. A pool
+/// that cannot be looked at, or that somebody is working on just now, stays for the next caller.
 pub fn removeLeftOver(dir: [:0]const u8) void {
     defer errors.clear();
     folder.forEachObject(dir, dir, struct {
@@ -61,7 +61,8 @@ pub fn removeLeftOver(dir: [:0]const u8) void {
     }.visit);
 }
 
-/// Most are not, which one read tells. Of what is no pool it says anything.
+/// One read, since most pools are not ephemeral. The answer means nothing for a file that is no
+/// pool.
 fn isEphemeral(fd: i32) bool {
     var ephemeral: u32 = 0;
     const offset = @offsetOf(layout.Identity, "ephemeral");
@@ -82,11 +83,11 @@ fn removeAbandoned(dir: [:0]const u8, name: []const u8, trust: Trust) Error!bool
     return names.takeIfNobody(&mapping.view, own_name, at_once_ns);
 }
 
-/// A deadline that has passed: what somebody works on is not abandoned.
+/// A deadline that has passed: a pool that somebody works on is not abandoned.
 const at_once_ns: u64 = 1;
 
 /// Removes the name of a pool of this user, ephemeral or not, that no live participant has. False
-/// where it is not such a pool. `dry`: only looks.
+/// for any other pool. `dry` only looks.
 pub fn prune(dir: [:0]const u8, name: []const u8, dry: bool) Error!bool {
     errors.clear();
     const found = try object.open(dir, name, .read_only, .{});

@@ -1,4 +1,4 @@
-//! Damage in the control area of a whole pool, and what each operation makes of it: the tests of
+//! Damage in the control area of a whole pool, and how each operation treats it: the tests of
 //! `protocol/recovery/damage.zig`, which need a pool that is open.
 
 const std = @import("std");
@@ -73,7 +73,7 @@ test "free slots that fell off the list are found when the pool looks empty" {
     try testing.expect(!(try bench.reclaim()).ran);
 }
 
-test "a slot that nobody works on is found, whatever its word says of work" {
+test "a slot marked as maintained that nobody works on is found" {
     for ([_]u16{ 0, 1, 2 }) |count| {
         const bench = try Bench.open(1, null);
         defer bench.close();
@@ -91,7 +91,7 @@ test "a slot that nobody works on is found, whatever its word says of work" {
     }
 }
 
-test "a list that runs in a circle, or out of the pool, is rebuilt by the acquire that meets it" {
+test "an acquire rebuilds a list that runs in a circle or out of the pool" {
     for ([_]u32{ 0, 2, 4, words.index_nil - 1, std.math.maxInt(u32) }) |next| {
         const bench = try Bench.open(4, null);
         defer bench.close();
@@ -157,7 +157,7 @@ test "`still` under a head that is not frozen does not let a recovery skip its w
     try testing.expect(report.ran and !report.deferred);
 }
 
-test "more lost references than 32 bits count are not a wrapped number" {
+test "a count of lost references beyond 32 bits does not wrap" {
     const bench = try Bench.open(65_538, null);
     defer bench.close();
     const view = bench.view();

@@ -7,6 +7,7 @@ const mapping_file = @import("mapping.zig");
 const object = @import("../system/object.zig");
 const open_pool = @import("open_pool.zig");
 const removal = @import("../system/removal.zig");
+const thaw = @import("../protocol/recovery/thaw.zig");
 
 const Error = errors.Error;
 const Mapping = mapping_file.Mapping;
@@ -55,7 +56,7 @@ pub fn unlink(
     pool_id: f64,
 ) Error!bool {
     errors.clear();
-    if (device < 0) return removal.remove(dir, name, null, unlink_patience_ns);
+    if (device < 0) return removal.remove(dir, name, null, thaw.patience_untimed_ns);
     const stamp: removal.Stamp = .{
         .offset = @offsetOf(layout.Identity, "pool_id"),
         .value = @intFromFloat(@max(pool_id, 0)),
@@ -64,7 +65,7 @@ pub fn unlink(
     return removal.remove(dir, name, .{
         .identity = .{ .device = @intFromFloat(device), .inode = @intFromFloat(inode) },
         .stamp = if (pool_id < 0) null else stamp,
-    }, unlink_patience_ns);
+    }, thaw.patience_untimed_ns);
 }
 
 /// Removes the name of an open pool, unless it leads to another one by now.
@@ -78,10 +79,8 @@ pub fn unlinkOwn(pool: *const Pool) Error!bool {
             .value = mapping.identity.pool_id & pool_id_mask,
             .mask = pool_id_mask,
         },
-    }, unlink_patience_ns);
+    }, thaw.patience_untimed_ns);
 }
-
-const unlink_patience_ns: u64 = 2 * std.time.ns_per_s;
 
 /// The bits of a pool's id that a JavaScript number can hold.
 pub const pool_id_mask: u64 = (1 << 53) - 1;

@@ -318,6 +318,16 @@ pub fn makeOne(directory: *TestFolder, name: []const u8) !Identity {
     return draft.identity;
 }
 
+/// Has a child process make a draft, and kill itself before publishing it.
+fn dieWithDraft(directory: *TestFolder) !void {
+    const child = testing_os.fork();
+    if (child == 0) {
+        _ = create(directory.path, 1 << 20, 0o600, null) catch c._exit(1);
+        _ = c.kill(c.getpid(), .KILL);
+    }
+    try testing.expectEqual(@as(?u8, null), testing_os.exitCode(child));
+}
+
 fn publishedWhole(directory: *TestFolder) !void {
     var draft = try create(directory.path, 12345, 0o640, null);
     var discard = true;
@@ -395,12 +405,7 @@ test "a process that is killed before publishing leaves nothing" {
     var directory: TestFolder = .{};
     try directory.init();
     defer directory.deinit();
-    const child = testing_os.fork();
-    if (child == 0) {
-        _ = create(directory.path, 1 << 20, 0o600, null) catch c._exit(1);
-        _ = c.kill(c.getpid(), .KILL);
-    }
-    try testing.expectEqual(@as(?u8, null), testing_os.exitCode(child));
+    try dieWithDraft(&directory);
     try testing.expectEqual(@as(u32, 0), try directory.entries());
 }
 
@@ -413,12 +418,7 @@ test "the next temporary file removes those of killed processes, and no others" 
     defer nameless_failed = false;
     var living = try create(directory.path, 1 << 20, 0o600, null);
     for (0..3) |_| {
-        const child = testing_os.fork();
-        if (child == 0) {
-            _ = create(directory.path, 1 << 20, 0o600, null) catch c._exit(1);
-            _ = c.kill(c.getpid(), .KILL);
-        }
-        try testing.expectEqual(@as(?u8, null), testing_os.exitCode(child));
+        try dieWithDraft(&directory);
         // The living one's and the latest one's.
         try testing.expectEqual(@as(u32, 2), try directory.entries());
     }

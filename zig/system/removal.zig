@@ -20,8 +20,8 @@ const c = std.c;
 /// Which object a name has to lead to.
 pub const Expected = struct {
     identity: Identity,
-    /// Bytes that tell an object from a later one that got the same inode. Not needed by who has it
-    /// open, which keeps the inode.
+    /// Bytes that tell an object from a later one that got the same inode. A caller that has the
+    /// object open does not need them, since the inode stays its own.
     stamp: ?Stamp = null,
 };
 
@@ -32,14 +32,15 @@ pub const Stamp = struct {
     mask: u64,
 };
 
-/// Removes the name if it leads to that object; null removes it whatever it leads to, short of a
-/// directory. False when nothing is there, or another object. Who has the object open keeps it.
+/// Removes the name if it leads to that object; null removes it whatever it leads to, except a
+/// directory. False when nothing is there, or another object. Processes that have the object open
+/// keep it.
 ///
-/// No system offers the look and the removal in one step. So whoever removes a name first locks the
-/// object that it leads to, against all others who remove names. A name is never made to lead to
-/// another object without being removed in between, hence what is seen under the lock stays true
-/// until its owner removes the name. The kernel takes the lock from the dead. `patience_ns` is for
-/// one who is stopped in those microseconds: POOL_BUSY after it.
+/// No system can look and remove in one step. So a remover first locks the object that the name
+/// leads to, which keeps out all other removers. A name never begins to lead to another object
+/// without being removed in between, and so what is seen under the lock stays true until the owner
+/// of the lock removes the name. The kernel releases the lock of a dead owner. For an owner that is
+/// stopped in those microseconds, a caller waits for `patience_ns`: then POOL_BUSY.
 pub fn remove(
     dir: [:0]const u8,
     name: []const u8,
@@ -87,7 +88,7 @@ fn unlinkEntry(dir: [:0]const u8, directory: i32, entry: [:0]const u8) Error!boo
     switch (errno) {
         .SUCCESS => return true,
         .NOENT => return false,
-        // Of a directory Linux says EISDIR, and macOS EPERM.
+        // For a directory Linux returns EISDIR, and macOS EPERM.
         .ISDIR, .ACCES, .PERM => {},
         else => return file_call.failed(errno, "removing {s}/{s} failed", .{ dir, entry }),
     }
@@ -106,14 +107,14 @@ fn unlinkEntry(dir: [:0]const u8, directory: i32, entry: [:0]const u8) Error!boo
 
 const claim_slice_ns = std.time.ns_per_ms;
 
-/// The lock on an object under which its name may be removed: of its own open of the file, so that
-/// two threads of a process exclude each other as well.
+/// The lock on an object under which its name may be removed. It belongs to an open of the file of
+/// its own, so that two threads of a process exclude each other as well.
 const Claim = struct {
     fd: i32 = -1,
 
-    /// False where somebody else has it, or the name does not lead to that object any more. What
-    /// cannot be locked (no right to read it, not a file, no locks in this file system) is taken
-    /// without.
+    /// False where somebody else has it, or the name does not lead to that object any more. A file
+    /// that cannot be locked (no right to read it, not a regular file, no locks in this file
+    /// system) counts as locked.
     fn take(
         claim: *Claim,
         dir: [:0]const u8,
@@ -146,8 +147,8 @@ const Claim = struct {
         };
     }
 
-    /// Whether the object has these bytes. Of one that cannot be read nothing more is known than
-    /// its inode.
+    /// Whether the object has these bytes. True for an object that cannot be read: then only its
+    /// inode is known.
     fn bears(claim: *const Claim, stamp: Stamp) bool {
         if (claim.fd < 0) return true;
         var found: u64 = 0;
@@ -157,7 +158,8 @@ const Claim = struct {
 
     fn release(claim: *Claim) void {
         if (claim.fd < 0) return;
-        // By name, since a child that another thread forked meanwhile has the same open file.
+        // Unlocked explicitly, since a child that another thread forked meanwhile has the same open
+        // file.
         _ = file_call.call(c.flock, .{ claim.fd, c.LOCK.UN });
         _ = c.close(claim.fd);
         claim.fd = -1;

@@ -114,7 +114,8 @@ const Case = struct {
         options[@intFromEnum(options_file.Option.CHANNELS)] = @floatFromInt(asked.channel_count);
         options[@intFromEnum(options_file.Option.LEASE_TIMEOUT)] =
             @floatFromInt(asked.lease_timeout_ms);
-        options[@intFromEnum(options_file.Option.MAX_COMMITTED)] = @floatFromInt(asked.max_committed);
+        options[@intFromEnum(options_file.Option.MAX_COMMITTED)] =
+            @floatFromInt(asked.max_committed);
         options[@intFromEnum(options_file.Option.ZERO_ON_RELEASE)] =
             @floatFromInt(@intFromBool(asked.zero_on_release));
         options[@intFromEnum(options_file.Option.EPHEMERAL)] =
@@ -219,8 +220,8 @@ const Case = struct {
         case.user.held_count = 0;
     }
 
-    /// Nobody else is there any more and nothing is damaged any further: what was held is given
-    /// back, a recovery runs, and then the pool has to serve or to say that it is corrupt.
+    /// Now nobody else has the pool, and nothing more is damaged. All holds are given back and a
+    /// recovery runs; then the pool has to work again, or to say that it is corrupt.
     fn verify(case: *Case) void {
         const user = &case.user;
         const began_ns = user.begin(.verify);
@@ -239,7 +240,8 @@ const Case = struct {
         } else fail("recovery is deferred though nobody is there", .{});
         // The second try is after an operation of this thread, whose row may have been damaged.
         for (0..2) |again| {
-            // Not behind the last try: a lease that passes just then would free what was missing.
+            // Not after the last try, since a lease that ends just then would free what was
+            // missing.
             if (again > 0) _ = c.xmem_bun_reclaim(user.pool, &report);
             const handle = c.xmem_bun_acquire(user.pool, 1);
             if (handle >= 0) {
@@ -259,7 +261,7 @@ const Case = struct {
         const mapping = descriptor.poolOf(case.user.pool).mapping orelse return false;
         const bound = mapping.identity.max_committed;
         if (bound == 0) return false;
-        // What damaged counts keep in use may be all that maxCommitted allows.
+        // Buffers that damaged counts keep in use may have all the memory that maxCommitted allows.
         const capacity: f64 = @floatFromInt(case.asked.capacity);
         return bound < case.geometry.page_size or free < capacity;
     }
@@ -282,7 +284,7 @@ fn identityOf(bytes: []align(4096) const u8) layout.Identity {
     return std.mem.bytesToValue(layout.Identity, bytes[0..@sizeOf(layout.Identity)]);
 }
 
-/// Whether they disagree in what the sections' places follow from, or in whose format it is.
+/// Whether they differ in a number from which the sections' places follow, or in the format.
 fn differs(a: layout.Identity, b: layout.Identity) bool {
     inline for (.{
         "magic",       "version",    "libc_kind",           "layout_hash",

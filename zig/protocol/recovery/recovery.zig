@@ -9,6 +9,7 @@ const participant_file = @import("../participant.zig");
 const phases = @import("phases.zig");
 const sections = @import("sections.zig").all;
 const system = @import("../../system/door.zig");
+const thaw = @import("thaw.zig");
 const words = @import("../../format/words.zig");
 
 const Head = words.Head;
@@ -50,7 +51,7 @@ pub fn run(view: *const View, request: Request) Report {
 
 /// A user asked: everything is looked for, and another's recovery is waited for.
 pub fn runPatiently(view: *const View) errors.Error!Report {
-    const deadline_ns = system.clock.monotonicNs() + 2 * std.time.ns_per_s;
+    const deadline_ns = system.clock.monotonicNs() + thaw.patience_untimed_ns;
     while (true) {
         const epoch = atomic.load(u32, &view.header.repair.epoch, .acquire);
         const report = run(view, .{ .forced = true, .leases = true });
