@@ -221,8 +221,9 @@ test "a claim lasts a quarter of the wait, within bounds, and then nobody has to
     const first, const second = try opened(&pool);
     defer pool.deinit();
     first.row.waiting[0] = 1;
-    for ([_][2]u64{ .{ 25, 10 }, .{ 40, 10 }, .{ 160, 40 }, .{ 300, 75 }, .{ 60_000, 75 } }) |case| {
-        const waited_ms, const lasts_ms = case;
+    const waits = [_][2]u64{ .{ 25, 10 }, .{ 40, 10 }, .{ 160, 40 }, .{ 300, 75 }, .{ 60_000, 75 } };
+    for (waits) |each| {
+        const waited_ms, const lasts_ms = each;
         const now_ns = system.clock.monotonicNs();
         _ = claim(&first, .buffer, now_ns, waited_ms * ms);
         const gate = Gate.load(&pool.view.header.hot.gate, .acquire);
