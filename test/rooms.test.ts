@@ -14,6 +14,7 @@ const storeys = [
   /^protocol\/\w+\.zig$/,
   /^protocol\/recovery\//,
   /^protocol\/pool\//,
+  /^protocol\/channel\//,
   /^process\//,
   /^abi\//,
 ];
