@@ -322,3 +322,434 @@ fn areOthersPast(channel: *const Channel, own: *const layout.Subscriber, at: Pos
     }
     return true;
 }
+
+const testing = std.testing;
+const Asked = @import("directory.zig").Asked;
+const bench_file = @import("testing_channel.zig");
+const sending = @import("sending.zig");
+const Handle = words.Handle;
+const TestingChannel = bench_file.TestingChannel;
+
+const table = [_]struct { i37, bool, bool, ToReader }{
+    .{ 0, true, false, .item },
+    .{ 0, true, true, .item },
+    .{ 0, false, false, .nothing },
+    .{ 0, false, true, .drained },
+    .{ -1, true, false, .nothing },
+    .{ -1, true, true, .drained },
+    .{ -1, false, false, .impossible },
+    .{ -2, true, false, .impossible },
+    .{ 1, false, false, .gone },
+    .{ 1, true, false, .gone },
+    .{ 5, true, false, .gone },
+    .{ 5, false, true, .gone },
+};
+
+test "each cell tells a reader what the table says, on every lap" {
+    const last = std.math.maxInt(u37);
+    for ([_]u40{ 0, 1, 7, last, last + 1, std.math.maxInt(u40) }) |lap| {
+        for (table) |row| {
+            const ahead, const full, const closed, const expected = row;
+            const cursor: Position = .{ .place = 0, .lap = lap };
+            const cell: Cell = .{
+                .index = 0,
+                .lap = @bitCast(@as(i37, @bitCast(cursor.cellLap())) +% ahead),
+                .full = full,
+                .closed = closed,
+                .frozen = false,
+            };
+            try testing.expectEqual(expected, toReader(cell, cursor));
+            try testing.expectEqual(ToReader.frozen, toReader(cell.withFrozen(true), cursor));
+        }
+    }
+}
+
+/// A broadcast of one sender, row 0, who reads nothing, and subscribers of the rows after it.
+const Bench = struct {
+    base: TestingChannel = undefined,
+
+    fn init(bench: *Bench, subscribers: u32, asked: Asked) !void {
+        var all = asked;
+        all.mode = .broadcast;
+        try bench.base.init(1 + subscribers, all);
+        bench.dropSubscription(0);
+    }
+
+    fn dropSubscription(bench: *Bench, row: u32) void {
+        dropSubscriber(&bench.base.channel, bench.base.opened[row].subscription.?.number);
+    }
+
+    fn trySend(bench: *Bench, handle: u64) !ring.Sent {
+        var patience: Patience = .untimed;
+        const one = &bench.base.participants[0];
+        return sending.trySend(one, &bench.base.channel, handle, &patience);
+    }
+
+    fn sendNew(bench: *Bench) !u64 {
+        const handle = bench.base.tryAcquire(0).?;
+        try testing.expectEqual(ring.Sent.sent, try bench.trySend(handle));
+        return handle;
+    }
+
+    fn next(bench: *Bench, row: u32) !ring.Received {
+        var patience: Patience = .untimed;
+        const subscription = bench.base.opened[row].subscription.?;
+        const participant = &bench.base.participants[row];
+        return read(participant, &bench.base.channel, subscription, &patience);
+    }
+
+    fn expectNext(bench: *Bench, row: u32, handle: u64) !void {
+        try testing.expectEqual(ring.Received{ .item = handle }, try bench.next(row));
+        try bench.base.release(row, handle);
+    }
+
+    fn leave(bench: *Bench, row: u32) void {
+        var patience: Patience = .untimed;
+        const subscription = bench.base.opened[row].subscription.?;
+        unsubscribe(&bench.base.participants[row], &bench.base.channel, subscription, &patience);
+    }
+
+    fn join(bench: *Bench, row: u32) !void {
+        const participant = &bench.base.participants[row];
+        bench.base.opened[row].subscription = try subscribe(participant, &bench.base.channel);
+    }
+
+    fn missed(bench: *Bench, row: u32) u64 {
+        return bench.base.opened[row].subscription.?.entry.missed;
+    }
+};
+
+test "each subscriber reads all, in order, and the last one to pass an item takes it out" {
+    for ([_]u40{ 0, std.math.maxInt(u37), std.math.maxInt(u40) }) |lap| {
+        for ([_]u32{ 1, 2, 5 }) |capacity| {
+            var bench: Bench = .{};
+            try bench.init(2, .{ .capacity = capacity });
+            defer bench.base.deinit();
+            bench.base.startAt(lap);
+            for (0..4) |_| {
+                var sent: [5]u64 = undefined;
+                for (sent[0..capacity]) |*handle| handle.* = try bench.sendNew();
+                const more = bench.base.tryAcquire(0).?;
+                try testing.expectEqual(ring.Sent.full, try bench.trySend(more));
+                try bench.base.release(0, more);
+                for (sent[0..capacity]) |handle| try bench.expectNext(1, handle);
+                try testing.expectEqual(ring.Received.nothing, try bench.next(1));
+                try testing.expectEqual(capacity, bench.base.queued());
+                for (sent[0..capacity], 1..) |handle, passed| {
+                    try bench.expectNext(2, handle);
+                    try testing.expectEqual(capacity - passed, bench.base.queued());
+                    try testing.expectEqual(words.State.free, bench.base.control(handle).state);
+                }
+                try bench.base.expectExact();
+            }
+            try testing.expectEqual(@as(u64, 0), bench.missed(1) + bench.missed(2));
+        }
+    }
+}
+
+test "what nobody subscribes to goes at once, and who leaves keeps nothing back" {
+    var bench: Bench = .{};
+    try bench.init(2, .{ .capacity = 4 });
+    defer bench.base.deinit();
+    const first = try bench.sendNew();
+    const second = try bench.sendNew();
+    try bench.expectNext(1, first);
+    try testing.expectEqual(@as(u32, 2), bench.base.queued());
+    bench.leave(2);
+    try testing.expectEqual(@as(u32, 1), bench.base.queued());
+    bench.leave(1);
+    try testing.expectEqual(@as(u32, 0), bench.base.queued());
+    try testing.expectEqual(words.State.free, bench.base.control(second).state);
+    _ = try bench.sendNew();
+    try testing.expectEqual(@as(u32, 0), bench.base.queued());
+    try bench.join(1);
+    try testing.expectEqual(ring.Received.nothing, try bench.next(1));
+    const third = try bench.sendNew();
+    try bench.expectNext(1, third);
+    try bench.base.expectExact();
+}
+
+test "who is overtaken by a sender that drops the oldest goes on with what is there, and counts" {
+    var bench: Bench = .{};
+    try bench.init(2, .{ .capacity = 2, .overflow = .drop_oldest });
+    defer bench.base.deinit();
+    var patience: Patience = .untimed;
+    var sent: [7]u64 = undefined;
+    for (&sent) |*handle| {
+        handle.* = bench.base.tryAcquire(0).?;
+        const one = &bench.base.participants[0];
+        const answer = try sending.send(one, &bench.base.channel, handle.*, &patience);
+        try testing.expectEqual(sending.Outcome.sent, answer);
+        try bench.expectNext(1, handle.*);
+    }
+    try testing.expectEqual(@as(u64, 5), bench.base.channel.head.dropped);
+    try bench.expectNext(2, sent[5]);
+    try testing.expectEqual(@as(u64, 5), bench.missed(2));
+    try bench.expectNext(2, sent[6]);
+    try testing.expectEqual(ring.Received.nothing, try bench.next(2));
+    try testing.expectEqual(@as(u64, 0), bench.missed(1));
+    try testing.expectEqual(@as(u32, 0), bench.base.queued());
+    try bench.base.expectExact();
+}
+
+test "the newest items stay, and who comes late gets them first" {
+    for ([_]u32{ 1, 2, 3 }) |history| {
+        var bench: Bench = .{};
+        try bench.init(2, .{ .capacity = 4, .history = history });
+        defer bench.base.deinit();
+        bench.leave(2);
+        var sent: [9]u64 = undefined;
+        for (&sent, 1..) |*handle, count| {
+            handle.* = try bench.sendNew();
+            try bench.expectNext(1, handle.*);
+            try testing.expectEqual(@min(count, history), bench.base.queued());
+        }
+        try bench.join(2);
+        for (sent[9 - history ..]) |handle| try bench.expectNext(2, handle);
+        try testing.expectEqual(ring.Received.nothing, try bench.next(2));
+        try testing.expectEqual(@as(u64, 0), bench.missed(2));
+        try testing.expectEqual(history, bench.base.queued());
+        // Without subscribers, too.
+        bench.leave(1);
+        bench.leave(2);
+        for (0..3) |_| _ = try bench.sendNew();
+        try testing.expectEqual(history, bench.base.queued());
+        try bench.base.expectExact();
+    }
+}
+
+test "a history is counted from where the tail must be, not from where it lags" {
+    var bench: Bench = .{};
+    try bench.init(1, .{ .capacity = 2, .history = 1 });
+    defer bench.base.deinit();
+    _ = try bench.sendNew();
+    const before = bench.base.channel.tail.position;
+    const second = bench.base.tryAcquire(0).?;
+    var patience: Patience = .untimed;
+    // As if the sender had died right after the cell.
+    const one = &bench.base.participants[0];
+    _ = try ring.send(one, &bench.base.channel, second, &patience);
+    bench.base.channel.tail.position = before;
+    _ = try bench.next(1);
+    try testing.expectEqual(@as(u32, 1), bench.base.queued());
+    _ = try bench.next(1);
+    try testing.expectEqual(@as(u32, 1), bench.base.queued());
+}
+
+test "what was retired before a subscriber's first read is not missed" {
+    var bench: Bench = .{};
+    try bench.init(2, .{ .capacity = 2, .history = 1 });
+    defer bench.base.deinit();
+    const first = try bench.sendNew();
+    try bench.expectNext(1, first);
+    try bench.expectNext(2, first);
+    bench.leave(2);
+    try bench.join(2);
+    const entry = bench.base.opened[2].subscription.?.entry;
+    const at_first = entry.cursor;
+    // A retirer that looked at the subscribers before this one came.
+    entry.cursor = entry.since;
+    const second = try bench.sendNew();
+    try bench.expectNext(1, second);
+    entry.cursor = at_first;
+    try bench.expectNext(2, second);
+    try testing.expectEqual(@as(u64, 0), entry.missed);
+}
+
+test "a closed broadcast is drained for each subscriber by itself" {
+    var bench: Bench = .{};
+    try bench.init(2, .{ .capacity = 1 });
+    defer bench.base.deinit();
+    var patience: Patience = .untimed;
+    const only = try bench.sendNew();
+    const channel = &bench.base.channel;
+    try testing.expect(try ring.close(&bench.base.participants[2], channel, &patience));
+    try bench.expectNext(1, only);
+    try testing.expectEqual(ring.Received.drained, try bench.next(1));
+    const more = bench.base.tryAcquire(0).?;
+    try testing.expectEqual(ring.Sent.closed, try bench.trySend(more));
+    try bench.expectNext(2, only);
+    try testing.expectEqual(ring.Received.drained, try bench.next(2));
+    try testing.expectEqual(ring.Received.drained, try bench.next(1));
+}
+
+test "a read is refused by damage, and where there are too many references" {
+    var bench: Bench = .{};
+    try bench.init(1, .{ .capacity = 2 });
+    defer bench.base.deinit();
+    const handle = try bench.sendNew();
+    const slot = &bench.base.pool.view.slots[@as(Handle, @bitCast(handle)).index];
+    const entry = bench.base.opened[1].subscription.?.entry;
+    const word = slot.control;
+    var most = bench.base.control(handle);
+    most.references = words.references_max;
+    slot.control = @bitCast(most);
+    try testing.expectError(error.TooManyReferences, bench.next(1));
+    slot.control = @bitCast(most.freed());
+    try testing.expectError(error.PoolCorrupt, bench.next(1));
+    slot.control = word;
+    const good = entry.cursor;
+    const cursors = [_]Position{
+        // Out of the ring, ahead of all, and behind a head that is behind it.
+        .{ .place = 2, .lap = 0 },
+        .{ .place = 0, .lap = 9 },
+        .{ .place = 1, .lap = 7 },
+    };
+    for (cursors) |cursor| {
+        entry.cursor = @bitCast(cursor);
+        try testing.expectError(error.PoolCorrupt, bench.next(1));
+    }
+    // A ring whose laps are far ahead of its ends is left at once.
+    for (bench.base.channel.cells[0..2]) |*cell_ptr| {
+        cell_ptr.* = @bitCast(Cell{
+            .index = 0,
+            .lap = 1 << 35,
+            .full = false,
+            .closed = false,
+            .frozen = false,
+        });
+    }
+    entry.cursor = good;
+    try testing.expectError(error.PoolCorrupt, bench.next(1));
+}
+
+test "there is room for so many subscribers" {
+    var bench: Bench = .{};
+    try bench.init(0, .{ .capacity = 1 });
+    defer bench.base.deinit();
+    for (0..layout.channel_subscribers_max) |_| try bench.join(0);
+    try testing.expectError(error.TooManyParticipants, bench.join(0));
+    bench.dropSubscription(0);
+    try bench.join(0);
+}
+
+/// Senders and subscribers, all on threads of their own.
+const Stress = struct {
+    bench: TestingChannel = undefined,
+    stamps: [bench_file.slots]bench_file.Stamp = undefined,
+    /// What each subscriber read, in order.
+    seen: []bench_file.Stamp,
+    failed: std.atomic.Value(bool) = .init(false),
+    per_sender: u32,
+
+    const senders = 2;
+    const subscribers = 3;
+
+    fn sendAll(stress: *Stress, row: u32) void {
+        sendEach(stress, row) catch stress.failed.store(true, .monotonic);
+    }
+
+    fn sendEach(stress: *Stress, row: u32) !void {
+        var patience: Patience = .untimed;
+        const participant = &stress.bench.participants[row];
+        const channel = &stress.bench.channel;
+        for (0..stress.per_sender) |number| {
+            const handle = while (true) {
+                if (stress.bench.tryAcquire(row)) |handle| break handle;
+                if (stress.failed.load(.monotonic)) return;
+                try std.Thread.yield();
+            };
+            const index = @as(Handle, @bitCast(handle)).index;
+            stress.stamps[index] = .{ .producer = row, .number = @intCast(number) };
+            while (true) switch (try sending.send(participant, channel, handle, &patience)) {
+                .sent => break,
+                .full => {
+                    if (stress.failed.load(.monotonic)) return;
+                    try std.Thread.yield();
+                },
+                .dropped, .closed => return error.Refused,
+            };
+        }
+    }
+
+    fn readAll(stress: *Stress, row: u32) void {
+        readEach(stress, row) catch stress.failed.store(true, .monotonic);
+    }
+
+    fn readEach(stress: *Stress, row: u32) !void {
+        var patience: Patience = .untimed;
+        const participant = &stress.bench.participants[row];
+        const channel = &stress.bench.channel;
+        const subscription = stress.bench.opened[row].subscription.?;
+        const all = senders * stress.per_sender;
+        var count: u32 = 0;
+        while (true) switch (try read(participant, channel, subscription, &patience)) {
+            .item => |handle| {
+                const stamp = stress.stamps[@as(Handle, @bitCast(handle)).index];
+                const at = subscription.entry.missed + count;
+                if (at >= all) return error.Doubled;
+                stress.seen[(row - senders) * all + at] = stamp;
+                count += 1;
+                try stress.bench.release(row, handle);
+            },
+            .nothing => try std.Thread.yield(),
+            .drained => return,
+        };
+    }
+
+    fn run(stress: *Stress, asked: Asked) !void {
+        var all = asked;
+        all.mode = .broadcast;
+        try stress.bench.init(senders + subscribers, all);
+        for (stress.bench.opened[0..senders]) |opened| {
+            dropSubscriber(&stress.bench.channel, opened.subscription.?.number);
+        }
+        var threads: [senders + subscribers]std.Thread = undefined;
+        for (&threads, 0..) |*thread, index| {
+            const row: u32 = @intCast(index);
+            thread.* = if (index < senders)
+                try std.Thread.spawn(.{}, Stress.sendAll, .{ stress, row })
+            else
+                try std.Thread.spawn(.{}, Stress.readAll, .{ stress, row });
+        }
+        for (threads[0..senders]) |thread| thread.join();
+        var patience: Patience = .untimed;
+        _ = try ring.close(&stress.bench.participants[0], &stress.bench.channel, &patience);
+        for (threads[senders..]) |thread| thread.join();
+        try testing.expect(!stress.failed.load(.monotonic));
+        try stress.bench.expectExact();
+    }
+};
+
+const unread: bench_file.Stamp = .{ .producer = std.math.maxInt(u32), .number = 0 };
+
+test "subscribers on threads read the same, in the same order" {
+    const asked = [_]Asked{
+        .{ .capacity = 1 },
+        .{ .capacity = 4 },
+        .{ .capacity = 4, .history = 2 },
+        .{ .capacity = 1, .overflow = .drop_oldest },
+        .{ .capacity = 3, .overflow = .drop_oldest },
+        .{ .capacity = 3, .history = 2, .overflow = .drop_oldest },
+    };
+    for (asked) |each| {
+        const per_sender = 20_000;
+        const all = Stress.senders * per_sender;
+        const seen = try testing.allocator.alloc(bench_file.Stamp, Stress.subscribers * all);
+        defer testing.allocator.free(seen);
+        @memset(seen, unread);
+        var stress: Stress = .{ .seen = seen, .per_sender = per_sender };
+        defer stress.bench.deinit();
+        try stress.run(each);
+        const drops = each.overflow != null;
+        var next: [Stress.senders]u32 = @splat(0);
+        for (0..all) |at| {
+            // What was sent as the item of this position, by all who read it.
+            var stamp = unread;
+            for (0..Stress.subscribers) |reader| {
+                const own = seen[reader * all + at];
+                if (std.meta.eql(own, unread)) {
+                    try testing.expect(drops);
+                } else if (std.meta.eql(stamp, unread)) {
+                    stamp = own;
+                } else try testing.expectEqual(stamp, own);
+            }
+            if (std.meta.eql(stamp, unread)) continue;
+            if (!drops) try testing.expectEqual(next[stamp.producer], stamp.number);
+            try testing.expect(stamp.number >= next[stamp.producer]);
+            next[stamp.producer] = stamp.number + 1;
+        }
+        // Only what stays for the late is left.
+        try testing.expectEqual(each.history orelse 0, stress.bench.queued());
+    }
+}
