@@ -198,8 +198,8 @@ pub const WaitingPlace = extern struct {
 
 /// One end of a channel's ring, and what else is touched by whoever moves it.
 pub const ChannelEnd = extern struct {
-    /// Where to look next: `words.Position`. The cells are the truth, and it lags behind them by one
-    /// at most.
+    /// Where to look next: `words.Position`. The cells are the truth, and it lags behind them by
+    /// one at most.
     position: u64 align(section_alignment),
     /// Those who wait until this end moves: at the tail the receivers, at the head the senders.
     waiting: WaitingPlace,

@@ -1,5 +1,6 @@
 //! The packed words of the shared memory: the free list's head, a slot's control word, a channel's
-//! cells and ends, and the handle that users hold. Every shift and mask of the project is in these declarations.
+//! cells and ends, and the handle that users hold. Every shift and mask of the project is in these
+//! declarations.
 
 const std = @import("std");
 const atomic = @import("hooks");

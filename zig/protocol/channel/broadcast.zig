@@ -1,7 +1,7 @@
-//! The same ring, mode `broadcast`: what is in it is for every subscriber, each with a cursor of its
-//! own. A cell's reference belongs to all of them, a read adds one of the reader's, and whoever
-//! passes the oldest cell last takes it out: `retire`. With `history` the newest items stay, for
-//! subscribers that come late.
+//! The same ring, mode `broadcast`: what is in it is for every subscriber, each with a cursor of
+//! its own. A cell's reference belongs to all of them, a read adds one of the reader's, and
+//! whoever passes the oldest cell last takes it out: `retire`. With `history` the newest items
+//! stay, for subscribers that come late.
 
 const std = @import("std");
 const atomic = @import("hooks");
@@ -262,8 +262,8 @@ fn catchUp(channel: *const Channel, entry: *layout.Subscriber, cursor: Position)
     return true;
 }
 
-/// Whether a reader that was at `cursor` can have been the last one to pass the oldest item. Head may
-/// lag by one, and who took that one may not look for more.
+/// Whether a reader that was at `cursor` can have been the last one to pass the oldest item. Head
+/// may lag by one, and who took that one may not look for more.
 ///
 /// SYNC: sequential after the cursor's store. Pairs with `storeCursor` and `channel.moveOn`.
 fn mayBeLast(channel: *const Channel, cursor: Position) bool {
@@ -318,7 +318,7 @@ pub fn isPassed(
 fn areOthersPast(channel: *const Channel, own: *const layout.Subscriber, at: Position) bool {
     for (&channel.block.subscribers, 0..) |*entry, number| {
         if (entry == own or !isSubscribed(channel, @intCast(number))) continue;
-        if (!at.isBefore(Position.load(&entry.cursor, .seq_cst))) return false;
+        if (!at.isBefore(Position.load(&entry.cursor, .acquire))) return false;
     }
     return true;
 }

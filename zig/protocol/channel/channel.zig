@@ -1,6 +1,7 @@
-//! A channel as a process sees it: where its ends, cells and subscribers lie, and what it was made
-//! as, checked once, so that no operation takes a length or a bound from shared memory. What is done
-//! to a ring is in `ring.zig` and `broadcast.zig`, how a channel comes to be in `directory.zig`.
+//! A channel as a process sees it: where its ends, cells and subscribers lie, and what it was
+//! made as, checked once, so that no operation takes a length or a bound from shared memory. What
+//! is done to a ring is in `ring.zig` and `broadcast.zig`, how a channel comes to be in
+//! `directory.zig`.
 
 const std = @import("std");
 const atomic = @import("hooks");

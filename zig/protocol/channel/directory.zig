@@ -1,6 +1,6 @@
 //! Which channels a pool has, and how one comes and goes: found or made by its name, opened and
-//! removed under the recovery mutex, so that no recovery and nobody else who does the same is in the
-//! way. Whoever lets go of a channel needs no mutex. Its memory is committed when it is made.
+//! removed under the recovery mutex, so that no recovery and nobody else who does the same is in
+//! the way. Whoever lets go of a channel needs no mutex. Its memory is committed when it is made.
 
 const std = @import("std");
 const atomic = @import("hooks");
@@ -22,8 +22,8 @@ const Participant = participant_file.Participant;
 const Position = words.Position;
 const View = participant_file.View;
 
-/// What a channel is asked to be. What is not said has its default where the channel is made, and is
-/// whatever it is where there is one.
+/// What a channel is asked to be. What is not said has its default where the channel is made, and
+/// is whatever it is where there is one.
 pub const Asked = struct {
     capacity: ?u32 = null,
     mode: ?words.ChannelMode = null,
@@ -60,11 +60,11 @@ pub const Opened = struct {
     subscription: ?broadcast.Subscription,
 };
 
-/// Opens the channel of that name, and makes it where there is none. The caller counts how often its
-/// thread has it open, and calls `detach` for the last one.
+/// Opens the channel of that name, and makes it where there is none. The caller counts how often
+/// its thread has it open, and calls `detach` for the last one.
 ///
-/// OptionsMismatch: it was made otherwise. OutOfMemory: the pool has no room for another channel, or
-/// the system none for its cells. TooManyParticipants: it has no room for another subscriber.
+/// OptionsMismatch: it was made otherwise. OutOfMemory: the pool has no room for another channel,
+/// or the system none for its cells. TooManyParticipants: it has no room for another subscriber.
 pub fn open(participant: *Participant, name: []const u8, asked: Asked) Error!Opened {
     const view = &participant.view;
     try asked.check(name);
@@ -90,8 +90,8 @@ pub fn detach(participant: *const Participant, channel: *const Channel) void {
     leave(channel, participant.index, system.clock.coarseNs());
 }
 
-/// The time before the bit: a channel that nobody has open is never taken for one that was left long
-/// ago.
+/// The time before the bit: a channel that nobody has open is never taken for one that was left
+/// long ago.
 pub fn leave(channel: *const Channel, row: u32, now_ns: u64) void {
     const shared = &channel.block.channel;
     atomic.store(u64, &shared.last_user_gone_at_ns, now_ns, .monotonic);
@@ -280,4 +280,157 @@ fn agree(channel: *const Channel, asked: Asked) Error!void {
         "its history is {d}, and {d} was asked for",
         .{ channel.history, history },
     );
+}
+
+const testing = std.testing;
+const allocatedBytes = @import("../../system/testing_os.zig").allocatedBytes;
+const TestingPool = @import("../testing_pool.zig").TestingPool;
+const Patience = @import("../recovery/thaw.zig").Patience;
+
+fn poolOf(pool: *TestingPool, channels: u32) !void {
+    try pool.init(.{
+        .capacity = 4,
+        .buffer_size = 64,
+        .participant_count = 3,
+        .channel_count = channels,
+        .lease_timeout_ms = 1000,
+    });
+}
+
+test "who asks for a name gets the channel that has it" {
+    var pool: TestingPool = undefined;
+    try poolOf(&pool, 3);
+    defer pool.deinit();
+    var one = pool.participant(0);
+    var two = pool.participant(1);
+    const long: [layout.channel_name_bytes_max]u8 = @splat('x');
+    const a = (try open(&one, "a", .{ .capacity = 3, .overflow = .drop_oldest })).channel;
+    const b = (try open(&two, "ab", .{})).channel;
+    const c = (try open(&one, &long, .{ .mode = .broadcast, .history = 2 })).channel;
+    try testing.expectEqual(a, (try open(&two, "a", .{})).channel);
+    try testing.expectEqual(b, (try open(&one, "ab", .{ .capacity = 1 })).channel);
+    try testing.expectEqual(c, (try open(&two, &long, .{ .subscribe = false })).channel);
+    try testing.expect(a.number != b.number and b.number != c.number and a.number != c.number);
+    try testing.expectEqual(@as(u32, 3), a.capacity);
+    try testing.expectEqual(words.ChannelOverflow.drop_oldest, a.overflow);
+    try testing.expectEqual(@as(u32, 16), b.capacity);
+    try testing.expectEqual(words.ChannelMode.queue, b.mode);
+    try testing.expectEqual(@as(u32, 2), c.history);
+    try testing.expect(isOpenBy(&a, 0) and isOpenBy(&a, 1) and !isOpenBy(&a, 2));
+    try testing.expectError(error.OutOfMemory, open(&one, "d", .{}));
+}
+
+test "memory is committed when a channel is made, and for what it has" {
+    var pool: TestingPool = undefined;
+    try poolOf(&pool, 16);
+    defer pool.deinit();
+    var one = pool.participant(0);
+    const fd = pool.view.fd;
+    const page_size = pool.view.geometry.page_size;
+    const before = try allocatedBytes(fd);
+    _ = try open(&one, "queue", .{ .capacity = 16 });
+    const with_queue = try allocatedBytes(fd);
+    try testing.expectEqual(before + page_size, with_queue);
+    _ = try open(&one, "queue", .{});
+    try testing.expectEqual(with_queue, try allocatedBytes(fd));
+    _ = try open(&one, "broadcast", .{ .mode = .broadcast });
+    const first = @offsetOf(layout.ChannelBlock, "subscribers");
+    const last = first + subscribers_bytes;
+    const pages = std.mem.alignForward(u64, last, page_size) -
+        std.mem.alignBackward(u64, first, page_size);
+    try testing.expectEqual(with_queue + page_size + pages, try allocatedBytes(fd));
+}
+
+test "what was explicitly asked for and is not so is refused, with what is" {
+    var pool: TestingPool = undefined;
+    try poolOf(&pool, 2);
+    defer pool.deinit();
+    var one = pool.participant(0);
+    const made: Asked = .{ .capacity = 4, .mode = .broadcast, .history = 2 };
+    _ = try open(&one, "a", made);
+    const refused = [_]struct { Asked, []const u8 }{
+        .{ .{ .capacity = 5 }, "its capacity is 4, and 5 was asked for" },
+        .{ .{ .mode = .queue }, "its mode is broadcast, and queue was asked for" },
+        .{ .{ .overflow = .drop_newest }, "its overflow is block, and drop_newest was asked for" },
+        .{ .{ .history = 0 }, "its history is 2, and 0 was asked for" },
+    };
+    for (refused) |row| {
+        errors.clear();
+        try testing.expectError(error.OptionsMismatch, open(&one, "a", row[0]));
+        try testing.expectEqualStrings(row[1], errors.lastText());
+    }
+    const agreed = [_]Asked{ .{}, .{ .capacity = 4 }, .{ .capacity = 1, .history = 2 }, made };
+    for (agreed) |asked| _ = try open(&one, "a", asked);
+}
+
+test "what no channel can be is refused, and leaves nothing" {
+    var pool: TestingPool = undefined;
+    try poolOf(&pool, 1);
+    defer pool.deinit();
+    var one = pool.participant(0);
+    const refused = [_]struct { []const u8, Asked }{
+        .{ "", .{} },
+        .{ "a\x00b", .{} },
+        .{ &@as([layout.channel_name_bytes_max + 1]u8, @splat('x')), .{} },
+        .{ "a", .{ .capacity = 0 } },
+        .{ "a", .{ .capacity = layout.channel_cells_max + 1 } },
+        .{ "a", .{ .history = 1 } },
+        .{ "a", .{ .mode = .broadcast, .capacity = 3, .history = 3 } },
+    };
+    for (refused) |row|
+        try testing.expectError(error.InvalidArgument, open(&one, row[0], row[1]));
+    try testing.expectEqual(@as(u32, 0), blocksUsed(&pool.view));
+    _ = try open(&one, "a", .{ .capacity = layout.channel_cells_max });
+}
+
+test "a channel is over when nobody has it open and it is closed, or was left long ago" {
+    var pool: TestingPool = undefined;
+    try poolOf(&pool, 1);
+    defer pool.deinit();
+    const view = &pool.view;
+    var one = pool.participant(0);
+    var two = pool.participant(1);
+    var patience: Patience = .untimed;
+    const channel = (try open(&one, "a", .{})).channel;
+    _ = try open(&two, "a", .{});
+    const now_ns = system.clock.coarseNs();
+    const late_ns = now_ns + 2 * view.lease_timeout_ns;
+    detach(&one, &channel);
+    try testing.expect(!isOver(view, &channel, late_ns));
+    detach(&two, &channel);
+    try testing.expect(!isOver(view, &channel, now_ns));
+    try testing.expect(isOver(view, &channel, late_ns));
+    _ = try open(&two, "a", .{});
+    try testing.expect(!isOver(view, &channel, late_ns));
+    _ = try ring.close(&two, &channel, &patience);
+    try testing.expect(!isOver(view, &channel, late_ns));
+    // A row that nobody has any more has nothing open.
+    two.row.mutex.unlock();
+    try testing.expect(isOver(view, &channel, now_ns));
+}
+
+test "a block is taken again, and what was in it is gone" {
+    var pool: TestingPool = undefined;
+    try poolOf(&pool, 1);
+    defer pool.deinit();
+    const view = &pool.view;
+    var one = pool.participant(0);
+    var patience: Patience = .untimed;
+    const first = (try open(&one, "a", .{ .capacity = 1000, .mode = .broadcast })).channel;
+    _ = try ring.close(&one, &first, &patience);
+    first.tail.dropped = 7;
+    first.block.channel.received_before = 7;
+    const committed = try allocatedBytes(view.fd);
+    free(view, &first);
+    // Whole pages of cells went back.
+    try testing.expectEqual(committed - view.geometry.page_size, try allocatedBytes(view.fd));
+    try testing.expectEqual(null, find(view, paddedName("a")));
+    const second = (try open(&one, "b", .{ .capacity = 2 })).channel;
+    try testing.expectEqual(first.number, second.number);
+    try testing.expectEqual(@as(u32, 2), second.block.channel.incarnation);
+    try testing.expect(!ring.isClosed(&second));
+    try testing.expectEqual(@as(u64, 0), second.tail.dropped);
+    try testing.expectEqual(@as(u64, 0), second.block.channel.received_before);
+    for (second.block.channel.subscribed) |bits| try testing.expectEqual(@as(u64, 0), bits);
+    try testing.expectEqual(@as(u64, 1), second.block.channel.open_by[0]);
 }

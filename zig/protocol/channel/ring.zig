@@ -208,9 +208,9 @@ pub inline fn receive(
     };
 }
 
-/// Makes room, whatever subscribers have still to read. False: nothing was there. The reference goes
-/// through the caller's row: one that is counted down straight from a cell would stand nowhere where
-/// the word turns out to be frozen.
+/// Makes room, whatever subscribers have still to read. False: nothing was there. The reference
+/// goes through the caller's row: one that is counted down straight from a cell would stand
+/// nowhere where the word turns out to be frozen.
 pub fn dropOldest(
     participant: *Participant,
     channel: *const Channel,
@@ -601,7 +601,8 @@ test "a queued buffer is out of reach of what works on references in flight" {
         error.InvalidArgument,
         references.operate(one, .set_ref_count, handle, 0),
     );
-    try testing.expectEqual(@as(u32, 3), (try references.operate(one, .set_ref_count, handle, 3)).count);
+    const raised = try references.operate(one, .set_ref_count, handle, 3);
+    try testing.expectEqual(@as(u32, 3), raised.count);
     _ = try references.operate(one, .set_ref_count, handle, 1);
     try bench.expectExact();
 }

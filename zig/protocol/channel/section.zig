@@ -21,8 +21,8 @@ const View = participant_file.View;
 /// Rows by their index.
 pub const Rows = std.StaticBitSet(layout.participants_max);
 
-/// Every live channel, in the order of their blocks. A block that is damaged is left out: nobody can
-/// open it, and whoever has it open works within the bounds that he checked.
+/// Every live channel, in the order of their blocks. A block that is damaged is left out: nobody
+/// can open it, and whoever has it open works within the bounds that he checked.
 const Walk = struct {
     view: *const View,
     next_number: u32 = 0,
@@ -99,7 +99,8 @@ pub fn settle(view: *const View, dead: *const Rows, now_ns: u64) void {
 fn dropDead(view: *const View, channel: *const Channel, dead: *const Rows, now_ns: u64) void {
     var iterator = dead.iterator(.{});
     while (iterator.next()) |row| {
-        if (directory.isOpenBy(channel, @intCast(row))) directory.leave(channel, @intCast(row), now_ns);
+        const index: u32 = @intCast(row);
+        if (directory.isOpenBy(channel, index)) directory.leave(channel, index, now_ns);
     }
     if (channel.mode != .broadcast or atomic.broken(.dead_cursors_kept)) return;
     for (&channel.block.subscribers, 0..) |*entry, number| {
@@ -177,4 +178,133 @@ pub fn wakeAll(view: *const View) void {
             _ = system.futex.wake(&end.waiting.wake_seq, std.math.maxInt(i32));
         }
     }
+}
+
+const testing = std.testing;
+const bench_file = @import("testing_channel.zig");
+const sending = @import("sending.zig");
+const TestingChannel = bench_file.TestingChannel;
+const thaw_file = @import("../recovery/thaw.zig");
+
+fn queuedOf(bench: *TestingChannel, handle: u64) u32 {
+    return bench.pool.view.slots[@as(words.Handle, @bitCast(handle)).index].queued;
+}
+
+fn rowsOf(rows: []const u32) Rows {
+    var set: Rows = .initEmpty();
+    for (rows) |row| set.set(row);
+    return set;
+}
+
+test "cells freeze, are counted, and thaw as they were" {
+    var bench: TestingChannel = undefined;
+    try bench.init(1, .{ .capacity = 3 });
+    defer bench.deinit();
+    const view = &bench.pool.view;
+    const one = &bench.participants[0];
+    var patience: thaw_file.Patience = .untimed;
+    const handle = bench.tryAcquire(0).?;
+    const other = bench.tryAcquire(0).?;
+    _ = try sending.send(one, &bench.channel, handle, &patience);
+    const before = bench.channel.cells[0..3].*;
+    // The same buffer twice, as a cell and as a hold that is sent then.
+    for (0..2) |_| freeze(view);
+    for (bench.channel.cells[0..3]) |bits| try testing.expect(@as(Cell, @bitCast(bits)).frozen);
+    for (0..2) |_| {
+        settle(view, &rowsOf(&.{}), 0);
+        count(view);
+    }
+    try testing.expectEqual(@as(u32, 1), queuedOf(&bench, handle));
+    try testing.expectEqual(@as(u32, 0), queuedOf(&bench, other));
+    for (0..2) |_| thaw(view);
+    try testing.expectEqual(before, bench.channel.cells[0..3].*);
+    _ = try ring.receive(one, &bench.channel, &patience);
+    count(view);
+    try testing.expectEqual(@as(u32, 0), queuedOf(&bench, handle));
+}
+
+test "what only the dead had still to read goes" {
+    for ([_]u32{ 0, 1 }) |history| {
+        var bench: TestingChannel = undefined;
+        try bench.init(3, .{ .capacity = 4, .mode = .broadcast, .history = history });
+        defer bench.deinit();
+        const view = &bench.pool.view;
+        var patience: thaw_file.Patience = .untimed;
+        const one = &bench.participants[0];
+        for (0..3) |_| {
+            const sent = try sending.send(one, &bench.channel, bench.tryAcquire(0).?, &patience);
+            try testing.expectEqual(sending.Outcome.sent, sent);
+        }
+        for ([_]struct { usize, u32 }{ .{ 0, 3 }, .{ 1, 1 } }) |pair| {
+            const row, const reads = pair;
+            for (0..reads) |_| {
+                const subscription = bench.opened[row].subscription.?;
+                const participant = &bench.participants[row];
+                _ = try broadcast.read(participant, &bench.channel, subscription, &patience);
+            }
+        }
+        // An end that was not moved, too.
+        bench.channel.tail.position -= 1;
+        freeze(view);
+        settle(view, &rowsOf(&.{2}), 5);
+        try testing.expectEqual(@as(u32, 2), bench.queued());
+        try testing.expect(!broadcast.isSubscribed(&bench.channel, 2));
+        try testing.expect(!directory.isOpenBy(&bench.channel, 2));
+        try testing.expectEqual(@as(u64, 5), bench.channel.block.channel.last_user_gone_at_ns);
+        settle(view, &rowsOf(&.{ 1, 2 }), 6);
+        try testing.expectEqual(history, bench.queued());
+        for (bench.channel.cells[0..4]) |bits| try testing.expect(@as(Cell, @bitCast(bits)).frozen);
+        try testing.expectEqual(@as(u64, 4), bench.channel.block.channel.received_before +
+            bench.opened[0].subscription.?.entry.received);
+    }
+}
+
+test "a channel that is over is removed, with what is in it" {
+    var bench: TestingChannel = undefined;
+    try bench.init(2, .{ .capacity = 4 });
+    defer bench.deinit();
+    const view = &bench.pool.view;
+    const one = &bench.participants[0];
+    var patience: thaw_file.Patience = .untimed;
+    const handle = bench.tryAcquire(0).?;
+    _ = try sending.send(one, &bench.channel, handle, &patience);
+    _ = try ring.close(one, &bench.channel, &patience);
+    directory.detach(one, &bench.channel);
+    try testing.expect(!isAnyOver(view, 0));
+    settle(view, &rowsOf(&.{}), 0);
+    try testing.expect(directory.isLive(view, 0));
+    // The other one's row is dead.
+    bench.participants[1].row.mutex.unlock();
+    try testing.expect(isAnyOver(view, 0));
+    freeze(view);
+    settle(view, &rowsOf(&.{1}), 0);
+    try testing.expect(!directory.isLive(view, 0));
+    count(view);
+    try testing.expectEqual(@as(u32, 0), queuedOf(&bench, handle));
+    thaw(view);
+    try testing.expect(!isAnyOver(view, 0));
+}
+
+test "a cell that names no slot is emptied" {
+    var bench: TestingChannel = undefined;
+    try bench.init(1, .{ .capacity = 2 });
+    defer bench.deinit();
+    const view = &bench.pool.view;
+    const empty_cell: Cell = @bitCast(bench.channel.cells[0]);
+    bench.channel.cells[0] = @bitCast(empty_cell.filledWith(bench_file.slots));
+    bench.channel.tail.position = @bitCast(Position{ .place = 1, .lap = 0 });
+    count(view);
+    settle(view, &rowsOf(&.{}), 0);
+    var patience: thaw_file.Patience = .untimed;
+    const received = try ring.receive(&bench.participants[0], &bench.channel, &patience);
+    try testing.expectEqual(ring.Received.nothing, received);
+}
+
+test "both ends of each channel are woken" {
+    var bench: TestingChannel = undefined;
+    try bench.init(1, .{});
+    defer bench.deinit();
+    wakeAll(&bench.pool.view);
+    try testing.expectEqual(@as(u32, 1), bench.channel.head.waiting.wake_seq);
+    try testing.expectEqual(@as(u32, 1), bench.channel.tail.waiting.wake_seq);
 }

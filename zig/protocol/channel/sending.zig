@@ -1,5 +1,5 @@
-//! A send, by what the channel is: to one receiver or to all subscribers, and with what it does when
-//! there is no room.
+//! A send, by what the channel is: to one receiver or to all subscribers, and with what it does
+//! when there is no room.
 
 const errors = @import("../../errors.zig");
 const broadcast = @import("broadcast.zig");
@@ -47,4 +47,42 @@ pub fn send(
             .drop_oldest => _ = try ring.dropOldest(participant, channel, patience),
         },
     };
+}
+
+const testing = @import("std").testing;
+const TestingChannel = @import("testing_channel.zig").TestingChannel;
+const words = @import("../../format/words.zig");
+
+test "a full channel keeps the caller's hold, drops it, or drops what is oldest" {
+    inline for (.{
+        .{ words.ChannelOverflow.block, Outcome.full, true, 0 },
+        .{ words.ChannelOverflow.drop_newest, Outcome.dropped, false, 0 },
+        .{ words.ChannelOverflow.drop_oldest, Outcome.sent, false, 1 },
+    }) |row| {
+        const overflow, const expected, const keeps, const first_left = row;
+        var bench: TestingChannel = undefined;
+        try bench.init(1, .{ .capacity = 2, .overflow = overflow });
+        defer bench.deinit();
+        const one = &bench.participants[0];
+        var patience: Patience = .untimed;
+        var handles: [3]u64 = undefined;
+        for (&handles) |*handle| handle.* = bench.tryAcquire(0).?;
+        for (handles[0..2]) |handle| {
+            const answer = try send(one, &bench.channel, handle, &patience);
+            try testing.expectEqual(Outcome.sent, answer);
+        }
+        // This one never drops anything.
+        const refused = try trySend(one, &bench.channel, handles[2], &patience);
+        try testing.expectEqual(ring.Sent.full, refused);
+        try testing.expectEqual(expected, try send(one, &bench.channel, handles[2], &patience));
+        try testing.expectEqual(keeps, bench.holds(0, handles[2]) == 1);
+        try bench.expectExact();
+        for (handles[first_left..][0..2]) |handle| {
+            const received = try ring.receive(one, &bench.channel, &patience);
+            try testing.expectEqual(ring.Received{ .item = handle }, received);
+        }
+        _ = try ring.close(one, &bench.channel, &patience);
+        const answer = try send(one, &bench.channel, handles[1], &patience);
+        try testing.expectEqual(Outcome.closed, answer);
+    }
 }

@@ -1,6 +1,6 @@
-//! What a channel's words say of it to people. Reads only; of a busy channel each number is true of
-//! some moment. How many were sent and received follows from where the ends are, so that no operation
-//! counts.
+//! What a channel's words say of it to people. Reads only; of a busy channel each number is true
+//! of some moment. How many were sent and received follows from where the ends are, so that no
+//! operation counts.
 
 const std = @import("std");
 const broadcast = @import("broadcast.zig");
@@ -54,4 +54,50 @@ fn addSubscribers(channel: *const Channel, stats: *Stats) void {
             stats.received +%= @atomicLoad(u64, &entry.received, .monotonic);
         }
     }
+}
+
+const testing = std.testing;
+const ring = @import("ring.zig");
+const sending = @import("sending.zig");
+const TestingChannel = @import("testing_channel.zig").TestingChannel;
+const thaw = @import("../recovery/thaw.zig");
+
+test "what a queue sent, handed out and dropped follows from its ends" {
+    inline for (.{ .drop_newest, .drop_oldest }) |overflow| {
+        var bench: TestingChannel = undefined;
+        try bench.init(1, .{ .capacity = 3, .overflow = overflow });
+        defer bench.deinit();
+        const one = &bench.participants[0];
+        var patience: thaw.Patience = .untimed;
+        for (0..5) |_| _ = try sending.send(one, &bench.channel, bench.tryAcquire(0).?, &patience);
+        _ = try ring.receive(one, &bench.channel, &patience);
+        const stats = collect(&bench.channel);
+        try testing.expectEqual(@as(u64, 2), stats.queued);
+        try testing.expectEqual(@as(u64, if (overflow == .drop_newest) 3 else 5), stats.sent);
+        try testing.expectEqual(@as(u64, 1), stats.received);
+        try testing.expectEqual(@as(u64, 2), stats.dropped);
+        try testing.expectEqual(@as(u32, 0), stats.subscribers);
+    }
+}
+
+test "a broadcast counts what each subscriber received, those that left too" {
+    var bench: TestingChannel = undefined;
+    try bench.init(2, .{ .capacity = 3, .mode = .broadcast });
+    defer bench.deinit();
+    var patience: thaw.Patience = .untimed;
+    const one = &bench.participants[0];
+    for (0..3) |_| _ = try sending.send(one, &bench.channel, bench.tryAcquire(0).?, &patience);
+    for (0..2) |row| {
+        const subscription = bench.opened[row].subscription.?;
+        const participant = &bench.participants[row];
+        _ = try broadcast.read(participant, &bench.channel, subscription, &patience);
+    }
+    try testing.expectEqual(@as(u64, 2), collect(&bench.channel).received);
+    try testing.expectEqual(@as(u32, 2), collect(&bench.channel).subscribers);
+    broadcast.unsubscribe(one, &bench.channel, bench.opened[0].subscription.?, &patience);
+    const stats = collect(&bench.channel);
+    try testing.expectEqual(@as(u64, 2), stats.received);
+    try testing.expectEqual(@as(u32, 1), stats.subscribers);
+    try testing.expectEqual(@as(u64, 2), stats.queued);
+    try testing.expectEqual(@as(u64, 3), stats.sent);
 }

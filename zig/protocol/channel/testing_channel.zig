@@ -67,7 +67,8 @@ pub const TestingChannel = struct {
 
     /// A hold of a new buffer; null: there is none.
     pub fn tryAcquire(bench: *TestingChannel, index: usize) ?u64 {
-        const acquired = acquire.acquireStraight(&bench.participants[index], 0, 0) orelse return null;
+        const participant = &bench.participants[index];
+        const acquired = acquire.acquireStraight(participant, 0, 0) orelse return null;
         return @bitCast(words.Handle{
             .index = @intCast(acquired.index),
             .generation = acquired.generation,
@@ -87,8 +88,8 @@ pub const TestingChannel = struct {
         return bench.participants[index].holds[@as(words.Handle, @bitCast(handle)).index];
     }
 
-    /// Each slot's references are the holds of it and the cells with it, and no slot that is free has
-    /// any.
+    /// Each slot's references are the holds of it and the cells with it, and no slot that is free
+    /// has any.
     pub fn expectExact(bench: *TestingChannel) !void {
         for (0..slots) |index| {
             var expected: u32 = 0;

@@ -12,8 +12,8 @@ pub inline fn wake(end: *layout.ChannelEnd, how_many: HowMany) void {
     if (isAwaited(end)) wakeWaiters(end, how_many);
 }
 
-/// SYNC: sequential after the cell's CAS: either a waiter that was counted before its try finds what
-/// the cell says, or the waiter is found. Pairs with `ring.change` and `ring.attemptClose`.
+/// SYNC: sequential after the cell's CAS: either a waiter that was counted before its try finds
+/// what the cell says, or the waiter is found. Pairs with `ring.change` and `ring.attemptClose`.
 pub inline fn isAwaited(end: *const layout.ChannelEnd) bool {
     return atomic.load(u32, &end.waiting.waiters, .seq_cst) != 0;
 }
@@ -26,4 +26,14 @@ fn wakeWaiters(end: *layout.ChannelEnd, how_many: HowMany) void {
         .one => 1,
         .all => std.math.maxInt(i32),
     });
+}
+
+test "nobody is woken where nobody waits, and else `wake_seq` changes" {
+    var end = std.mem.zeroes(layout.ChannelEnd);
+    wake(&end, .all);
+    try std.testing.expectEqual(@as(u32, 0), end.waiting.wake_seq);
+    end.waiting.waiters = 1;
+    wake(&end, .one);
+    wake(&end, .all);
+    try std.testing.expectEqual(@as(u32, 2), end.waiting.wake_seq);
 }
