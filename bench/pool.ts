@@ -1,10 +1,10 @@
-// What an operation of the pool costs, beside a native pop + push of the same free list in the same
+// The costs of the pool's operations, beside a native pop + push of the same free list in the same
 // run: figures are ratios to that. Each figure is the best of several rounds of a long loop, since
-// what is measured costs less than a timer's resolution; and the median of several processes, since
-// where the engine and the system happened to put things costs a process up to a tenth for life.
+// one operation costs less than a timer's resolution. It is also the median of several processes,
+// since code and data are placed by chance, which can cost a process a tenth for its whole life.
 
 import { BufferPool } from "../src/index.ts";
-import { native } from "../src/native.ts";
+import { native } from "../src/native/native.ts";
 
 const processes = 7;
 const operations = 2_000_000;
@@ -78,7 +78,8 @@ function measure(): Row[] {
       }),
     );
   }
-  // After the rows above: who looks at buffers in several ways makes the engine keep slower code.
+  // These come after the rows above: a program that views buffers in several ways makes the engine
+  // keep slower code.
   row(
     "acquire + bytes[0] = i + release, 64 sizes in turn",
     best((count) => {

@@ -1,6 +1,6 @@
 // How long a recovery makes others wait, and how that grows with the pool: another process acquires
 // and releases without a pause, and notes the longest time that one pair took while a recovery ran.
-// What is recovered is an expired lease, so that nobody has to die for each figure.
+// The recovery drops an expired lease, so that no process has to die for each figure.
 
 import { BufferPool } from "../src/index.ts";
 
@@ -54,7 +54,8 @@ async function measure(capacity: number, rounds: number): Promise<[number, numbe
       const { references, deferred } = pool.reclaim();
       const took = Bun.nanoseconds() - start;
       await moved();
-      // The bystander was off its core in the middle of an operation: that is another figure.
+      // The bystander had lost its core in the middle of an operation, which would measure
+      // something else.
       if (deferred) continue;
       if (references < 1) throw new Error("nothing was recovered");
       lengths.push(took);

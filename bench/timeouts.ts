@@ -1,5 +1,5 @@
-// How late a wait ends that nobody serves: the timeout that was asked for against the time that
-// passed, blocking and not.
+// How late a wait ends that nobody serves: compares the timeout with the time that passed, for
+// blocking and asynchronous waits.
 
 import { BufferPool } from "../src/index.ts";
 

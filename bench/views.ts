@@ -1,7 +1,7 @@
-// What live views cost the rest of the program: 300,000 small JSON.parse after every buffer of a pool
-// was touched and released, and while all of them are held, beside the same loop without a pool in
-// the same run. Of what is released the cache keeps as many bytes as its budget allows; what is held
-// is alive, and the engine counts it as heap.
+// The cost of live views for the rest of the program: 300,000 small JSON.parse after every buffer
+// of a pool was touched and released, and while all of them are held, beside the same loop without
+// a pool in the same run. The cache keeps views of released buffers as far as its budget allows;
+// views of held buffers are alive, and the engine counts them as heap.
 
 import { BufferPool } from "../src/index.ts";
 

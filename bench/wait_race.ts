@@ -1,6 +1,6 @@
-// How soon a released buffer is taken while others wait for it, when some of those who wait give up
-// or are killed at that very moment; and how soon a buffer whose holder was killed. In slices of the
-// 50 ms after which a waiter looks for the dead by itself.
+// How soon a waiter takes a released buffer, when other waiters give up or are killed at that very
+// moment; and how soon it takes a buffer whose holder was killed. The unit is the slice of 50 ms
+// after which a waiter looks for the dead by itself.
 
 import { race } from "../test/wait_race.ts";
 

@@ -2,7 +2,7 @@
 // beside Bun's own IPC with an 8-byte message and the native pop + push loop, in the same run.
 
 import { BufferPool } from "../src/index.ts";
-import { native } from "../src/native.ts";
+import { native } from "../src/native/native.ts";
 
 const rounds = 20_000;
 const [role, pingName = "", pongName = ""] = process.argv.slice(2);
@@ -11,7 +11,7 @@ const wait = { timeout: 30_000 };
 
 type Guard = ReturnType<BufferPool["acquire"]>;
 
-/** Lets its buffer go, then waits for the other pool's, which `answer` lets go in turn. */
+/** Releases its buffer, then waits for the other pool's, which `answer` releases in turn. */
 function ask(pools: readonly [BufferPool, BufferPool], held: Guard): void {
   let own = held;
   for (let i = 0; i < rounds; i++) {

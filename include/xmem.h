@@ -2,7 +2,7 @@
  * xmem: a pool of buffers in shared memory that processes and threads draw from and hand to
  * each other without copying.
  *
- * Generated from zig/abi/c.zig by `bun run generate`. Do not edit.
+ * Generated from zig/abi/c/ by `bun run generate`. Do not edit.
  *
  * Every function that can fail returns 0 or a negative XMEM_... code, and where it fails it
  * changes nothing at the addresses that it was given. What more there is to say of the
@@ -76,7 +76,7 @@ enum {
     XMEM_TOO_MANY_REFERENCES = -16,
     /** More bytes were asked for than a buffer of this pool can have. */
     XMEM_TOO_LARGE = -17,
-    /** There is no room for what was asked for: in the file system, the process or the bound. */
+    /** The file system, the process or the bound of committed bytes has no room for it. */
     XMEM_OUT_OF_MEMORY = -18,
     /** Reserved for channels: there is no room in the channel. */
     XMEM_CHANNEL_FULL = -19,
@@ -94,7 +94,7 @@ enum {
     XMEM_UNSUPPORTED_PLATFORM = -25,
     /** A system call failed. */
     XMEM_SYSTEM = -26,
-    /** Reserved for channels: whoever was to reply died. */
+    /** Reserved for channels: the participant that had to reply died. */
     XMEM_PEER_DIED = -27,
     XMEM_OK = 0
 };
@@ -121,9 +121,9 @@ enum {
 typedef uint32_t xmem_pool;
 
 /**
- * Names one use of one buffer: the handle of a buffer that was recycled since is refused. Below
- * 2^53, so that it fits a double. Where a function takes a `ref`, the buffer's bare index,
- * `xmem_index(handle)`, will do, too: it names whatever use the buffer is in.
+ * Names one use of one buffer: the handle of a buffer that was recycled since is refused. It is
+ * below 2^53, so that it fits a double. A function that takes a `ref` also takes the buffer's bare
+ * index, `xmem_index(handle)`, which names the buffer's present use, whichever that is.
  */
 typedef uint64_t xmem_handle;
 
@@ -133,8 +133,8 @@ static inline uint32_t xmem_index(xmem_handle handle) {
 }
 
 /**
- * How to make or open a pool. Set everything to 0, then `size` to `sizeof(xmem_options)`, then
- * what is to differ from the default: 0 is the default of each field.
+ * How to make or open a pool. Set everything to 0, then `size` to `sizeof(xmem_options)`, then the
+ * fields that shall differ from their default, which is 0.
  */
 typedef struct xmem_options {
     /** Bytes of this struct, as the caller was compiled with it. */
@@ -162,7 +162,7 @@ typedef struct xmem_options {
     uint32_t ephemeral;
     /** Not 0: `xmem_open_or_create` replaces a pool that has no live participant. */
     uint32_t replace_abandoned;
-    /** A user whose pools are trusted, besides one's own and root's. */
+    /** A user whose pools are trusted, besides those of this user and of root. */
     uint32_t allow_owner;
     /** A group whose pools are trusted; one that is made belongs to it, by default with mode 0660. */
     uint32_t allow_group;
@@ -194,13 +194,13 @@ typedef struct xmem_pool_info {
     uint32_t channels;
     /** Permission bits. */
     uint32_t mode;
-    /** The user whose it is. */
+    /** The user that owns it. */
     uint32_t owner;
     /** 1: a buffer's bytes are zeroed when it is recycled. */
     uint32_t zero_on_release;
     /** 1: the last participant that leaves removes the name. */
     uint32_t ephemeral;
-    /** The group whose it is. */
+    /** The group that owns it. */
     uint32_t group;
 } xmem_pool_info;
 
@@ -215,7 +215,7 @@ typedef struct xmem_pool_stats {
     uint64_t capacity;
     /** Buffers that nobody uses. */
     uint64_t free;
-    /** Buffers that are in use, the parked ones too. */
+    /** Buffers that are in use, including parked ones. */
     uint64_t used;
     /** Buffers that were counted to 0 by hand and not recycled yet. */
     uint64_t parked;
@@ -294,11 +294,11 @@ typedef struct xmem_description {
     /** Always 0. */
     uint32_t reserved;
     /**
-     * Bytes from one element to the next, per dimension. They follow shape and dtype for as long
-     * as they are the contiguous ones.
+     * Bytes from one element to the next, per dimension. Strides that are the contiguous ones
+     * change with shape and dtype.
      */
     int64_t strides[8];
-    /** The unit is the producer's to say; default 0. */
+    /** The producer decides its unit; default 0. */
     uint64_t timestamp;
     /** Default 0. */
     uint64_t sequence;
@@ -331,14 +331,12 @@ typedef struct xmem_reclaim_report {
  * @param pool Gets the open pool.
  *
  * @return 0, or
- *     XMEM_POOL_EXISTS: something has that name; a pool, or what is left of one.
- *     XMEM_OUT_OF_MEMORY: the control area does not fit into the file system, or the pool into the
- *     address space.
- *     XMEM_INVALID_ARGUMENT: the name is none, an option is out of range, or `size` is wrong.
- *     XMEM_PERMISSION_DENIED: this user may not make files there.
- *     XMEM_TOO_MANY_PARTICIPANTS: this thread has some 2000 pools open, or this process some 16000.
- *     XMEM_UNSUPPORTED_PLATFORM: the system has no robust mutexes.
- *     XMEM_SYSTEM: a system call failed; see `xmem_error_errno`.
+ *     XMEM_POOL_EXISTS: something has that name; a pool, or what is left of one. XMEM_OUT_OF_MEMORY:
+ *     the control area does not fit into the file system, or the pool into the address space.
+ *     XMEM_INVALID_ARGUMENT: the name is not allowed, an option is out of range, or `size` is wrong.
+ *     XMEM_PERMISSION_DENIED: this user may not make files there. XMEM_TOO_MANY_PARTICIPANTS: this
+ *     thread has some 2000 pools open, or this process some 16000. XMEM_UNSUPPORTED_PLATFORM: the
+ *     system has no robust mutexes. XMEM_SYSTEM: a system call failed; see `xmem_error_errno`.
  */
 int32_t xmem_create(const char *name, const xmem_options *options, xmem_pool *pool);
 
@@ -350,14 +348,13 @@ int32_t xmem_create(const char *name, const xmem_options *options, xmem_pool *po
  * @param pool Gets the open pool.
  *
  * @return 0, or
- *     XMEM_POOL_NOT_FOUND: there is no pool of that name.
- *     XMEM_POOL_CORRUPT: what has that name is no pool, or a damaged one.
- *     XMEM_VERSION_MISMATCH: it was made by another version, or by a process of another libc.
- *     XMEM_PERMISSION_DENIED: this user may not read and write it, or its owner is not trusted.
- *     XMEM_TOO_MANY_PARTICIPANTS: every row is taken by a live participant.
- *     XMEM_POOL_BUSY: another participant is stopped in the middle of a recovery.
- *     XMEM_OUT_OF_MEMORY: there is no memory for this participant's row.
- *     XMEM_INVALID_ARGUMENT, XMEM_UNSUPPORTED_PLATFORM, XMEM_SYSTEM: as in `xmem_create`.
+ *     XMEM_POOL_NOT_FOUND: there is no pool of that name. XMEM_POOL_CORRUPT: the file of that name is
+ *     no pool, or a damaged one. XMEM_VERSION_MISMATCH: it was made by another version, or by a
+ *     process of another libc. XMEM_PERMISSION_DENIED: this user may not read and write it, or its
+ *     owner is not trusted. XMEM_TOO_MANY_PARTICIPANTS: every row is taken by a live participant.
+ *     XMEM_POOL_BUSY: another participant is stopped in the middle of a recovery. XMEM_OUT_OF_MEMORY:
+ *     there is no memory for this participant's row. XMEM_INVALID_ARGUMENT, XMEM_UNSUPPORTED_PLATFORM,
+ *     XMEM_SYSTEM: as in `xmem_create`.
  */
 int32_t xmem_open(const char *name, const xmem_options *options, xmem_pool *pool);
 
@@ -390,17 +387,15 @@ int32_t xmem_open_or_create(const char *name, const xmem_options *options, xmem_
 int32_t xmem_close(xmem_pool pool);
 
 /**
- * Removes a name, whatever it leads to: a pool, or what is left of one. Who has the pool open goes
- * on.
+ * Removes a name, whatever it leads to: a pool, or what is left of one. Participants that have the
+ * pool open can go on using it.
  *
  * @param name As in `xmem_create`.
  *
  * @return 0, or
- *     XMEM_POOL_NOT_FOUND: there is no such name.
- *     XMEM_INVALID_ARGUMENT: no pool can have that name.
- *     XMEM_PERMISSION_DENIED: this user may not remove it.
- *     XMEM_POOL_BUSY: somebody who removes it is stopped.
- *     XMEM_SYSTEM: a system call failed; see `xmem_error_errno`.
+ *     XMEM_POOL_NOT_FOUND: there is no such name. XMEM_INVALID_ARGUMENT: no pool can have that name.
+ *     XMEM_PERMISSION_DENIED: this user may not remove it. XMEM_POOL_BUSY: another process that
+ *     removes it is stopped. XMEM_SYSTEM: a system call failed; see `xmem_error_errno`.
  */
 int32_t xmem_unlink(const char *name);
 
@@ -451,8 +446,8 @@ int32_t xmem_info(xmem_pool pool, xmem_pool_info *info);
 int32_t xmem_acquire(xmem_pool pool, uint32_t size, xmem_handle *handle);
 
 /**
- * The same, but it waits for a buffer, and for memory that others use up to `max_committed_bytes`. A
- * signal handler runs, and the wait goes on.
+ * The same, but it waits for a buffer, and for memory that others use up to `max_committed_bytes`.
+ * A signal handler runs, and the wait goes on.
  *
  * @param pool The open pool.
  * @param size Bytes, 0 to the pool's buffer size.
@@ -463,8 +458,8 @@ int32_t xmem_acquire(xmem_pool pool, uint32_t size, xmem_handle *handle);
  *     XMEM_TIMEOUT: the time passed without a buffer, or without memory for one.
  *     XMEM_POOL_FLUSHING: somebody flushes the pool, or began to while this thread waited.
  *     XMEM_OUT_OF_MEMORY: `size` alone is above `max_committed_bytes`, or the file system has no room.
- *     Otherwise as `xmem_acquire`, without XMEM_POOL_FULL and XMEM_POOL_BUSY: it waits for a participant
- *     that is stopped in the middle of a recovery, too.
+ *     Otherwise as `xmem_acquire`, without XMEM_POOL_FULL and XMEM_POOL_BUSY: it waits for a
+ *     participant that is stopped in the middle of a recovery, too.
  */
 int32_t xmem_acquire_timed(xmem_pool pool, uint32_t size, uint64_t timeout_ms, xmem_handle *handle);
 
@@ -678,40 +673,38 @@ int32_t xmem_try_release(xmem_pool pool, uint64_t ref, uint32_t *recycled);
 int32_t xmem_release_buffer(xmem_pool pool, uint64_t ref);
 
 /**
- * What a held buffer's bytes mean, as its holders have said.
+ * Tells what a held buffer's bytes mean, as its holders described it.
  *
  * @param pool The open pool.
  * @param handle Of a buffer that this descriptor holds.
  * @param description Gets everything. Set its `size` before.
  *
  * @return 0, or
- *     XMEM_STALE_HANDLE: this descriptor has no such hold.
- *     XMEM_POOL_CORRUPT: the description holds what xmem never wrote.
- *     XMEM_POOL_CLOSED: the pool is not open.
- *     XMEM_INVALID_ARGUMENT: another thread opened it, or `size` is wrong.
+ *     XMEM_STALE_HANDLE: this descriptor has no such hold. XMEM_POOL_CORRUPT: the description is
+ *     damaged. XMEM_POOL_CLOSED: the pool is not open. XMEM_INVALID_ARGUMENT: another thread opened
+ *     it, or `size` is wrong.
  */
 int32_t xmem_get_description(xmem_pool pool, xmem_handle handle, xmem_description *description);
 
 /**
- * Says what a held buffer's elements are. Strides follow while they are the contiguous ones.
+ * Sets the type of a held buffer's elements. Strides that are the contiguous ones change with it.
  *
  * @param pool The open pool.
  * @param handle Of a buffer that this descriptor holds.
  * @param dtype One of XMEM_DTYPE_UINT8 ...
  *
  * @return 0, or
- *     XMEM_STALE_HANDLE: this descriptor has no such hold.
- *     XMEM_POOL_CLOSED: the pool is not open.
- *     XMEM_INVALID_ARGUMENT: `dtype` is none; or another thread opened the pool.
+ *     XMEM_STALE_HANDLE: this descriptor has no such hold. XMEM_POOL_CLOSED: the pool is not open.
+ *     XMEM_INVALID_ARGUMENT: `dtype` is unknown; or another thread opened the pool.
  */
 int32_t xmem_set_dtype(xmem_pool pool, xmem_handle handle, uint32_t dtype);
 
 /**
- * Says when a held buffer's content is of.
+ * Sets the time that a held buffer's content belongs to.
  *
  * @param pool The open pool.
  * @param handle Of a buffer that this descriptor holds.
- * @param timestamp At most 2^53. The unit is the producer's to say.
+ * @param timestamp At most 2^53. The producer decides its unit.
  *
  * @return 0, or
  *     XMEM_INVALID_ARGUMENT: `timestamp` is above 2^53; or another thread opened the pool.
@@ -720,7 +713,7 @@ int32_t xmem_set_dtype(xmem_pool pool, xmem_handle handle, uint32_t dtype);
 int32_t xmem_set_timestamp(xmem_pool pool, xmem_handle handle, uint64_t timestamp);
 
 /**
- * Says which one of a sequence a held buffer is.
+ * Sets the number that a held buffer has in a sequence.
  *
  * @param pool The open pool.
  * @param handle Of a buffer that this descriptor holds.
@@ -733,8 +726,8 @@ int32_t xmem_set_timestamp(xmem_pool pool, xmem_handle handle, uint64_t timestam
 int32_t xmem_set_sequence(xmem_pool pool, xmem_handle handle, uint64_t sequence);
 
 /**
- * Says how many elements a held buffer has per dimension. Strides follow while they are the
- * contiguous ones.
+ * Sets how many elements a held buffer has per dimension. Strides that are the contiguous ones
+ * change with it.
  *
  * @param pool The open pool.
  * @param handle Of a buffer that this descriptor holds.
@@ -749,7 +742,7 @@ int32_t xmem_set_sequence(xmem_pool pool, xmem_handle handle, uint64_t sequence)
 int32_t xmem_set_shape(xmem_pool pool, xmem_handle handle, const uint64_t *shape, uint32_t count);
 
 /**
- * Says how many bytes a held buffer has from one element to the next, per dimension.
+ * Sets how many bytes a held buffer has from one element to the next, per dimension.
  *
  * @param pool The open pool.
  * @param handle Of a buffer that this descriptor holds.
@@ -764,7 +757,7 @@ int32_t xmem_set_shape(xmem_pool pool, xmem_handle handle, const uint64_t *shape
 int32_t xmem_set_strides(xmem_pool pool, xmem_handle handle, const int64_t *strides, uint32_t count);
 
 /**
- * Says what a held buffer's content is, as a MIME type say.
+ * Sets what kind of content a held buffer has, for example a MIME type.
  *
  * @param pool The open pool.
  * @param handle Of a buffer that this descriptor holds.
@@ -778,7 +771,7 @@ int32_t xmem_set_strides(xmem_pool pool, xmem_handle handle, const int64_t *stri
 int32_t xmem_set_content_type(xmem_pool pool, xmem_handle handle, const char *content_type);
 
 /**
- * Says who made a held buffer's content.
+ * Sets the producer of a held buffer's content.
  *
  * @param pool The open pool.
  * @param handle Of a buffer that this descriptor holds.
@@ -835,7 +828,7 @@ int32_t xmem_trim(xmem_pool pool, uint64_t *bytes);
 int32_t xmem_flush(xmem_pool pool);
 
 /**
- * Ends a flush, whoever began it.
+ * Ends every flush of the pool, also that of another participant.
  *
  * @param pool The open pool.
  *

@@ -5,7 +5,7 @@ import { root, targetTriple, zig } from "./setup.ts";
 
 const strict = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"];
 
-export interface Compiled {
+interface Compiled {
   ok: boolean;
   messages: string;
 }
@@ -30,7 +30,7 @@ export function compileC(source: string, program: string): Compiled {
   return compile(zig("cc", ...how, source, "-o", program, ...link));
 }
 
-/** An object of a source in a language that has its own rules: "c++" and "c++17", say. */
+/** Compiles a source to an object in another language: "c++" and "c++17", say. */
 export function compileObject(
   language: "c" | "c++",
   standard: string,

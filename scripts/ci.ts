@@ -15,7 +15,7 @@ async function succeeds(command: string[]): Promise<boolean> {
   return (await runRecorded(command)).ok;
 }
 
-/** Rubbish in the control area: every operation returns, nothing faults, nothing hangs. */
+/** Fuzzes the control area: every operation returns, nothing faults, nothing hangs. */
 async function survivesCorruption(): Promise<boolean> {
   buildFuzzer();
   const options = { cases: 190_000, interfaceCases: 10_000, seed: 1 };
@@ -42,7 +42,7 @@ async function corruptionCanariesAreCaught(): Promise<boolean> {
 
 const soak = [process.execPath, join(root, "scripts", "soak.ts")];
 
-/** What each breaks is found by another of the soak's looks. */
+/** Each of these broken rules is found by another check of the soak. */
 const soakCanaries = [
   "recovery_without_waiting",
   "rebuild_ignores_in_flight",

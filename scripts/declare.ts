@@ -1,14 +1,15 @@
 // Makes the declarations that the package ships: one file with all that src/index.ts exports and
-// with the types that those need, and nothing else. The compiler writes a file for each source; what
-// no public signature reaches, the core's descriptors and pointers say, is left out here.
+// with the types that those need, and nothing else. The compiler writes a file for each source;
+// declarations that no public signature reaches, such as the core's descriptors and pointers, are
+// left out here.
 
 import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { root, run, tool } from "./setup.ts";
 
 /**
- * What a program's `lib` may lack. Bun has all of it, whatever `lib` says. An AbortSignal comes from
- * Bun's types, Node's or the DOM's; an empty interface adds nothing to theirs.
+ * Types that a program's `lib` may lack. Bun has all of them, whatever `lib` says. An AbortSignal
+ * comes from Bun's types, Node's or the DOM's; an empty interface adds nothing to theirs.
  */
 const header = `/// <reference lib="esnext.disposable" />
 /// <reference lib="esnext.float16" />
@@ -34,8 +35,8 @@ interface Module {
 }
 
 /**
- * The statements of a file as the compiler writes it: what continues one never begins a line, but for
- * the comments of a union's members.
+ * The statements of a file as the compiler writes it: no continuation begins a line, except the
+ * comments of a union's members.
  */
 function split(source: string): string[] {
   const pieces = source.split(/^(?=\/\*\*|export |declare |import |type |interface )/m);
@@ -107,7 +108,7 @@ export function rollUp(sources: ReadonlyMap<string, string>): string {
     const found = references(module.statements.get(name)?.code ?? "");
     const foreign = found.filter((each) => module.foreign.includes(each));
     if (foreign.length > 0) throw new Error(`${name} needs ${foreign} of another package`);
-    // The loop goes on with them.
+    // The loop goes on with these names.
     wanted.push(...found);
   }
   const body = modules.flatMap(({ statements, namespaces }) =>
@@ -127,7 +128,9 @@ export function declare(): string {
   const folder = join(root, "dist", "declarations");
   rmSync(folder, { recursive: true, force: true });
   run(tool("typescript/bin/tsc", "--project", "scripts/declarations.tsconfig.json"));
-  const files = readdirSync(folder).sort();
+  const files = readdirSync(folder, { recursive: true, encoding: "utf8" })
+    .filter((file) => file.endsWith(".d.ts"))
+    .sort();
   return rollUp(
     new Map(
       files.map((file) => [file.replace(/\.d\.ts$/, ""), readFileSync(join(folder, file), "utf8")]),

@@ -11,20 +11,24 @@ import type { Count } from "./test.ts";
 const prefix = "build/explorer";
 const explorer = join(root, prefix, "bin", "explorer");
 
-/** Runs the explorer; what it printed, whole, so that programs which run beside each other do not mix. */
+/**
+ * Runs the explorer, and returns its output as a whole, so that programs which run at the same time
+ * do not mix.
+ */
 async function output(...argv: string[]): Promise<string> {
   const child = Bun.spawn([explorer, ...argv], { stdio: ["ignore", "pipe", "inherit"] });
   const text = await new Response(child.stdout).text();
   const code = await child.exited;
-  // A failed check says so itself; anything else must not pass for one that found nothing.
+  // A failed check says so itself; a run that ended in another way must not pass for one that found
+  // nothing.
   return code === 0 || code === 1 ? text : `${text}FAILED: the explorer ended with ${code}\n`;
 }
 
 interface Exploration {
-  /** Programs by name; without any, all. */
+  /** Programs by name; all of them where none is named. */
   programs?: string[];
   set?: "small" | "medium";
-  /** Whether the rules are broken that programs catch, those of other sets too. */
+  /** Whether the rules that programs catch are broken, also those of other sets. */
   canaries?: boolean;
 }
 

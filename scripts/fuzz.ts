@@ -19,7 +19,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { root, run, runRecorded, setup, zigBuild } from "./setup.ts";
 
-export interface FuzzOptions {
+interface FuzzOptions {
   /** In the core. */
   cases: number;
   /** Through the interface. */
@@ -27,16 +27,16 @@ export interface FuzzOptions {
   seed: number;
   /** A library or fuzzer of a broken variant, by its name in zig/hooks/canary.zig. */
   canary?: string;
-  /** A child that makes no step for so long hangs; milliseconds. */
+  /** A child that makes no step for so many milliseconds hangs. */
   watchdog?: number;
   /** Ends after so many findings. */
   findingsMax?: number;
 }
 
-export interface FuzzReport {
+interface FuzzReport {
   faults: number;
   hangs: number;
-  /** Wrong results, and errors that are no XmemError. */
+  /** The number of wrong results, and of errors that are no XmemError. */
   failures: number;
 }
 
@@ -86,7 +86,7 @@ interface Tally {
   corrupt: number;
 }
 
-/** What the child of a range of interface cases came to. */
+/** The result of a child that ran a range of interface cases. */
 interface Outcome {
   kind: "done" | "fault" | "hang" | "failure";
   tally?: Tally;
@@ -148,7 +148,7 @@ async function runRange(
   return { kind, at, operation, said };
 }
 
-/** Of a child that did not come to the end of its case. */
+/** Describes a child that did not come to the end of its case. */
 function removeObjects(pid: number): void {
   const directory = process.env["XMEM_DIR"] || "/dev/shm";
   for (const entry of readdirSync(directory)) {
@@ -196,7 +196,7 @@ export async function fuzzInterface(options: FuzzOptions): Promise<FuzzReport> {
   return report;
 }
 
-/** A case again, with each write and each operation. */
+/** Runs a case again, and prints each write and each operation. */
 async function replay(which: string, seed: number): Promise<boolean> {
   const [kind, number] = which.split(":");
   const first = Number(number);

@@ -4,7 +4,10 @@ import { run, runRecorded, setup, zigBuild } from "./setup.ts";
 
 const command = zigBuild("build", "generate");
 
-/** Generates them again: whether they were current. The generator names those that were not. */
+/**
+ * Generates the files again, and says whether they were current. The generator names those that
+ * were not.
+ */
 export async function generatedIsCurrent(): Promise<boolean> {
   const { ok, output } = await runRecorded(command);
   return ok && !output.includes("wrote ");

@@ -15,10 +15,10 @@ interface Manifest {
 
 const platforms = ["linux-x64-gnu", "linux-arm64-gnu", "linux-x64-musl", "linux-arm64-musl"];
 
-/** What only the development tree can use; an installed package has neither. */
+/** Fields that only the development tree can use; an installed package has neither. */
 const development = ["scripts", "devDependencies"];
 
-/** What the package has as it is, so that the links of the README lead somewhere. */
+/** Files that the package has unchanged, so that the README's links lead somewhere. */
 const copied = [
   "docs",
   "examples/c",
@@ -50,8 +50,10 @@ async function bundle(folder: string): Promise<void> {
   if (output === undefined || outputs.length > 1)
     throw new Error(`${outputs.length} files, not one`);
   const code = await output.text();
-  // The bundler of a program that uses the package must find the libraries, as in src/library.ts.
-  writeFileSync(join(folder, "xmem.js"), code.replaceAll(/\b__require\("/g, 'require("'));
+  // The bundler of a program that uses the package must find the libraries, as in
+  // src/native/library.ts, which lies one folder deeper.
+  const paths = /\b__require\("\.\.\//g;
+  writeFileSync(join(folder, "xmem.js"), code.replaceAll(paths, 'require("'));
   writeFileSync(join(folder, "xmem.d.ts"), declare());
 }
 

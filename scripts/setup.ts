@@ -7,7 +7,7 @@ import { join } from "node:path";
 export const root: string = join(import.meta.dir, "..");
 const zigCache = join(root, ".zig-cache");
 
-export interface RunOptions {
+interface RunOptions {
   cwd?: string;
   env?: Record<string, string>;
 }
@@ -24,7 +24,7 @@ export function run(command: string[], options: RunOptions = {}): void {
   }
 }
 
-/** The same, but the output is also returned, and a failure is the caller's to judge. */
+/** The same, but it returns the output, and leaves it to the caller to judge a failure. */
 export async function runRecorded(
   command: string[],
   options: RunOptions = {},
@@ -64,7 +64,10 @@ export function zigBuild(prefix: string, ...argv: string[]): string[] {
   return zig("build", ...where, ...library, ...musl(), "--prefix", join(root, prefix), ...argv);
 }
 
-/** A library loads only into the libc that it was built for: this Bun's, whatever else is installed. */
+/**
+ * The libc of this Bun, whatever else is installed: a library loads only into the libc that it was
+ * built for.
+ */
 function musl(): string[] {
   return onMusl() ? [`-Dtarget=${targetTriple()}`] : [];
 }
@@ -74,14 +77,16 @@ function onMusl(): boolean {
   return process.platform === "linux" && report.header?.glibcVersionRuntime === undefined;
 }
 
-/** What the library is built for here, as the compiler calls it. */
+/** The target of the library here, as the compiler calls it. */
 export function targetTriple(): string {
   const cpu = process.arch === "arm64" ? "aarch64" : "x86_64";
   if (process.platform === "darwin") return `${cpu}-macos`;
   return `${cpu}-linux-${onMusl() ? "musl" : "gnu.2.17"}`;
 }
 
-/** Nested programs find this very Bun wherever it came from (npx keeps it off the PATH). */
+/**
+ * Puts this Bun on the PATH of nested programs, wherever it came from (npx keeps it off the PATH).
+ */
 function environment(): Record<string, string | undefined> {
   const bin = join(root, "node_modules", ".bin");
   return { ...process.env, PATH: `${bin}:${process.env["PATH"] ?? ""}` };

@@ -28,6 +28,6 @@ if (values.delays || values.canary !== "none") {
   // The soak's processes inherit it.
   process.env["XMEM_LIBRARY"] = join(root, prefix, "libxmem.so");
 }
-// Only now: it loads the library.
+// This import comes late, because it loads the library.
 const { soak } = await import("../test/soak/soak.ts");
 process.exit((await soak({ minutes, seed })) ? 0 : 1);

@@ -6,7 +6,7 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { root, runRecorded, setup, zigBuild } from "./setup.ts";
 
-/** What each broken variant must end in: a report of ThreadSanitizer, or a failed check. */
+/** The end that each broken variant must have: a report of ThreadSanitizer, or a failed check. */
 const canaries: Record<string, RegExp> = {
   word_relaxed: /^SUMMARY: ThreadSanitizer: data race/m,
   dead_rows_kept: /^stress: \d+ buffers are free in the end/m,
@@ -49,7 +49,8 @@ async function passes(seed: number): Promise<boolean> {
 async function catches(canary: string, expected: RegExp, seed: number): Promise<boolean> {
   const program = await build(canary);
   if (program === null) return false;
-  // What threads leave behind depends on their timing: a few seeds in a row, until one shows it.
+  // The end of a run depends on the threads' timing: a few seeds are tried, until one shows the
+  // fault.
   for (let attempt = 0; attempt < 8; attempt++) {
     const { ok, output } = await stress(program, seed + attempt, 3, "keep");
     const found = ok ? undefined : expected.exec(output)?.[0];

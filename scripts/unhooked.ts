@@ -1,5 +1,5 @@
-// Checks that what checkers stand on costs nothing in the library that is shipped: it is the same, byte
-// for byte, as one in which nothing but the bare instructions stands in the hooks' place.
+// Checks that the checkers' hooks cost nothing in the library that is shipped: it is the same, byte
+// for byte, as one that has only the bare instructions in place of the hooks.
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -17,7 +17,7 @@ async function libraryWith(hook: string): Promise<Buffer | null> {
 export async function isUnhooked(): Promise<boolean> {
   const shipped = await libraryWith("none");
   const bare = await libraryWith("bare");
-  // One that must differ, or the comparison would prove nothing.
+  // This library must differ, or the comparison would prove nothing.
   const crash = await libraryWith("crash");
   if (shipped === null || bare === null || crash === null) return false;
   const same = shipped.equals(bare);

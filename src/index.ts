@@ -1,7 +1,3 @@
-export { XmemError, type XmemErrorCode } from "./errors.ts";
-export type { AnyTypedArray, BufferGuard, TypedArrayConstructor, TypedArrayOf } from "./guard.ts";
-export type { ParticipantStats, PoolInfo, PoolStats } from "./inspect.ts";
-export type { BufferMeta, DType } from "./meta.ts";
 export type {
   LookOptions,
   OpenOptions,
@@ -9,6 +5,16 @@ export type {
   PruneOptions,
   ReplaceOptions,
   WaitOptions,
-} from "./options.ts";
-export { BufferPool, type ReclaimReport } from "./pool.ts";
-export type { ReadGuard, ReadonlyBytes, ReadonlyView } from "./read_guard.ts";
+} from "./arguments/options.ts";
+export type {
+  AnyTypedArray,
+  BufferGuard,
+  TypedArrayConstructor,
+  TypedArrayOf,
+} from "./buffer/guard.ts";
+export type { BufferMeta, DType } from "./buffer/meta.ts";
+export type { ReadGuard, ReadonlyBytes, ReadonlyView } from "./buffer/read_guard.ts";
+export { XmemError, type XmemErrorCode } from "./errors/error.ts";
+export type { PoolInfo } from "./pool/folder.ts";
+export { BufferPool, type ReclaimReport } from "./pool/pool.ts";
+export type { ParticipantStats, PoolStats } from "./pool/statistics.ts";

@@ -1,4 +1,4 @@
-// What is generated from the core is what the loaded library has.
+// The files that are generated from the core agree with the loaded library.
 
 import { dlopen } from "bun:ffi";
 import { expect, test } from "bun:test";
@@ -6,10 +6,10 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { generatedIsCurrent } from "../scripts/generate.ts";
 import { root } from "../scripts/setup.ts";
-import { type Native, symbols } from "../src/abi.gen.ts";
-import { errorNumbers } from "../src/error_codes.gen.ts";
-import { libraryPath } from "../src/library.ts";
-import { native } from "../src/native.ts";
+import { type Native, symbols } from "../src/generated/abi.gen.ts";
+import { errorNumbers } from "../src/generated/error_codes.gen.ts";
+import { libraryPath } from "../src/native/library.ts";
+import { native } from "../src/native/native.ts";
 
 const header = readFileSync(join(root, "include", "xmem.h"), "utf8");
 
@@ -19,13 +19,13 @@ function declared(): string[] {
   return Array.from(header.matchAll(prototype), ([, name = ""]) => name);
 }
 
-/** Names that the library's table of strings has, and that no suffix of another one is. */
+/** Names in the library's table of strings that are not the end of a longer one. */
 function exported(): string[] {
   const bytes = readFileSync(libraryPath(), "latin1");
   return [...new Set(Array.from(bytes.matchAll(/\0(xmem_\w+)(?=\0)/g), ([, name = ""]) => name))];
 }
 
-test("what is generated from the core is current", async () => {
+test("the files that are generated from the core are current", async () => {
   expect(await generatedIsCurrent()).toBe(true);
 }, 300_000);
 

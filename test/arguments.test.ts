@@ -1,5 +1,5 @@
-// Every public argument, wrong in every way that it can be: the code is the one that the interface
-// promises, and nothing is lost, changed or made by it.
+// Wrong values of every public argument, of every kind: the error has the code that the interface
+// promises, and nothing is lost, changed or made.
 
 import { expect, test } from "bun:test";
 import { BufferPool, XmemError } from "../src/index.ts";
@@ -23,7 +23,7 @@ function shown(value: unknown): string {
   return typeof value === "bigint" ? `${value}n` : String(value);
 }
 
-/** All rows at once, so that a failure shows every argument that is not as it should be. */
+/** All rows at once, so that a failure shows every argument with a wrong code. */
 async function expectCodes(rows: [what: string, code: string, call: Call, values: unknown[]][]) {
   const wrong: string[] = [];
   let calls = 0;

@@ -5,7 +5,7 @@ import { BufferPool, type XmemErrorCode } from "../src/index.ts";
 import { codeOf } from "./codes.ts";
 import { withPool } from "./processes.ts";
 
-test("a new pool hands out 0, 1, 2; what was released last is next", () =>
+test("a new pool hands out 0, 1, 2; the buffer that was released last is next", () =>
   withPool({ capacity: 10, bufferSize: 64 }, (pool) => {
     const guards = [pool.acquire(1), pool.acquire(1), pool.acquire(1)];
     expect(guards.map(({ index }) => index)).toEqual([0, 1, 2]);
@@ -39,7 +39,7 @@ test("an added reference holds back the return until tryRelease, which is true o
     expect(codeOf(() => pool.tryRelease(handle))).toBe("STALE_HANDLE");
   }));
 
-test("the by-hand family refuses what no reference covers", () =>
+test("the by-hand family refuses to use up a reference that does not exist", () =>
   withPool({ capacity: 4, bufferSize: 64 }, (pool) => {
     using guard = pool.acquire(1);
     const { handle } = guard;
@@ -255,7 +255,7 @@ test("maxCommitted bounds the memory, and nothing is lost at the bound", () =>
     pool.trim();
     const halves = [pool.acquire(32_768), pool.acquire(32_768)];
     for (const half of halves) half.release();
-    // What lies in free slots is given back first.
+    // The memory of free slots is given back first.
     expect(pool.acquire(65_536).size).toBe(65_536);
     expect(pool.stats()).toMatchObject({ free: 3, committedBytes: 65_536 });
   }));

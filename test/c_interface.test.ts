@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { compileC, compileObject } from "../scripts/cc.ts";
 import { root } from "../scripts/setup.ts";
 import { BufferPool } from "../src/index.ts";
+import { Lines } from "./lines.ts";
 import { withPool } from "./processes.ts";
 
 let folder = "";
@@ -22,7 +23,7 @@ type Program = keyof typeof sources;
 const path = (program: Program): string => join(folder, program);
 
 function start(program: Program, ...argv: string[]) {
-  // The environment as it is now: without it, Bun passes on what it was at the start.
+  // The environment as it is now: by default Bun passes on the one of its start.
   const options = { env: process.env, stderr: "inherit" } as const;
   return Bun.spawn([path(program), ...argv], { ...options, stdin: "pipe", stdout: "pipe" });
 }
@@ -36,14 +37,8 @@ async function outputOf(program: Program, ...argv: string[]): Promise<string> {
 
 /** The handles that a producer prints, as they come. */
 async function* handlesFrom(stream: ReadableStream<Uint8Array>): AsyncGenerator<number> {
-  const decoder = new TextDecoder();
-  let text = "";
-  for await (const chunk of stream) {
-    text += decoder.decode(chunk, { stream: true });
-    const lines = text.split("\n");
-    text = lines.pop() ?? "";
-    for (const line of lines) yield Number(line);
-  }
+  const lines = new Lines(stream);
+  for (let line = await lines.next(); line !== null; line = await lines.next()) yield Number(line);
 }
 
 /** What the consumer says of `frames` frames of `bytes` bytes, the n-th filled with n. */
@@ -123,7 +118,7 @@ test("buffers go from C to Bun, and C waits while Bun holds them all", async () 
       held.push(guard);
       frame += 1;
       if (held.length < 4) continue;
-      // The next buffer is one that this process has to give back first.
+      // This process has to give a buffer back before there is a next one.
       if (frame < 20) {
         while (pool.stats().waiters === 0) await Bun.sleep(1);
         expect(pool.stats().participants.map((each) => each.name)).toContain("producer");
@@ -157,12 +152,12 @@ test("buffers go from Bun to C", async () => {
 
 test("a buffer that a killed C program held is given back", async () => {
   await withPool({ capacity: 4, bufferSize: 100 }, async (pool, name) => {
-    // Nobody takes what it hands off: it waits, and is killed there.
+    // Nobody takes the buffers that it hands off: it waits, and is killed there.
     const producer = start("producer", name, "20", "100");
     while (pool.stats().waiters === 0) await Bun.sleep(1);
     producer.kill("SIGKILL");
     await producer.exited;
-    // The kernel says so a little later.
+    // The kernel marks its death a little later.
     while (pool.reclaim().participants === 0) await Bun.sleep(1);
     const { waiters, inFlight, participants } = pool.stats();
     expect({ waiters, inFlight, participants: participants.length }).toEqual({

@@ -100,7 +100,7 @@ test("an abort after the buffer came changes nothing", () =>
     expect(pool.stats().free).toBe(1);
   }));
 
-test("whoever gives up is not in the way of those behind, nor served", () =>
+test("a waiter that gives up is not served, and is not in the way of those behind it", () =>
   withPool(one, async (pool) => {
     const held = pool.acquire(1);
     const controller = new AbortController();
@@ -200,7 +200,7 @@ test("flush ends every wait and acquire with POOL_FLUSHING; after unflush they w
     ]) {
       expect(await outcome(acquire())).toBe("POOL_FLUSHING");
     }
-    // What is held can still be used and passed on.
+    // Buffers that are held can still be used and passed on.
     other.unflush();
     const again = pool.acquire(1);
     pool.flush();
@@ -248,7 +248,7 @@ test("a signal's handler runs while acquireAsync waits", () =>
     expect(await child.line()).toBe("waiting");
     child.kill("SIGINT");
     expect(await child.line()).toBe("interrupted");
-    // Nothing keeps it alive but the signal's own watcher, if anything.
+    // Only the signal's own watcher could keep it alive.
     child.kill("SIGKILL");
     await child.ended;
   }));
@@ -279,7 +279,7 @@ test(
       expect(await ends(closed)).toBe("POOL_CLOSED");
       setTimeout(() => held.release(), 100);
       expect(await ends("pool.acquireAsync(1).then(({ index }) => say(index));")).toBe("0");
-      // It ended with its guard; the system says so a moment later.
+      // It ended with its guard; the pool's statistics show that a moment later.
       while (pool.stats().free === 0) pool.reclaim();
       expect(pool.stats().waiters).toBe(0);
     }),

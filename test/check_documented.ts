@@ -1,5 +1,6 @@
 // Notes each error that is made with a code that the docstring of the function that was called does
-// not name, whatever becomes of the error. Whoever imports it looks at `undocumented` in the end.
+// not name, whatever becomes of the error. The file that imports it looks at `undocumented` in the
+// end.
 
 import { isDocumented, tried } from "./documented.ts";
 

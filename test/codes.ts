@@ -1,8 +1,11 @@
-// What a call that should fail says.
+// The errors of calls that should fail.
 
 import { XmemError, type XmemErrorCode } from "../src/index.ts";
 
-/** The error that `body` throws. Anything but an XmemError goes on, and so does nothing. */
+/**
+ * The error that `body` throws. It throws anything that is no XmemError, and an error of its own
+ * where `body` throws none.
+ */
 export function errorOf(body: () => unknown): XmemError {
   try {
     body();

@@ -1,10 +1,11 @@
 // The generated constants are those of the loaded library.
 
 import { expect, test } from "bun:test";
-import * as constants from "../src/constants.gen.ts";
-import { bytes, native } from "../src/native.ts";
+import * as constants from "../src/generated/constants.gen.ts";
+import { native } from "../src/native/native.ts";
+import { bytes } from "../src/native/scratch.ts";
 
-test("src/constants.gen.ts says what the library says", () => {
+test("src/generated/constants.gen.ts says what the library says", () => {
   const scratch = bytes(64);
   const loaded: Record<string, number> = {};
   for (let i = 0; i < native.xmem_bun_constant_count(); i++) {

@@ -1,5 +1,6 @@
-// The pool's counters are sums over rows that many participants have had one after another, and stay
-// exact however those left. Rows are few here, so that each is used again and again.
+// The pool's counters are sums over rows that many participants have had one after another. They
+// stay exact, whichever way these participants left. Rows are few here, so that each is used again
+// and again.
 
 import { expect, test } from "bun:test";
 import { BufferPool } from "../src/index.ts";
@@ -28,7 +29,7 @@ type Counters = Record<string, number>;
 const times = (counts: Counters, factor: number): Counters =>
   Object.fromEntries(Object.entries(counts).map(([name, count]) => [name, count * factor]));
 
-/** The process that opens and closes is one; each open is another participant. */
+/** One process opens and closes again and again; each open is another participant. */
 const opens = (name: string, rounds: number): string =>
   `for (let round = 0; round < ${rounds}; round++) {
     const pool = BufferPool.open(${JSON.stringify(name)});
@@ -39,19 +40,19 @@ const opens = (name: string, rounds: number): string =>
 test("participants that leave, one after another, are all counted, and once", () =>
   withPool(options, async (pool, name) => {
     await script(opens(name, 1)).rest();
-    // How often an attempt finds the pool full is its own; each visit has as many.
+    // An attempt may count the pool as full several times; each visit counts as many.
     const { full } = pool.stats().counters;
     expect(full).toBeGreaterThanOrEqual(4);
     const others = [script(opens(name, 20))];
     await Promise.all(others.map((other) => other.rest()));
     expect(pool.stats().counters).toMatchObject(times({ ...visit.counts, full }, 21));
-    // Nothing had to be repaired: a recovery mends a fault of one's own so well that nobody sees it.
+    // No recovery ran: a recovery would mend a fault of our own so well that nobody would see it.
     expect(pool.stats().counters).toMatchObject({ recoveries: 0, deferred: 0 });
-    // Nobody else has a part in them.
+    // Nobody else counts in them.
     expect(pool.stats().participants).toMatchObject([{ acquired: 0, released: 0, timeouts: 0 }]);
   }));
 
-test("so are those that are killed, and a new owner of a row begins at nothing", () =>
+test("participants that are killed are counted once, and a new owner of a row begins at 0", () =>
   withPool(options, async (pool, name) => {
     const rounds = 8;
     const visitor = async (): Promise<void> => {
@@ -81,11 +82,11 @@ test("so are those that are killed, and a new owner of a row begins at nothing",
     expect(BufferPool.inspect(name).counters).toMatchObject(expected);
     using again = BufferPool.open(name);
     expect(again.stats().counters).toMatchObject(expected);
-    // What the killed held was not released by anybody.
+    // Nobody released the buffers that the killed ones held.
     expect(again.stats()).toMatchObject({ free: 2, used: 0 });
   }));
 
-test("each wait that begins is counted, also by participants that are no more", () =>
+test("each wait that begins is counted, also of participants that have left", () =>
   withPool(options, async (pool, name) => {
     const held = [pool.acquire(1), pool.acquire(1)];
     const rounds = 10;
@@ -105,7 +106,7 @@ test("each wait that begins is counted, also by participants that are no more", 
     for (const guard of held) guard.release();
   }));
 
-test("a flusher that leaves lifts its flush itself, and leaves it to no recovery", () =>
+test("a flusher that leaves ends its flush itself, without a recovery", () =>
   withPool(options, async (pool, name) => {
     const source = `const pool = BufferPool.open(${JSON.stringify(name)}); pool.flush();
       say(codeOf(() => pool.acquire(1))); pool.close(); say("left");`;

@@ -1,13 +1,14 @@
 // Every operation, killed at every step that it makes, by real processes: before each access to
 // shared memory, and before each system call that others can see. The survivor recovers, keeps what
-// it holds, and finds every buffer again, each exactly once. Recoveries are killed too, and those who
-// carry them on.
+// it holds, and finds every buffer again, each exactly once. Recoveries are killed too, and so are
+// the participants that carry them on.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { run, zigBuild } from "../scripts/setup.ts";
 import { type BufferGuard, BufferPool, type PoolOptions } from "../src/index.ts";
+import { runAgain } from "./canary.ts";
 
 const root = join(import.meta.dir, "..");
 const program = join(import.meta.dir, "programs", "crash_point.ts");
@@ -35,7 +36,7 @@ afterAll(() => {
 
 interface Victim {
   ended: () => boolean;
-  /** It is about to begin, and if it is gated waits for `go`. */
+  /** Resolves when it is about to begin; a gated one then waits for `go`. */
   ready: Promise<void>;
   go: () => void;
   /** True when the operation was shorter than the step at which it had to die. */
@@ -61,7 +62,7 @@ function start(name: string, operation: string, step: number, handle = 0, gate =
   const survived = async (): Promise<boolean> => {
     await read();
     await child.exited;
-    // It dies by SIGKILL in any case, with or without having got through.
+    // It dies by SIGKILL in any case, after the operation if not in it.
     if (child.signalCode === "SIGKILL") return text.join("").includes("survived");
     throw new Error(`${operation} at ${step}: ${await new Response(child.stderr).text()}`);
   };
@@ -89,7 +90,7 @@ function report(what: string, points: number): void {
   expect(points).toBeGreaterThan(2);
 }
 
-/** What has to hold after a recovery, when the survivor has given back what it held. */
+/** Checks what has to hold after a recovery, when the survivor has given back its buffers. */
 async function checkWhole(pool: BufferPool, zeroed = false): Promise<void> {
   // Coarse clocks tick in milliseconds; a lease of 1 ms has passed after some of them.
   await Bun.sleep(15);
@@ -106,7 +107,7 @@ async function checkWhole(pool: BufferPool, zeroed = false): Promise<void> {
   expect(pool.tryAcquire(1)).toBeNull();
   if (zeroed) for (const { bytes } of all) expect(bytes.every((byte) => byte === 0)).toBe(true);
   for (const guard of all) guard.release();
-  // Had anything been frozen, or wrong in the list, this would have needed a recovery.
+  // A frozen word, or a fault of the list, would have made this a recovery.
   expect(pool.stats().counters.recoveries).toBe(counters.recoveries);
 }
 
@@ -134,7 +135,7 @@ async function survive(what: string, scenario: Scenario, step: number): Promise<
   const options = { capacity: 4, bufferSize: 65_536, leaseTimeout, ...scenario.options };
   using pool = BufferPool.create(name, options);
   try {
-    // So that only the operation that is named after it has memory to commit.
+    // So that only the operation of that name commits memory.
     pool.preallocate(4096, pool.capacity);
     const held = pool.acquire(4096);
     held.bytes.fill(step % 251);
@@ -202,18 +203,13 @@ const scenarios: Record<string, Scenario> = {
 
 test("a recovery that keeps the rows of the dead is caught", () => {
   // The same sweep in a process whose library is broken on purpose.
-  const argv = [
-    process.execPath,
-    "test",
+  const { exitCode, output } = runAgain(
     import.meta.path,
-    "--test-name-pattern",
     "every step acquire$",
-  ];
-  const child = Bun.spawnSync(argv, {
-    env: { ...process.env, XMEM_LIBRARY: library("dead_rows_kept") },
-  });
-  expect(child.exitCode).not.toBe(0);
-  expect(child.stderr.toString()).toContain("toEqual");
+    library("dead_rows_kept"),
+  );
+  expect(exitCode).toBe(1);
+  expect(output).toContain("toEqual");
 }, 120_000);
 
 describe("killed at every step", () => {
@@ -270,7 +266,7 @@ describe("the name of a pool whose participant is killed at every step of", () =
         const name = `${operation.replaceAll(" ", "-")}.${step}`;
         const survived = await start(name, operation, step).survived;
         if (step % 2 === 0) {
-          // Whoever opens it finds only the dead, and takes the name away.
+          // The open finds only dead participants, and takes the name away.
           expect(codeOf(() => BufferPool.open(name))).toBe("POOL_NOT_FOUND");
           expect(exists(name)).toBe(false);
         } else {
@@ -302,7 +298,7 @@ describe("the name of a pool whose participant is killed at every step of", () =
   }, 120_000);
 });
 
-/** Lets each die in turn. All have the pool open before: whoever opens it later recovers. */
+/** Lets each die in turn. All open the pool before that, because a later open would recover it. */
 async function letDie(...victims: Victim[]): Promise<boolean> {
   for (const victim of victims) await victim.ready;
   let survived = false;
@@ -315,7 +311,7 @@ async function letDie(...victims: Victim[]): Promise<boolean> {
 
 interface Losses {
   options: PoolOptions;
-  /** Those who die first, each gated. */
+  /** The programs that die first, each gated. */
   leave: (name: string, step: number) => Victim[];
 }
 
@@ -337,7 +333,7 @@ const many: Losses = {
   ],
 };
 
-/** Somebody dies, then the recoverers one after another; the last at `step`. */
+/** A participant dies, then the recoverers one after another; the last one at `step`. */
 async function surviveAll(
   losses: Losses,
   step: number,
@@ -390,7 +386,8 @@ describe("killed at every step, a recovery", () => {
         const first = Math.round((await steps()) * part);
         const points = await sweep((step) => {
           const next = (name: string): Victim => start(name, successor, step, 0, "gated");
-          // Who opens must not begin before the recoverer is dead; the others must.
+          // A program that opens must begin after the recoverer's death; the others must begin
+          // before it.
           return successor === "open"
             ? surviveAll(few, step, (name) => [reclaim(name, first)], next)
             : surviveAll(few, step, (name) => [reclaim(name, first), next(name)]);

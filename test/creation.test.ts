@@ -1,4 +1,4 @@
-// Creators that are killed on the way: whoever looks finds no pool or a whole one, and nothing else
+// Creators that are killed on the way: afterwards there is no pool or a whole one, and nothing else
 // is in the folder.
 
 import { beforeAll, expect, test } from "bun:test";
@@ -6,6 +6,7 @@ import { mkdirSync, readdirSync, rmSync } from "node:fs";
 import { cpus } from "node:os";
 import { join } from "node:path";
 import { BufferPool } from "../src/index.ts";
+import { poolsIn } from "./folders.ts";
 import { buildCrashLibrary, crashLibrary, script } from "./scripts.ts";
 
 beforeAll(buildCrashLibrary, 300_000);
@@ -19,17 +20,14 @@ const creations: Record<string, string> = {
 
 /** Runs `body` with XMEM_DIR set to a folder of its own, as long as it does not wait. */
 function inFolder<Result>(folder: string, body: () => Result): Result {
-  const before = process.env["XMEM_DIR"];
-  process.env["XMEM_DIR"] = folder;
-  try {
-    return body();
-  } finally {
-    if (before === undefined) delete process.env["XMEM_DIR"];
-    else process.env["XMEM_DIR"] = before;
-  }
+  using _ = poolsIn(folder);
+  return body();
 }
 
-/** What is found after a creator was killed at `step`: "nothing", "a pool"; "over" if it got through. */
+/**
+ * Says what is left after a creator was killed at `step`: "nothing" or "a pool"; "over" if it
+ * finished before.
+ */
 async function killedAt(folder: string, creation: string, step: number): Promise<string> {
   mkdirSync(folder);
   const env = { XMEM_DIR: folder, XMEM_LIBRARY: crashLibrary };
@@ -46,7 +44,7 @@ async function killedAt(folder: string, creation: string, step: number): Promise
       pool.acquire(64).release();
       return "nothing";
     }
-    // Whole: its creator is dead, and every buffer is there.
+    // The pool is whole: its creator is dead, and every buffer is there.
     using pool = BufferPool.open("p");
     const all = Array.from({ length: capacity }, () => pool.acquire(64));
     expect(pool.tryAcquire(1)).toBeNull();
@@ -66,7 +64,7 @@ for (const [name, creation] of Object.entries(creations)) {
     const prefix = join(root, `creation.${process.pid}.${name.replaceAll(" ", "-")}`);
     const found: string[] = [];
     let next = 1;
-    // As many at a time as there are processors; each takes the next step that nobody has.
+    // As many run at a time as there are processors; each takes the next step that is not taken.
     const worker = async (): Promise<void> => {
       while (!found.includes("over")) {
         const step = next++;
@@ -75,7 +73,7 @@ for (const [name, creation] of Object.entries(creations)) {
     };
     await Promise.all(Array.from({ length: Math.min(cpus().length, 8) + 1 }, worker));
     const steps = found.slice(1, found.indexOf("over"));
-    // First nothing, and from one step on, the naming, a pool.
+    // The first steps leave nothing. From the step after the naming on there is a pool.
     const named = steps.indexOf("a pool");
     console.log(`${name}: ${steps.length} crash points, ${named} of them before the naming`);
     expect(named).toBeGreaterThan(20);

@@ -1,5 +1,5 @@
-// What a user's type checker makes of the installed package: programs check without an error,
-// whatever tsconfig.json says, and nothing that is xmem's own business shows.
+// A user's type checker and the installed package: programs check without an error, whatever
+// tsconfig.json says, and nothing internal to xmem shows.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
@@ -10,7 +10,7 @@ import { root, tool } from "../scripts/setup.ts";
 import { tarball } from "./packed.ts";
 
 const newest = "typescript/bin/tsc";
-/** The oldest that the README names. It takes seconds for each program. */
+/** The oldest compiler that the README names. It takes seconds for each program. */
 const oldest = "typescript-5.8/bin/tsc";
 
 const poorest = "ES2022 and nothing else";
@@ -105,7 +105,7 @@ test(`a program checks with TypeScript 5.8, ${poorest}, declarations checked`, a
   expect(await check(oldest, { ...settings[poorest], skipLibCheck: false })).toBe("");
 }, 120_000);
 
-/** Each example in a scope of its own, with what it takes for granted. */
+/** Each example in a scope of its own, with the variables that it takes for granted. */
 function examples(): string[] {
   const found = [...declarations.matchAll(/^ *\* ```ts\n([\s\S]*?)^ *\* ```$/gm)];
   return found.map(([, lines = ""], index) => {

@@ -1,5 +1,5 @@
-// Whatever a user can name is described, in the declarations that the package ships: those are what
-// an editor shows.
+// Everything that a user can name is described in the declarations that the package ships, which an
+// editor shows.
 
 import { expect, test } from "bun:test";
 import { declare } from "../scripts/declare.ts";
@@ -19,7 +19,10 @@ function commentBefore(place: number): string {
 const anyMember = /^ +(?:(?:static|readonly|get|set|private) )*(\w+|\[Symbol\.dispose\])\??[:(<]/gm;
 const ownMember = new RegExp(anyMember.source.replace("^ +", "^ {4}"), "gm");
 
-/** What a user can name: a class, a type, and each member of those but what the language adds. */
+/**
+ * What a user can name: a class, a type, and each of their members, except those that the language
+ * adds.
+ */
 function* named(): Generator<{ name: string; comment: string }> {
   const exported: string[] = /^export \{(.*)\};$/m.exec(declarations)?.[1]?.match(/\w+/g) ?? [];
   const blocks = /^(?:declare )?(?:class|interface|type) (\w+)[\s\S]*?^(?=\S)(?![}/ ])/gm;
@@ -28,10 +31,10 @@ function* named(): Generator<{ name: string; comment: string }> {
     yield { name: owner, comment: commentBefore(index) };
     if (/^type /.test(block)) continue;
     const seen = new Set<string>(["constructor"]);
-    // Nested ones, too; but what a parameter's own type has, its function describes.
+    // Nested members, too; but the members of a parameter's own type are described by its function.
     const members = /^interface/.test(block) ? anyMember : ownMember;
     for (const { 0: member, 1: name = "", index: at } of block.matchAll(members)) {
-      // Overloads and a setter are described once, where they come first.
+      // Overloads, and a getter with its setter, are described once, at the first of them.
       if (seen.has(name) || member.includes("private ")) continue;
       seen.add(name);
       const start = index + at;
@@ -52,7 +55,7 @@ test("everything that a user can name has a docstring of at least a sentence", (
   expect(bare.map(({ name }) => name)).toEqual([]);
 });
 
-test("docstrings name codes that there are, each with what it means there", () => {
+test("docstrings name only codes that exist, each with what it means there", () => {
   const codes = new Set(
     declarations.match(/(?<=\| |= |\*\/\n)"[A-Z_]+"/g)?.map((code) => code.slice(1, -1)),
   );
@@ -92,7 +95,7 @@ test("an error whose code its function's docstring does not name is noticed", ()
   ]);
 });
 
-test("every public function is one whose errors are looked at", () => {
+test("the errors of every public function are looked at", () => {
   const methods = [...everyDocumented().keys()];
   for (const name of ["acquire()", "BufferPool.open()", "stats()", "bytes", "meta.dtype"]) {
     expect(methods).toContain(name);

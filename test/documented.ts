@@ -13,7 +13,7 @@ const prefixes: Record<string, { fixed: string; own: string }> = {
   BufferMeta: { fixed: "BufferMeta.", own: "meta." },
 };
 
-export interface Documented {
+interface Documented {
   /** Of which class: two have a `release()`. */
   owner: string;
   codes: string[];
@@ -30,7 +30,8 @@ function codesIn(docstring: string): string[] {
 /** By the name with which messages begin: `acquire()`, `BufferPool.open()`, `bytes`, `meta.shape`. */
 function read(): Map<string, Documented[]> {
   const found = new Map<string, Documented[]>();
-  for (const file of readdirSync(sources)) {
+  for (const file of readdirSync(sources, { recursive: true, encoding: "utf8" })) {
+    if (!file.endsWith(".ts")) continue;
     const text = readFileSync(join(sources, file), "utf8");
     const classes = text.matchAll(/^export class (\w+)[\s\S]*?^\}/gm);
     for (const [body, owner = ""] of classes) {
@@ -52,7 +53,7 @@ function read(): Map<string, Documented[]> {
 
 const documented = read();
 
-/** Of whom a message speaks; a setter shares its getter's docstring. */
+/** The function that a message speaks of; a setter shares its getter's docstring. */
 export function tried(message: string): string | undefined {
   const name = /^(?:setting )?([\w.]+(?:\(\))?)/.exec(message)?.[1] ?? "";
   return documented.has(name) ? name : undefined;

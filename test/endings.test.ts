@@ -1,10 +1,10 @@
-// However a thread or a process ends, what it had comes back: its holds, its wait, its row.
+// A thread or a process may end in any way: its holds, its wait and its row come back.
 
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
-import { ERROR_POOL_CLOSED } from "../src/constants.gen.ts";
+import { ERROR_POOL_CLOSED } from "../src/generated/constants.gen.ts";
 import type { BufferPool } from "../src/index.ts";
-import { libraryPath } from "../src/library.ts";
+import { libraryPath } from "../src/native/library.ts";
 import { withPool } from "./processes.ts";
 import { isStopped, script, until } from "./scripts.ts";
 
@@ -18,7 +18,7 @@ function allComeBack(pool: BufferPool): void {
   expect(new Set(guards.map(({ index }) => index)).size).toBe(pool.capacity);
   for (const guard of guards) guard.release();
   expect(pool.stats()).toMatchObject({ used: 0, inFlight: 0, waiters: 0 });
-  // A row that nobody needed yet stays as it was left.
+  // A dead participant's row stays as it is until somebody needs it.
   pool.reclaim();
   expect(pool.stats().participants.length).toBe(1);
 }
@@ -124,7 +124,7 @@ function hasPython(): boolean {
 }
 
 describe("fork without exec", () => {
-  test("on another thread than the openers' closes what they opened, and takes nothing from them", () =>
+  test("on another thread closes in the child what the openers opened, and takes nothing from them", () =>
     withPool({ capacity: 4, bufferSize: 64, ephemeral: true }, (pool, name) => {
       if (!hasPython()) return;
       const program = join(import.meta.dir, "programs/fork_threads.py");
@@ -148,7 +148,7 @@ describe("fork without exec", () => {
         const child = Bun.spawn(["python3", program, libraryPath(), dir, name], { stdout: "pipe" });
         await until(() => child.exitCode !== null || isStopped(child.pid));
         expect(pool.stats().used).toBe(2);
-        // Its child is on its own from here on, and finds what the parent had.
+        // Its child goes on alone from here, with a copy of the parent's memory.
         child.kill("SIGKILL");
         expect((await new Response(child.stdout).text()).trim().split("\n")).toEqual([
           "storm [0] True True",

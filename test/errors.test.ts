@@ -1,4 +1,4 @@
-// What an error says: its code, what was tried on which pool, what was found, what to do, the
+// The contents of an error: its code, what was tried on which pool, what was found, what to do, the
 // cause, and a stack that begins at the caller, also in a bundle.
 
 import { expect, test } from "bun:test";
@@ -158,7 +158,7 @@ test("a platform without a library is UNSUPPORTED_PLATFORM, and says which it is
   inFolder((folder) => {
     // A copy, since beside the original lies what was built for this very machine.
     cpSync(join(source, ".."), join(folder, "src"), { recursive: true });
-    const library = join(folder, "src", "library.ts");
+    const library = join(folder, "src", "native", "library.ts");
     for (const [platform, arch] of [
       ["win32", "x64"],
       ["linux", "riscv64"],

@@ -1,5 +1,5 @@
-// Who waits for a buffer gets one in its turn, however fast others take it again; and a waiter that
-// does not come keeps nobody else waiting.
+// A waiter gets a buffer in its turn, however fast others take it again; and a waiter that does not
+// come for its buffer keeps nobody else waiting.
 
 import { expect, test } from "bun:test";
 import { join } from "node:path";
@@ -15,7 +15,9 @@ interface Share {
   longest: number;
 }
 
-/** Lets processes take the one buffer of a pool for a second and a half; what each had of it. */
+/**
+ * Lets processes take the one buffer of a pool for a second and a half. Returns each one's share.
+ */
 async function contend(kinds: string[], hold: number): Promise<Share[]> {
   const shares: Share[] = [];
   await withPool(one, async (_, name) => {
@@ -50,7 +52,7 @@ async function contend(kinds: string[], hold: number): Promise<Share[]> {
 
 for (const hold of [1, 5]) {
   for (const hog of ["grab", "blocking"]) {
-    test(`who waits is not overtaken for ever by a ${hog} that holds for ${hold} ms`, async () => {
+    test(`a waiter is not overtaken for ever by a ${hog} that holds for ${hold} ms`, async () => {
       const waits = ["blocking", "blocking", "async", "async"];
       const [, ...waiters] = await contend([hog, ...waits], hold);
       // In turn, each would have had the buffer for a fifth of the time, and waited for four others. A
@@ -88,7 +90,7 @@ test("an event loop with many waits does not go first for ever", () =>
     expect(late.toSorted((a, b) => a - b)[2] ?? 10_000).toBeLessThan(250);
   }));
 
-test("what a thread acquires at once stands behind its own long wait", () =>
+test("a thread's acquires at once come after its own long wait", () =>
   withPool(one, async (pool) => {
     let guard = pool.tryAcquire(1);
     let served = false;
@@ -117,7 +119,7 @@ test("a waiter that is stopped or killed while it is to go first shuts nobody ou
       const second = start(name, "served");
       expect(await second.line()).toBe("waiting");
       while (pool.stats().waiters < 2) await Bun.sleep(1);
-      // Long enough for a claim.
+      // The wait is long enough for a claim.
       await Bun.sleep(60);
       first.kill(signal);
       await Bun.sleep(5);
@@ -155,7 +157,7 @@ test("a stopped waiter does not slow down those who do not wait", () =>
     waiter.kill("SIGKILL");
     await waiter.exited;
     pool.reclaim();
-    // A wake of somebody who cannot come would cost as much as eight acquires.
+    // A wake of a waiter that cannot come would cost as much as eight acquires.
     expect(beside / best()).toBeLessThan(3);
   }));
 
@@ -200,7 +202,7 @@ test("acquireAsync through two opens of one thread is served in the order asked"
     expect(pool.stats().waiters).toBe(0);
   }));
 
-test("who waits through one open is served though the other open, asked first, is closed", () =>
+test("a wait through one open is served though another open, whose wait began first, is closed", () =>
   withPool(one, async (pool, name) => {
     const other = BufferPool.open(name);
     const held = pool.acquire();

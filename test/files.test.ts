@@ -1,4 +1,4 @@
-// The one file that a pool is: where it lies, who may open it, what else may lie there, and who
+// A pool is one file: where it lies, which users may open it, what else may lie there, and what
 // takes it away.
 
 import { expect, test } from "bun:test";
@@ -6,9 +6,7 @@ import {
   chmodSync,
   linkSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
-  rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
@@ -16,27 +14,14 @@ import {
 import { join } from "node:path";
 import { BufferPool } from "../src/index.ts";
 import { codeOf, errorOf } from "./codes.ts";
+import { inPoolFolder } from "./folders.ts";
 import { start } from "./processes.ts";
 import { script } from "./scripts.ts";
 
 const small = { capacity: 2, bufferSize: 64 };
 
-/** With XMEM_DIR set to a new folder of the same file system, for this process and its children. */
-async function inFolder(body: (dir: string) => unknown): Promise<void> {
-  const before = process.env["XMEM_DIR"];
-  const dir = mkdtempSync(join(before ?? "/dev/shm", "xmem-files-"));
-  process.env["XMEM_DIR"] = dir;
-  try {
-    await body(dir);
-  } finally {
-    if (before === undefined) delete process.env["XMEM_DIR"];
-    else process.env["XMEM_DIR"] = before;
-    rmSync(dir, { recursive: true });
-  }
-}
-
 test("a pool is one file in the folder that XMEM_DIR names, and nothing else is made", () =>
-  inFolder(async (dir) => {
+  inPoolFolder(async (dir) => {
     using pool = BufferPool.create("one", { ...small, channels: 4 });
     const held = [pool.acquire(), pool.acquire()];
     const wait = pool.acquireAsync(1);
@@ -54,7 +39,7 @@ test("a pool is one file in the folder that XMEM_DIR names, and nothing else is 
   }));
 
 test("pools of other folders are not seen", () =>
-  inFolder((dir) => {
+  inPoolFolder((dir) => {
     using _pool = BufferPool.create("here", small);
     process.env["XMEM_DIR"] = join(dir, "none");
     expect(BufferPool.list()).toEqual([]);
@@ -65,8 +50,8 @@ test("pools of other folders are not seen", () =>
     }
   }));
 
-test("a folder that is none is SYSTEM to every call by name", () =>
-  inFolder((dir) => {
+test("a folder that does not exist is SYSTEM to every call by name", () =>
+  inPoolFolder((dir) => {
     writeFileSync(join(dir, "file"), "");
     process.env["XMEM_DIR"] = join(dir, "file");
     const { create, open, openOrCreate, unlink, inspect, list, prune } = BufferPool;
@@ -81,7 +66,7 @@ test("a folder that is none is SYSTEM to every call by name", () =>
   }));
 
 test("the file's permissions are `mode`, whatever the umask", () =>
-  inFolder((dir) => {
+  inPoolFolder((dir) => {
     const before = process.umask();
     try {
       for (const umask of [0, 0o027, 0o777]) {
@@ -100,7 +85,7 @@ test("the file's permissions are `mode`, whatever the umask", () =>
   }));
 
 test("another user is refused by the file's mode, and let in by it", () =>
-  inFolder((dir) => {
+  inPoolFolder((dir) => {
     const { seteuid } = process as { seteuid?: (uid: number) => void };
     if (process.geteuid?.() !== 0 || seteuid === undefined) {
       console.log("skipped: only root can become somebody else");
@@ -128,8 +113,8 @@ test("another user is refused by the file's mode, and let in by it", () =>
     }
   }));
 
-test("what is no pool is listed with its problem, refused, and kept by openOrCreate", () =>
-  inFolder((dir) => {
+test("a file that is no pool is listed with its problem, refused, and kept by openOrCreate", () =>
+  inPoolFolder((dir) => {
     const path = (name: string): string => join(dir, `xmem.${name}`);
     BufferPool.create("real", small).close();
     mkdirSync(path("folder"));
@@ -157,7 +142,7 @@ test("what is no pool is listed with its problem, refused, and kept by openOrCre
       expect([name, codeOf(replace)]).toEqual([name, "POOL_CORRUPT"]);
       const refused = errorOf(() => BufferPool.create(name, small));
       expect([name, refused.code]).toEqual([name, "POOL_EXISTS"]);
-      // Neither to open it nor to unlink it would help.
+      // The advice names neither open nor unlink, since neither would help.
       if (["dangling", "device", "folder", "link", "fifo"].includes(name))
         expect(refused.message).toMatch(/ is a .* regular file \(EEXIST\); choose another name/);
     }
@@ -166,13 +151,13 @@ test("what is no pool is listed with its problem, refused, and kept by openOrCre
       if (name === "folder") continue;
       expect([name, BufferPool.unlink(name)]).toEqual([name, true]);
     }
-    // A folder is left to other means.
+    // xmem does not remove a folder.
     expect(codeOf(() => BufferPool.unlink("folder"))).toBe("POOL_CORRUPT");
     expect(BufferPool.open("real").capacity).toBe(2);
   }));
 
 test("list survives names that no pool can have", () =>
-  inFolder((dir) => {
+  inPoolFolder((dir) => {
     BufferPool.create("real", small).close();
     for (const name of ["xmem.", "xmem.é", "xmem.a b", "xmem...", "other", "xmem"]) {
       writeFileSync(join(dir, name), "");
@@ -187,7 +172,7 @@ test("list survives names that no pool can have", () =>
   }));
 
 test("a second name of a pool leads to the same pool", () =>
-  inFolder((dir) => {
+  inPoolFolder((dir) => {
     using pool = BufferPool.create("first", small);
     linkSync(join(dir, "xmem.first"), join(dir, "xmem.second"));
     using other = BufferPool.open("second");
@@ -198,7 +183,7 @@ test("a second name of a pool leads to the same pool", () =>
   }));
 
 test("a handle of one pool is stale in another", () =>
-  inFolder(() => {
+  inPoolFolder(() => {
     using one = BufferPool.create("one", small);
     using two = BufferPool.create("two", small);
     const { handle } = one.acquire(1);
@@ -207,7 +192,7 @@ test("a handle of one pool is stale in another", () =>
   }));
 
 test("openOrCreate by several at once makes one pool", () =>
-  inFolder(async () => {
+  inPoolFolder(async () => {
     const source = `
       const pool = BufferPool.openOrCreate("race", { capacity: 8, bufferSize: 64 });
       const guard = pool.acquire(1);
@@ -223,7 +208,7 @@ test("openOrCreate by several at once makes one pool", () =>
   }));
 
 test("openOrCreate checks only what was asked, and says both numbers", () =>
-  inFolder(() => {
+  inPoolFolder(() => {
     using _pool = BufferPool.create("existing", { capacity: 4, bufferSize: 100 });
     for (const fits of [
       { capacity: 4 },
@@ -243,7 +228,7 @@ test("openOrCreate checks only what was asked, and says both numbers", () =>
   }));
 
 test("an ephemeral pool outlives its creator, and goes with the last process to leave", () =>
-  inFolder(async (dir) => {
+  inPoolFolder(async (dir) => {
     const pool = BufferPool.create("ephemeral", { ...small, ephemeral: true });
     const child = start("ephemeral", "hoard", 1);
     expect(await child.line()).toBe("held 2");
@@ -256,8 +241,8 @@ test("an ephemeral pool outlives its creator, and goes with the last process to 
     expect(readdirSync(dir)).toEqual([]);
   }));
 
-test("whoever finds only dead participants of an ephemeral pool removes its name", () =>
-  inFolder(async (dir) => {
+test("a process that finds only dead participants of an ephemeral pool removes its name", () =>
+  inPoolFolder(async (dir) => {
     const again = { ...small, capacity: 3, ephemeral: true };
     for (const find of [
       () => codeOf(() => BufferPool.open("ephemeral")),
@@ -278,7 +263,7 @@ test("whoever finds only dead participants of an ephemeral pool removes its name
   }));
 
 test("a pool that is not ephemeral stays when its last participant leaves or dies", () =>
-  inFolder(async (dir) => {
+  inPoolFolder(async (dir) => {
     BufferPool.create("lasting", small).close();
     const child = start("lasting", "hoard");
     expect(await child.line()).toBe("held 2");
@@ -289,7 +274,7 @@ test("a pool that is not ephemeral stays when its last participant leaves or die
   }));
 
 test("replaceAbandoned leaves a pool that anybody has, and replaces one that nobody has", () =>
-  inFolder(async (dir) => {
+  inPoolFolder(async (dir) => {
     const inode = (): number => statSync(join(dir, "xmem.abandoned")).ino;
     const larger = { capacity: 5, bufferSize: 64 };
     BufferPool.create("abandoned", small).close();
@@ -298,7 +283,7 @@ test("replaceAbandoned leaves a pool that anybody has, and replaces one that nob
     {
       using pool = BufferPool.openOrCreate("abandoned", { ...larger, replaceAbandoned: true });
       expect([pool.capacity, inode() === first]).toEqual([5, false]);
-      // This very thread has it now.
+      // This thread has it open now.
       const again = (): unknown =>
         BufferPool.openOrCreate("abandoned", { capacity: 6, replaceAbandoned: true });
       expect(codeOf(again)).toBe("OPTIONS_MISMATCH");

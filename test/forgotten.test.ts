@@ -1,5 +1,5 @@
-// What nobody holds in a variable: pools, guards and views that the program may still need, or has
-// lost; and views that I/O has pinned when their guard, or their pool, is done.
+// Pools, guards and views that no variable holds: the program may still need them, or has lost
+// them. And views that I/O has pinned when their guard, or their pool, is done.
 
 import { expect, test } from "bun:test";
 import { readFileSync, rmSync, statSync } from "node:fs";
@@ -65,7 +65,7 @@ test("bytes that outlived their guard's variable stay the program's own", () =>
     expect([...bytes]).toEqual(Array(8).fill(7));
   }));
 
-/** 32 MiB, so that what is done with them takes a while. */
+/** 32 MiB, so that I/O on them takes a while. */
 const large = { capacity: 2, bufferSize: 32 << 20 };
 
 async function settled(condition: () => boolean): Promise<void> {
@@ -111,7 +111,7 @@ for (const [end, perform] of Object.entries(ends)) {
       using pool = BufferPool.open(name, { views: "detach" });
       const guard = pool.acquire();
       const { bytes, index } = guard;
-      // What cannot be compressed takes long.
+      // Bytes that cannot be compressed take long.
       for (let at = 0; at < bytes.length; at += 65_536) {
         crypto.getRandomValues(bytes.subarray(at, at + 65_536));
       }
@@ -146,7 +146,7 @@ test('views: "detach": a buffer whose bytes went to a Worker goes back when they
     const { buffer } = guard.bytes;
     const first = answer();
     worker.postMessage(buffer, [buffer]);
-    // The guard has bytes of its own again, which are not what keeps the buffer.
+    // The guard has bytes of its own again, and these do not keep the buffer.
     expect(guard.bytes[0]).toBe(41);
     guard.release();
     expect(await first).toBe(42);
@@ -189,7 +189,7 @@ test("timeout 0 behind a pending wait gets a buffer that is left over", async ()
   expect(new Set([first.index, second.index]).size).toBe(2);
 });
 
-test("a symbol is no ref", () => {
+test("a symbol is refused as a ref", () => {
   const name = `forgotten.${process.pid}.symbol`;
   using pool = BufferPool.create(name, { capacity: 1, bufferSize: 4096, ephemeral: true });
   for (const method of ["get", "getMut", "take"] as const) {

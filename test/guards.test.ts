@@ -2,15 +2,16 @@
 // goes back exactly once, whichever way it ends.
 
 import { expect, test } from "bun:test";
-import { OPTION_COUNT } from "../src/constants.gen.ts";
+import { OPTION_COUNT } from "../src/generated/constants.gen.ts";
 import { type BufferGuard, type BufferMeta, BufferPool } from "../src/index.ts";
-import { cString, float64s, native } from "../src/native.ts";
+import { native } from "../src/native/native.ts";
+import { cString, float64s } from "../src/native/scratch.ts";
 import { codeOf } from "./codes.ts";
 import { withPool } from "./processes.ts";
 
 const options = { capacity: 4, bufferSize: 64 };
 
-/** All that a guard offers, but for what works on a released one. */
+/** All that a guard offers, except the parts that work after its release. */
 const uses: Record<string, (guard: BufferGuard) => unknown> = {
   bytes: (guard) => guard.bytes,
   mutableBytes: (guard) => guard.mutableBytes(),
@@ -38,7 +39,7 @@ for (const [ending, end] of Object.entries(endings)) {
       const { meta } = guard;
       end(guard, pool);
       expect(pool.stats().free).toBe(4);
-      // The slot is somebody else's now, whom the finished guard must not harm.
+      // Another guard holds the slot now, and the finished one must not harm it.
       using other = pool.acquire(8);
       expect(other.index).toBe(index);
       for (const [name, use] of Object.entries(uses)) {
@@ -89,7 +90,7 @@ const lateUses: Record<string, (guard: BufferGuard, meta: BufferMeta) => unknown
   release: (guard) => guard.release(),
 };
 
-test("a guard of a closed pool leaves whoever got the pool's descriptor alone", () =>
+test("a guard of a closed pool does nothing to the pool that got its descriptor", () =>
   withPool(options, (pool, name) => {
     const kept = pool.acquire(8);
     const descriptorNow = (): number => {
@@ -223,7 +224,7 @@ test("several holders of one buffer see each other's writes", () =>
     expect(reader.meta.sequence).toBe(9);
   }));
 
-test("a bare index finds whoever is there now, a handle only its own", () =>
+test("a bare index finds the buffer that is in the slot now, a handle only its own", () =>
   withPool(options, (pool) => {
     const old = pool.acquire(1);
     old.release();
@@ -297,7 +298,7 @@ test("nothing that is written to a guard, a pool or a description moves an addre
     expect(guard).toMatchObject({ index, handle, size, writable: true });
     expect(reader).toMatchObject({ index, handle, size, writable: false });
     expect(pool).toMatchObject({ name, capacity: 4, bufferSize: 64 });
-    // Not even a field of that name beside the getter.
+    // There is not even a field of that name beside the getter.
     for (const field of ["index", "size", "handle"]) {
       Object.defineProperty(guard, field, { value: 3 });
     }
@@ -340,7 +341,7 @@ test("a reference that outlived its pool object is still in flight, and can be t
     expect([...taken.bytes]).toEqual([1, 2, 3]);
   }));
 
-test("guards of one open are no business of another's in the same thread", () =>
+test("a close through one open does not touch another open's guards in the same thread", () =>
   withPool(options, (pool, name) => {
     const other = BufferPool.open(name);
     using mine = pool.acquire(8);

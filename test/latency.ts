@@ -1,12 +1,12 @@
-// How soon waiters are served. A wait looks for itself every 50 ms, so that a wake which is never
-// sent shows as nothing but a wait of that length: tests have to measure it. Waiters are processes of
-// their own, of each kind, and the median of some rounds is far from both: a wake takes well below a
-// millisecond, and a waiter that looks by itself, told early in its 50 ms, takes some forty.
+// Measures how soon waiters are served. A waiter looks by itself every 50 ms, so that a wake which
+// is never sent only makes the wait longer: tests have to measure it. Waiters are processes of
+// their own, of each kind. The median of some rounds tells the two apart: a wake takes well below a
+// millisecond, and a waiter that looks by itself takes some forty.
 
 import { expect } from "bun:test";
 import { join } from "node:path";
 import type { BufferPool, PoolOptions } from "../src/index.ts";
-import { native } from "../src/native.ts";
+import { native } from "../src/native/native.ts";
 import { withPool } from "./processes.ts";
 import { type Script, script, until } from "./scripts.ts";
 
@@ -16,10 +16,10 @@ const soonMs = 15;
 /** Milliseconds of the clock that all processes of the machine share. */
 export const now = (): number => native.xmem_bun_now();
 
-export type Kind = "blocking" | "async";
+type Kind = "blocking" | "async";
 export const kinds: readonly Kind[] = ["blocking", "async"];
 
-/** What came of a wait, and when. */
+/** The result of a wait, and its time. */
 interface Outcome {
   code: string;
   at: number;
@@ -39,7 +39,7 @@ export class Waiter {
 
   #start(): Script {
     const { kind } = this;
-    const source = JSON.stringify(join(import.meta.dir, "../src/native.ts"));
+    const source = JSON.stringify(join(import.meta.dir, "../src/native/native.ts"));
     const acquire =
       kind === "blocking"
         ? "pool.acquireBlocking(size, { timeout: 60_000 })"
@@ -67,7 +67,8 @@ export class Waiter {
 
   /** Before all else. */
   async open(name: string): Promise<void> {
-    // Left in the middle of a test that failed, of which the others shall not fail.
+    // A test that failed may have left it in the middle, and the other tests must not fail for
+    // that.
     if (this.#open) {
       await this.end();
       this.#process = this.#start();
@@ -77,13 +78,13 @@ export class Waiter {
     expect(await this.#process.line()).toBe("open");
   }
 
-  /** It is about to wait, and says "waits" right before. */
+  /** Resolves when it is about to wait: it says "waits" right before. */
   async wait(size = 1): Promise<void> {
     this.#process.tell(`wait ${size}`);
     expect(await this.#process.line()).toBe("waits");
   }
 
-  /** It keeps what it got, so that nobody is served by it. */
+  /** It keeps the buffer that it got, so that its release serves no other waiter. */
   async outcome(): Promise<Outcome> {
     return JSON.parse(await this.#process.line());
   }
@@ -99,26 +100,26 @@ export class Waiter {
     this.#open = false;
   }
 
-  /** Whatever it does. */
+  /** Kills it, whatever it is doing. */
   async end(): Promise<void> {
     this.#process.kill("SIGKILL");
     await this.#process.ended;
   }
 }
 
-/** Sends what wakes the waiters, and returns when it began to. */
-export type Wake = () => number | Promise<number>;
+/** Wakes the waiters, and returns the time at which it began. */
+type Wake = () => number | Promise<number>;
 
-export interface Way {
+interface Way {
   options: PoolOptions;
   waiters: readonly Waiter[];
-  /** Bytes that are waited for; 1. */
+  /** The bytes that each waiter asks for; 1 by default. */
   size?: number;
   /** How each wait ends. */
   code?: string;
-  /** Makes the pool one that has to be waited for. The wake comes a moment after all wait. */
+  /** Makes the pool one without a free buffer. The wake comes a moment after all waiters wait. */
   round(pool: BufferPool, name: string): Wake | Promise<Wake>;
-  /** How many participants wait then; those are counted who can be. */
+  /** How many participants wait then, as far as the pool counts them. */
   waiting?: number;
   /** Milliseconds that the median stays below. */
   below?: number;
@@ -134,7 +135,7 @@ export async function expectSoon(way: Way): Promise<void> {
       const wake = await way.round(pool, name);
       for (const waiter of waiters) await waiter.wait(way.size);
       await until(() => pool.stats().waiters === waiting);
-      // Counted, it is about to fall asleep.
+      // A waiter that is counted is about to fall asleep.
       await Bun.sleep(2);
       const from = await wake();
       for (const [place, waiter] of waiters.entries()) {
@@ -151,7 +152,10 @@ export async function expectSoon(way: Way): Promise<void> {
   }
 }
 
-/** Of some rounds' milliseconds: one that a busy machine made long is no failure. */
+/**
+ * Checks the median of some rounds' milliseconds: one round that a busy machine made long is no
+ * failure.
+ */
 export function expectShort(what: string, took: readonly number[], below: number = soonMs): void {
   expect(took.length).toBe(rounds);
   const middle = took.toSorted((one, other) => one - other)[rounds >> 1] ?? Number.NaN;

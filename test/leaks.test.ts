@@ -1,4 +1,4 @@
-// What a process has of pools is gone when it lets go of them: descriptors and mappings, counted
+// A process that has closed its pools keeps no descriptor and no mapping of them. Both are counted
 // exactly over many opens, over calls that fail, and over Workers that end without closing.
 
 import { describe, expect, test } from "bun:test";
@@ -8,7 +8,7 @@ import { script } from "./scripts.ts";
 
 const index = JSON.stringify(join(import.meta.dir, "../src/index.ts"));
 
-/** In each process: what it has, and a loop after which it must have just as much. */
+/** In each process: a count of what it has, and a loop after which the count must be the same. */
 const counting = `
   const { readdirSync, readFileSync, writeFileSync } = require("node:fs");
   const dir = process.env["XMEM_DIR"];

@@ -1,5 +1,5 @@
-// In-flight and parked buffers: they outlive whoever left them, for as long as their lease lasts,
-// and are given back by the first recovery after it.
+// In-flight and parked buffers outlive the process that left them, for as long as their lease
+// lasts. The first recovery after that gives them back.
 
 import { expect, test } from "bun:test";
 import type { BufferPool } from "../src/index.ts";
@@ -11,7 +11,7 @@ const short = { capacity: 3, bufferSize: 64, leaseTimeout: 20 };
 const passed = 50;
 const nothing = { participants: 0, references: 0, buffers: 0, deferred: false };
 
-test("what nobody took is still there after its lease, until a recovery drops it", () =>
+test("a reference that nobody took is still there after its lease, until a recovery drops it", () =>
   withPool(short, async (pool) => {
     const handle = pool.acquire(1).handOff();
     await Bun.sleep(passed);
@@ -83,7 +83,7 @@ test("an operation that is refused renews no lease", async () => {
       const refused = prepare(pool);
       await Bun.sleep(passed);
       expect(refused).toThrow();
-      // Since the lease was last renewed; the clock is a coarse one.
+      // The age since the lease was last renewed; the clock is a coarse one.
       expect([name, pool.stats().oldestLeaseMs >= passed - 20]).toEqual([name, true]);
     });
   }
@@ -144,7 +144,7 @@ test("each new in-flight reference renews the buffer's lease, and so does parkin
       const start = performance.now();
       renew(pool);
       const { oldestLeaseMs } = pool.stats();
-      // Of no more age than the time since, but for the coarse clock's tick.
+      // It is no older than the time that passed, but for the coarse clock's tick.
       expect([name, oldestLeaseMs <= performance.now() - start + 12]).toEqual([name, true]);
     }
   }));
@@ -159,7 +159,7 @@ test("a parked buffer goes back when its lease has passed", () =>
     expect(pool.stats()).toMatchObject({ free: 3, parked: 0 });
   }));
 
-test("so it does when the one who parked it was killed", () =>
+test("a parked buffer goes back after its lease when the process that parked it was killed", () =>
   withPool(short, async (pool, name) => {
     const child = script(
       `const pool = BufferPool.open(${JSON.stringify(name)});
@@ -178,7 +178,7 @@ test("so it does when the one who parked it was killed", () =>
     expect(() => pool.tryRelease(handle)).toThrow("recycled");
   }));
 
-test("what a process handed off can be taken after it ended or was killed", () =>
+test("a buffer that a process handed off can be taken after that process ended or was killed", () =>
   withPool({ ...short, leaseTimeout: 60_000 }, async (pool, name) => {
     for (const signal of [undefined, "SIGKILL"] as const) {
       const child = script(
@@ -192,7 +192,7 @@ test("what a process handed off can be taken after it ended or was killed", () =
         kept.release();`,
       );
       const handle = Number(await child.line());
-      // At the end of what it hears it ends by itself.
+      // It ends by itself at the end of its input.
       if (signal === undefined) await child.rest();
       else child.kill(signal);
       await child.ended;
@@ -213,7 +213,7 @@ test("reclaim counts each hold of a killed process, clones included", () =>
       const all = [guard, guard.clone(), pool.get(guard.handle), pool.acquire(1)];
       say(all[3].share());
       await heard();
-      // What nobody needs any more could be collected before.
+      // Without this use the engine could collect it earlier.
       for (const each of all) each.release();`,
     );
     const shared = Number(await child.line());
@@ -221,14 +221,14 @@ test("reclaim counts each hold of a killed process, clones included", () =>
     await child.ended;
     let report = pool.reclaim();
     while (report.participants === 0) report = pool.reclaim();
-    // The shared one stays: its reference in flight is nobody's.
+    // The shared one stays: its reference in flight belongs to nobody.
     expect(report).toEqual({ ...nothing, participants: 1, references: 4, buffers: 1 });
     expect(pool.refCount(shared)).toBe(1);
     pool.take(shared).release();
     expect(pool.stats().free).toBe(3);
   }));
 
-test("an expired lease is found by whoever finds the pool empty, in each form of acquire", () =>
+test("each form of acquire that finds the pool empty finds an expired lease", () =>
   withPool({ ...short, capacity: 1 }, async (pool) => {
     for (const acquire of [
       () => pool.acquire(1),

@@ -1,5 +1,6 @@
-// What was opened again and again, well or in vain, leaves nothing behind in the process: neither
-// descriptors, nor mappings, nor threads. Nor does it in the pool: rows are there for the next.
+// Opens that are repeated, whether they succeed or fail, leave nothing behind in the process:
+// neither descriptors, nor mappings, nor threads. They leave nothing in the pool either: its rows
+// are free for the next open.
 
 import { expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -9,12 +10,15 @@ import { script } from "./scripts.ts";
 
 const shm = process.env["XMEM_DIR"] ?? "/dev/shm";
 
-/** In the process that is looked at. `grows` says by how much each kind does, over `rounds` of an act. */
+/**
+ * Runs in the process that is looked at. `grows` says by how much each count grows over `rounds` of
+ * an act.
+ */
 const census = `
   const { readdirSync, readFileSync, writeFileSync, chownSync } = await import("node:fs");
   const kinds = {
     descriptors: () => readdirSync("/proc/self/fd").length,
-    // By what is mapped: a pool's file has no name that is seen where it was made without one.
+    // Mappings are told by their file: one that was made without a name shows no name.
     mappings: () => readFileSync("/proc/self/maps", "utf8").split("\\n")
       .filter((line) => line.includes(folder + "/")).length,
     threads: () => readdirSync("/proc/self/task").filter((task) => {
@@ -76,7 +80,7 @@ async function expectNothingLeft(acts: Record<string, string>, options = {}): Pr
 const fails = (code: string, call: string): string =>
   `{ const found = codeOf(() => ${call}); if (found !== "${code}") throw new Error(found); }`;
 
-test("opens that end well leave nothing, whatever they did", () =>
+test("opens that succeed leave nothing, whatever their pool was used for", () =>
   expectNothingLeft({
     "open and close": "BufferPool.open(name).close();",
     "create, close and unlink":
@@ -172,7 +176,7 @@ test("Workers leave nothing, whether they close, end or are terminated, in a wai
     await new Promise((resolve) => { worker.onmessage = resolve; });
     worker.terminate();
     await closed;
-    // The row of a thread that did not close is given back by whoever comes next.
+    // The next participant that comes gives back the row of a thread that did not close.
     BufferPool.open(name).close();
     while (BufferPool.inspect(name).participants.length > 0) { await Bun.sleep(1); BufferPool.open(name).close(); }`;
   const waits = "pool.acquireAsync(1).catch(() => {});";
@@ -192,13 +196,13 @@ test("a thread opens and closes as often as it likes, more often than it may hav
   withPool({ capacity: 1, bufferSize: 64 }, async (pool, name) => {
     const lines = await script(
       `const open = () => BufferPool.open(${JSON.stringify(name)});
-      // Each time the row of a participant that is no more: a thread may have 2,047.
+      // Each round takes the row of a participant that has left: a thread may have 2,047.
       for (let round = 0; round < 2100; round++) open().close();
-      // Each time one more descriptor of the same participant: a process may have 16,383.
+      // Each round takes one more descriptor for the same participant: a process may have 16,383.
       const first = open();
       for (let round = 0; round < 16_500; round++) open().close();
       say(first.stats().participants.length);
-      // Its descriptor was that of others, which the collector finds only now.
+      // Its descriptor belonged to earlier opens, which the collector finds only now.
       const last = open();
       for (let look = 0; look < 5; look++) { Bun.gc(true); await Bun.sleep(10); }
       say(codeOf(() => last.acquire(1).release()));
@@ -209,7 +213,7 @@ test("a thread opens and closes as often as it likes, more often than it may hav
     expect(pool.stats().participants.length).toBe(1);
   }));
 
-test("rows of the killed are there for others, all of them, again and again", () =>
+test("all rows of killed participants can be taken again and again", () =>
   withPool({ capacity: 4, bufferSize: 64, maxParticipants: 4 }, async (pool, name) => {
     const visit = `const pool = BufferPool.open(${JSON.stringify(name)});
       globalThis.held = pool.acquire(1);

@@ -1,11 +1,11 @@
-// glibc and musl lay out a mutex differently: a pool of the one is refused by the other, in so many
-// words. The other libc is in a static program that brings the same core.
+// glibc and musl lay out a mutex differently, so that a process of one refuses a pool of the other
+// and says why. A static program with the same core brings the other libc.
 
 import { beforeAll, describe, expect, test } from "bun:test";
 import { closeSync, openSync, readSync } from "node:fs";
 import { join } from "node:path";
 import { run, zigBuild } from "../scripts/setup.ts";
-import { ERROR_VERSION_MISMATCH } from "../src/constants.gen.ts";
+import { ERROR_VERSION_MISMATCH } from "../src/generated/constants.gen.ts";
 import { BufferPool } from "../src/index.ts";
 import { errorOf } from "./codes.ts";
 
@@ -62,7 +62,7 @@ describe.skipIf(!onGlibc())("a pool of the other libc", () => {
     }
   });
 
-  test("is refused by the other libc likewise, while it goes on here", () => {
+  test("is refused by the other libc as well, and goes on working here", () => {
     const name = `libc.${process.pid}.glibc`;
     using pool = BufferPool.create(name, { capacity: 2, bufferSize: 64 });
     try {

@@ -1,12 +1,12 @@
-// What long runs, forks and reloads leave behind: nothing.
+// Long runs, forks and reloads leave nothing behind.
 
 import { expect, test } from "bun:test";
 import { mkdtempSync, promises, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ERROR_POOL_CLOSED } from "../src/constants.gen.ts";
+import { ERROR_POOL_CLOSED } from "../src/generated/constants.gen.ts";
 import { BufferPool } from "../src/index.ts";
-import { libraryPath } from "../src/library.ts";
+import { libraryPath } from "../src/native/library.ts";
 import { withPool } from "./processes.ts";
 
 test("ten million acquires and releases leave memory flat", () =>

@@ -1,5 +1,5 @@
-// What the system has too little of: shared memory, descriptors, address space, file length, rows.
-// Each is an error with a code, costs nothing, and is over when there is enough again.
+// Lack of shared memory, descriptors, address space, file length or rows. Each is an error with a
+// code, costs nothing, and ends when there is enough again.
 
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
@@ -49,7 +49,7 @@ describe.skipIf(mounting === null)("a full shared memory file system", () => {
     expect(file).toEqual(["xmem.p", "xmem.q"]);
   });
 
-  test("create without an inode to be had is OUT_OF_MEMORY", async () => {
+  test("create on a file system without a free inode is OUT_OF_MEMORY", async () => {
     expect(
       await outputOf(
         `const create = () => codeOf(() => BufferPool.create("p", { capacity: 1 }).close());
@@ -76,7 +76,7 @@ describe.skipIf(mounting === null)("a full shared memory file system", () => {
         fillAllBut(pages * page);
         say([pages, open(), room() / page, pool.stats().participants.length]);
       }
-      // What its row once had it keeps, for the next.
+      // A row that once had memory keeps it for its next owner.
       say([open(), pool.reclaim().deferred, pool.stats().free]);`,
       onTmpfs("size=4m"),
     );
@@ -123,7 +123,7 @@ describe.skipIf(mounting === null)("a full shared memory file system", () => {
     expect(lines).toEqual(forms.map((name) => [name, codes, 5, true]));
   });
 
-  test("a recycled slot that cannot grow is given back, what it had included", async () => {
+  test("a recycled slot that cannot grow is given back with the memory that it had", async () => {
     const lines = await outputOf(
       `const pool = BufferPool.create("p", { capacity: 2, bufferSize: 5 * page });
       const held = pool.acquire(page);
@@ -170,7 +170,7 @@ describe.skipIf(mounting === null)("a full shared memory file system", () => {
     ]);
   });
 
-  test("zeroing touches only what there is, also after its holder was killed", async () => {
+  test("zeroing touches only memory that is committed, also after the holder was killed", async () => {
     const lines = await outputOf(
       `const pool = BufferPool.create("p",
         { capacity: 3, bufferSize: 4 * page, zeroOnRelease: true, leaseTimeout: 1 });
@@ -188,7 +188,8 @@ describe.skipIf(mounting === null)("a full shared memory file system", () => {
       empty();
       Bun.spawnSync([process.execPath, "-e", source]);
       fillAllBut(0);
-      // A recovery gives back what the dead left dirty; another file takes it at once.
+      // A recovery gives dirty memory of the dead back to the system; another file takes it at
+      // once.
       say(pool.reclaim());
       fillAllBut(0);
       say([codeOf(() => pool.acquire()), pool.stats().free]);
@@ -205,7 +206,7 @@ describe.skipIf(mounting === null)("a full shared memory file system", () => {
     ]);
   });
 
-  test("a waiter that finds no memory ends with it, and the buffer goes to the next", async () => {
+  test("a waiter that finds no memory fails for that, and the buffer goes to the next", async () => {
     const lines = await outputOf(
       `const pool = BufferPool.create("p", { capacity: 1, bufferSize: 4 * page });
       const held = pool.acquire(page);
@@ -290,7 +291,7 @@ describe("no descriptor left", () => {
       expect(await outputOf(source, few)).toEqual([["SYSTEM", "EMFILE"]]);
     }));
 
-  test("an ephemeral pool that is closed so is gone for the next who looks", async () => {
+  test("an ephemeral pool that is closed without descriptors is gone at the next look", async () => {
     const name = `limits.${process.pid}.ephemeral`;
     const source = `const name = ${JSON.stringify(name)};
       const pool = BufferPool.create(name, { capacity: 2, ephemeral: true });
@@ -353,7 +354,7 @@ test("a pool that does not fit in the address space is OUT_OF_MEMORY, and costs 
     expect(BufferPool.list().some((each) => each.name === `${name}.new`)).toBe(false);
   }));
 
-test("a pool longer than a file may be is OUT_OF_MEMORY to who creates, and none of it to who opens", () =>
+test("a pool longer than a file may be cannot be created, OUT_OF_MEMORY, but can be opened", () =>
   withPool({ capacity: 64, bufferSize: 1 << 20 }, async (_pool, name) => {
     const source = `const name = ${JSON.stringify(name)};
       const create = (capacity) => codeOf(() =>
@@ -385,7 +386,7 @@ test.skipIf(mounting === null)(
   },
 );
 
-test("no right to lock memory is none of a pool's business", () =>
+test("a pool works without the right to lock memory", () =>
   withPool({ capacity: 4, bufferSize: 1 << 20 }, async (_pool, name) => {
     const source = `using pool = BufferPool.open(${JSON.stringify(name)});
       using guard = await pool.acquireAsync();
@@ -401,12 +402,12 @@ describe("the participant after the last", () => {
     pool.acquire(1);
     say("in");
     await heard();
-    // In use until here, or the collector could find the pool forgotten and close it.
+    // The pool is in use until here, so that the engine does not collect it.
     pool.close();`;
   const opening = (name: string): string =>
     `say([codeOf(() => BufferPool.open(${JSON.stringify(name)}).close())])`;
 
-  test("is TOO_MANY_PARTICIPANTS among processes, until one was killed", () =>
+  test("is refused with TOO_MANY_PARTICIPANTS among processes, until one is killed", () =>
     withPool({ capacity: 8, bufferSize: 64, maxParticipants: 4 }, async (pool, name) => {
       const children = [1, 2, 3].map(() => script(waiting(name)));
       for (const child of children) expect(await child.line()).toBe("in");
@@ -414,7 +415,7 @@ describe("the participant after the last", () => {
       expect(BufferPool.inspect(name).participants.length).toBe(4);
       children[0]?.kill("SIGKILL");
       await children[0]?.ended;
-      // Its row is recovered by the one who wants it, and its hold with it.
+      // The process that wants a row recovers that row, and the hold with it.
       expect(await outputOf(opening(name), {})).toEqual([["none"]]);
       expect(pool.stats().used).toBe(2);
       for (const child of children.slice(1)) await child.rest();
@@ -423,7 +424,7 @@ describe("the participant after the last", () => {
     }));
 
   test(
-    "is TOO_MANY_PARTICIPANTS among 64 Workers, until one was terminated",
+    "is refused with TOO_MANY_PARTICIPANTS among 64 Workers, until one is terminated",
     () =>
       withPool({ capacity: 80, bufferSize: 64 }, async (pool, name) => {
         const source = `import { BufferPool } from ${JSON.stringify(`${import.meta.dir}/../src/index.ts`)};
@@ -431,7 +432,7 @@ describe("the participant after the last", () => {
           const pool = BufferPool.open(${JSON.stringify(name)});
           pool.acquire(1);
           postMessage("in");
-          // In use, or the collector would find the pool forgotten and close it.
+          // The pool stays in use, so that the engine does not collect it.
           onmessage = () => postMessage(pool.name);
         } catch (error) {
           postMessage(error.code);

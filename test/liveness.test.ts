@@ -1,5 +1,6 @@
-// What a wait keeps alive, and for how long: its process, and its listener on a signal. The first
-// wait of an open is not like those after it, which find the socket and the thread there.
+// A wait keeps its process and its listener on a signal alive, and no longer than it lasts. The
+// first wait of an open differs from later ones, which find the socket and the thread already
+// there.
 
 import { describe, expect, test } from "bun:test";
 import { BufferPool } from "../src/index.ts";
@@ -43,7 +44,7 @@ describe.each(Object.keys(firsts))("after a wait %s,", (first) => {
         say("waits");`,
       );
       expect(await child.line()).toBe("waits");
-      // Enough for a process that nothing keeps.
+      // Long enough for the end of a process that nothing keeps alive.
       await Bun.sleep(60);
       held.release();
       expect(await child.line()).toBe(String(held.index));
@@ -86,7 +87,7 @@ test("the longest timeout of a wait that was served keeps no process", () =>
     expect(await child.ended).toBe(0);
   }));
 
-/** A signal that counts who listens. */
+/** A signal that counts its listeners. */
 function counted(): { controller: AbortController; added: () => number; left: () => number } {
   const controller = new AbortController();
   const { signal } = controller;
@@ -135,7 +136,7 @@ describe("a wait's listener is gone as soon as the wait is over,", () => {
     }),
   );
 
-  test("and what cannot wait listens to nothing", () =>
+  test("and a call that cannot wait adds no listener", () =>
     withPool({ capacity: 1, bufferSize: 64 }, async (pool) => {
       const { controller, added } = counted();
       const { signal } = controller;

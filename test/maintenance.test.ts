@@ -1,10 +1,10 @@
-// Committing memory ahead and giving it back: what it must not disturb.
+// Committing memory ahead and giving it back disturb nothing else.
 
 import { expect, test } from "bun:test";
 import type { BufferGuard, BufferPool, PoolOptions } from "../src/index.ts";
 import { start, withPool } from "./processes.ts";
 
-/** The order in which acquires would get the free buffers, found out and restored. */
+/** Finds out the order in which acquires would get the free buffers, and restores it. */
 function order(pool: BufferPool): number[] {
   const guards = [];
   for (let guard = pool.tryAcquire(1); guard !== null; guard = pool.tryAcquire(1)) {
@@ -31,7 +31,7 @@ test("trim and preallocate leave the free list in the order in which they found 
     expect(order(pool)).toEqual(before);
   }));
 
-/** How often `acquire` found nothing in a second in which another process does what is named. */
+/** Counts how often `acquire` found nothing in one second in which another process runs `command`. */
 async function refusals(
   pool: BufferPool,
   name: string,
@@ -55,7 +55,7 @@ async function refusals(
   return count;
 }
 
-test("who acquires while another trims and preallocates finds every free buffer", () =>
+test("an acquire finds every free buffer while another process trims and preallocates", () =>
   withPool({ capacity: 16, bufferSize: 4096 }, async (pool, name) => {
     const held = Array.from({ length: 8 }, () => pool.acquire(1));
     const { tried, refused } = await refusals(pool, name, "maintain", 0, () =>

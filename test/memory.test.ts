@@ -1,5 +1,5 @@
-// Memory: what is committed and given back, what happens at the bound, and that zeroOnRelease leaves
-// nothing of one holder to the next.
+// Memory: how it is committed and given back, what happens at the bound, and that zeroOnRelease
+// leaves no byte of one holder to the next.
 
 import { expect, test } from "bun:test";
 import { statSync } from "node:fs";
@@ -8,7 +8,7 @@ import { BufferPool, type XmemErrorCode } from "../src/index.ts";
 import { codeOfLater } from "./codes.ts";
 import { start, withPool } from "./processes.ts";
 
-/** Of the pool's file in the file system's own words. */
+/** The bytes of the pool's file, as the file system says. */
 function bytesOnDisk(name: string): number {
   const path = BufferPool.list().find((info) => info.name === name)?.path ?? "";
   return statSync(path).blocks * 512;
@@ -65,7 +65,7 @@ test("preallocate and trim leave the order of the free buffers as it was", () =>
     expect(order).toEqual([2, 1, 4, 0, 3]);
   }));
 
-test("what was trimmed reads as zeros when it is acquired again", () =>
+test("a buffer that was trimmed reads as zeros when it is acquired again", () =>
   withPool({ capacity: 1, bufferSize: page }, (pool) => {
     const guard = pool.acquire(page);
     guard.bytes.fill(7);
@@ -75,7 +75,7 @@ test("what was trimmed reads as zeros when it is acquired again", () =>
     expect(again.bytes.every((byte) => byte === 0)).toBe(true);
   }));
 
-test("at maxCommitted what cannot wait is OUT_OF_MEMORY, what waits ends at its time, and trim makes room", () =>
+test("at maxCommitted a call that cannot wait is OUT_OF_MEMORY, a wait ends at its time, and trim makes room", () =>
   withPool({ capacity: 8, bufferSize: 4 * page, maxCommitted: 4 * page }, async (pool) => {
     const first = pool.acquire(3 * page);
     const second = pool.acquire(page);
@@ -137,7 +137,7 @@ test("one request for more than maxCommitted is OUT_OF_MEMORY at once in every f
     expect(pool.stats()).toMatchObject({ free: 2, waiters: 0, committedBytes: 0 });
   }));
 
-test("who waits at maxCommitted is served by a release, here and in another process", () =>
+test("a waiter at maxCommitted is served by a release, here and in another process", () =>
   withPool({ capacity: 4, bufferSize: 2 * page, maxCommitted: 2 * page }, async (pool, name) => {
     const held = [pool.acquire(page), pool.acquire(page)];
     const child = start(name, "wait");
@@ -152,7 +152,7 @@ test("who waits at maxCommitted is served by a release, here and in another proc
     expect(pool.stats()).toMatchObject({ free: 4, waiters: 0, committedBytes: 2 * page });
   }));
 
-test("a release without memory reaches who needs little, past who waits for much", () =>
+test("a release without memory reaches a waiter that needs little, past one that needs much", () =>
   withPool({ capacity: 2, bufferSize: 2 * page, maxCommitted: 3 * page }, async (pool, name) => {
     const [large, empty] = [pool.acquire(2 * page), pool.acquire(0)];
     const waits = pool.acquireAsync(2 * page);
@@ -173,7 +173,7 @@ test("an acquire that lacks memory gives back as much as it lacks, and no more",
     const base = bytesOnDisk(name);
     const guards = Array.from({ length: 64 }, (_, i) => pool.acquire(i < 48 ? page : 0));
     for (const guard of guards) guard.release();
-    // What the next acquire gets has no memory.
+    // The next acquire gets a buffer without memory.
     using top = pool.acquire(0);
     const check = () => {
       const { committedBytes } = pool.stats();
@@ -202,7 +202,8 @@ test("giving back much memory does not keep the event loop, and ends in an acqui
     for (const guard of guards.reverse()) guard.release();
     let turns = 0;
     const timer = setInterval(() => turns++, 1);
-    // All other buffers lose theirs for it, which takes many times what the loop may be kept.
+    // All other buffers lose their memory for it, which takes many times as long as the loop may be
+    // kept.
     using guard = await pool.acquireAsync(8191 * page, { timeout: 60_000 });
     clearInterval(timer);
     expect(guard.size).toBe(8191 * page);
@@ -218,7 +219,7 @@ test("a wait whose time is over does not go on giving memory back", () =>
       for (const guard of guards.reverse()) guard.release();
       const code = await codeOfLater(() => pool.acquireBlocking(16_383 * page, { timeout: 1 }));
       expect(code).toBe("TIMEOUT");
-      // It had the time for a part of them only.
+      // It had time only for a part of them.
       expect(pool.stats().committedBytes).toBeGreaterThan(page);
       using guard = pool.acquire(16_383 * page);
       expect(guard.size).toBe(16_383 * page);
@@ -242,7 +243,7 @@ test("a preallocate that is refused half-way leaves exact sums", () =>
     check(0);
   }));
 
-test("size 0 commits nothing, even where nothing may be committed any more", () =>
+test("size 0 commits nothing, and works where nothing may be committed any more", () =>
   withPool({ capacity: 3, bufferSize: page, maxCommitted: page }, (pool) => {
     using full = pool.acquire(1);
     using empty = pool.acquire(0);
@@ -301,14 +302,14 @@ test("zeroOnRelease: whichever way a buffer comes back, the next holder finds ze
       for (const [way, end] of Object.entries(ways)) {
         await end();
         expect([way, pool.stats().free]).toEqual([way, 1]);
-        // Larger than the last, so that what lay behind its end is seen too.
+        // Larger than the last one, so that the bytes behind its end are seen, too.
         using next = pool.acquire(4 * page);
         expect([way, next.bytes.findIndex((byte) => byte !== 0)]).toEqual([way, -1]);
       }
     },
   ));
 
-test("zeroOnRelease: a release wakes who waits for the buffer", () =>
+test("zeroOnRelease: a release wakes the waiter for the buffer", () =>
   withPool({ capacity: 1, bufferSize: page, zeroOnRelease: true }, async (pool) => {
     const times: number[] = [];
     for (let i = 0; i < 21; i++) {
@@ -325,7 +326,7 @@ test("zeroOnRelease: a release wakes who waits for the buffer", () =>
     expect(median).toBeLessThan(20);
   }));
 
-test("zeroOnRelease: nothing of a smaller holder's shows after growth, trim or preallocate", () =>
+test("zeroOnRelease: no byte of a smaller buffer shows after growth, trim or preallocate", () =>
   withPool({ capacity: 1, bufferSize: 4 * page, zeroOnRelease: true }, (pool) => {
     for (const [before, after] of [
       [1, 4 * page],

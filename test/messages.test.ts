@@ -1,4 +1,4 @@
-// What messages say beyond their code: what was found at this very failure, and advice that fits it.
+// Messages say more than the code: what was found at this failure, and advice that fits it.
 
 import { describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { BufferPool } from "../src/index.ts";
 import { errorOf } from "./codes.ts";
+import { poolsIn } from "./folders.ts";
 import { withPool } from "./processes.ts";
 import { script, unshare } from "./scripts.ts";
 
@@ -25,7 +26,7 @@ const sayMessage = `const sayMessage = (body) => {
   catch (error) { say([error.code, error.message, error.cause?.message]); }
 };`;
 
-test("POOL_FULL and TIMEOUT name who holds most, what is in flight, and when the first lease ends", () =>
+test("POOL_FULL and TIMEOUT name the largest holder, what is in flight, and when the first lease ends", () =>
   withPool({ capacity: 6, bufferSize: 64, leaseTimeout: 50_000 }, async (pool, name) => {
     const hog = script(
       `const pool = BufferPool.open(${JSON.stringify(name)}, { participantName: "hog" });
@@ -144,7 +145,7 @@ test("no message says the same twice", () =>
       () => BufferPool.open("never.made"),
       () => BufferPool.openOrCreate(name, { capacity: 2 }),
     ];
-    // What goes without saying where the particulars are said.
+    // Common words of codes, which add nothing where a message has details.
     const generic = [
       "an argument is out of range",
       "the existing pool is smaller than",
@@ -164,9 +165,8 @@ test("no message says the same twice", () =>
   }));
 
 test("an errno is said by its name and its words, and is the cause", () => {
-  const dir = process.env["XMEM_DIR"];
-  try {
-    process.env["XMEM_DIR"] = "/proc";
+  {
+    using _ = poolsIn("/proc");
     const error = errorOf(() => BufferPool.create("never.made"));
     expect(error.code).toBe("SYSTEM");
     expect(error.message).toContain("(ENOENT: no such file or directory)");
@@ -174,12 +174,9 @@ test("an errno is said by its name and its words, and is the cause", () => {
       code: "ENOENT",
       message: "ENOENT: no such file or directory",
     });
-    process.env["XMEM_DIR"] = "/never/made";
-    expect(errorOf(() => BufferPool.open("a")).message).toContain("make the folder /never/made");
-  } finally {
-    if (dir === undefined) delete process.env["XMEM_DIR"];
-    else process.env["XMEM_DIR"] = dir;
   }
+  using _ = poolsIn("/never/made");
+  expect(errorOf(() => BufferPool.open("a")).message).toContain("make the folder /never/made");
 });
 
 describe.skipIf(mounting === null)("on a file system of its own", () => {

@@ -38,7 +38,7 @@ const descriptions = fc.integer({ min: 0, max: 8 }).chain((rank) =>
   }),
 );
 
-test("any description is read as it was set, by whoever has a hold", () =>
+test("any description is read by every holder as it was set", () =>
   withPool({ capacity: 2, bufferSize: 64 }, (pool, name) => {
     using other = BufferPool.open(name);
     fc.assert(
@@ -89,7 +89,7 @@ test("strides follow shape and dtype for as long as they are the contiguous ones
     ]);
   }));
 
-test("a field is a value: what was read does not change with it, nor changes it", () =>
+test("a field is a value: an array that was read neither changes with it nor changes it", () =>
   withPool({ capacity: 1, bufferSize: 64 }, (pool) => {
     using guard = pool.acquire(8);
     guard.meta.shape = [2, 4];
@@ -177,7 +177,7 @@ test("the strides of a shape that no memory holds are the largest there are, nev
     expect(meta.strides).toEqual([3, 1]);
   }));
 
-test("strides that were set, and are the contiguous ones, follow shape and dtype as if they were not", () =>
+test("strides that were set to the contiguous ones follow shape and dtype, as unset ones do", () =>
   withPool({ capacity: 1, bufferSize: 64 }, (pool) => {
     using guard = pool.acquire(64);
     const { meta } = guard;

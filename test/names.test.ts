@@ -1,5 +1,6 @@
-// A name is taken away from a pool that nobody has, and from no other: whoever opens, leaves, ends
-// and removes at the same time, and wherever one of them is stopped or killed.
+// A name is taken away from a pool that nobody has open, and from no other pool. This holds while
+// others open, leave, end and remove at the same time, and wherever one of them is stopped or
+// killed.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
@@ -7,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { run as runCommand, zigBuild } from "../scripts/setup.ts";
 import { BufferPool } from "../src/index.ts";
+import { runAgain } from "./canary.ts";
 import { codeOf, errorOf } from "./codes.ts";
 import {
   buildCrashLibrary,
@@ -15,11 +17,12 @@ import {
   type Script,
   script,
   until,
+  untilStopped,
 } from "./scripts.ts";
 
 const before = process.env["XMEM_DIR"];
 const root = mkdtempSync(join(before ?? "/dev/shm", "xmem-names-"));
-/** Broken on purpose where this is run to be caught. */
+/** Broken on purpose where the tests must fail. */
 const library = process.env["XMEM_LIBRARY"] ?? crashLibrary;
 const index = join(import.meta.dir, "../src/index.ts");
 let made = 0;
@@ -58,7 +61,10 @@ const run = (dir: string, source: string, quiet = false): Script =>
 const small = "{ capacity: 2, bufferSize: 64, maxParticipants: 4 }";
 const ephemeral = "{ capacity: 2, bufferSize: 64, maxParticipants: 4, ephemeral: true }";
 
-/** Tries every step, a few at a time, until the operation is over before it; how many it has. */
+/**
+ * Tries every step, a few at a time, until the operation ends before its step. Returns the number
+ * of steps.
+ */
 async function sweep(isOver: (step: number) => Promise<boolean>): Promise<number> {
   let next = 1;
   let end = 2000;
@@ -74,7 +80,7 @@ async function sweep(isOver: (step: number) => Promise<boolean>): Promise<number
       }
     }
   };
-  // All of them, so that each has ended what it started also where a check failed.
+  // Waits for all of them, so that each has ended its processes also where a check failed.
   const lanes = await Promise.allSettled(Array.from({ length: 4 }, lane));
   for (const each of lanes) if (each.status === "rejected") throw each.reason;
   expect(end).toBeLessThan(2000);
@@ -145,7 +151,7 @@ describe("stopped at every step", () => {
         stopped.kill("SIGKILL");
         await other.rest();
         await stopped.ended;
-        // Left where the other one came too early, and was told that the pool is busy.
+        // The name is left where the other one came too early, and was told that the pool is busy.
         rmSync(join(dir, "xmem.p"), { force: true });
       }
     });
@@ -169,12 +175,13 @@ describe("stopped at every step", () => {
 test("a removal without the lock on what the name leads to is caught", () => {
   const prefix = "build/crash-name_unlocked";
   runCommand(zigBuild(prefix, "-Dhook=crash", "-Dcanary=name_unlocked"));
-  const argv = [import.meta.path, "--test-name-pattern", "unlink.. leaves a pool that was made"];
-  const child = Bun.spawnSync([process.execPath, "test", ...argv], {
-    env: { ...process.env, XMEM_LIBRARY: join(import.meta.dir, "..", prefix, "libxmem.so") },
-  });
-  expect(child.exitCode).not.toBe(0);
-  expect(child.stderr.toString()).toContain("toEqual");
+  const { exitCode, output } = runAgain(
+    import.meta.path,
+    "unlink.. leaves a pool that was made",
+    join(import.meta.dir, "..", prefix, "libxmem.so"),
+  );
+  expect(exitCode).toBe(1);
+  expect(output).toContain("toEqual");
 }, 300_000);
 
 describe("killed at every step", () => {
@@ -206,7 +213,7 @@ describe("killed at every step", () => {
     },
   };
 
-  /** What somebody finds who comes after a death at `step`, and whether the name was still there. */
+  /** What the next process finds after a death at `step`, and whether the name was still there. */
   async function afterDeath(
     dir: string,
     { prepare, operation, lasts = false }: { prepare: string; operation: string; lasts?: boolean },
@@ -235,7 +242,7 @@ describe("killed at every step", () => {
   }
 
   for (const [what, removal] of Object.entries(removals)) {
-    test(`${what}: the next who comes finds the name free, or a whole pool`, async () => {
+    test(`${what}: the next process finds the name free, or a whole pool`, async () => {
       let left = 0;
       const steps = await sweep((step) =>
         inFolder(async (dir) => {
@@ -383,7 +390,7 @@ test("create, openOrCreate and list remove each ephemeral pool of the folder tha
   }));
 
 describe("prune", () => {
-  test("removes what nobody alive has and nothing else, and says which", () =>
+  test("removes the pools that no live participant has and nothing else, and says which", () =>
     here(async (dir) => {
       const pool = BufferPool.create("open", one);
       BufferPool.create("closed", one).close();
@@ -413,14 +420,14 @@ describe("prune", () => {
       );
       expect(await child.line()).toBe("1");
       child.kill("SIGSTOP");
-      await until(() => isStopped(child.pid));
+      await untilStopped(child.pid);
       expect(BufferPool.prune()).toEqual([]);
       child.kill("SIGKILL");
       await child.ended;
       expect(BufferPool.prune()).toEqual(["p"]);
     }));
 
-  test("of options that are none is INVALID_ARGUMENT", () => {
+  test("refuses wrong options with INVALID_ARGUMENT", () => {
     for (const wrong of [{ dryRun: 1 }, { dryRun: null }, "all", null]) {
       const call = (): unknown => Reflect.apply(BufferPool.prune, BufferPool, [wrong]);
       expect(codeOf(call)).toBe("INVALID_ARGUMENT");
@@ -428,7 +435,7 @@ describe("prune", () => {
   });
 });
 
-test("unlink() of a closed pool leaves a later pool of its name, though that has its inode", () =>
+test("unlink() of a closed pool leaves a later pool of its name, even one with the same inode", () =>
   here(() => {
     // A disk's file system gives an inode out again at once, a tmpfs does not.
     const dir = mkdtempSync(join(tmpdir(), "xmem-inodes-"));
@@ -453,11 +460,11 @@ test("unlink() of a closed pool leaves a later pool of its name, though that has
   }));
 
 test(
-  "unlink() while somebody who is stopped removes the name is POOL_BUSY, and the name stays",
+  "unlink() is POOL_BUSY while a stopped process is removing the name, and the name stays",
   () =>
     here(async (dir) => {
       BufferPool.create("p", one).close();
-      // The lock that whoever removes a name has meanwhile.
+      // The lock that a remover of a name holds.
       const argv = ["flock", "-x", join(dir, "xmem.p"), "sh", "-c", "echo there; read line"];
       const holder = Bun.spawn(argv, { stdio: ["pipe", "pipe", "inherit"] });
       await holder.stdout.getReader().read();
@@ -471,7 +478,7 @@ test(
   30_000,
 );
 
-test("POOL_EXISTS says whether anybody has the pool open, and names what opens and replaces it", () =>
+test("POOL_EXISTS says whether a participant has the pool open, and names the calls that open or replace it", () =>
   here((dir) => {
     const create = (): string => errorOf(() => BufferPool.create("p", one)).message;
     const pool = BufferPool.create("p", one);

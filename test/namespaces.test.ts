@@ -8,11 +8,11 @@ import { withPool } from "./processes.ts";
 import {
   buildCrashLibrary,
   crashLibrary,
-  isStopped,
   type Script,
   script,
   unshare,
   until,
+  untilStopped,
 } from "./scripts.ts";
 
 beforeAll(buildCrashLibrary, 300_000);
@@ -42,18 +42,9 @@ describe.skipIf(separate === null)("two PID namespaces with equal thread ids", (
   /** Holds two buffers, then stops inside a recovery. */
   const recovering = (name: string): string =>
     `${holding(name)}
-    const recover = (step) => {
-      pool.acquire(1).handOff();
-      Bun.sleepSync(20);
-      stopAtStep(step);
-      const report = pool.reclaim();
-      const steps = stepsTaken();
-      stopAtStep(0);
-      return { report, steps };
-    };
-    const { steps } = recover(0);
+    const { steps } = recoverStopping(pool, 0, 0);
     say("recovering");
-    say(recover(Math.ceil(steps / 2)).report);
+    say(recoverStopping(pool, 0, Math.ceil(steps / 2)).report);
     say(guards.every((guard) => guard.bytes.every((byte) => byte === 7)));
     await heard();`;
 
@@ -78,7 +69,7 @@ describe.skipIf(separate === null)("two PID namespaces with equal thread ids", (
           const recoverer = isolated(recovering(name), { XMEM_LIBRARY: crashLibrary });
           expect(await recoverer.line()).toBe("recovering");
           const stopped = innermost(recoverer.pid);
-          await until(() => isStopped(stopped));
+          await untilStopped(stopped);
           // One more that waits for a row, without having one.
           const opening = isolated(
             `say("waits"); for (;;) codeOf(() => BufferPool.open(${JSON.stringify(name)}));`,
@@ -126,7 +117,7 @@ describe.skipIf(mounting === null)("containers' folders", () => {
     `${command} && exec "$0" "$@"`,
   ];
 
-  test("one that is mounted into both is one pool, whatever it is called there", async () => {
+  test("one that is mounted into both holds the same pools, whatever its path is there", async () => {
     const [here, there] = [`${shared}/folder.${process.pid}`, `${shared}/mounted.${process.pid}`];
     mkdirSync(here);
     mkdirSync(there);
@@ -156,7 +147,7 @@ describe.skipIf(mounting === null)("containers' folders", () => {
     }
   });
 
-  test("a /dev/shm of one's own has none of the others' pools", () =>
+  test("a container with its own /dev/shm sees none of the other's pools", () =>
     withPool({ capacity: 2, bufferSize: 64 }, async (_pool, name) => {
       const source = `say([codeOf(() => BufferPool.open(${JSON.stringify(name)})),
         BufferPool.list().length]);`;

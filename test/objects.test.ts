@@ -1,4 +1,4 @@
-// Pools by name: made, found, refused, replaced, removed; and a file system that is too small.
+// Pools by name are made, found, refused, replaced and removed; and a file system may be too small.
 
 import { expect, test } from "bun:test";
 import {
@@ -10,7 +10,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { LIMIT_DESCRIPTORS } from "../src/constants.gen.ts";
+import { LIMIT_DESCRIPTORS } from "../src/generated/constants.gen.ts";
 import { BufferPool, type XmemError, type XmemErrorCode } from "../src/index.ts";
 import { codeOf, errorOf } from "./codes.ts";
 import { start } from "./processes.ts";
@@ -36,7 +36,7 @@ test("create of a name that is taken is POOL_EXISTS, open of none is POOL_NOT_FO
     expect(codeOf(() => BufferPool.create(name, small))).toBe("POOL_EXISTS");
   }));
 
-test("openOrCreate opens what is there and refuses what is smaller than asked", () =>
+test("openOrCreate opens a pool that is there and refuses one that is smaller than asked", () =>
   named((name) => {
     using pool = BufferPool.openOrCreate(name, small);
     using same = BufferPool.openOrCreate(name);
@@ -147,7 +147,7 @@ test("one participant too many is TOO_MANY_PARTICIPANTS, and a place that became
   }));
 
 test(
-  "one open too many of a process is TOO_MANY_PARTICIPANTS that says so, and what is open works",
+  "one open too many of a process is TOO_MANY_PARTICIPANTS and says so, and open pools go on working",
   () =>
     named((name) => {
       using first = BufferPool.create(name, { capacity: 1, bufferSize: 64 });

@@ -2,10 +2,11 @@
 // user is a process of its own, which root starts.
 
 import { describe, expect, test } from "bun:test";
-import { chmodSync, chownSync, mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
+import { chmodSync, chownSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { BufferPool } from "../src/index.ts";
 import { codeOf, errorOf } from "./codes.ts";
+import { inPoolFolder } from "./folders.ts";
 import { type Script, script, unshare } from "./scripts.ts";
 
 const alice = 12_001;
@@ -13,7 +14,7 @@ const bob = 12_002;
 const stranger = 12_003;
 const team = 13_001;
 
-/** What runs a program as that user. Its groups are its own number and those given. */
+/** The command that runs a program as that user. Its groups are its own number and those given. */
 function userOf(user: number, groups: number[]): string[] {
   const rest = groups.length === 0 ? "--clear-groups" : `--groups=${groups.join(",")}`;
   return ["setpriv", `--reuid=${user}`, `--regid=${user}`, rest, "--"];
@@ -43,19 +44,9 @@ async function said(child: Script): Promise<string[]> {
   return lines;
 }
 
-/** With XMEM_DIR set to a folder like /dev/shm: everybody may make files, and remove their own. */
-async function inFolder(body: (dir: string) => unknown, mode = 0o1777): Promise<void> {
-  const before = process.env["XMEM_DIR"];
-  const dir = mkdtempSync(join(before ?? "/dev/shm", "xmem-owners-"));
-  chmodSync(dir, mode);
-  process.env["XMEM_DIR"] = dir;
-  try {
-    await body(dir);
-  } finally {
-    if (before === undefined) delete process.env["XMEM_DIR"];
-    else process.env["XMEM_DIR"] = before;
-    rmSync(dir, { recursive: true });
-  }
+/** In a folder like /dev/shm: everybody may make files, and remove their own. */
+function inFolder(body: (dir: string) => unknown, mode = 0o1777): Promise<void> {
+  return inPoolFolder(body, mode);
 }
 
 const small = "{ capacity: 2, bufferSize: 64 }";
@@ -117,7 +108,7 @@ describe.skipIf(skipped !== "")("a pool of another user", () => {
       ]);
     }));
 
-  test("is left by prune, also by root's, and by everybody's sweep; its owner's remove it", () =>
+  test("is left by other users' prune and sweep, also root's; its owner's remove it", () =>
     inFolder(async (dir) => {
       await said(as(alice, `BufferPool.create("p", ${small}).close();`));
       const kill = 'process.kill(process.pid, "SIGKILL")';
@@ -136,7 +127,7 @@ describe.skipIf(skipped !== "")("a pool of another user", () => {
       expect(readdirSync(dir)).toEqual([]);
     }));
 
-  test("keeps its name from who may not take it, and tells them whose it is", () =>
+  test("keeps its name where another user may not remove it, and tells that user whose it is", () =>
     withAlices(`{ ...${small}, mode: 0o666 }`, async (dir, owner) => {
       owner.tell("close");
       expect(await owner.line()).toBe("closed");
@@ -151,7 +142,7 @@ describe.skipIf(skipped !== "")("a pool of another user", () => {
         '["POOL_EXISTS",true]',
         '["PERMISSION_DENIED",true]',
         '["PERMISSION_DENIED",true]',
-        // As it was: only who can take the name away makes the pool unusable.
+        // It is as it was: a user who cannot remove the name does not make the pool unusable.
         "true",
       ]);
       expect(readdirSync(dir)).toEqual(["xmem.p"]);
@@ -184,7 +175,7 @@ describe.skipIf(skipped !== "")("a pool of another user", () => {
           say(codeOf(() => BufferPool.open("p", { allowGroup: ${team} })));
           try { BufferPool.create("mine", ${shared}); } catch ({ code, message }) { say([code, message.includes("group ${team}")]); }
           say(entries());
-          // What he makes belongs to a group of his own, whatever name it has.
+          // A pool that he makes belongs to a group of his own, whatever its name is.
           const squatted = BufferPool.create("q", { ...${small}, mode: 0o666 });
           say("there"); await heard();`;
         const squatter = as(stranger, outsider);
@@ -226,7 +217,7 @@ describe.skipIf(skipped !== "")("a pool of another user", () => {
       [team],
     ));
 
-  test("in a folder of the group's own is removed by whoever of the group is the last", () =>
+  test("in a folder of the group's own is removed by the last member of the group", () =>
     inFolder(async (dir) => {
       chownSync(dir, 0, team);
       chmodSync(dir, 0o2770);
@@ -252,7 +243,7 @@ describe.skipIf(skipped !== "")("a pool of another user", () => {
     }));
 });
 
-test("options of list and inspect that are none are INVALID_ARGUMENT", () => {
+test("wrong options of list and inspect are INVALID_ARGUMENT", () => {
   const wrongs = [
     { allowOwner: -1 },
     { allowOwner: 1.5 },

@@ -1,23 +1,16 @@
-// Calls that meet a recoverer who stays stopped for longer than the two seconds of patience that
-// untimed calls have: a timeout is kept, what is owed is paid, and no row stays taken.
+// Calls that meet a recoverer which stays stopped for longer than two seconds, the patience of
+// untimed calls: a timeout is kept, releases that failed are made up for, and no row stays taken.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import type { BufferPool } from "../src/index.ts";
 import { withPool } from "./processes.ts";
-import {
-  buildCrashLibrary,
-  crashLibrary,
-  isStopped,
-  type Script,
-  script,
-  until,
-} from "./scripts.ts";
+import { buildCrashLibrary, crashing, isStopped, type Script, script, until } from "./scripts.ts";
 
 beforeAll(buildCrashLibrary, 300_000);
 
 const longMs = 2300;
 
-/** Each has its pool open and, by `have`, what it says, before the pool stands still. */
+/** Each has its pool open, and has run `have`, before the pool stands still. */
 const parts = {
   blocking: {
     meanwhile: `say(await timed(() => pool.acquireBlocking(1, { timeout: ${longMs} })));`,
@@ -93,7 +86,7 @@ const recovererSource = (name: string): string =>
   stopAtStep(0);
   pool.close();`;
 
-/** Somebody dies, until it is the recoverer who finds that, and not one who waits. */
+/** Lets participants die, until the recoverer finds such a death and not a waiter. */
 async function stopInRecovery(pool: BufferPool, name: string, recoverer: Script): Promise<void> {
   while (!isStopped(recoverer.pid)) {
     const { recoveries } = pool.stats().counters;
@@ -107,14 +100,14 @@ async function stopInRecovery(pool: BufferPool, name: string, recoverer: Script)
   }
 }
 
-/** Who stays stopped where the test fails would keep the others, and this process. */
+/** A process that stays stopped after a failure would keep the others, and this process. */
 const started: Script[] = [];
 afterAll(() => {
   for (const child of started) child.kill("SIGKILL");
 });
 
 test(
-  "each call keeps its own time, what is owed is paid, and every row is free afterwards",
+  "each call keeps its own time, failed releases are made up for, and every row is free afterwards",
   () =>
     withPool(
       { capacity: 8, bufferSize: 64, maxParticipants: 16, leaseTimeout: 0 },
@@ -126,7 +119,7 @@ test(
             .map((part) => [part, startPart(name, part)]),
         ) as Record<Part, Script>;
         for (const child of Object.values(children)) expect(await child.line()).toBe("ready");
-        const recoverer = script(recovererSource(name), { env: { XMEM_LIBRARY: crashLibrary } });
+        const recoverer = script(recovererSource(name), crashing);
         const held = [];
         for (let guard = pool.tryAcquire(1); guard !== null; guard = pool.tryAcquire(1))
           held.push(guard);
@@ -139,7 +132,7 @@ test(
 
         const from = performance.now();
         for (const child of Object.values(children)) child.tell("go");
-        // What it reads from would keep it, too.
+        // Its open input would keep the process alive, too.
         const closed = children.closes.rest();
         const ending = children.closes.ended.then(() => performance.now() - from);
         const said = async (part: Part): Promise<unknown> =>
@@ -147,7 +140,7 @@ test(
         expect(JSON.parse((await closed)[0] ?? "")).toEqual(["POOL_CLOSED", expect.any(Number)]);
         const [untimed, beside] = (await said("beside")) as [[string, number], [string, number]];
         expect(untimed[0]).toBe("POOL_BUSY");
-        // Neither the wait nor its timers keep the process of one who closed.
+        // Neither the wait nor its timers keep a process alive that closed its pool.
         expect((await ending) * 1.5).toBeLessThan(untimed[1]);
         for (const [code, after] of [
           beside,
@@ -166,7 +159,7 @@ test(
         recoverer.kill("SIGCONT");
         await recoverer.rest();
         expect(await recoverer.ended).toBe(0);
-        // Rows that were left behind owing.
+        // Rows whose participants left while they still had to release something.
         pool.reclaim();
         const dead = (): unknown[] => pool.stats().participants.filter(({ alive }) => !alive);
         expect(dead()).toEqual([]);

@@ -1,4 +1,4 @@
-// What a pool does, in the simplest words: counts per slot and a stack of free slots. No atomics,
+// A model of a pool, as simple as possible: counts per slot and a stack of free slots. No atomics,
 // no memory, no recovery. Tests of properties compare the real one with it.
 
 import type { XmemErrorCode } from "../src/index.ts";
@@ -10,7 +10,7 @@ export const referencesMax = 65_535;
 export interface Slot {
   readonly index: number;
   used: boolean;
-  /** Of the acquire that it is used since, or was used by last. */
+  /** The handle of its present buffer, or of its last one. */
   handle: number | undefined;
   size: number;
   holds: number;
@@ -25,7 +25,7 @@ export interface Hold {
   readonly size: number;
   readonly writable: boolean;
   readonly open: number;
-  /** What any use but a release meets; undefined while it is live. */
+  /** The error of every use except a release; undefined while it is live. */
   refusal: "RELEASED" | "POOL_CLOSED" | undefined;
 }
 
@@ -34,11 +34,11 @@ export class PoolModel {
   readonly bufferSize: number;
   readonly slots: Slot[];
   readonly holds: Hold[] = [];
-  /** Of buffers that were recycled. */
+  /** Handles of buffers that were recycled. */
   readonly stale: number[] = [];
   acquired = 0;
   released = 0;
-  /** The top is the last. */
+  /** The last element is the top. */
   readonly #free: Slot[];
 
   constructor(capacity: number, bufferSize: number) {
@@ -69,7 +69,10 @@ export class PoolModel {
     return this.#free.at(-1);
   }
 
-  /** `handle` is what the real pool made: its generation is its own affair, but must be a new one. */
+  /**
+   * `handle` comes from the real pool: the model does not predict its generation, which must be
+   * new.
+   */
   acquire(open: number, handle: number, size: number): Hold {
     const slot = this.#free.pop();
     if (slot === undefined) throw new Error("the pool is full");
@@ -95,7 +98,7 @@ export class PoolModel {
     hold.slot.inFlight++;
   }
 
-  /** Gives back what was held through one open, in the order of the slots. */
+  /** Gives back the buffers that were held through one open, in the order of the slots. */
   close(open: number): void {
     const own = this.holds.filter((hold) => hold.open === open && hold.refusal === undefined);
     own.sort((one, other) => one.slot.index - other.slot.index);

@@ -2,11 +2,12 @@
 
 import { join } from "node:path";
 import { BufferPool, type OpenOptions, type PoolOptions } from "../src/index.ts";
+import { Lines } from "./lines.ts";
 
 const program = join(import.meta.dir, "programs", "participant.ts");
 let made = 0;
 
-/** Runs `body` with a pool of its own, whose name is gone afterwards whatever happened. */
+/** Runs `body` with a pool of its own, whose name is removed afterwards, also after a failure. */
 export async function withPool(
   options: PoolOptions & OpenOptions,
   body: (pool: BufferPool, name: string) => unknown,
@@ -30,24 +31,16 @@ export interface Child {
 
 export function start(name: string, command: string, argument: number | string = 0): Child {
   const child = Bun.spawn([process.execPath, program, name, command, String(argument)], {
-    // As it is now: without it, Bun passes on what it was at the start.
+    // The environment as it is now: by default Bun passes on the one of its start.
     env: process.env,
     stdout: "pipe",
     stderr: "inherit",
   });
-  const reader = child.stdout.getReader();
-  const decoder = new TextDecoder();
-  let text = "";
+  const lines = new Lines(child.stdout);
   const line = async (): Promise<string> => {
-    while (!text.includes("\n")) {
-      const { done, value } = await reader.read();
-      if (done) throw new Error(`the child ended after printing ${JSON.stringify(text)}`);
-      text += decoder.decode(value, { stream: true });
-    }
-    const end = text.indexOf("\n");
-    const first = text.slice(0, end);
-    text = text.slice(end + 1);
-    return first;
+    const next = await lines.next();
+    if (next !== null) return next;
+    throw new Error(`the child ended after printing ${JSON.stringify(lines.takeRest())}`);
   };
   return { line, kill: (signal) => child.kill(signal), exited: child.exited };
 }

@@ -4,14 +4,15 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Lines } from "./lines.ts";
 
 const library = join(import.meta.dir, "../src/index.ts");
 
 export interface ProgramOptions {
-  /** Of Bun, before the file's name. */
+  /** Flags of Bun, before the file's name. */
   flags?: string[];
   env?: Record<string, string>;
-  /** What `xmem` is imported from; the library's own source by default. */
+  /** The file that the library is imported from; its own source by default. */
   library?: string;
   /** Other files to put beside it, by name. */
   files?: Record<string, string>;
@@ -21,7 +22,7 @@ export interface ProgramFile {
   readonly pid: number;
   /** The next line that it says; throws when it has ended. */
   line(): Promise<string>;
-  /** Waits for one that begins so; what is said before it is passed over. */
+  /** Waits for a line that begins so, and passes over the lines before it. */
   lineOf(beginning: string): Promise<string>;
   /** What it wrote to standard error. */
   complaints(): string;
@@ -35,7 +36,8 @@ export interface ProgramFile {
 export function programFile(source: string, options: ProgramOptions = {}): ProgramFile {
   const folder = mkdtempSync(join(tmpdir(), "xmem-program-"));
   const file = join(folder, "program.ts");
-  // Whole at once, and on one line, so that the lines of a stack are the source's own.
+  // The file is written in one call, for the sake of a watcher. All imports are on its first line,
+  // so that the source begins on the second.
   const replace = (text: string): void =>
     writeFileSync(
       file,
@@ -54,19 +56,12 @@ export function programFile(source: string, options: ProgramOptions = {}): Progr
     const decoder = new TextDecoder();
     for await (const piece of child.stderr) complaints.push(decoder.decode(piece));
   })();
-  const reader = child.stdout.getReader();
-  const decoder = new TextDecoder();
-  let text = "";
+  const lines = new Lines(child.stdout);
   const line = async (): Promise<string> => {
-    while (!text.includes("\n")) {
-      const { done, value } = await reader.read();
-      if (done) throw new Error(`it ended after ${JSON.stringify(text)}: ${complaints.join("")}`);
-      text += decoder.decode(value, { stream: true });
-    }
-    const end = text.indexOf("\n");
-    const first = text.slice(0, end);
-    text = text.slice(end + 1);
-    return first;
+    const next = await lines.next();
+    if (next !== null) return next;
+    const rest = JSON.stringify(lines.takeRest());
+    throw new Error(`it ended after ${rest}: ${complaints.join("")}`);
   };
   return {
     pid: child.pid,

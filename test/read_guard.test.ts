@@ -1,5 +1,5 @@
-// The types of what is only read, by the compiler itself: a fixture whose wrong lines each have to
-// be refused, with the error that the fixture says, and whose other lines have to pass.
+// The types of guards that only read, checked by the compiler itself: it must refuse each wrong
+// line of a fixture, with the error that the fixture says, and accept the other lines.
 
 import { expect, test } from "bun:test";
 import { readFileSync, rmSync, writeFileSync } from "node:fs";

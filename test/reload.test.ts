@@ -1,12 +1,12 @@
-// Programs under `bun --hot` and `bun --watch`, whose files are written again while they run: what the
-// replaced modules had open goes back, and nothing else does.
+// Programs under `bun --hot` and `bun --watch`, whose files are written again while they run: the
+// pools of replaced modules are given back, and nothing else is.
 
 import { expect, test } from "bun:test";
 import { cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { BufferPool } from "../src/index.ts";
-import { libraryPath } from "../src/library.ts";
+import { libraryPath } from "../src/native/library.ts";
 import { withPool } from "./processes.ts";
 import { type ProgramFile, type ProgramOptions, programFile } from "./program_files.ts";
 import { until } from "./scripts.ts";
@@ -26,7 +26,7 @@ async function reloaded(
     await child.lineOf("version 1");
     for (let version = 2; version <= 1 + reloads; version++) {
       child.replace(text(version));
-      // A watcher may miss what is written while it is at work.
+      // A watcher may miss a write while it is at work.
       const again = setInterval(() => child.replace(text(version)), 3000);
       await child.lineOf(`version ${version}`);
       clearInterval(again);
@@ -40,7 +40,7 @@ async function reloaded(
 const hot = { flags: ["--hot"] };
 
 test(
-  "--hot: what a replaced module had open goes back, also where a function of it uses the pool",
+  "--hot: the pools of a replaced module go back, also where one of its functions uses the pool",
   () =>
     withPool({ capacity: 64, bufferSize: 64 }, (pool, name) =>
       reloaded(
@@ -49,7 +49,7 @@ test(
         function use() { using frame = pool.acquire(8); return frame.size + held.size; }
         use();
         if (${version} === 1) {
-          // One that has waited has a socket open.
+          // A pool that has waited has a socket open.
           const waited = BufferPool.create("${name}.waited", { capacity: 1, ephemeral: true });
           const only = waited.acquire(8);
           const next = waited.acquireAsync(8);
@@ -70,7 +70,7 @@ test(
 );
 
 test(
-  "--hot: what a view, a timer or a global of a replaced module reaches stays open",
+  "--hot: a pool that a view, a timer or a global of a replaced module reaches stays open",
   () =>
     withPool({ capacity: 64, bufferSize: 64 }, (pool, name) =>
       reloaded(
@@ -148,10 +148,11 @@ test("without --hot, a copy that is evaluated again gives nothing back", () =>
   }));
 
 test(
-  "a collected session closes its own descriptor once, not whose it is next",
+  "a collected session closes its own descriptor once, and not its next owner's",
   () =>
     withPool({ capacity: 64, bufferSize: 64 }, async (pool, name) => {
-      // A new open gets the number after the last one that is free, and 16,383 opens have them all.
+      // A new open gets the next free number after the last one, and 16,383 opens go through all
+      // numbers.
       const source = (version: number): string => `
       const name = ${JSON.stringify(name)};
       if (${version} === 1) {
@@ -179,7 +180,7 @@ test(
   60_000,
 );
 
-/** What docs/operation.md tells a program to do. */
+/** The program that docs/operation.md recommends. */
 const recipe = (name: string): string => `
   globalThis.frames?.close();
   const pool = BufferPool.openOrCreate(${JSON.stringify(name)}, { ephemeral: true, capacity: 4, bufferSize: 64 });
@@ -202,7 +203,7 @@ for (const flag of ["--hot", "--watch"]) {
         });
       },
     );
-    // Killed as it was, it has left the name to whoever makes the next of that name.
+    // It was killed, so its name stays until somebody makes the next pool of that name.
     using next = BufferPool.create(name, { ephemeral: true });
     expect(next.stats()).toMatchObject({ used: 0, linked: true });
   }, 30_000);

@@ -1,24 +1,28 @@
-// Child processes that run a piece of source: for tests of what a whole process meets, a limit, a
-// namespace or a signal, where a shared program would hide what is tested.
+// Child processes that run a piece of source: for tests of a whole process under a limit, in a
+// namespace or with a signal, where a shared program would hide the code that is tested.
 
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { run, zigBuild } from "../scripts/setup.ts";
+import { Lines } from "./lines.ts";
 
 const programs = join(import.meta.dir, "programs");
 
 /** The library that stops or kills its process at a given step. */
 export const crashLibrary: string = join(import.meta.dir, "../build/crash-none/libxmem.so");
 
+/** Options of a script that uses this library. */
+export const crashing: ScriptOptions = { env: { XMEM_LIBRARY: crashLibrary } };
+
 export function buildCrashLibrary(): void {
   run(zigBuild("build/crash-none", "-Dhook=crash", "-Dcanary=none"));
 }
 
 export interface ScriptOptions {
-  /** What runs the process: `unshare`, `prlimit`, a shell. */
+  /** The command that runs the process: `unshare`, `prlimit`, a shell. */
   under?: string[];
   env?: Record<string, string>;
-  /** Its complaints are part of the test. */
+  /** Its errors are part of the test, and are not printed. */
   quiet?: boolean;
 }
 
@@ -26,9 +30,9 @@ export interface Script {
   readonly pid: number;
   /** The next line that it prints; "" at its end. */
   line(): Promise<string>;
-  /** All that it prints from now on, when it has ended. It is told nothing after this. */
+  /** All lines that it prints from now on, when it has ended. This closes its input. */
   rest(): Promise<string[]>;
-  /** What `heard()` returns there. */
+  /** The next line that `heard()` returns there. */
   tell(line: string): void;
   kill(signal: NodeJS.Signals): void;
   /** The exit code, or the signal's name. */
@@ -38,8 +42,7 @@ export interface Script {
 /** Starts a process that runs `source`, in the scope of everything in programs/script.ts. */
 export function script(source: string, options: ScriptOptions = {}): Script {
   const imports = `import * as scope from ${JSON.stringify(join(programs, "script.ts"))};
-    const { BufferPool, say, heard, codeOf, codeOfLater, killAtStep, stopAtStep, stepsTaken, page, folder, room,
-      fillAllBut, empty, entries, spareDescriptors, descriptorsLeft, freeDescriptors } = scope;`;
+    Object.assign(globalThis, scope);`;
   const child = Bun.spawn(
     [...(options.under ?? []), process.execPath, "-e", `${imports}\n${source}`],
     {
@@ -47,30 +50,14 @@ export function script(source: string, options: ScriptOptions = {}): Script {
       stdio: ["pipe", "pipe", options.quiet ? "ignore" : "inherit"],
     },
   );
-  const reader = child.stdout.getReader();
-  const decoder = new TextDecoder();
-  let text = "";
-  let over = false;
-  const line = async (): Promise<string> => {
-    while (!text.includes("\n") && !over) {
-      const { done, value } = await reader.read();
-      over = done;
-      if (value !== undefined) text += decoder.decode(value, { stream: true });
-    }
-    const end = text.indexOf("\n");
-    const first = end < 0 ? text : text.slice(0, end);
-    text = end < 0 ? "" : text.slice(end + 1);
-    return first;
-  };
+  const lines = new Lines(child.stdout);
+  const line = async (): Promise<string> => (await lines.next()) ?? lines.takeRest();
   const rest = async (): Promise<string[]> => {
     // A process that listens does not end by itself.
     child.stdin.end();
     const all: string[] = [];
-    while (!over || text !== "") {
-      const next = await line();
-      if (next !== "") all.push(next);
-    }
-    return all;
+    for (let next = await lines.next(); next !== null; next = await lines.next()) all.push(next);
+    return [...all, lines.takeRest()].filter((each) => each !== "");
   };
   const ended = child.exited.then((code) => child.signalCode ?? code);
   return {
@@ -106,8 +93,13 @@ export function unshare(...kinds: string[]): string[] | null {
 /** Whether the kernel has stopped the process. */
 export function isStopped(pid: number): boolean {
   if (!existsSync(`/proc/${pid}`)) return false;
-  // The state follows the name in parentheses, in which anything may stand.
+  // The state follows the name in parentheses, and the name may contain anything.
   return /\) T [^)]*$/.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
+}
+
+/** Waits until the kernel has stopped the process. */
+export async function untilStopped(pid: number): Promise<void> {
+  await until(() => isStopped(pid));
 }
 
 /** Waits until `condition` holds; a test's own timeout is the watchdog. */

@@ -1,4 +1,4 @@
-// What two real processes see of one pool, and what one finds when the other is killed.
+// Two real processes with one pool: what they see of each other, also after one of them was killed.
 
 import { expect, test } from "bun:test";
 import { BufferPool, XmemError } from "../src/index.ts";
@@ -36,7 +36,7 @@ test("acquireAsync is woken by another process", () =>
     expect(guards.map(({ index }) => index).sort()).toEqual([0, 1]);
   }));
 
-test("what a killed process held reaches a blocked waiter and an acquire", () =>
+test("the buffers of a killed process reach a blocked waiter and an acquire", () =>
   withPool({ capacity: 3, bufferSize: 64 }, async (pool, name) => {
     for (const acquire of [
       () => pool.acquire(1),
@@ -53,7 +53,7 @@ test("what a killed process held reaches a blocked waiter and an acquire", () =>
     }
   }));
 
-test("reclaim gives back what a killed process held and says how much", () =>
+test("reclaim gives back the buffers of a killed process and counts them", () =>
   withPool({ capacity: 5, bufferSize: 64 }, async (pool, name) => {
     const child = start(name, "hoard");
     expect(await child.line()).toBe("held 5");

@@ -1,5 +1,5 @@
-// What stats(), inspect() and list() say of a pool: every field against something that is known to
-// have been done to it.
+// stats(), inspect() and list() say what was done to a pool: each field is compared with known
+// calls.
 
 import { expect, test } from "bun:test";
 import { statSync } from "node:fs";
@@ -50,7 +50,7 @@ test("a new pool is all free, with one participant and nothing counted", () =>
     });
   }));
 
-test("free, used, parked and inFlight follow what is done", () =>
+test("free, used, parked and inFlight follow each call", () =>
   withPool(options, (pool) => {
     const slots = (): Partial<PoolStats> => {
       const { free, used, parked, inFlight } = pool.stats();
@@ -72,7 +72,7 @@ test("free, used, parked and inFlight follow what is done", () =>
     expect(slots()).toEqual({ free: 4, used: 0, parked: 0, inFlight: 0 });
   }));
 
-test("acquired and released count buffers, whichever way they came back", () =>
+test("acquired and released count buffers, in every way that they come back", () =>
   withPool(options, (pool) => {
     const guard = pool.acquire(1);
     guard.clone().release();
@@ -110,7 +110,7 @@ test("full, waits and timeouts count each form of acquire", () =>
     expect(pool.stats().participants).toMatchObject([{ timeouts: 4, waits, waiting: false }]);
   }));
 
-test("what a participant counted stays in the pool's counters when it has left", () =>
+test("a participant's counts stay in the pool's counters when it has left", () =>
   withPool({ capacity: 1, bufferSize: 64 }, (pool, name) => {
     pool.acquire(1).release();
     expect(pool.tryAcquire(1)?.size).toBe(1);
@@ -157,7 +157,7 @@ test("oldestLeaseMs is the age of the oldest lease, and a new reference renews a
     expect(age).toBeGreaterThanOrEqual(60 - 2 * tick);
     expect(pool.stats().longestHoldMs).toBe(0);
     pool.addRef(first);
-    // The second's is the oldest now, and younger than the first's was.
+    // The second lease is the oldest now, and younger than the first was.
     const renewed = pool.stats().oldestLeaseMs;
     await Bun.sleep(60);
     expect(pool.stats().oldestLeaseMs).toBeGreaterThanOrEqual(renewed + 60 - 2 * tick);
@@ -167,7 +167,7 @@ test("oldestLeaseMs is the age of the oldest lease, and a new reference renews a
     expect(pool.stats().oldestLeaseMs).toBe(0);
   }));
 
-test("no age is greater than the time that has passed, of a buffer used before neither", () =>
+test("no age is greater than the time that has passed, also for a buffer that was used before", () =>
   withPool(options, async (pool) => {
     for (const size of [1, 1, 8192]) {
       const before = performance.now();

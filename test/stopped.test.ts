@@ -7,43 +7,35 @@ import type { BufferPool } from "../src/index.ts";
 import { withPool } from "./processes.ts";
 import {
   buildCrashLibrary,
-  crashLibrary,
+  crashing,
   isStopped,
   type Script,
   script,
   until,
+  untilStopped,
 } from "./scripts.ts";
 
 beforeAll(buildCrashLibrary, 300_000);
 
-const crashing = { env: { XMEM_LIBRARY: crashLibrary } };
-
-/** A process that recovers and stops itself at a step of it, which is an expression of all `steps`. */
+/**
+ * A process that recovers and stops itself at a step of that: an expression of `steps`, their
+ * number.
+ */
 async function stoppedRecoverer(name: string, step: string, leaseMs = 1): Promise<Script> {
   const child = script(
     `const pool = BufferPool.open(${JSON.stringify(name)});
-    // A lease that has passed is what there is to recover, each time.
-    const recover = (step) => {
-      pool.acquire(1).handOff();
-      Bun.sleepSync(${leaseMs} + 20);
-      stopAtStep(step);
-      const report = pool.reclaim();
-      const steps = stepsTaken();
-      stopAtStep(0);
-      return { report, steps };
-    };
-    const { steps } = recover(0);
+    const { steps } = recoverStopping(pool, ${leaseMs}, 0);
     say("recovering");
-    say(recover(${step}).report);
+    say(recoverStopping(pool, ${leaseMs}, ${step}).report);
     pool.close();`,
     crashing,
   );
   expect(await child.line()).toBe("recovering");
-  await until(() => isStopped(child.pid));
+  await untilStopped(child.pid);
   return child;
 }
 
-/** What one participant's calls come to while another is stopped. */
+/** The results of one participant's calls while another is stopped. */
 const otherHolds = 40;
 const otherSource = (name: string): string =>
   `const pool = BufferPool.open(${JSON.stringify(name)});
@@ -114,12 +106,12 @@ describe("a recoverer that is stopped", () => {
     60_000,
   );
 
-  test("is met as POOL_BUSY by who waits for ever and as TIMEOUT by who does not", () => {
+  test("gives POOL_BUSY to a call without a timeout and TIMEOUT to a call with one", () => {
     expect([...seen].sort()).toEqual(["POOL_BUSY", "TIMEOUT", "none"]);
   });
 
   test(
-    "does not keep an event loop that waits, and serves it when it goes on",
+    "does not block an event loop that waits, and serves it when it goes on",
     () =>
       withPool({ capacity: 4, bufferSize: 64, leaseTimeout: 1 }, async (pool, name) => {
         const recoverer = await stoppedRecoverer(name, "Math.ceil(steps / 2)");
@@ -130,7 +122,7 @@ describe("a recoverer that is stopped", () => {
           pool.acquireAsync(1, { timeout }).catch(({ code }) => codes.push(code));
         await Promise.all([wait(0), wait(300), wait(300)]);
         expect(codes).toEqual(["TIMEOUT", "TIMEOUT", "TIMEOUT"]);
-        // A loop that is kept ticks once a call.
+        // A loop that is blocked ticks once a call.
         expect(ticks).toBeGreaterThan(20);
         await wait();
         expect(codes[3]).toBe("POOL_BUSY");
@@ -181,7 +173,7 @@ test(
 );
 
 test(
-  "who needs memory given back gets it while somebody is stopped as a recovery begins",
+  "a thread that needs memory from free buffers gets it while a recovery is stopped at its start",
   () =>
     withPool(
       { capacity: 4, bufferSize: 8192, maxCommitted: 16_384, leaseTimeout: 1 },
@@ -191,9 +183,9 @@ test(
         expect(() => pool.reclaim()).toThrow("in the middle of a recovery");
         const held = [pool.acquire(4096), pool.acquire(4096), pool.acquire(4096)];
         for (const guard of held) guard.release();
-        // With what the recoverer left in flight.
+        // This includes the buffer that the recoverer left in flight.
         expect(pool.stats().committedBytes).toBe(16_384);
-        // Nothing of it needs the mutex.
+        // None of these calls needs the mutex.
         for (const timeout of [0, 100, undefined]) {
           const guard = await pool.acquireAsync(8192, { timeout });
           guard.bytes.fill(1);
@@ -222,7 +214,7 @@ describe("a participant that is stopped inside an operation", () => {
     preallocate: ["pool.trim();", "pool.preallocate(64, 6);"],
   };
 
-  /** Its steps when nobody stops it; the pool is as it will be. */
+  /** The number of its steps when nothing stops it, on a pool as it will be then. */
   async function stepsOf(name: string, setup: string, run: string): Promise<number> {
     const child = script(
       `const pool = BufferPool.open(${JSON.stringify(name)});
@@ -238,16 +230,16 @@ describe("a participant that is stopped inside an operation", () => {
       ${setup} stopAtStep(${step}); ${run} stopAtStep(0); pool.close(); say("over");`,
       crashing,
     );
-    await until(() => isStopped(child.pid));
+    await untilStopped(child.pid);
     return child;
   }
 
-  /** What the others can do meanwhile; whether a recovery had to be deferred. */
+  /** Checks what the others can do meanwhile. Returns whether a recovery had to be deferred. */
   async function lookAround(pool: BufferPool): Promise<boolean> {
     const lost = pool.acquire(1).handOff();
     await Bun.sleep(20);
     const { deferred } = pool.reclaim();
-    // It keeps one slot at most.
+    // The stopped participant keeps one slot at most.
     const guards = [pool.acquire(1), pool.acquireBlocking(1, { timeout: 60_000 })];
     guards.push(await pool.acquireAsync(1));
     for (const guard of guards) pool.take(guard.share()).release();
@@ -265,7 +257,8 @@ describe("a participant that is stopped inside an operation", () => {
             operation === "wait" ? Array.from({ length: 6 }, () => pool.acquire(1)) : [];
           const steps = await stepsOf(name, setup, run);
           const deferrals = new Set<boolean>();
-          // All of a short one's first, and some of a long one's, which works on a slot at a time.
+          // All first steps, and some of the later ones of a long operation, which works slot by
+          // slot.
           const stride = Math.max(1, Math.floor(steps / 40));
           const chosen = Array.from({ length: Math.min(steps, 14) }, (_, i) => 1 + i * stride);
           for (const step of chosen) {
@@ -277,7 +270,7 @@ describe("a participant that is stopped inside an operation", () => {
             child.kill(signal);
             await child.rest();
             expect(await child.ended).toBe(signal === "SIGCONT" ? 0 : signal);
-            // Whatever was put off is done now.
+            // Recoveries that were put off are done now.
             await endsWell(pool);
             if (operation === "wait") {
               while (hoard.length < 6) hoard.push(pool.acquire(1));
@@ -329,14 +322,14 @@ test(
       expect(await recoverer.line()).toBe("recovers");
       const everybody = [holder, recoverer, ...waiters];
       for (const each of everybody) each.kill("SIGSTOP");
-      // On a slow machine one whose wait is short has ended already.
+      // On a slow machine a short wait has ended already.
       const gone = (pid: number): boolean => !existsSync(`/proc/${pid}`);
       for (const { pid } of everybody) await until(() => isStopped(pid) || gone(pid));
       await Bun.sleep(700);
       for (const each of everybody) each.kill("SIGCONT");
       pool.reclaim();
       holder.tell("look");
-      // The lease of what nobody took has passed; the holds are their holders'.
+      // The lease of the reference that nobody took has passed; the holders still have their holds.
       expect(JSON.parse(await holder.line())).toEqual([true, "STALE_HANDLE"]);
       const codes = await Promise.all(waiters.map(async (waiter) => (await waiter.rest())[0]));
       expect(codes.slice(0, 3) as string[]).toEqual(["none", "none", "none"]);

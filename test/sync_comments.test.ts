@@ -9,7 +9,10 @@ import { basename, join } from "node:path";
 
 const folder = join(import.meta.dir, "..", "zig");
 
-/** Not the protocol's: the primitives themselves, programs of tests, what only tests use. */
+/**
+ * Files that are not the protocol: the primitives themselves, programs of tests, and code that only
+ * tests use.
+ */
 const exempt = /^build\.zig$|^(hooks|check)\/|^format\/words\.zig$|^system\/testing_os\.zig$/;
 /** A yardstick for benchmarks, on memory of its own. */
 const exemptFunction = "xmem_bun_bench_pop_push";

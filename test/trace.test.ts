@@ -1,4 +1,4 @@
-// XMEM_TRACE=1: what a program lost is found, and nothing that it can still reach.
+// XMEM_TRACE=1 finds the guards that a program lost, and none that it can still reach.
 
 import { expect, test } from "bun:test";
 import { withPool } from "./processes.ts";
@@ -99,7 +99,7 @@ test("a guard that was lost together with its pool is given back and warned of",
     ),
   ));
 
-test("a guard that a close has given back is not warned of, nor is one that was released", () =>
+test("there is no warning of a guard that a close has given back, nor of one that was released", () =>
   withPool({ capacity: 4, bufferSize: 64 }, (_pool, name) =>
     traced(
       name,

@@ -1,5 +1,5 @@
-// guard.truncate(): a buffer made smaller than it was acquired, for its holders and for whoever gets it
-// next, and zeroed whole all the same.
+// guard.truncate() makes a buffer smaller than it was acquired, for its holders and for the next
+// receivers. It is still zeroed whole.
 
 import { expect, test } from "bun:test";
 import { BufferPool } from "../src/index.ts";
@@ -34,7 +34,7 @@ test("size, bytes, views and the shape follow a truncation", () =>
     }
   }));
 
-test("it goes down only, and a refused one changes nothing", () =>
+test("truncate only makes a buffer smaller, and a refused call changes nothing", () =>
   withPool(options, (pool) => {
     const guard = pool.acquire(100);
     const reader = pool.get(guard.handle);
@@ -54,7 +54,7 @@ test("it goes down only, and a refused one changes nothing", () =>
     expect(codeOf(() => guard.truncate(1))).toBe("RELEASED");
   }));
 
-test("other guards keep their size, those made later have the new one, and nobody can go up again", () =>
+test("other guards keep their size, later guards have the new one, and no guard can make it larger again", () =>
   withPool(options, async (pool, name) => {
     const guard = pool.acquire(100);
     const [copy, other] = [guard.clone(), pool.getMut(guard.handle)];
@@ -90,7 +90,7 @@ test("a shape that was set does not follow", () =>
     ]);
   }));
 
-test("zeroOnRelease zeroes all that was acquired, whoever made it smaller, and whoever died", () =>
+test("zeroOnRelease zeroes all bytes that were acquired, also after a truncation and a holder's death", () =>
   withPool({ ...options, zeroOnRelease: true }, async (pool, name) => {
     const clean = (): boolean => {
       const all = [pool.acquire(8192), pool.acquire(8192)];
@@ -123,7 +123,7 @@ test("zeroOnRelease zeroes all that was acquired, whoever made it smaller, and w
     expect(clean()).toBe(true);
   }));
 
-test('views: "detach": what was viewed before a truncation ends with the guard, too', () =>
+test('views: "detach": views from before a truncation end with the guard, too', () =>
   withPool({ capacity: 1, bufferSize: 4096 }, (_, name) => {
     using pool = BufferPool.open(name, { views: "detach" });
     for (const size of [100, 0]) {

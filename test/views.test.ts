@@ -1,5 +1,5 @@
-// The array buffers over a pool's memory: which are kept for the next holder, in what order they go
-// when the byte budget is full, and what a view still shows when its guard is done.
+// The array buffers over a pool's memory: which of them are kept for the next holder, in what order
+// they are dropped when the byte budget is full, and what a view shows after its guard is done.
 
 import { heapStats } from "bun:jsc";
 import { expect, test } from "bun:test";
@@ -61,7 +61,7 @@ test("within the budget every view is kept; past it the least recently used goes
     acquireAll(pool, 1000);
     const views = [0, 1, 2].map((index) => viewOf(pool, index));
     for (const index of [0, 1, 2]) expect(viewOf(pool, index)).toBe(views[index] as Uint8Array);
-    // All three were hit once, so that the first of them goes.
+    // All three were hit once, so that the first of them is dropped.
     const third = viewOf(pool, 3);
     expect(viewOf(pool, 3)).toBe(third);
     const kept = [1, 2].filter((index) => viewOf(pool, index) === views[index]);
@@ -85,7 +85,7 @@ test("one large view takes the place of several small ones", () =>
     const views = guards.map(({ index }) => viewOf(pool, index));
     expect(viewOf(pool, 3)).toBe(views[3] as Uint8Array);
     expect(viewOf(pool, 0)).not.toBe(views[0] as Uint8Array);
-    // What does not fit beside it took its place in turn.
+    // The next views that do not fit beside it take its place.
     expect(viewOf(pool, 3)).not.toBe(views[3] as Uint8Array);
   }));
 
@@ -106,7 +106,7 @@ test("viewCache 0 keeps nothing, but a guard keeps its own view", () =>
     expect(pool.acquire(0).bytes.length).toBe(0);
   }));
 
-test("an evicted view stays valid for who has it", () =>
+test("an evicted view stays valid for its owner", () =>
   withViews({ viewCache: page }, (pool) => {
     acquireAll(pool, 1000);
     const evicted = viewOf(pool, 0);
@@ -145,7 +145,7 @@ test("a cached view that was transferred away is not given to the next holder", 
     expect(new Uint8Array(gone)[1]).toBe(9);
   }));
 
-test("who transfers a guard's bytes gets them; the guard and its clones get a view of their own", () => {
+test("a transfer of a guard's bytes takes them; the guard and its clones get another view", () => {
   for (const views of ["shared", "detach"] as const) {
     withViews({ views }, (pool) => {
       using guard = pool.acquire(64);
@@ -162,7 +162,7 @@ test("who transfers a guard's bytes gets them; the guard and its clones get a vi
   }
 });
 
-test("views of any size show so many bytes of the slot, and no memory that is not there", () =>
+test("views of any size show so many bytes of the slot, and no memory that is not committed", () =>
   withViews({ capacity: 1, bufferSize: 64 * page }, (pool) => {
     const committed = (): number => pool.stats().committedBytes;
     const sizes = Array.from({ length: 3000 }, (_, step) => (step * 7919) % (64 * page + 1));
@@ -175,7 +175,7 @@ test("views of any size show so many bytes of the slot, and no memory that is no
       expect(guard.bytes).toBe(bytes);
       using reader = pool.get(guard.handle);
       if (size > 0) expect(reader.bytes.at(-1)).toBe(step % 256);
-      // What a trim takes away, a view of the next holder cannot reach.
+      // A view of the next holder cannot reach the memory that a trim took away.
       reader.release();
       guard.release();
       if (step % 10 === 0) pool.trim();

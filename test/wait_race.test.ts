@@ -1,5 +1,5 @@
-// Waits of real processes that race with timeouts, aborts and deaths: a released buffer is always
-// taken by somebody who waits, and every wait that was asked for ends in one of the known ways.
+// Waits of real processes that race with timeouts, aborts and deaths: a waiter always takes a
+// released buffer, and every wait ends in one of the known ways.
 
 import { expect, test } from "bun:test";
 import { join } from "node:path";
@@ -8,17 +8,17 @@ import { race } from "./wait_race.ts";
 
 const seed = 20_261;
 
-test("a released buffer reaches a waiter, whoever gives up at that moment", async () => {
+test("a released buffer reaches a waiter, also when others give up at that moment", async () => {
   const result = await race({ rounds: 60, seed, kills: false });
   expect(result).toMatchObject({ pending: 0, died: 0, patientTimeouts: 0, free: 1, waiters: 0 });
   expect(result.served + result.timedOut + result.aborted).toBe(result.asked);
-  // Each way to end was there, or the race was none.
+  // Each way to end must have occurred, or there was no race.
   for (const count of [result.served, result.timedOut, result.aborted]) {
     expect(count).toBeGreaterThan(5);
   }
 }, 300_000);
 
-test("a released buffer reaches a waiter, whoever is killed at that moment", async () => {
+test("a released buffer reaches a waiter, also when others are killed at that moment", async () => {
   const result = await race({ rounds: 60, seed: seed + 2, kills: true });
   expect(result).toMatchObject({ pending: 0, patientTimeouts: 0, free: 1, waiters: 0 });
   const { served, timedOut, aborted, died, asked, kills } = result;

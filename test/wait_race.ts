@@ -10,7 +10,7 @@ import { BufferPool } from "../src/index.ts";
 import { Random } from "./soak/random.ts";
 import { Tally, type WaiterKind, type Waits } from "./wait_tally.ts";
 
-/** The first two are never killed: there is always somebody who waits, and who lives. */
+/** The first two are never killed: there is always a live waiter. */
 const kinds: readonly WaiterKind[] = [
   "patient blocking",
   "patient async",
@@ -22,16 +22,16 @@ const kinds: readonly WaiterKind[] = [
 const immortal = 2;
 const hangMsDefault = 60_000;
 
-export interface RaceResult {
+interface RaceResult {
   asked: number;
   served: number;
   timedOut: number;
   aborted: number;
   died: number;
-  /** TIMEOUT of a wait that should never have had to end so. */
+  /** Timeouts of waits that should never end so. */
   patientTimeouts: number;
   kills: number;
-  /** Of waits whose process was not killed, and which did not end. */
+  /** Waits whose process was not killed, and which did not end. */
   pending: number;
   /** Milliseconds from a release, and from a holder's death, to the next take. */
   released: number[];
@@ -40,7 +40,7 @@ export interface RaceResult {
   waiters: number;
 }
 
-export interface RaceOptions {
+interface RaceOptions {
   rounds: number;
   seed: number;
   /** Whether waiters are killed. */
@@ -68,13 +68,15 @@ export async function race(options: RaceOptions): Promise<RaceResult> {
 }
 
 function freeOf(pool: BufferPool): { free: number; waiters: number } {
-  // Those who were killed count as waiters until somebody looks.
+  // Killed processes count as waiters until somebody looks for the dead.
   pool.reclaim();
   const { free, waiters } = pool.stats();
   return { free, waiters };
 }
 
-/** Each round: the buffer is let go while others give up and die, and somebody has to take it. */
+/**
+ * In each round the buffer is released while others give up and die, and a waiter has to take it.
+ */
 async function run(
   pool: BufferPool,
   waiters: Waiters,
@@ -165,7 +167,7 @@ class Waiters {
     }
   }
 
-  /** Whoever has the buffer, as soon as that is one who may be killed. */
+  /** The process that has the buffer, as soon as it is one that may be killed. */
   async killHolder(): Promise<void> {
     const deadline = performance.now() + 100;
     while (this.tally.holder < immortal && performance.now() < deadline) await Bun.sleep(0);
@@ -189,7 +191,7 @@ class Waiters {
     this.#replaced.push(replace());
   }
 
-  /** Whoever still waits is served by who was served before it. */
+  /** Each process that still waits is served by the one that was served before it. */
   async end(pool: BufferPool): Promise<void> {
     this.tally.stop();
     await Promise.all(this.#replaced);

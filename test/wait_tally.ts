@@ -1,8 +1,9 @@
-// What waiting processes count, in a mapped file: how many waits they asked for and how those ended,
-// and how long after a release the next took the buffer. It outlasts those who are killed.
+// The counts of waiting processes, in a mapped file: how many waits they began and how these ended,
+// and how long after a release the next process took the buffer. The file outlasts processes that
+// are killed.
 
 import { writeFileSync } from "node:fs";
-import { native } from "../src/native.ts";
+import { native } from "../src/native/native.ts";
 
 export const waiterKinds = [
   "patient blocking",
@@ -46,28 +47,31 @@ export class Tally {
     this.#numbers[common.stop] = 1;
   }
 
-  /** By whoever is about to release the buffer: the file has one word for the pool's one buffer. */
+  /**
+   * Called by a process that is about to release the buffer: the file has one word for the pool's
+   * one buffer.
+   */
   letGo(): void {
     this.#numbers[common.holder] = 0;
     this.#numbers[common.releasedAtMs] = native.xmem_bun_now();
   }
 
-  /** By whoever is about to kill. */
+  /** Called by the process that is about to kill. */
   kill(): void {
     this.#numbers[common.diedAtMs] = native.xmem_bun_now();
   }
 
-  /** The place of whoever has the buffer; -1: nobody's, or the parent has it. */
+  /** The place of the process that has the buffer; -1: nobody has it, or the parent. */
   get holder(): number {
     return (this.#numbers[common.holder] ?? 0) - 1;
   }
 
-  /** By who just acquired, from a place or not: since when the buffer could be had. */
+  /** Called after an acquire, from a place or not: since when the buffer was free. */
   take(place = -1): { sinceMs: number; ofDead: boolean } {
     this.#numbers[common.holder] = place + 1;
     const released = this.#numbers[common.releasedAtMs] ?? 0;
     this.#numbers[common.releasedAtMs] = 0;
-    // Nobody let go of it: its last holder was killed.
+    // Nobody released it: its last holder was killed.
     if (released !== 0) return { sinceMs: released, ofDead: false };
     return { sinceMs: this.#numbers[common.diedAtMs] ?? 0, ofDead: true };
   }
@@ -126,7 +130,7 @@ export class Waits {
     return this.asked - this.served - this.timedOut - this.aborted - this.died;
   }
 
-  /** A delay below 0 is one after a death. */
+  /** A delay below 0 stands for one after a death. */
   serve({ sinceMs, ofDead }: { sinceMs: number; ofDead: boolean }): void {
     const delay = Math.max(native.xmem_bun_now() - sinceMs, Number.MIN_VALUE);
     if (this.served < delaysMost) {

@@ -121,7 +121,7 @@ test("flush rejects what is pending with POOL_FLUSHING", () =>
     expect(held.size).toBe(1);
   }));
 
-test("a wait that the event loop could not watch is SYSTEM, and the next one is watched", () =>
+test("a wait that the event loop cannot watch is SYSTEM, and the next one is watched", () =>
   withPool({ capacity: 1, bufferSize: 8 }, async (pool) => {
     const guard = pool.acquire(1);
     const connect = spyOn(Bun, "connect");
@@ -139,7 +139,7 @@ test("a wait that the event loop could not watch is SYSTEM, and the next one is 
     (await next).release();
   }));
 
-test("a pending wait keeps the process alive, none pending does not", () =>
+test("a pending wait keeps the process alive, and an ended wait does not", () =>
   withPool(one, (pool, name) => {
     using held = pool.acquire(1);
     const source = (body: string): string => `

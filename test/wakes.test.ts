@@ -1,4 +1,4 @@
-// Whatever makes a buffer free, or ends a wait in another way, wakes whoever waits: at once, and not
+// Everything that frees a buffer, or ends a wait in another way, wakes the waiter: at once, and not
 // when the waiter looks for itself.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
@@ -8,15 +8,15 @@ import { expectShort, expectSoon, kinds, now, rounds, Waiter } from "./latency.t
 import { withPool } from "./processes.ts";
 import {
   buildCrashLibrary,
-  crashLibrary,
-  isStopped,
+  crashing,
   type Script,
   script,
   until,
+  untilStopped,
 } from "./scripts.ts";
 
 const poolSource = JSON.stringify(join(import.meta.dir, "../src/index.ts"));
-const nativeSource = JSON.stringify(join(import.meta.dir, "../src/native.ts"));
+const nativeSource = JSON.stringify(join(import.meta.dir, "../src/native/native.ts"));
 
 const waiters = [...kinds, ...kinds].map((kind) => new Waiter(kind));
 const pair = waiters.slice(0, 2);
@@ -37,7 +37,7 @@ const timed = (body: () => unknown): number => {
   return from;
 };
 
-/** Takes the pool's buffer; what comes back gives it back in one way or another. */
+/** Takes the pool's buffer, and returns a function that gives it back in one of many ways. */
 const ways: Record<string, (pool: BufferPool, name: string) => () => unknown> = {
   "a release": (pool) => {
     const guard = pool.acquire(1);
@@ -130,7 +130,7 @@ describe("a wake that reached a participant", () => {
   // This process is the participant. Its native thread waits before the waiter does, and so is the
   // first to be woken.
   for (const waiter of pair) {
-    // The thread of an event loop sleeps on to its slice's end after a wait, and would be first.
+    // After a wait, the thread of an event loop sleeps until its slice ends, and would be first.
     const comeFirst = () => (waiter.kind === "async" ? Bun.sleep(60) : undefined);
 
     test.each([
@@ -148,7 +148,7 @@ describe("a wake that reached a participant", () => {
           const controller = new AbortController();
           pool.acquireAsync(1, { signal: controller.signal }).catch(() => {});
           return () => {
-            // Its thread is woken, and its loop, which is kept here, does not hear of it.
+            // Its thread is woken, but its loop, which is blocked here, does not hear of it.
             const from = timed(() => guard.release());
             keepLoop(before);
             if (after === 0) controller.abort();
@@ -260,7 +260,7 @@ const told = (worker: Worker): Promise<unknown> =>
 
 describe("a recovery", () => {
   const two: PoolOptions = { ...one, capacity: 2 };
-  /** Holds all that is free, again and again, until it is killed. */
+  /** Holds all free buffers, again and again, until it is killed. */
   const startHolder = async (name: string): Promise<Script> => {
     const holder = script(
       `const pool = BufferPool.open(${JSON.stringify(name)});
@@ -272,7 +272,7 @@ describe("a recovery", () => {
     return holder;
   };
 
-  test("gives what a killed process held to those who wait, at once", () =>
+  test("gives the buffers of a killed process to waiters at once", () =>
     expectSoon({
       options: two,
       waiters: pair,
@@ -345,11 +345,11 @@ function startStopper(before: string, work: string): Script {
       pool.close();
       say("closed");
     }`,
-    { env: { XMEM_LIBRARY: crashLibrary } },
+    crashing,
   );
 }
 
-/** Goes on to the end of what it did; when that began. */
+/** Lets it go on to the end of its operation. Returns when that began. */
 async function goOn(stopper: Script): Promise<number> {
   const from = now();
   stopper.kill("SIGCONT");
@@ -363,8 +363,8 @@ async function endStopper(stopper: Script): Promise<void> {
   expect(await stopper.ended).toBe(0);
 }
 
-test("whoever found the pool in the middle of a recovery goes on as soon as that ends", async () => {
-  // Its own lease, which has passed, is what there is to recover.
+test("a call that finds the pool in the middle of a recovery goes on as soon as that ends", async () => {
+  // Its own expired lease has to be recovered.
   const stopper = startStopper("pool.acquire(1).handOff(); Bun.sleepSync(21);", "pool.reclaim();");
   for (const waiter of pair) {
     let step = 0;
@@ -380,9 +380,9 @@ test("whoever found the pool in the middle of a recovery goes on as soon as that
           expect(await stopper.line()).toBe("closed");
         }
         stopper.tell(`${name} ${step}`);
-        await until(() => isStopped(stopper.pid));
+        await untilStopped(stopper.pid);
         return async () => {
-          // Longer than what whoever meets a frozen word sleeps at a time.
+          // Longer than one sleep of a call that meets a frozen word.
           await Bun.sleep(8);
           return await goOn(stopper);
         };
@@ -412,13 +412,13 @@ describe("a slot that is worked on", () => {
     return counted === 1;
   }
 
-  /** The step in the middle of those at which it is; a few more or less do not matter then. */
+  /** A step in the middle of this state, so that a few steps more or less do not matter. */
   async function stepOf(stopper: Script): Promise<number> {
     const steps: number[] = [];
     await withPool(options, async (pool, name) => {
       for (let step = 1; steps.length === 0 || steps.includes(step - 1); step++) {
         stopper.tell(`${name} ${step}`);
-        await until(() => isStopped(stopper.pid));
+        await untilStopped(stopper.pid);
         if (isWorkedOn(pool)) steps.push(step);
         await goOn(stopper);
       }
@@ -427,18 +427,18 @@ describe("a slot that is worked on", () => {
   }
 
   for (const [work, [before, call]] of Object.entries(works)) {
-    test(`by ${work} goes to whoever waits for it as soon as it is put back`, async () => {
+    test(`by ${work} goes to its waiter as soon as it is put back`, async () => {
       const stopper = startStopper(before, call);
       const step = await stepOf(stopper);
       for (const waiter of pair) {
         await expectSoon({
           options,
-          // For which no memory is needed.
+          // A size for which no memory is needed.
           size: 0,
           waiters: [waiter],
           round: async (_, name) => {
             stopper.tell(`${name} ${step}`);
-            await until(() => isStopped(stopper.pid));
+            await untilStopped(stopper.pid);
             return () => goOn(stopper);
           },
         });

@@ -1,5 +1,5 @@
-// Threads of one process: each that opens a pool is a participant of its own, and a handle is all
-// that has to go from one to the other.
+// Threads of one process: each thread that opens a pool is a participant of its own, and only a
+// handle has to travel from one to the other.
 
 import { expect, test } from "bun:test";
 import { join } from "node:path";

@@ -23,7 +23,7 @@ function setWord(fd: number, at: number, value: bigint): void {
   writeSync(fd, bytes, 0, 8, at);
 }
 
-test("after the last generation comes 1, after the last tag 0, and nothing is mistaken", () => {
+test("after the last generation comes 1, after the last tag 0, and no handle is mistaken", () => {
   const name = `test.${process.pid}.wrap`;
   BufferPool.create(name, { capacity: 2, bufferSize: 64 }).close();
   const fd = openSync(join(process.env["XMEM_DIR"] ?? "/dev/shm", `xmem.${name}`), "r+");

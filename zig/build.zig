@@ -17,7 +17,7 @@ const Hook = enum { none, bare, crash, delay, explored };
 
 const Target = struct { name: []const u8, triple: []const u8, file: []const u8 };
 
-/// The names are what src/library.ts looks for.
+/// The names are what src/native/library.ts looks for.
 const targets = [_]Target{
     .{ .name = "linux-x64-gnu", .triple = "x86_64-linux-gnu.2.17", .file = "libxmem.so" },
     .{ .name = "linux-arm64-gnu", .triple = "aarch64-linux-gnu.2.17", .file = "libxmem.so" },
@@ -51,9 +51,9 @@ pub fn build(b: *std.Build) void {
     addOtherLibc(house, host.result.cpu.arch);
 }
 
-/// The modules that programs are built of. `hooks/` is one of its own, so that the core does not know
-/// which of its files was chosen. A checker reaches the core by the name `core`, and so the core cannot
-/// import its checker.
+/// The modules that programs are built of. `hooks/` is one of its own, so that the core does not
+/// know which of its files was chosen. A checker reaches the core by the name `core`, and so the
+/// core cannot import its checker.
 const House = struct {
     b: *std.Build,
     options: *std.Build.Step.Options,
@@ -64,7 +64,7 @@ const House = struct {
         optimize: std.builtin.OptimizeMode,
         sanitize: bool = false,
         strip: ?bool = null,
-        /// On stacks of a program's own nothing may stand below the top of a stack.
+        /// A program that switches stacks itself must not have data below the top of a stack.
         red_zone: ?bool = null,
     };
 
@@ -152,7 +152,8 @@ fn addGenerator(house: House, host: std.Build.ResolvedTarget) void {
     const root = house.checker("abi/generate.zig", .{ .target = host, .optimize = .Debug });
     // The text of a file outside the module's folder, for its comments.
     root.addAnonymousImport("errors.zig", .{ .root_source_file = b.path("errors.zig") });
-    const generate = b.addRunArtifact(b.addExecutable(.{ .name = "generate", .root_module = root }));
+    const generator = b.addExecutable(.{ .name = "generate", .root_module = root });
+    const generate = b.addRunArtifact(generator);
     generate.addDirectoryArg(b.path(".."));
     generate.has_side_effects = true;
     b.step("generate", "Write what other languages know of the core").dependOn(&generate.step);
@@ -160,7 +161,7 @@ fn addGenerator(house: House, host: std.Build.ResolvedTarget) void {
 
 fn addFuzzer(house: House, host: std.Build.ResolvedTarget) void {
     const b = house.b;
-    // With safety checks, which turn what would be a wrong number into a finding.
+    // With safety checks, so that a wrong number is a finding.
     const kind: House.Kind = .{ .target = host, .optimize = .ReleaseSafe };
     const root = house.checker("check/fuzz/pool_fuzz.zig", kind);
     const fuzzer = b.addExecutable(.{ .name = "pool_fuzz", .root_module = root });
@@ -222,8 +223,8 @@ fn addOtherLibc(house: House, arch: std.Target.Cpu.Arch) void {
     b.step("other-libc", "Build the tests' program of another libc").dependOn(&install.step);
 }
 
-/// The running machine, but any processor of its kind, and glibc as old as can be. Where Bun runs
-/// on musl, scripts/setup.ts names the target.
+/// The running machine's kind of processor, in its oldest form, and the oldest glibc that is
+/// supported. Where Bun runs on musl, scripts/setup.ts names the target.
 fn hostQuery() std.Target.Query {
     var query: std.Target.Query = .{ .cpu_model = .baseline };
     if (builtin.os.tag == .linux) {

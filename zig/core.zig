@@ -1,5 +1,5 @@
-//! The core, room by room, for the programs that check it. What a room may import: those above it in
-//! this file, and its own. `hooks/` is a module that `build.zig` chooses.
+//! The core, room by room, for the programs that check it. What a room may import: those above it
+//! in this file, and its own. `hooks/` is a module that `build.zig` chooses.
 
 /// The codes that a failed call returns, and what more it has to say.
 pub const errors = @import("errors.zig");
@@ -8,13 +8,21 @@ pub const errors = @import("errors.zig");
 pub const system = struct {
     pub const clock = @import("system/clock.zig");
     pub const door = @import("system/door.zig");
+    pub const draft = @import("system/draft.zig");
+    pub const file_call = @import("system/file_call.zig");
+    pub const file_status = @import("system/file_status.zig");
+    pub const folder = @import("system/folder.zig");
     pub const futex = @import("system/futex.zig");
     pub const memory = @import("system/memory.zig");
     pub const object = @import("system/object.zig");
+    pub const object_name = @import("system/object_name.zig");
+    pub const removal = @import("system/removal.zig");
     pub const robust_mutex = @import("system/robust_mutex.zig");
+    pub const testing_folder = @import("system/testing_folder.zig");
     pub const testing_os = @import("system/testing_os.zig");
     pub const thread = @import("system/thread.zig");
     pub const ticker = @import("system/ticker.zig");
+    pub const trust = @import("system/trust.zig");
 };
 
 /// What lies in shared memory: the wire format, all of it.
@@ -46,10 +54,12 @@ pub const protocol = struct {
         pub const acquire = @import("protocol/pool/acquire.zig");
         pub const commitment = @import("protocol/pool/commitment.zig");
         pub const content = @import("protocol/pool/content.zig");
+        pub const flush = @import("protocol/pool/flush.zig");
         pub const free_list = @import("protocol/pool/free_list.zig");
         pub const maintained_slots = @import("protocol/pool/maintained_slots.zig");
         pub const preallocate = @import("protocol/pool/preallocate.zig");
         pub const references = @import("protocol/pool/references.zig");
+        pub const transitions = @import("protocol/pool/transitions.zig");
         pub const trim = @import("protocol/pool/trim.zig");
         pub const waiting = @import("protocol/pool/waiting.zig");
     };
@@ -69,9 +79,19 @@ pub const protocol = struct {
 /// What one process keeps of the pools that it has open.
 pub const process = struct {
     pub const abandoned = @import("process/abandoned.zig");
+    pub const closing = @import("process/closing.zig");
+    pub const creating = @import("process/creating.zig");
     pub const descriptor = @import("process/descriptor.zig");
+    pub const exit_and_fork = @import("process/exit_and_fork.zig");
     pub const holds = @import("process/holds.zig");
+    pub const info = @import("process/info.zig");
+    pub const mapping = @import("process/mapping.zig");
+    pub const member = @import("process/member.zig");
+    pub const observing = @import("process/observing.zig");
+    pub const open_pool = @import("process/open_pool.zig");
     pub const opening = @import("process/opening.zig");
+    pub const options = @import("process/options.zig");
+    pub const pool_name = @import("process/pool_name.zig");
     pub const views = @import("process/views.zig");
     pub const waiter_thread = @import("process/waiter_thread.zig");
 };

@@ -39,7 +39,7 @@ pub const Code = enum(i32) {
     TOO_MANY_REFERENCES = 16,
     /// More bytes were asked for than a buffer of this pool can have.
     TOO_LARGE = 17,
-    /// There is no room for what was asked for: in the file system, the process or the bound.
+    /// The file system, the process or the bound of committed bytes has no room for it.
     OUT_OF_MEMORY = 18,
     /// Reserved for channels: there is no room in the channel.
     CHANNEL_FULL = 19,
@@ -57,11 +57,12 @@ pub const Code = enum(i32) {
     UNSUPPORTED_PLATFORM = 25,
     /// A system call failed.
     SYSTEM = 26,
-    /// Reserved for channels: whoever was to reply died.
+    /// Reserved for channels: the participant that had to reply died.
     PEER_DIED = 27,
     /// Internal: a slice of a wait ended and the caller goes on with it. Users never see it.
     PENDING = 100,
-    /// Internal: `maxCommitted` is used up by buffers in use. Who cannot wait says OUT_OF_MEMORY.
+    /// Internal: `maxCommitted` is used up by buffers in use. A call that cannot wait says
+    /// OUT_OF_MEMORY.
     COMMIT_LIMIT = 101,
 };
 
@@ -159,7 +160,7 @@ pub fn fail(err: Error, errno: i32, comptime format: []const u8, arguments: anyt
     return err;
 }
 
-/// What was recorded last, for who has to clean up before it is read.
+/// What was recorded last, for a caller that has to clean up before it is read.
 pub fn detail() Detail {
     return last;
 }
@@ -168,8 +169,8 @@ pub fn restore(kept: Detail) void {
     last = kept;
 }
 
-/// Records the code of a failed call. A detail of another code is of something that failed on the
-/// way and did not matter, and goes.
+/// Records the code of a failed call. A detail of another code is forgotten: it belongs to
+/// something that failed on the way and did not matter.
 pub fn note(err: Error) void {
     const code = @intFromEnum(codeOf(err));
     if (last.code != code) {

@@ -6,8 +6,8 @@ comptime {
     if (builtin.sanitize_thread) @export(&sanitizerOptions, .{ .name = "__tsan_default_options" });
 }
 
-/// Tests misuse mutexes on purpose, and dead threads leave them locked: ThreadSanitizer reports
-/// data races here, and keeps its opinion of mutexes to itself.
+/// Tests misuse mutexes on purpose, and dead threads leave them locked. So ThreadSanitizer reports
+/// data races here, and no misused mutexes.
 fn sanitizerOptions() callconv(.c) [*:0]const u8 {
     return "report_mutex_bugs=0:atexit_sleep_ms=0";
 }
@@ -25,10 +25,20 @@ test {
     _ = @import("format/layout.zig");
     _ = @import("format/words.zig");
     _ = @import("process/abandoned.zig");
+    _ = @import("process/closing.zig");
+    _ = @import("process/creating.zig");
     _ = @import("process/damage_test.zig");
     _ = @import("process/descriptor.zig");
+    _ = @import("process/exit_and_fork.zig");
     _ = @import("process/holds.zig");
+    _ = @import("process/info.zig");
+    _ = @import("process/mapping.zig");
+    _ = @import("process/member.zig");
+    _ = @import("process/observing.zig");
+    _ = @import("process/open_pool.zig");
     _ = @import("process/opening.zig");
+    _ = @import("process/options.zig");
+    _ = @import("process/pool_name.zig");
     _ = @import("process/views.zig");
     _ = @import("process/waiter_thread.zig");
     _ = @import("protocol/channel/broadcast.zig");
@@ -46,10 +56,12 @@ test {
     _ = @import("protocol/pool/acquire.zig");
     _ = @import("protocol/pool/commitment.zig");
     _ = @import("protocol/pool/content.zig");
+    _ = @import("protocol/pool/flush.zig");
     _ = @import("protocol/pool/free_list.zig");
     _ = @import("protocol/pool/maintained_slots.zig");
     _ = @import("protocol/pool/preallocate.zig");
     _ = @import("protocol/pool/references.zig");
+    _ = @import("protocol/pool/transitions.zig");
     _ = @import("protocol/pool/trim.zig");
     _ = @import("protocol/pool/waiting.zig");
     _ = @import("protocol/recovery/damage.zig");
@@ -59,10 +71,17 @@ test {
     _ = @import("protocol/recovery/thaw.zig");
     _ = @import("protocol/statistics.zig");
     _ = @import("system/clock.zig");
+    _ = @import("system/draft.zig");
+    _ = @import("system/file_call.zig");
+    _ = @import("system/file_status.zig");
+    _ = @import("system/folder.zig");
     _ = @import("system/futex.zig");
     _ = @import("system/memory.zig");
     _ = @import("system/object.zig");
+    _ = @import("system/object_name.zig");
+    _ = @import("system/removal.zig");
     _ = @import("system/robust_mutex.zig");
     _ = @import("system/thread.zig");
     _ = @import("system/ticker.zig");
+    _ = @import("system/trust.zig");
 }

@@ -18,7 +18,7 @@ import { Workers } from "./workers.ts";
 const mebibyte = 1024 * 1024;
 const mib = (bytes: number): string => `${(bytes / mebibyte).toFixed(1)} MiB`;
 
-/** What Ctrl-C has to undo as well; in the order of making, undone backwards. */
+/** Steps that Ctrl-C has to undo, too: in the order of making, and undone backwards. */
 const cleanups: (() => void)[] = [];
 
 function cleanUp(): void {
@@ -85,7 +85,8 @@ async function compress(options: Options): Promise<boolean> {
   const workers = new Workers(options.workers, inputs.name, results.name);
   cleanups.push(() => workers.kill());
   await workers.ready();
-  // Everybody has them open: from here on nothing, not even SIGKILL, can leave them behind.
+  // All workers have the pools open: from here on nothing, not even SIGKILL, can leave the names
+  // behind.
   inputs.unlink();
   results.unlink();
   try {

@@ -1,5 +1,5 @@
-// What travels between the demo and its workers. Through the pool only small numbers do; in the
-// comparison the chunks do as well.
+// The messages between the demo and its workers. With the pool they carry only small numbers; in
+// the comparison they carry the chunks as well.
 
 /** SHA-256 of the chunk; a result is this and then the compressed chunk. */
 export const digestLength = 32;
@@ -10,26 +10,26 @@ export function resultBound(chunk: number): number {
 }
 
 /** Both buffers are handed over; the worker gives the result's back. */
-export interface PoolJob {
+interface PoolJob {
   kind: "pool";
   sequence: number;
   input: number;
   result: number;
 }
-export interface CopyJob {
+interface CopyJob {
   kind: "copy";
   sequence: number;
   bytes: Uint8Array;
 }
 export type Job = PoolJob | CopyJob;
 
-export interface PoolReply {
+interface PoolReply {
   kind: "pool";
   sequence: number;
   result: number;
   length: number;
 }
-export interface CopyReply {
+interface CopyReply {
   kind: "copy";
   sequence: number;
   bytes: Uint8Array;

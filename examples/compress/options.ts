@@ -1,4 +1,4 @@
-// What the command line says, checked.
+// Reads the command line and checks it.
 
 import { existsSync, statSync } from "node:fs";
 import { availableParallelism } from "node:os";
@@ -21,13 +21,13 @@ export interface Options {
   keep: boolean;
 }
 
-/** The user's mistake, to be told without a stack. */
+/** A mistake of the user's, which is reported without a stack. */
 export class UsageError extends Error {}
 
 const mebibyte = 1024 * 1024;
 const defaultLength = 64 * mebibyte;
 
-/** null: only help was asked for. */
+/** Returns null where only help was asked for. */
 export function readOptions(args: string[]): Options | null {
   const { values, positionals } = parse(args);
   if (values.help) return null;

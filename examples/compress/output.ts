@@ -69,7 +69,7 @@ export class Output {
   }
 }
 
-/** Fills `into` from the file, straight into whatever memory it is of. */
+/** Fills `into` from the file, directly in its memory. */
 export function readFully(fd: number, into: Uint8Array, position: number): void {
   for (let at = 0; at < into.length; ) {
     const count = readSync(fd, into, at, into.length - at, position + at);

@@ -1,4 +1,4 @@
-// What both ways of doing the job have in common.
+// The common part of both ways to do the job.
 
 import type { Output } from "./output.ts";
 import type { Workers } from "./workers.ts";
@@ -22,7 +22,7 @@ export interface Outcome {
   waits: number;
 }
 
-export interface Chunk {
+interface Chunk {
   sequence: number;
   position: number;
   length: number;

@@ -1,4 +1,4 @@
-// The worker processes: started together, given jobs, and missed when one dies.
+// The worker processes: starts them together, gives them jobs, and notices when one dies.
 
 import { join } from "node:path";
 import type { Subprocess } from "bun";
@@ -13,7 +13,7 @@ interface Worker {
 export class Workers {
   /** Aborted, with the reason, when a worker dies before stop(). */
   readonly failure: AbortSignal;
-  /** Whoever runs a job at the moment listens here. */
+  /** The function that runs a job at the moment listens here. */
   onReply: (reply: Reply) => void = () => {};
   readonly #failed = new AbortController();
   readonly #workers: Worker[] = [];
@@ -35,7 +35,7 @@ export class Workers {
     return this.#workers.length;
   }
 
-  /** To the worker that has least to do. */
+  /** Sends the job to the worker that has least to do. */
   give(job: Job): void {
     this.failure.throwIfAborted();
     const idle = this.#workers.reduce((a, b) => (b.pending < a.pending ? b : a));
@@ -48,7 +48,10 @@ export class Workers {
     return await Promise.race([done, this.#rejection()]);
   }
 
-  /** At once; from a signal handler too, so that none is left to complain that its pool is gone. */
+  /**
+   * Kills them at once; also from a signal handler, so that none is left to complain that its pool
+   * is gone.
+   */
   kill(): void {
     this.#stopped = true;
     for (const { process } of this.#workers) process.kill("SIGKILL");

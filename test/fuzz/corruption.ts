@@ -1,9 +1,9 @@
-// What the interface's fuzzer writes into a pool's control area: through a descriptor of its own,
-// at places that the generated constants name. Never the bytes of a robust mutex, whose list
+// The writes of the interface's fuzzer to a pool's control area: through a descriptor of its own,
+// at places that the generated constants name. It never writes to a robust mutex, whose list
 // pointers are libc's own and are not protected.
 
 import { closeSync, fstatSync, openSync, readSync, statSync, writeSync } from "node:fs";
-import * as constants from "../../src/constants.gen.ts";
+import * as constants from "../../src/generated/constants.gen.ts";
 import type { Random } from "./random.ts";
 
 interface Field {
@@ -12,7 +12,10 @@ interface Field {
   width: number;
 }
 
-/** Fields by the prefix of their constants; what is longer than a word is hit at its words. */
+/**
+ * Fields by the prefix of their constants; a field that is longer than a word is hit at each of its
+ * words.
+ */
 function fieldsOf(prefix: string, end: number): Field[] {
   const named = Object.entries(constants)
     .filter(([name]) => name.startsWith(prefix))
@@ -36,7 +39,7 @@ const repair = fieldsOf("AT_REPAIR_", 512);
 const row = fieldsOf("AT_ROW_", constants.SIZE_ROW);
 const slot = fieldsOf("AT_SLOT_", constants.SIZE_SLOT);
 
-/** Changed before an open, each of these must make it refuse the pool. */
+/** A change of one of these before an open must make the open refuse the pool. */
 const structural = identity.filter(({ name }) =>
   /MAGIC|VERSION|LIBC|HASH|STRIDE|SIZE$|OFFSET|CAPACITY|_COUNT/.test(name),
 );

@@ -1,10 +1,10 @@
-// Rubbish in the control area, through the public interface: what the fuzzer once found, and what a
-// header that was changed says.
+// Rubbish in the control area, through the public interface: faults that the fuzzer once found, and
+// headers that were changed.
 
 import { expect, test } from "bun:test";
 import { closeSync, openSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import * as constants from "../../src/constants.gen.ts";
+import * as constants from "../../src/generated/constants.gen.ts";
 import { BufferPool, type PoolOptions } from "../../src/index.ts";
 import { codeOf } from "../codes.ts";
 
@@ -47,7 +47,7 @@ test("a list that leads out of the pool is rebuilt", () =>
     expect(new Set(guards.map(({ index }) => index)).size).toBe(4);
   }));
 
-test("a frozen head that nobody froze thaws", () =>
+test("a head that is frozen without a recovery thaws", () =>
   damaged(small, (pool, write) => {
     write(constants.AT_HOT_FREE_HEAD, 2n ** 63n, 8);
     expect(pool.acquire().index).toBe(0);

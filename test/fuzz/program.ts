@@ -40,7 +40,7 @@ const tally: Tally & { usable: number; corrupt: number } = {
 let worker: Worker | undefined;
 const replies: ((reply: string) => void)[] = [];
 
-/** The next thing that the companion says. */
+/** The companion's next message. */
 function reply(): Promise<string> {
   return new Promise((resolve) => replies.push(resolve));
 }
@@ -187,7 +187,7 @@ function verify(user: User, options: PoolOptions): void {
   const { free } = pool.stats();
   if (code === "POOL_CORRUPT") tally.corrupt++;
   else if (code === "POOL_FULL") demand(free === 0, `POOL_FULL with ${free} free`);
-  // What damaged counts keep in use may be all that maxCommitted allows.
+  // Damaged counts may keep so much in use that maxCommitted is used up.
   else if (code === "OUT_OF_MEMORY") {
     demand(options.maxCommitted !== undefined && free < pool.capacity, `${code}, ${free} free`);
   } else demand(false, `${code} after a recovery`);

@@ -12,7 +12,7 @@ import type { Random } from "./random.ts";
 
 type Guard = BufferGuard | ReadGuard;
 
-/** Something that no damage explains. */
+/** A result that no damage explains. */
 export class Failure extends Error {}
 
 export function demand(holds: boolean, what: string): asserts holds {
@@ -124,8 +124,8 @@ function checkBytes(value: number, pool: BufferPool): void {
   demand(isCount(value, most), `${value} bytes`);
 }
 
-/** Whatever is a number in it must be one that can be. */
-export function checkNumbers(value: unknown, where: string): void {
+/** Checks that each number in the value is a possible one. */
+function checkNumbers(value: unknown, where: string): void {
   if (typeof value === "number") demand(isCount(value), `${where} is ${value}`);
   if (value instanceof Date) demand(!Number.isNaN(value.getTime()), `${where} is no date`);
   if (typeof value !== "object" || value === null) return;
@@ -239,7 +239,7 @@ const operations: Record<string, (user: User) => unknown> = {
   reclaim: (user) => checkNumbers(user.pool.reclaim(), "reclaim()"),
   stats: (user) => checkNumbers(user.pool.stats(), "stats()"),
   inspect: (user) => checkNumbers(BufferPool.inspect(user.pool.name), "inspect()"),
-  // Of everything in the folder: rarely.
+  // These look at everything in the folder, so they are rare.
   list: (user) => user.below(4) === 0 && checkNumbers(BufferPool.list(), "list()"),
   openAgain,
   createOver,

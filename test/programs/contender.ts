@@ -10,7 +10,7 @@ type Guard = ReturnType<BufferPool["acquire"]>;
 const [name = "", kind = "", hold = "1", duration = "1000"] = process.argv.slice(2);
 const pool = BufferPool.open(name, { participantName: kind });
 
-/** At once, as often as it takes: it never waits its turn. */
+/** Tries again and again without a wait, so that it never waits for its turn. */
 function grab(): Guard {
   for (;;) {
     try {

@@ -6,7 +6,7 @@
 import { dlopen } from "bun:ffi";
 import { readSync } from "node:fs";
 import { type BufferGuard, BufferPool, type XmemErrorCode } from "../../src/index.ts";
-import { libraryPath } from "../../src/library.ts";
+import { libraryPath } from "../../src/native/library.ts";
 
 const [name = "", operation = "", step = "0", ref = "0", gate = ""] = process.argv.slice(2);
 const { symbols } = dlopen(libraryPath(), {
@@ -59,7 +59,7 @@ const operations: Record<string, (pool: BufferPool) => unknown> = {
   "hold and die": (pool) => pool.acquire(100).share(),
 };
 
-/** What comes before the operation, and is not part of it. */
+/** Preparations that are not part of the operation. */
 const preparations: Record<string, (pool: BufferPool) => unknown> = {
   reclaim: leaveLosses,
   close: leaveLosses,
@@ -88,7 +88,7 @@ const withGuard: Record<string, (guard: BufferGuard) => unknown> = {
   },
 };
 
-/** Those that begin without an open pool. */
+/** Operations that begin without an open pool. */
 const alone: Record<string, () => unknown> = {
   open: () => BufferPool.open(name),
   create: () => BufferPool.create(name, small),
@@ -97,7 +97,7 @@ const alone: Record<string, () => unknown> = {
     BufferPool.openOrCreate(name, { ...small, replaceAbandoned: true }),
 };
 
-/** Everything that the death of one participant can leave at once, and a flush on top of it. */
+/** Everything that the death of one participant can leave at once, and a flush. */
 function leaveMany(pool: BufferPool): void {
   const [, inFlight, parked] = [1, 2, 3].map(() => {
     const guard = pool.acquire(100);
@@ -130,7 +130,7 @@ if (alone[operation] !== undefined) {
   } else {
     arm();
     await operations[operation]?.(pool);
-    // Used until here, or the collector could close it meanwhile.
+    // The pool is in use until here, so that the engine does not collect it.
     void pool.name;
   }
 }

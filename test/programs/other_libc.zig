@@ -4,14 +4,14 @@
 const std = @import("std");
 
 const bun = @import("core").abi.bun;
-const opening = @import("core").process.opening;
+const options_file = @import("core").process.options;
 
 extern "c" fn printf(format: [*:0]const u8, ...) c_int;
 
 pub export fn main(count: c_int, arguments: [*]const [*:0]const u8) c_int {
     if (count != 4) return 2;
     const creates = std.mem.eql(u8, std.mem.span(arguments[1]), "create");
-    const options: opening.Options = @splat(-1); // the default of each
+    const options: options_file.Options = @splat(-1); // the default of each
     const how: u32 = if (creates) 0 else 1;
     const opened = bun.xmem_bun_open(how, arguments[2], arguments[3], "other", &options);
     if (opened <= 0) {

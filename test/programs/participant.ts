@@ -11,7 +11,7 @@ const commands: Record<string, () => unknown> = {
     using guard = pool.take(Number(argument));
     console.log(JSON.stringify({ bytes: [...guard.bytes], meta: guard.meta, index: guard.index }));
   },
-  /** Holds everything that is free until it is killed, or for the milliseconds given. */
+  /** Holds all free buffers until it is killed, or for the milliseconds given. */
   hoard: async () => {
     const held: BufferGuard[] = [];
     for (let guard = pool.tryAcquire(1); guard !== null; guard = pool.tryAcquire(1))

@@ -1,5 +1,5 @@
-// What the pieces of source that tests run in processes of their own have in common: how they talk
-// to the test, judge what is thrown, stop or kill themselves at a step, and fill a file system.
+// The common part of the pieces of source that tests run in processes of their own: it talks to the
+// test, judges errors, stops or kills the process at a step, and fills a file system.
 
 import { dlopen } from "bun:ffi";
 import {
@@ -12,8 +12,8 @@ import {
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
-import { BufferPool } from "../../src/index.ts";
-import { libraryPath } from "../../src/library.ts";
+import { BufferPool, type ReclaimReport } from "../../src/index.ts";
+import { libraryPath } from "../../src/native/library.ts";
 
 export { BufferPool };
 export const page = 4096;
@@ -69,6 +69,24 @@ export function stepsTaken(): number {
   return symbols.xmem_crash_steps();
 }
 
+/**
+ * Makes something to recover, a lease that has passed, and recovers the pool. It stops itself at
+ * the given step of that; 0: it does not stop. It returns the report and the number of steps.
+ */
+export function recoverStopping(
+  pool: BufferPool,
+  leaseMs: number,
+  step: number,
+): { report: ReclaimReport; steps: number } {
+  pool.acquire(1).handOff();
+  Bun.sleepSync(leaseMs + 20);
+  stopAtStep(step);
+  const report = pool.reclaim();
+  const steps = stepsTaken();
+  stopAtStep(0);
+  return { report, steps };
+}
+
 /** Bytes that the folder's file system has left. */
 export function room(): number {
   const { bavail, bsize } = statfsSync(folder);
@@ -77,7 +95,7 @@ export function room(): number {
 
 const ballast = join(folder, "ballast");
 
-/** Another file takes all of the file system but `left` bytes. */
+/** Fills the file system with another file, except for `left` bytes. */
 export function fillAllBut(left: number): void {
   rmSync(ballast, { force: true });
   writeFileSync(ballast, new Uint8Array(room() - left));

@@ -12,7 +12,7 @@ const tally = new Tally(path);
 const own = tally.of(Number(place));
 const random = new Random(Number(seed));
 const pool = BufferPool.open(name, { participantName: `${kind} waiter ${place}` });
-/** Longer than any run: that it passes means that a released buffer was lost. */
+/** Longer than any run: a wait that reaches it means that a released buffer was lost. */
 const patienceMs = 120_000;
 const timeout = (): number => (kind.startsWith("patient") ? patienceMs : random.below(70));
 

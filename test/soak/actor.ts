@@ -1,7 +1,7 @@
 // A thread of the soak: random operations on the pools until it is told to end, or dies.
 
 import { type BufferGuard, BufferPool, type XmemErrorCode } from "../../src/index.ts";
-import { native } from "../../src/native.ts";
+import { native } from "../../src/native/native.ts";
 import { ByHand } from "./by_hand.ts";
 import { Context, isOneOf } from "./context.ts";
 import { Exchange } from "./exchange.ts";
@@ -37,7 +37,7 @@ const weights = {
 } as const;
 type Operation = keyof typeof weights;
 
-/** What any acquire may say without anything being wrong. */
+/** Errors that an acquire may have without a fault. */
 const refusals: readonly XmemErrorCode[] = [
   "POOL_FULL",
   "TIMEOUT",
@@ -69,7 +69,9 @@ export class Actor {
     this.#ending = true;
   }
 
-  /** Until told to end; then everything is given back. Never returns once something was wrong. */
+  /**
+   * Runs until it is told to end, and then gives everything back. It never returns after a fault.
+   */
   async run(): Promise<void> {
     const { random } = this.#context;
     try {
@@ -131,7 +133,8 @@ export class Actor {
       journal.count("opened");
       return pool;
     } catch (error) {
-      // Rows of the dead cannot be had while somebody is stopped inside an operation.
+      // The rows of dead participants cannot be taken while a participant is stopped inside an
+      // operation.
       if (!isOneOf(error, ["POOL_BUSY", "TOO_MANY_PARTICIPANTS"])) throw error;
       journal.count("busy");
       return null;
@@ -240,8 +243,7 @@ export class Actor {
   }
 
   /**
-   * Operations one after the other with nothing in between, so that many a kill finds a thread in
-   * the middle of one.
+   * Operations without a pause between them, so that many kills find a thread in the middle of one.
    */
   #burst(place: number, pool: BufferPool): void {
     const { journal, self } = this.#context;

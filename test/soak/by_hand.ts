@@ -1,7 +1,7 @@
 // Counting references by hand, on buffers that this thread alone knows: so every count is known.
 
 import type { BufferPool } from "../../src/index.ts";
-import { native } from "../../src/native.ts";
+import { native } from "../../src/native/native.ts";
 import { type Context, isOneOf } from "./context.ts";
 import type { Held, Holdings } from "./holdings.ts";
 
@@ -24,7 +24,10 @@ export class ByHand {
     return pool ? { held, pool, handle: held.guards[0].handle } : null;
   }
 
-  /** addRef, then unref. What is left when the second finds the pool busy goes with its lease. */
+  /**
+   * addRef, then unref. A reference that stays because the second call finds the pool busy goes
+   * with its lease.
+   */
   addAndDrop(): void {
     const found = this.#pick();
     if (found === null) return;

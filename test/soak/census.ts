@@ -1,4 +1,4 @@
-// What a long-lived process of the soak uses, looked at from outside: it must not grow.
+// Measures from outside what a long-lived process of the soak uses: it must not grow.
 
 import { readdirSync, readFileSync } from "node:fs";
 

@@ -1,8 +1,8 @@
-// What every operation of a thread of the soak needs: its random choices, its journal, its pools,
-// and the rules about which errors may be.
+// The common needs of every operation of a soak's thread: random choices, the journal, the pools,
+// and the rules which errors are allowed.
 
 import { type BufferPool, XmemError, type XmemErrorCode } from "../../src/index.ts";
-import { native } from "../../src/native.ts";
+import { native } from "../../src/native/native.ts";
 import { type Figure, Journal, recordFailure } from "./journal.ts";
 import type { Address, Parcel, ThreadTask } from "./messages.ts";
 import { Random } from "./random.ts";
@@ -27,7 +27,7 @@ export class Context {
   /** Those that are open. */
   readonly pools: (BufferPool | null)[] = [];
   readonly send: (to: Address, parcel: Parcel) => void;
-  /** The run ends: something was what must never be. */
+  /** Ends the run, because of a fault. */
   failed = false;
 
   constructor(task: ThreadTask, send: (to: Address, parcel: Parcel) => void) {
@@ -37,7 +37,10 @@ export class Context {
     this.send = send;
   }
 
-  /** Somebody may be stopped inside a recovery at any time; all else must be among `codes`. */
+  /**
+   * POOL_BUSY is always allowed, since a participant may be stopped inside a recovery at any time.
+   * All other codes must be in `codes`.
+   */
   expect(error: unknown, codes: readonly XmemErrorCode[]): void {
     if (!isOneOf(error, [...codes, "POOL_BUSY"])) throw error;
     const figure = figureOf[error.code];
@@ -56,7 +59,7 @@ export class Context {
     throw new Error(what);
   }
 
-  /** For what runs where nobody catches. */
+  /** For code whose errors nobody catches. */
   guarded(body: () => void): void {
     try {
       body();

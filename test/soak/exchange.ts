@@ -1,8 +1,9 @@
-// Handing buffers over: to one who will write, or to several who only read, by messages that may
-// never be read. What comes is what was sent, or the take is refused after its lease.
+// Hands buffers over: to one thread that will write, or to several that only read, by messages that
+// may never be read. A taken buffer is the one that was sent, or the take is refused after its
+// lease.
 
 import type { BufferGuard, BufferPool } from "../../src/index.ts";
-import { native } from "../../src/native.ts";
+import { native } from "../../src/native/native.ts";
 import { type Context, isOneOf } from "./context.ts";
 import type { Held, Holdings } from "./holdings.ts";
 import type { Address, Parcel } from "./messages.ts";
@@ -10,9 +11,9 @@ import type { Address, Parcel } from "./messages.ts";
 const inboxMost = 50;
 
 /**
- * For which part of a lease after the first share others follow. In-flight references of a buffer
- * cannot be told apart: who takes one after its own has expired takes a later message's. So none is
- * made after the first could have expired.
+ * The part of a lease, from the first share on, in which more shares follow. In-flight references
+ * of a buffer cannot be told apart: a receiver whose own reference has expired takes that of a
+ * later message. So none is made after the first could have expired.
  */
 const sharingPart = 0.5;
 
@@ -27,7 +28,7 @@ export class Exchange {
   }
 
   deliver(parcel: Parcel): void {
-    // What does not fit is lost, and its lease expires.
+    // A message that does not fit is lost, and its lease expires.
     if (this.#inbox.length < inboxMost) this.#inbox.push(parcel);
   }
 

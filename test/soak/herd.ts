@@ -1,5 +1,5 @@
-// The soak's processes as the parent sees them: starting, the messages between them, what is known
-// of those that ended, and who has not moved for too long.
+// The soak's processes as the parent sees them: it starts them, passes their messages on, keeps the
+// figures of those that ended, and finds threads that have not moved for too long.
 
 import { rmSync } from "node:fs";
 import { join } from "node:path";
@@ -13,7 +13,7 @@ export interface Child {
   place: number;
   workers: number;
   process: Subprocess;
-  /** Not to be killed: what grows in a long life is seen in these. */
+  /** These are not killed, so that growth in a long life shows in them. */
   survivor: boolean;
   stopped: boolean;
   /** The signals that the parent sent to end it. */
@@ -23,7 +23,7 @@ export interface Child {
   moved: Map<string, { steps: number; atMs: number }>;
 }
 
-export interface HerdOptions {
+interface HerdOptions {
   directory: string;
   pools: string[];
   leaseMs: number;
@@ -94,7 +94,7 @@ export class Herd {
     try {
       child.process.send(message);
     } catch {
-      // It has just ended: what was meant for it is lost.
+      // It has just ended, and its messages are lost.
     }
   }
 
@@ -123,7 +123,7 @@ export class Herd {
     }
   }
 
-  /** No more new ones; the living are told to end. */
+  /** Starts no more processes, and tells the live ones to end. */
   end(): void {
     this.#ending = true;
     for (const child of this.living) {
@@ -138,7 +138,7 @@ export class Herd {
     child.process.kill(signal);
   }
 
-  /** Kills whatever is left, and waits until all are gone. */
+  /** Kills the processes that are left, and waits until all are gone. */
   async destroy(): Promise<void> {
     this.#ending = true;
     for (const child of this.living) this.kill(child);

@@ -11,7 +11,7 @@ export interface Held {
   /** Clones of each other: one hold each. */
   guards: [BufferGuard, ...BufferGuard[]];
   stamp: Stamp;
-  /** When the first reference to what is written was shared; undefined before. */
+  /** The time at which the first reference to this content was shared; undefined before. */
   sharedSinceMs?: number;
 }
 
@@ -33,13 +33,13 @@ export class Holdings {
     return this.#all.length >= heldMost;
   }
 
-  /** A random one of those that suit. */
+  /** A random holding among those that suit. */
   pick(suits: (held: Held) => boolean): Held | null {
     const found = this.#all.filter(suits);
     return found.length === 0 ? null : this.#context.random.pick(found);
   }
 
-  /** One that this thread alone knows, and holds once. */
+  /** A holding that only this thread knows, with one hold. */
   pickSole(): Held | null {
     return this.pick(({ guards, stamp }) => guards.length === 1 && stamp.state === "claimed");
   }
@@ -70,7 +70,7 @@ export class Holdings {
     this.#context.fail(`${what}: ${found ?? "all stamps are right"} (${description})`);
   }
 
-  /** A buffer that the pool says is nobody else's: nobody alive may claim it. */
+  /** Checks a buffer that the pool says is free for this thread: no live thread may claim it. */
   claimFresh(pool: number, guard: BufferGuard): void {
     const { journal, fail } = this.#context;
     journal.count("acquired");
@@ -111,7 +111,7 @@ export class Holdings {
     write(guard.view("uint32"), held.stamp, guard.index);
   }
 
-  /** What is written over a buffer that this thread alone had, before it is given back. */
+  /** Overwrites a buffer that only this thread had, before it is given back. */
   #retire(held: Held): void {
     if (held.stamp.state === "claimed") this.restamp(held, "released");
   }
@@ -135,7 +135,7 @@ export class Holdings {
     clone.release();
   }
 
-  /** Before a close: about half is released, the rest is left to the close. */
+  /** Before a close: releases about half, and leaves the rest to the close. */
   abandon(pool: number): void {
     for (const held of this.#all.filter((each) => each.pool === pool)) {
       this.verify(held, "before the close");

@@ -44,7 +44,7 @@ export class Journal {
 
   constructor(directory: string, id: string) {
     const path = pathOf(directory, id);
-    // Whole at once, whatever happens to this thread meanwhile.
+    // Written in one call, whatever happens to this thread meanwhile.
     writeFileSync(`${path.slice(0, -suffix.length)}.part`, new Uint8Array(fileBytes));
     renameSync(`${path.slice(0, -suffix.length)}.part`, path);
     this.#bytes = Bun.mmap(path);
@@ -75,7 +75,7 @@ function pathOf(directory: string, id: string): string {
   return join(directory, id + suffix);
 }
 
-/** Who knows that a thread is gone says so: its journal is then no sign of a hang. */
+/** Called by a process that knows that a thread is gone: its journal is then no sign of a hang. */
 export function markEnded(directory: string, id: string): void {
   const path = pathOf(directory, id);
   if (existsSync(path)) renameSync(path, path + endedSuffix);
@@ -83,10 +83,10 @@ export function markEnded(directory: string, id: string): void {
 
 const failureSuffix = ".failure";
 
-/** What must never be: the parent looks for these files, and ends the run. */
+/** Records a fault: the parent looks for these files, and ends the run. */
 export function recordFailure(directory: string, id: string, who: ThreadId, what: string): void {
   const text = `thread ${id} (${who.pid}/${who.tid}): ${what}\n`;
-  // Whole at once, whatever happens to the writer.
+  // Written in one call, whatever happens to the writer.
   const path = join(directory, id + failureSuffix);
   writeFileSync(`${path}.part`, text);
   renameSync(`${path}.part`, path);
@@ -114,7 +114,7 @@ export function takeLeft(directory: string, id: string): number | null {
   return maps;
 }
 
-export interface Entry {
+interface Entry {
   id: string;
   path: string;
   ended: boolean;

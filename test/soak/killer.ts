@@ -1,4 +1,4 @@
-// Who kills and stops the soak's processes, at random times, hundreds of times a minute.
+// Kills and stops the soak's processes at random times, hundreds of times a minute.
 
 import type { Child, Herd } from "./herd.ts";
 import type { Random } from "./random.ts";
@@ -6,7 +6,7 @@ import { RecoveryWatch } from "./recoverer.ts";
 
 const weights = { SIGKILL: 26, SIGTERM: 8, SIGSTOP: 40, terminate: 16, recoverer: 10 } as const;
 type Kind = keyof typeof weights;
-/** How long to look for somebody who recovers. */
+/** How long to look for a thread that recovers. */
 const lookMs = 300;
 
 /** Between two of its deeds: 150 ms on average. */
@@ -65,7 +65,7 @@ export class Killer {
     this.done[signal]++;
   }
 
-  /** Half of those who are met in a recovery die there, the others stand still. */
+  /** Half of the processes that are met in a recovery die there, the others are stopped. */
   async #strikeRecoverer(watched: RecoveryWatch, forMs: number): Promise<void> {
     const stop = this.#random.chance(0.5);
     const child = await watched.find(() => this.#herd.living, lookMs);

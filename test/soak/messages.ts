@@ -1,9 +1,7 @@
-// What the soak's processes and threads say to each other. Handles travel as messages through the
+// The messages between the soak's processes and threads. Handles travel as messages through the
 // parent, so that unread ones stay behind when a receiver dies.
 
 import type { Stamp } from "./stamp.ts";
-
-export const poolCount = 2;
 
 /** A buffer on its way to another thread. */
 export interface Parcel {
@@ -12,7 +10,7 @@ export interface Parcel {
   handle: number;
   /** `exclusive` and `shared` come with a reference to take, `peek` with none. */
   kind: "exclusive" | "shared" | "peek";
-  /** What the buffer bears. */
+  /** The stamp in the buffer. */
   stamp: Stamp;
   /** Before its reference was made, by the clock that leases go by. */
   sentAtMs: number;
@@ -37,20 +35,7 @@ export type FromWorker = { what: "send"; to: Address; parcel: Parcel };
 
 export type ToWorker = { what: "deliver"; parcel: Parcel } | { what: "end" };
 
-/** What a process of the soak is told at its start, as JSON. */
-export interface ProcessTask {
-  id: string;
-  seed: number;
-  directory: string;
-  pools: string[];
-  leaseMs: number;
-  processes: number;
-  workers: number;
-  /** Whether SIGTERM makes it end orderly, or kills it. */
-  heedsTerm: boolean;
-}
-
-/** What a thread is told. */
+/** The task of a soak's thread. */
 export interface ThreadTask {
   id: string;
   seed: number;
@@ -58,4 +43,11 @@ export interface ThreadTask {
   pools: string[];
   leaseMs: number;
   processes: number;
+}
+
+/** The task of a soak's process, which it gets at its start as JSON. */
+export interface ProcessTask extends ThreadTask {
+  workers: number;
+  /** Whether SIGTERM makes it end orderly, or kills it. */
+  heedsTerm: boolean;
 }

@@ -1,5 +1,5 @@
-// Who is in the middle of a recovery right now, by the word of the recovery mutex in which libc
-// keeps its owner's thread id. The killer would hardly ever meet one by chance.
+// Finds the thread that is in the middle of a recovery, by the word of the recovery mutex in which
+// libc keeps its owner's thread id. The killer would hardly ever meet one by chance.
 
 import { existsSync } from "node:fs";
 import type { Child } from "./herd.ts";
@@ -20,7 +20,7 @@ export class RecoveryWatch {
     this.#words = new Uint32Array(Bun.mmap(path).buffer);
   }
 
-  /** Looks for as long as `forMs`. Null: nobody recovered, or who did is none of them. */
+  /** Looks for at most `forMs`. Null: no thread recovered, or it was none of these. */
   async find(children: () => readonly Child[], forMs: number): Promise<Child | null> {
     const deadline = performance.now() + forMs;
     while (performance.now() < deadline) {

@@ -1,5 +1,5 @@
-// What must be true of a pool when everybody has left: nothing lost, nothing frozen, each buffer
-// to be had exactly once, and as much memory in use as is counted.
+// Checks a pool that everybody has left: nothing is lost or frozen, each buffer can be acquired
+// exactly once, and as much memory is in use as is counted.
 
 import { statSync } from "node:fs";
 import { BufferPool } from "../../src/index.ts";
@@ -13,7 +13,7 @@ export async function settle(name: string, path: string): Promise<string[]> {
   const check = (holds: boolean, what: string): void => {
     if (!holds) wrong.push(`pool ${name}: ${what}`);
   };
-  // What nobody took is in flight until its lease has passed.
+  // A reference that nobody took is in flight until its lease has passed.
   const deadline = performance.now() + patienceMs;
   let stats = pool.stats();
   while (performance.now() < deadline) {

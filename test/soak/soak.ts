@@ -21,7 +21,7 @@ const lookEveryMs = 500;
 const plain = { capacity: 40, bufferSize: 65_536, maxCommitted: 24 * 65_536 };
 const zeroing = { capacity: 24, bufferSize: 16_384, zeroOnRelease: true };
 
-export interface SoakOptions {
+interface SoakOptions {
   minutes: number;
   seed: number;
 }
@@ -73,7 +73,10 @@ export async function soak({ minutes, seed }: SoakOptions): Promise<boolean> {
   return !watch.failed;
 }
 
-/** Looks around while the herd lives: for failures, for who hangs, and at what the pool uses. */
+/**
+ * Watches while the herd lives: for failures, for threads that hang, and for the memory that the
+ * pool uses.
+ */
 class Watch {
   readonly wrong: string[] = [];
   committedMost = 0;
@@ -139,7 +142,7 @@ class Watch {
 }
 
 async function endAll(herd: Herd, watch: Watch): Promise<void> {
-  // Some die at once at the very end, so that what they held is for nobody but the last look.
+  // Some die at the very end, so that only the last check gives back what they held.
   for (const child of herd.living) if (!child.survivor && child.place % 2 === 0) herd.kill(child);
   const deadline = performance.now() + endPatienceMs;
   const late = (): boolean => performance.now() > deadline;
@@ -151,7 +154,7 @@ async function endAll(herd: Herd, watch: Watch): Promise<void> {
   for (const child of herd.living) watch.wrong.push(`${child.id} did not end`);
 }
 
-/** Children that ended and that nobody waited for. */
+/** Zombies: children that ended and for which nobody waited. */
 function zombies(): string[] {
   const children = readFileSync(`/proc/self/task/${process.pid}/children`, "utf8").split(" ");
   return children

@@ -1,13 +1,13 @@
-// What the soak writes into buffers: who wrote, the how-manieth time, and for what. It stands at the
-// beginning and at the end of a buffer, and a pattern of it in between, so that a second writer, an
-// older content or a torn one shows wherever it is.
+// The stamp that the soak writes into buffers: which thread wrote, a running number, and the
+// purpose. It stands at the beginning and at the end of a buffer, with a pattern of it in between,
+// so that a second writer, an older content or a torn one shows wherever it is.
 
 import type { ThreadId } from "./thread_life.ts";
 
-export const states = {
+const states = {
   /** One thread writes. */
   claimed: 0x5a01,
-  /** Given to whoever takes the message about it. */
+  /** Given to the thread that takes the message about it. */
   published: 0x5a02,
   /** Nobody writes any more, several may read. */
   shared: 0x5a03,

@@ -1,5 +1,5 @@
-// Who a thread is, so that another process can tell later whether it is gone: ids are used again,
-// the time at which a thread began tells two of the same id apart.
+// Identifies a thread, so that another process can tell later whether it is gone: ids are used
+// again, and the time at which a thread began tells two of the same id apart.
 
 import { readFileSync, readlinkSync } from "node:fs";
 
@@ -20,7 +20,7 @@ export function currentThread(): ThreadId {
   return { pid, tid, start: found.start };
 }
 
-export function isGone(thread: ThreadId): boolean {
+function isGone(thread: ThreadId): boolean {
   const found = statusOf(thread.pid, thread.tid);
   return found === null || found.start !== thread.start || found.ending;
 }

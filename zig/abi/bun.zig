@@ -11,20 +11,29 @@ const std = @import("std");
 const abandoned = @import("../process/abandoned.zig");
 const acquire_file = @import("../protocol/pool/acquire.zig");
 const atomic = @import("hooks");
+const closing = @import("../process/closing.zig");
 const constants = @import("constants.zig");
 const description = @import("../protocol/pool/content.zig");
 const descriptor = @import("../process/descriptor.zig");
 const errors = @import("../errors.zig");
+const flush_file = @import("../protocol/pool/flush.zig");
 const fresh = @import("../format/fresh.zig");
 const holds = @import("../process/holds.zig");
+const info = @import("../process/info.zig");
+const observing = @import("../process/observing.zig");
 const occupancy = @import("../protocol/occupancy.zig");
+const open_pool = @import("../process/open_pool.zig");
 const opening = @import("../process/opening.zig");
+const options_file = @import("../process/options.zig");
+const participant_file = @import("../protocol/participant.zig");
+const pool_name = @import("../process/pool_name.zig");
 const preallocate_file = @import("../protocol/pool/preallocate.zig");
 const recovery = @import("../protocol/recovery/recovery.zig");
 const references = @import("../protocol/pool/references.zig");
 const statistics = @import("../protocol/statistics.zig");
 const system = @import("../system/door.zig");
 const thaw = @import("../protocol/recovery/thaw.zig");
+const trim_file = @import("../protocol/pool/trim.zig");
 const views = @import("../process/views.zig");
 const waiter_thread = @import("../process/waiter_thread.zig");
 const waiting = @import("../protocol/pool/waiting.zig");
@@ -32,7 +41,9 @@ const words = @import("../format/words.zig");
 
 const Descriptor = descriptor.Descriptor;
 const Error = errors.Error;
-const Pool = opening.Pool;
+const Options = options_file.Options;
+const Pool = open_pool.Pool;
+const name_room = participant_file.name_room;
 const attend = holds.attend;
 
 /// Handles and bare indexes are whole numbers below 2^53.
@@ -101,7 +112,7 @@ pub export fn xmem_bun_open(
     dir: [*:0]const u8,
     name: [*:0]const u8,
     participant_name: [*:0]const u8,
-    options: *const opening.Options,
+    options: *const Options,
 ) i32 {
     const pool = opening.open(
         @enumFromInt(how),
@@ -115,7 +126,7 @@ pub export fn xmem_bun_open(
 
 pub export fn xmem_bun_close(number: Descriptor) void {
     const pool = descriptor.poolOf(number);
-    opening.close(pool);
+    closing.close(pool);
 }
 
 /// The code of this thread's last failed call, to which the errno and the text belong.
@@ -139,7 +150,7 @@ fn copyOut(text: []const u8, buffer: [*]u8, length: u32) u32 {
 
 pub export fn xmem_bun_info(number: Descriptor, out: [*]f64) void {
     const pool = descriptor.poolOf(number);
-    opening.info(pool, out[0..std.meta.fields(opening.Info).len]);
+    info.read(pool, out[0..std.meta.fields(info.Info).len]);
 }
 
 pub export fn xmem_bun_unlink(
@@ -150,7 +161,7 @@ pub export fn xmem_bun_unlink(
     pool_id: f64,
 ) i32 {
     const folder = std.mem.span(dir);
-    const removed = opening.unlink(folder, std.mem.span(name), device, inode, pool_id) catch |err|
+    const removed = pool_name.unlink(folder, std.mem.span(name), device, inode, pool_id) catch |err|
         return refused(err);
     return @intFromBool(removed);
 }
@@ -160,7 +171,7 @@ pub export fn xmem_bun_remove_left_over(dir: [*:0]const u8) void {
     abandoned.removeLeftOver(std.mem.span(dir));
 }
 
-/// 1: nobody alive has this pool of this user's, and unless `dry` its name was removed. 0: it stays.
+/// 1: this user's pool has no live participant, and its name was removed unless `dry`. 0: it stays.
 pub export fn xmem_bun_prune(dir: [*:0]const u8, name: [*:0]const u8, dry: u32) i32 {
     const pruned = abandoned.prune(std.mem.span(dir), std.mem.span(name), dry != 0) catch |err|
         return refused(err);
@@ -181,22 +192,22 @@ pub export fn xmem_bun_view_add(opened: *views.Views, index: u32) void {
     views.add(opened, index);
 }
 
-/// The signature is that of a deallocator: the engine calls it, on whatever thread it likes.
+/// The signature is that of a deallocator, which the engine calls on any thread.
 pub export fn xmem_bun_view_done(bytes: ?*const anyopaque, opened: *views.Views) void {
     views.done(opened, bytes);
 }
 
-/// How many views of the buffer live, wherever they were transferred to.
+/// How many views of the buffer are alive, wherever they were transferred to.
 pub export fn xmem_bun_view_count(opened: *const views.Views, index: u32) u32 {
     return views.count(opened, index);
 }
 
-/// Gives this open's holds back, but for those of buffers that a view can still reach: how many
-/// buffers those are.
+/// Gives this open's holds back, except for buffers that a view can still reach. Returns the number
+/// of those.
 pub export fn xmem_bun_give_back_unseen(number: Descriptor, opened: *const views.Views) u32 {
     const pool = descriptor.poolOf(number);
     if (attend(pool) != null) return 0;
-    return opening.giveBackHolds(pool, opened);
+    return closing.giveBackHolds(pool, opened);
 }
 
 pub export fn xmem_bun_acquire(number: Descriptor, size_number: f64) f64 {
@@ -229,8 +240,8 @@ pub export fn xmem_bun_release(number: Descriptor, handle_number: f64) void {
     _ = holds.giveBack(pool, handle);
 }
 
-/// What a call that made a hold has to say beside its result: the buffer's generation and its size,
-/// each at the place of the pool's number.
+/// Where a call that made a hold puts the buffer's generation and its size, each at the place of
+/// the pool's number.
 const Made = extern struct {
     generation: [descriptor.descriptors_max]u32,
     size: [descriptor.descriptors_max]u32,
@@ -241,12 +252,11 @@ pub export fn xmem_bun_made() *const Made {
     return &made;
 }
 
-/// As `xmem_bun_acquire`, for callers to whom a handle costs more than an index: what follows an
-/// atomic operation waits for it, and a number's way through floating point and back is long. The
-/// index.
+/// As `xmem_bun_acquire`, but returns the index. That is faster than a handle: everything after an
+/// atomic operation waits for it, and converting a number to floating point and back takes long.
 pub export fn xmem_bun_acquire_index(number: Descriptor, size: u32) i32 {
-    // All that is uncommon is a call in tail position, so that the common way saves few registers:
-    // what it stores has to drain before the next atomic operation, like everything else.
+    // Everything uncommon is a call in tail position, so that the common way saves few registers:
+    // each store has to drain before the next atomic operation.
     const pool = descriptor.poolOf(number);
     if (pool.participant.local.attention != 0) return acquireIndexSlowly(number, size);
     const now_ns = system.ticker.tickedNs();
@@ -428,7 +438,7 @@ pub export fn xmem_bun_ref_count(number: Descriptor, ref_number: f64) f64 {
     return @floatFromInt(counted);
 }
 
-/// 1: recycled by this call. 0: somebody still counts it, or the bare index is free already.
+/// 1: recycled by this call. 0: it still has references, or the bare index is free already.
 pub export fn xmem_bun_try_release(number: Descriptor, ref: f64) i32 {
     const pool = descriptor.poolOf(number);
     return countOr(tryRelease(pool, ref));
@@ -449,7 +459,7 @@ pub export fn xmem_bun_release_buffer(number: Descriptor, ref: f64) i32 {
 pub export fn xmem_bun_filling(
     number: Descriptor,
     out: *[occupancy.field_count]f64,
-    name: *[occupancy.name_bytes]u8,
+    name: *[name_room]u8,
 ) i32 {
     const pool = descriptor.poolOf(number);
     if (attend(pool)) |err| return errors.negative(err);
@@ -457,8 +467,8 @@ pub export fn xmem_bun_filling(
     return 0;
 }
 
-/// How many generations ago the handle's slot had the handle's; -1: never, as far as is known,
-/// since generations begin again after 2^29 of them.
+/// How many generations ago the slot had the handle's generation. -1: never, as far as is known:
+/// generations begin again after 2^29.
 pub export fn xmem_bun_handle_age(number: Descriptor, handle_number: f64) f64 {
     const pool = descriptor.poolOf(number);
     const mapping = pool.mapping orelse return -1;
@@ -486,7 +496,7 @@ pub export fn xmem_bun_trim(number: Descriptor) f64 {
     const pool = descriptor.poolOf(number);
     errors.clear();
     if (attend(pool)) |err| return failed(err);
-    const bytes = preallocate_file.trim(&pool.participant) catch |err| return failed(err);
+    const bytes = trim_file.all(&pool.participant) catch |err| return failed(err);
     return @floatFromInt(bytes);
 }
 
@@ -494,7 +504,7 @@ pub export fn xmem_bun_flush(number: Descriptor, on: u32) i32 {
     const pool = descriptor.poolOf(number);
     errors.clear();
     if (attend(pool)) |err| return refused(err);
-    preallocate_file.flush(&pool.participant, on != 0) catch |err| return refused(err);
+    flush_file.set(&pool.participant, on != 0) catch |err| return refused(err);
     return 0;
 }
 
@@ -517,7 +527,7 @@ pub export fn xmem_bun_stats(number: Descriptor, out: [*]f64) i32 {
     const mapping = pool.mapping orelse return refusedBare(error.PoolClosed);
     const values = out[0..statistics.stat_count];
     statistics.collect(&mapping.view, values);
-    const linked = @intFromBool(opening.linked(pool));
+    const linked = @intFromBool(pool_name.linked(pool));
     values[@intFromEnum(statistics.Stat.LINKED)] = @floatFromInt(linked);
     return 0;
 }
@@ -531,7 +541,8 @@ pub export fn xmem_bun_participants(
     const pool = descriptor.poolOf(number);
     const mapping = pool.mapping orelse return 0;
     const values = out[0 .. rows_max * statistics.participant_field_count];
-    return statistics.participants(&mapping.view, values, names[0 .. rows_max * 32], rows_max);
+    const names_all = names[0 .. rows_max * name_room];
+    return statistics.participants(&mapping.view, values, names_all, rows_max);
 }
 
 /// `allow_owner` and `allow_group` below 0: nobody besides this user and root, to root everybody.
@@ -542,14 +553,14 @@ pub export fn xmem_bun_observe(
     allow_group: f64,
 ) i32 {
     const folder = std.mem.span(dir);
-    const pool = opening.observe(folder, std.mem.span(name), allow_owner, allow_group) catch |err|
+    const pool = observing.observe(folder, std.mem.span(name), allow_owner, allow_group) catch |err|
         return refused(err);
     return @intCast(descriptor.numberOf(pool));
 }
 
 pub export fn xmem_bun_unobserve(number: Descriptor) void {
     const pool = descriptor.poolOf(number);
-    opening.unobserve(pool);
+    observing.unobserve(pool);
 }
 
 /// A description's field by its number, for a pool that this process may use.
@@ -650,8 +661,8 @@ pub export fn xmem_bun_async_open(number: Descriptor) i32 {
 /// PENDING while a recovery has the pool: its end makes the socket readable, and is the time to arm
 /// again.
 ///
-/// `due_ms`: when the first of the loop's waits ends, so that the loop is told even if its own timers
-/// stand still.
+/// `due_ms`: when the first of the loop's waits ends, so that the loop is told even if its own
+/// timers stand still.
 pub export fn xmem_bun_async_arm(number: Descriptor, due_ms: f64) i32 {
     const pool = descriptor.poolOf(number);
     errors.clear();
@@ -682,7 +693,7 @@ pub export fn xmem_bun_async_disarm(number: Descriptor, pass_on: u32) void {
     if (pass_on != 0) waiting.passOn(&pool.participant);
 }
 
-/// A wait of an event loop ended without a buffer; the loop itself knows when.
+/// Counts a wait of an event loop that ended without a buffer.
 pub export fn xmem_bun_async_timed_out(number: Descriptor) void {
     const pool = descriptor.poolOf(number);
     if (attend(pool) != null) return;

@@ -1,15 +1,19 @@
-//! Every number that TypeScript shares with the core, by name: written to src/constants.gen.ts when
-//! the library is built, and compared with the loaded library by a test.
+//! Every number that TypeScript shares with the core, by name: written to
+//! src/generated/constants.gen.ts when the library is built, and compared with the loaded library
+//! by a test.
 
 const std = @import("std");
 const description = @import("../protocol/pool/content.zig");
 const descriptor = @import("../process/descriptor.zig");
 const errors = @import("../errors.zig");
+const info = @import("../process/info.zig");
 const layout = @import("../format/layout.zig");
-const object = @import("../system/object.zig");
+const object_name = @import("../system/object_name.zig");
 const occupancy = @import("../protocol/occupancy.zig");
-const opening = @import("../process/opening.zig");
+const options = @import("../process/options.zig");
+const participant_file = @import("../protocol/participant.zig");
 const statistics = @import("../protocol/statistics.zig");
+const thaw = @import("../protocol/recovery/thaw.zig");
 const words = @import("../format/words.zig");
 
 pub const Constant = struct { name: []const u8, value: f64 };
@@ -18,8 +22,9 @@ const Reclaim = enum { PARTICIPANTS, REFERENCES, BUFFERS, DEFERRED };
 pub const reclaim_count = std.meta.fields(Reclaim).len;
 
 pub const all = numbers("ERROR_", errors.Code, false) ++
-    numbers("OPTION_", opening.Option, true) ++
-    numbers("INFO_", opening.Info, true) ++
+    numbers("HOW_", options.How, false) ++
+    numbers("OPTION_", options.Option, true) ++
+    numbers("INFO_", info.Info, true) ++
     numbers("STAT_", statistics.Stat, true) ++
     numbers("PARTICIPANT_", statistics.ParticipantField, true) ++
     numbers("RECLAIM_", Reclaim, true) ++
@@ -34,10 +39,12 @@ pub const all = numbers("ERROR_", errors.Code, false) ++
         .{ .name = "LIMIT_CHANNELS", .value = layout.channels_max },
         .{ .name = "LIMIT_REFERENCES", .value = words.references_max },
         .{ .name = "LIMIT_DESCRIPTORS", .value = descriptor.descriptors_max },
-        .{ .name = "LIMIT_NAME_BYTES", .value = object.name_length_max },
+        .{ .name = "LIMIT_NAME_BYTES", .value = object_name.length_max },
         .{ .name = "LIMIT_TEXT_BYTES", .value = layout.text_bytes_max },
         .{ .name = "LIMIT_DIMENSIONS", .value = layout.dimensions_max },
         .{ .name = "LIMIT_MODE", .value = 0o777 },
+        .{ .name = "PARTICIPANT_NAME_ROOM", .value = participant_file.name_room },
+        .{ .name = "PATIENCE_UNTIMED_MS", .value = thaw.patience_untimed_ns / std.time.ns_per_ms },
         .{ .name = "INDEX_COUNT", .value = 1 << 24 },
         .{ .name = "FORMAT_VERSION", .value = layout.version },
         .{ .name = "SIZE_MUTEX", .value = @offsetOf(layout.ParticipantRow, "pid") },
@@ -57,14 +64,12 @@ fn offsets(
     comptime Struct: type,
     comptime base: u64,
 ) [std.meta.fields(Struct).len]Constant {
-    @setEvalBranchQuota(20_000);
+    @setEvalBranchQuota(100_000);
     const fields = std.meta.fields(Struct);
     var made: [fields.len]Constant = undefined;
     for (fields, 0..) |field, place| {
-        var name: [field.name.len]u8 = undefined;
-        _ = std.ascii.upperString(&name, field.name);
-        const copy = name;
-        made[place] = .{ .name = prefix ++ copy, .value = base + @offsetOf(Struct, field.name) };
+        const offset = base + @offsetOf(Struct, field.name);
+        made[place] = .{ .name = prefix ++ upper(field.name), .value = offset };
     }
     return made;
 }
@@ -74,11 +79,21 @@ fn numbers(
     comptime Enum: type,
     comptime counted: bool,
 ) [std.meta.fields(Enum).len + @intFromBool(counted)]Constant {
+    @setEvalBranchQuota(100_000);
     const fields = std.meta.fields(Enum);
     var made: [fields.len + @intFromBool(counted)]Constant = undefined;
     for (fields, 0..) |field, place| {
-        made[place] = .{ .name = prefix ++ field.name, .value = field.value };
+        made[place] = .{ .name = prefix ++ upper(field.name), .value = field.value };
     }
     if (counted) made[fields.len] = .{ .name = prefix ++ "COUNT", .value = fields.len };
     return made;
+}
+
+fn upper(comptime name: []const u8) []const u8 {
+    comptime {
+        var copy: [name.len]u8 = undefined;
+        _ = std.ascii.upperString(&copy, name);
+        const made = copy;
+        return &made;
+    }
 }

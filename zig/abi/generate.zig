@@ -1,6 +1,6 @@
-//! Writes what other languages have to know of the core into the repository, whose root is its
-//! only argument, and says which files were not as they are now: for TypeScript the constants, the
-//! form for Bun and the error codes, for C the header.
+//! Writes what other languages have to know of the core into the repository, whose root is its only
+//! argument: for TypeScript the constants, the form for Bun and the error codes, for C the header.
+//! It prints the files that it changed.
 
 const std = @import("std");
 const constants = @import("core").abi.constants;
@@ -17,9 +17,9 @@ const Output = struct {
 };
 
 const outputs = [_]Output{
-    .{ .path = "src/constants.gen.ts", .write = writeConstants },
-    .{ .path = "src/abi.gen.ts", .write = writeBun },
-    .{ .path = "src/error_codes.gen.ts", .write = writeErrorCodes },
+    .{ .path = "src/generated/constants.gen.ts", .write = writeConstants },
+    .{ .path = "src/generated/abi.gen.ts", .write = writeBun },
+    .{ .path = "src/generated/error_codes.gen.ts", .write = writeErrorCodes },
     .{ .path = "include/xmem.h", .write = writeHeader },
 };
 
@@ -56,6 +56,18 @@ fn writeErrorCodes(_: std.mem.Allocator, out: *Writer) !void {
     try typescript.writeErrorCodes(out, errors.Code, errors.internal_min);
 }
 
+/// In the order of the header.
+const c_sources = [_][:0]const u8{
+    @embedFile("c/types.zig"),
+    @embedFile("c/pools.zig"),
+    @embedFile("c/buffers.zig"),
+    @embedFile("c/sharing.zig"),
+    @embedFile("c/description.zig"),
+    @embedFile("c/upkeep.zig"),
+    @embedFile("c/looking.zig"),
+    @embedFile("c/failures.zig"),
+};
+
 fn writeHeader(gpa: std.mem.Allocator, out: *Writer) !void {
-    try header.write(gpa, out, @embedFile("c.zig"), @embedFile("errors.zig"));
+    try header.write(gpa, out, &c_sources, @embedFile("errors.zig"));
 }

@@ -12,7 +12,7 @@ const std = @import("std");
 const bun = @import("core").abi.bun;
 const descriptor = @import("core").process.descriptor;
 const errors = @import("core").errors;
-const opening = @import("core").process.opening;
+const options_file = @import("core").process.options;
 const participant_file = @import("core").protocol.participant;
 const statistics = @import("core").protocol.statistics;
 const system = @import("core").system.door;
@@ -111,15 +111,15 @@ fn participantOf(pool: Descriptor) *participant_file.Participant {
     return &descriptor.poolOf(pool).participant;
 }
 
-fn poolOptions(plan: *const Plan, ephemeral: bool) opening.Options {
-    var options: opening.Options = @splat(-1);
-    options[@intFromEnum(opening.Option.CAPACITY)] = capacity;
-    options[@intFromEnum(opening.Option.BUFFER_SIZE)] = buffer_size;
-    options[@intFromEnum(opening.Option.MAX_PARTICIPANTS)] = rows;
-    options[@intFromEnum(opening.Option.LEASE_TIMEOUT)] = lease_timeout_ms;
+fn poolOptions(plan: *const Plan, ephemeral: bool) options_file.Options {
+    var options: options_file.Options = @splat(-1);
+    options[@intFromEnum(options_file.Option.CAPACITY)] = capacity;
+    options[@intFromEnum(options_file.Option.BUFFER_SIZE)] = buffer_size;
+    options[@intFromEnum(options_file.Option.MAX_PARTICIPANTS)] = rows;
+    options[@intFromEnum(options_file.Option.LEASE_TIMEOUT)] = lease_timeout_ms;
     const zero = @intFromBool(plan.zero_on_release);
-    options[@intFromEnum(opening.Option.ZERO_ON_RELEASE)] = @floatFromInt(zero);
-    options[@intFromEnum(opening.Option.EPHEMERAL)] = @floatFromInt(@intFromBool(ephemeral));
+    options[@intFromEnum(options_file.Option.ZERO_ON_RELEASE)] = @floatFromInt(zero);
+    options[@intFromEnum(options_file.Option.EPHEMERAL)] = @floatFromInt(@intFromBool(ephemeral));
     return options;
 }
 
@@ -439,7 +439,7 @@ fn look(pool: Descriptor) void {
     var values: [statistics.stat_count]f64 = undefined;
     _ = bun.xmem_bun_stats(pool, &values);
     var fields: [rows * statistics.participant_field_count]f64 = undefined;
-    var names: [rows * 32]u8 = undefined;
+    var names: [rows * participant_file.name_room]u8 = undefined;
     _ = bun.xmem_bun_participants(pool, &fields, &names, rows);
 }
 

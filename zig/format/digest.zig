@@ -1,4 +1,4 @@
-//! A digest of the whole format: of two builds that disagree about any of it, each refuses the other's
+//! A digest of the whole format. Two builds whose formats differ in anything refuse each other's
 //! pools. It is gathered by reflection over the files of this room, so that a new struct, word or
 //! number cannot be forgotten.
 

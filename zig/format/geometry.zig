@@ -15,7 +15,7 @@ pub const Options = struct {
     participant_count: u32 = 64,
     channel_count: u32 = 16,
     lease_timeout_ms: u32 = 30_000,
-    /// 0: no bound but capacity times buffer size.
+    /// 0: the bound is capacity times buffer size.
     max_committed: u64 = 0,
     zero_on_release: bool = false,
     ephemeral: bool = false,
@@ -132,7 +132,7 @@ pub fn describe(geometry: Geometry, identity: *layout.Identity) void {
 }
 
 /// Checks an object of `file_size` bytes that claims to be a pool, and returns its geometry. The
-/// identity is a copy: the object's owner may scribble on the original meanwhile.
+/// identity is a copy: the object's owner may change the original meanwhile.
 pub fn validate(
     identity: layout.Identity,
     file_size: u64,

@@ -106,7 +106,6 @@ pub const Counters = extern struct {
     full: u64,
     waits: u64,
     timeouts: u64,
-    recoveries: u64,
 };
 
 pub const NameWords = [(name_bytes_max + 1) / 8]u64;
@@ -120,13 +119,13 @@ pub const ParticipantRow = extern struct {
     name: [name_bytes_max + 1]u8,
     /// The row was taken at least once, and its hold row is committed.
     joined: u32,
-    /// Its owner went away without giving everything back: its thread or process ended, or a stopped
-    /// recoverer had the pool. Dead by agreement.
+    /// Its owner went away without giving everything back: its thread or process ended, or a
+    /// stopped recoverer had the pool. Dead by agreement.
     abandoned: u32,
     /// Its owner flushes the pool. Changed under the recovery mutex only.
     flushing: u32,
-    /// Raised at the beginning and at the end of work on memory, which takes system calls and so has no bracket: odd
-    /// while slots or bytes may yet go back to where they came from.
+    /// Raised at the beginning and at the end of work on memory, which takes system calls and so
+    /// has no bracket: odd while slots or bytes may yet go back to where they came from.
     working: u32,
 
     /// Raised at the beginning and at the end of an operation, odd inside.
@@ -134,7 +133,7 @@ pub const ParticipantRow = extern struct {
     counters: Counters,
     /// Reserved for redelivery: the message that the owner is about to receive.
     taking: u64,
-    busy_padding: [64]u8,
+    busy_padding: [72]u8,
 
     /// One bit per place to wait; bit 0 is the pool.
     waiting: [waiting_words]u64 align(section_alignment),

@@ -1,5 +1,5 @@
-//! The accesses to shared memory whose order or interleaving matters, each with a step before it. What
-//! the step is, is the hook's to say; of an empty one nothing is left.
+//! The accesses to shared memory whose order or interleaving matters, each with a step before it.
+//! The hook decides what the step does; an empty step costs nothing.
 
 const std = @import("std");
 

@@ -1,5 +1,6 @@
-//! The least that the core needs in place of hooks: the instructions themselves. A library of these and
-//! the one that is shipped have to be the same, byte for byte: so hooks and broken rules cost nothing.
+//! The least that the core needs in place of hooks: the instructions themselves. A library of these
+//! and the one that is shipped have to be the same, byte for byte: so hooks and broken rules cost
+//! nothing.
 
 const std = @import("std");
 const canary = @import("chosen_canary.zig").canary;

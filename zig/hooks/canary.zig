@@ -1,6 +1,7 @@
 //! Deliberately broken variants of the protocol, one at a time, chosen when the library is built
-//! with `-Dcanary=`. A checker that never failed proves nothing: each names what must catch it.
-//! `none` is the only variant that is ever shipped, and costs nothing: every use is comptime.
+//! with `-Dcanary=`. A checker that never failed proves nothing, so each variant names the checker
+//! that must catch it. `none` is the only variant that is ever shipped, and costs nothing: every
+//! use is comptime.
 
 pub const Canary = enum {
     none,
@@ -27,11 +28,12 @@ pub const Canary = enum {
     claim_ignored,
     /// A releaser does not notice that somebody is about to sleep.
     sleep_not_counted,
-    /// Two that begin to wait at once may count as one.
+    /// Two participants that begin to wait at once may be counted as one.
     waiters_not_atomic,
-    /// An ephemeral pool is marked as removed when its name has gone, and not before.
+    /// An ephemeral pool is marked as removed after its name has gone, instead of before.
     removed_after_name,
-    /// Also caught by the crash points: who removes a name does not lock what it leads to.
+    /// Also caught by the crash points: a name is removed without a lock on the object that it
+    /// leads to.
     name_unlocked,
     truncated_tail_kept,
     maintenance_without_waiting,
@@ -94,7 +96,7 @@ pub const Canary = enum {
     word_relaxed,
 
     /// Caught by the corruption fuzzer: a pop follows what the list says without a check (a fault),
-    /// and who meets a frozen word only waits (a hang).
+    /// and an operation that meets a frozen word only waits (a hang).
     index_unchecked,
     damage_is_waited_for,
 

@@ -1,6 +1,6 @@
 //! Crash points: the process signals itself at the k-th step after `arm(k)`: before an access to
-//! shared memory, or before a system call that others can see. SIGKILL ends it there, SIGSTOP has it
-//! stand there. A test arms every k in turn and recovers.
+//! shared memory, or before a system call that others can see. SIGKILL ends it there, and SIGSTOP
+//! stops it there. A test arms every k in turn and recovers.
 
 const std = @import("std");
 const accesses = @import("accesses.zig");
@@ -30,7 +30,8 @@ pub inline fn broken(comptime rule: Canary) bool {
     return canary == rule;
 }
 
-/// Steps left until the process is signalled; 0 means disarmed. One thread arms and walks at a time.
+/// Steps left until the process is signalled; 0 means disarmed. One thread arms and walks at a
+/// time.
 threadlocal var left: u64 = 0;
 threadlocal var taken: u64 = 0;
 threadlocal var signal: std.c.SIG = .KILL;

@@ -1,6 +1,6 @@
-//! Delays: a thread sometimes sleeps before an access to shared memory, in the middle of an operation.
-//! The soak's kills and stops then find most threads between two steps, and operations of others fall
-//! where they hardly ever would.
+//! Delays: a thread sometimes sleeps before an access to shared memory, in the middle of an
+//! operation. Most kills and stops of the soak then fall between two steps of a thread, and
+//! operations of others fall there, too.
 
 const std = @import("std");
 const accesses = @import("accesses.zig");

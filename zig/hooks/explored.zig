@@ -1,6 +1,6 @@
-//! The explorer's hooks: each access is a step that it schedules, in the memory that it models, and the
-//! operating system is its model. Only the doors are here; what stands behind them is linked in from
-//! `check/explorer/`, so that the core does not import its checker.
+//! The explorer's hooks: each access is a step that it schedules, in the memory that it models, and
+//! the operating system is its model. Only the doors are here; what stands behind them is linked in
+//! from `check/explorer/`, so that the core does not import its checker.
 
 const std = @import("std");
 
@@ -95,7 +95,7 @@ pub const futex = struct {
     }
 };
 
-/// The clock stands until the scheduler moves it, so that reading it is no step.
+/// The clock stands still until the scheduler moves it, so reading it is no step.
 pub const clock = struct {
     extern fn explorer_now() u64;
     extern fn explorer_relax() void;
@@ -108,7 +108,7 @@ pub const clock = struct {
         return explorer_now();
     }
 
-    /// Who spins is not scheduled again until something that it may look at has changed.
+    /// A fiber that spins is not scheduled again until something that it may look at has changed.
     pub fn relax() void {
         explorer_relax();
     }
@@ -120,7 +120,7 @@ pub const ticker = struct {
     }
 };
 
-/// Memory that may be missing: what is not backed must not be touched, on a full system.
+/// Memory that may be missing: on a full system, a page without memory must not be touched.
 pub const memory = struct {
     pub const Error = error{ OutOfMemory, System };
     pub const Pointer = [*]align(4096) u8;

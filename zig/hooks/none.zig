@@ -1,6 +1,6 @@
-//! The hooks of the library that is shipped: nothing stands at any step, and no rule is broken unless
-//! a checker's build asks for it. `build.zig` chooses this file or one of those beside it as the
-//! module `hooks`, and all of them declare the same names.
+//! The hooks of the library that is shipped: nothing stands at any step, and no rule is broken
+//! unless a checker's build asks for it. `build.zig` chooses this file or one of those beside it as
+//! the module `hooks`, and all of them declare the same names.
 
 const accesses = @import("accesses.zig");
 const canary = @import("chosen_canary.zig").canary;
@@ -8,17 +8,16 @@ const canary = @import("chosen_canary.zig").canary;
 pub const Canary = @import("canary.zig").Canary;
 pub const Order = accesses.Order;
 
-/// Whether each step counts: then a loop whose length is a matter of speed alone is short.
+/// Whether a checker counts each step: then loops that are long only for speed are short.
 pub const stepped = false;
 /// Whether a checker brings its own operating system.
 pub const modelled = false;
-/// Whether damage may be repaired silently: who looks for broken rules must see it.
+/// Whether damage may be repaired silently: a checker that looks for broken rules must see it.
 pub const repairs_silently = switch (canary) {
     .none, .index_unchecked, .damage_is_waited_for => true,
     else => false,
 };
-/// Whether a waiter claims its turn without having waited for it, where waiting is a matter of the
-/// clock alone.
+/// Whether a waiter claims its turn without having waited: for checkers in which no time passes.
 pub inline fn claimsAtOnce() bool {
     return false;
 }

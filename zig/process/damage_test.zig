@@ -1,4 +1,4 @@
-//! Damage in the control area of a whole pool, and what each operation makes of it: the tests of
+//! Damage in the control area of a whole pool, and how each operation treats it: the tests of
 //! `protocol/recovery/damage.zig`, which need a pool that is open.
 
 const std = @import("std");
@@ -8,8 +8,12 @@ const words = @import("../format/words.zig");
 const Control = words.Control;
 const Head = words.Head;
 const acquire_file = @import("../protocol/pool/acquire.zig");
+const closing = @import("closing.zig");
 const errors = @import("../errors.zig");
+const open_pool = @import("open_pool.zig");
 const opening = @import("opening.zig");
+const options_file = @import("options.zig");
+const pool_name = @import("pool_name.zig");
 const recovery = @import("../protocol/recovery/recovery.zig");
 const references = @import("../protocol/pool/references.zig");
 const thaw = @import("../protocol/recovery/thaw.zig");
@@ -17,18 +21,18 @@ const View = @import("../protocol/participant.zig").View;
 
 /// A pool in shared memory for one test, which damages it.
 const Bench = struct {
-    pool: *opening.Pool,
+    pool: *open_pool.Pool,
     name: [:0]const u8,
 
     const dir = "/dev/shm";
     var name_buffer: [64]u8 = undefined;
 
     fn open(capacity: u32, max_committed: ?u64) !Bench {
-        var options: opening.Options = @splat(-1);
-        options[@intFromEnum(opening.Option.CAPACITY)] = @floatFromInt(capacity);
-        options[@intFromEnum(opening.Option.BUFFER_SIZE)] = 64;
+        var options: options_file.Options = @splat(-1);
+        options[@intFromEnum(options_file.Option.CAPACITY)] = @floatFromInt(capacity);
+        options[@intFromEnum(options_file.Option.BUFFER_SIZE)] = 64;
         if (max_committed) |bytes| {
-            options[@intFromEnum(opening.Option.MAX_COMMITTED)] = @floatFromInt(bytes);
+            options[@intFromEnum(options_file.Option.MAX_COMMITTED)] = @floatFromInt(bytes);
         }
         const pid = std.c.getpid();
         const name = try std.fmt.bufPrintSentinel(&name_buffer, "test.damage.{d}", .{pid}, 0);
@@ -39,8 +43,8 @@ const Bench = struct {
     }
 
     fn close(bench: Bench) void {
-        opening.close(bench.pool);
-        _ = opening.unlink(dir, bench.name, -1, 0, -1) catch {};
+        closing.close(bench.pool);
+        _ = pool_name.unlink(dir, bench.name, -1, 0, -1) catch {};
     }
 
     fn view(bench: Bench) *View {
@@ -69,7 +73,7 @@ test "free slots that fell off the list are found when the pool looks empty" {
     try testing.expect(!(try bench.reclaim()).ran);
 }
 
-test "a slot that nobody works on is found, whatever its word says of work" {
+test "a slot marked as maintained that nobody works on is found" {
     for ([_]u16{ 0, 1, 2 }) |count| {
         const bench = try Bench.open(1, null);
         defer bench.close();
@@ -87,7 +91,7 @@ test "a slot that nobody works on is found, whatever its word says of work" {
     }
 }
 
-test "a list that runs in a circle, or out of the pool, is rebuilt by the acquire that meets it" {
+test "an acquire rebuilds a list that runs in a circle or out of the pool" {
     for ([_]u32{ 0, 2, 4, words.index_nil - 1, std.math.maxInt(u32) }) |next| {
         const bench = try Bench.open(4, null);
         defer bench.close();
@@ -153,7 +157,7 @@ test "`still` under a head that is not frozen does not let a recovery skip its w
     try testing.expect(report.ran and !report.deferred);
 }
 
-test "more lost references than 32 bits count are not a wrapped number" {
+test "a count of lost references beyond 32 bits does not wrap" {
     const bench = try Bench.open(65_538, null);
     defer bench.close();
     const view = bench.view();

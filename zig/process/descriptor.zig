@@ -1,35 +1,35 @@
-//! The numbers by which the outside names open pools: places in a table of this process, like file
-//! descriptors. A number costs the engine less to pass than an address, a stale one is harmless,
-//! and 0 is a pool that is closed, so that the fast path needs no check of its own for that.
+//! The numbers that stand for open pools outside the core: places in a table of this process, like
+//! file descriptors. JavaScript passes a number faster than an address, a stale number is harmless,
+//! and 0 stands for a closed pool, so that the fast path needs no check for that.
 
 const std = @import("std");
 const clock = @import("../system/clock.zig");
 const errors = @import("../errors.zig");
-const opening = @import("opening.zig");
+const open_pool = @import("open_pool.zig");
 const participant_file = @import("../protocol/participant.zig");
 const thread = @import("../system/thread.zig");
 
 const Local = participant_file.Local;
-const Pool = opening.Pool;
+const Pool = open_pool.Pool;
 
 pub const Descriptor = u32;
 
 /// Opens that one process can have at a time, and one more that is never opened.
 pub const descriptors_max = 1 << 14;
 
-/// In the zeroed part of the library's memory: what is not used costs nothing.
+/// In the zeroed part of the library's memory: places that are not used cost nothing.
 var table: [descriptors_max]Pool = undefined;
 var used: [descriptors_max]bool = @splat(false);
-/// Descriptors below it were once in use, and are fit to be looked at.
+/// Descriptors below it were in use at some time, and can be read.
 var end: u32 = 0;
 /// The place that was taken last.
 var last: usize = 0;
 var lock: thread.Lock = .{};
 
-/// Whose a closed pool is: every operation looks at its attention first, and ends there.
+/// The owner of closed pools: every operation looks at its attention first, and ends there.
 var nobody: Local = .{ .owed = undefined, .attention = participant_file.attention_closed };
 
-/// Filled with what no operation gets past: no index is in bounds.
+/// No operation gets past it: it has no capacity, so no index is in bounds.
 var closed: Pool = .{
     .participant = .{
         .view = undefined,
@@ -52,12 +52,13 @@ pub fn prepare() void {
     @atomicStore(u32, &end, 1, .monotonic);
 }
 
-/// Never fails: a number of no open pool names a closed one.
+/// Never fails: a number that stands for no open pool gives a closed one.
 pub inline fn poolOf(descriptor: u32) *Pool {
-    // Another thread may open a pool just now. The place of one's own was there before.
+    // Another thread may be opening a pool now. The place of this thread's pool was counted before.
     if (descriptor >= @atomicLoad(u32, &end, .monotonic)) {
         @branchHint(.cold);
-        // Keeps it a branch, which is predicted: all that follows would wait for a choice.
+        // Keeps this a branch, which is predicted. All that follows would wait for a conditional
+        // move.
         asm volatile ("");
         return &table[0];
     }
@@ -72,7 +73,7 @@ pub fn numberOf(pool: *const Pool) u32 {
 pub fn take() errors.Error!*Pool {
     lock.lock();
     defer lock.unlock();
-    // In turn, so that a number stays the closed pool's for as long as possible.
+    // In turn, so that the number of a closed pool is used again as late as possible.
     const place = for (0..descriptors_max - 1) |step| {
         const place = 1 + (last + step) % (descriptors_max - 1);
         if (!used[place]) break place;
@@ -89,7 +90,7 @@ pub fn take() errors.Error!*Pool {
     return &table[place];
 }
 
-/// Under the lock, since a thread that ends looks whose each place is.
+/// Under the lock, since a thread that ends looks at the owner of each place.
 pub fn fill(pool: *Pool, opened: Pool) void {
     lock.lock();
     defer lock.unlock();
@@ -114,8 +115,8 @@ pub fn anyOf(local: *const Local) ?*Pool {
 }
 
 /// Calls `visit(context, pool)` for each open pool of this process, whichever thread's it is, under
-/// the lock. Nothing where that is not to be had within some time: a process that ends does not
-/// wait for a thread of its own that may have ended already.
+/// the lock. Does nothing if the lock stays taken for too long: a process that ends does not wait
+/// for a thread that may have ended already.
 pub fn forEachAtExit(
     context: anytype,
     comptime visit: fn (@TypeOf(context), *const Pool) void,
@@ -132,11 +133,12 @@ pub fn forEachAtExit(
 
 const lock_tries_at_exit = 100;
 
-/// The owner of what a parent opened: whichever thread of the child closes it, there is nobody else.
+/// The owner of a pool that a parent process opened. Any thread of the child may close it.
 pub const forked: usize = 1;
 
-/// In a child of fork: what its parent opened, on whatever thread, is closed here. The lock may
-/// have been somebody's who is not here; that one's place was not given to anybody yet.
+/// In a child of fork: all pools that the parent opened, on any thread, are closed. A thread of the
+/// parent that does not exist here may have had the lock; the place that it was taking was not
+/// given out yet.
 pub fn forgetAfterFork() void {
     lock.reset();
     for (table[1..@max(end, 1)], used[1..@max(end, 1)]) |*pool, taken| {
@@ -146,7 +148,7 @@ pub fn forgetAfterFork() void {
     }
 }
 
-test "a number that was given back names a closed pool" {
+test "a number that was given back stands for a closed pool" {
     prepare();
     const pool = try take();
     const descriptor = numberOf(pool);

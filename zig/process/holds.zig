@@ -1,18 +1,19 @@
-//! One open's own part of its thread's holds, and every operation that makes or ends one: what both
-//! forms of the interface do, with numbers as the core has them. The straight lines of an acquire
-//! and a release, in which single instructions count, are in `abi/bun.zig`.
+//! One open's own part of its thread's holds, and every operation that makes or ends one: both
+//! forms of the interface call these, with numbers as the core has them. The straight lines of an
+//! acquire and a release, in which single instructions count, are in `abi/bun.zig`.
 
 const acquire_file = @import("../protocol/pool/acquire.zig");
 const errors = @import("../errors.zig");
-const opening = @import("opening.zig");
+const open_pool = @import("open_pool.zig");
 const participant_file = @import("../protocol/participant.zig");
 const references = @import("../protocol/pool/references.zig");
 const words = @import("../format/words.zig");
 
 const Error = errors.Error;
-const Pool = opening.Pool;
+const Pool = open_pool.Pool;
 
-/// Before each operation: closed is closed, also by a fork, and what is owed is paid.
+/// Begins each operation: refuses a pool that is closed, also by a fork, and pays the holds that
+/// are owed.
 pub inline fn attend(pool: *Pool) ?Error {
     if (pool.participant.local.attention == 0) return null;
     return attendSlowly(pool);
@@ -30,7 +31,7 @@ inline fn indexOf(handle: u64) u32 {
     return @as(words.Handle, @bitCast(handle)).index;
 }
 
-/// A hold that the thread has just got is this open's.
+/// Counts a hold that the thread has just got as this open's.
 pub inline fn add(pool: *Pool, handle: u64) void {
     pool.counts[indexOf(handle)] +|= 1;
 }
@@ -71,14 +72,14 @@ pub inline fn hold(pool: *Pool, comptime operation: references.Operation, ref: u
     return .{ .handle = done.handle, .size = size };
 }
 
-/// Of the buffer at an index below the capacity, in bytes.
+/// The size of the buffer at an index below the capacity, in bytes.
 pub inline fn sizeOf(pool: *const Pool, index: u32) Error!u32 {
     const view = &pool.participant.view;
     const size = words.Content.load(&view.slots[index].content).size;
     return if (size > view.geometry.buffer_size) error.PoolCorrupt else size;
 }
 
-/// A hold of this open becomes an in-flight reference.
+/// Makes a hold of this open an in-flight reference.
 pub inline fn handOff(pool: *Pool, handle: u64) Error!void {
     if (!has(pool, handle)) return error.StaleHandle;
     _ = try references.operate(&pool.participant, .hand_off, handle, 0);

@@ -1,13 +1,14 @@
-//! The live views that the JavaScript engine has of a pool's memory, counted per open and buffer: a
-//! hold is not given back while a view of its buffer is alive, wherever the view was transferred
-//! to, and a mapping does not go under one. The engine says that a view's contents are dead on
-//! whatever thread it likes, also long after the open was closed.
+//! The live views that the JavaScript engine has of a pool's memory, counted per open and buffer. A
+//! hold is kept while a view of its buffer is alive, wherever the view was transferred to, and a
+//! mapping stays as long as any view of it. The engine reports the death of a view's contents on
+//! any thread, also long after the open was closed.
 
 const std = @import("std");
-const opening = @import("opening.zig");
+const mapping_file = @import("mapping.zig");
+const open_pool = @import("open_pool.zig");
 
-const Mapping = opening.Mapping;
-const Pool = opening.Pool;
+const Mapping = mapping_file.Mapping;
+const Pool = open_pool.Pool;
 const allocator = std.heap.c_allocator;
 
 pub const Views = struct {
@@ -23,13 +24,14 @@ pub const Views = struct {
     next: ?*Views = null,
 };
 
-/// Those of this thread that are open: nobody closes them when a Worker is terminated.
+/// The open ones of this thread: the end of the thread closes them, since a terminated Worker does
+/// not.
 threadlocal var opened: ?*Views = null;
 
 pub fn open(pool: *Pool) ?*Views {
     const mapping = pool.mapping orelse return null;
     const geometry = &mapping.view.geometry;
-    // Zeroed by the system where there are many, and so without memory until they are used.
+    // The system zeroes large memory on use, so that many counts cost no memory at first.
     const counts = std.c.calloc(geometry.capacity, @sizeOf(u32)) orelse return null;
     const views = allocator.create(Views) catch {
         std.c.free(counts);
@@ -44,8 +46,8 @@ pub fn open(pool: *Pool) ?*Views {
         .next = opened,
     };
     opened = views;
-    // Stays for as long as anybody counts in it.
-    opening.viewAdd(mapping);
+    // The mapping stays for as long as views are counted.
+    mapping_file.viewAdd(mapping);
     return views;
 }
 
@@ -91,6 +93,6 @@ fn letGo(views: *Views) void {
     // SYNC: what others did with the counts is done before they are freed. Pairs with `letGo`.
     if (@atomicRmw(u32, &views.references, .Sub, 1, .acq_rel) > 1) return;
     std.c.free(views.counts);
-    opening.viewDone(views.mapping);
+    mapping_file.viewDone(views.mapping);
     allocator.destroy(views);
 }

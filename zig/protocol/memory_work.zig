@@ -1,6 +1,7 @@
-//! Work on memory that is under way: committing and trimming take system calls, and so cannot stand
-//! in a bracket. Each row says whether its owner is at it, since slots and bytes may then still go
-//! back to where they came from: nobody is told that there are none before it is over.
+//! Which participants are committing or trimming memory. That takes system calls, and so cannot be
+//! done in a bracket. Each row says whether its owner is at work, since slots and bytes may then
+//! still go back to where they came from: nobody is told that the pool is full before the work is
+//! over.
 
 const std = @import("std");
 const atomic = @import("hooks");
@@ -12,7 +13,7 @@ const Head = words.Head;
 const Participant = participant_file.Participant;
 const View = participant_file.View;
 
-/// Before the first change that may be undone. Work of one thread does not nest.
+/// Called before the first change that may be undone. A thread has one piece of work at a time.
 pub fn begin(participant: *const Participant) void {
     const working = &participant.row.working;
     // SYNC: sequential before the first change: who found that, and reads this after it, finds it
@@ -20,15 +21,15 @@ pub fn begin(participant: *const Participant) void {
     atomic.store(u32, working, (atomic.load(u32, working, .monotonic) +% 1) | 1, .seq_cst);
 }
 
-/// After the last one, when nothing is left to be undone.
+/// Called after the last change, when nothing can be undone any more.
 pub fn end(participant: *const Participant) void {
     const working = &participant.row.working;
-    // SYNC: after the last change: who reads the even value finds it. Pairs with `restingBeside` and
-    // `isUnderWay`.
+    // SYNC: after the last change: who reads the even value finds it. Pairs with `restingBeside`
+    // and `isUnderWay`.
     atomic.store(u32, working, atomic.load(u32, working, .monotonic) +% 1, .seq_cst);
 }
 
-/// The same for work that others may have met, and wait for in `wait`: outside any bracket. SYNC:
+/// The same for work that others may have met and wait for in `wait`. Not in a bracket. SYNC:
 /// `epoch` changes after the last change. Pairs with `epochOf`.
 pub fn endForAll(participant: *const Participant) void {
     end(participant);
@@ -45,14 +46,14 @@ pub fn isUnderWay(view: *const View, row_index: u32) bool {
     return atomic.load(u32, &row.working, .acquire) & 1 != 0 and participant_file.isLive(row);
 }
 
-/// A number that changes with each piece of work; null while one is under way. What was seen
-/// between two equal answers is true: nothing of it was somebody's change that he undid later.
-/// Work of the dead is undone by recovery, and is no reason to wait.
+/// A number that changes with each piece of work; null while one is under way. What is seen between
+/// two equal answers is true: it includes no change that was undone later. Recovery undoes the work
+/// of dead participants, so that nobody waits for it.
 pub fn restingAt(view: *const View) ?u64 {
     return restingBeside(view, std.math.maxInt(u32));
 }
 
-/// The same of all but one, who need not wait for its own work, nor begin again for it.
+/// The same for all participants but one, which must not wait for its own work.
 ///
 /// SYNC: sequential, and acquires what was changed. Pairs with `begin` and `end`.
 pub fn restingBeside(view: *const View, own: u32) ?u64 {
@@ -72,11 +73,12 @@ pub fn restingBeside(view: *const View, own: u32) ?u64 {
 pub fn memoryKey(view: *const View) ?u64 {
     const resting = restingAt(view) orelse return null;
     const head: u64 = @bitCast(Head.load(&view.header.hot.free_head, .acquire));
-    // Spread over all bits, so that no change of the one makes up for a change of the other.
+    // Spread over all bits, so that a change of one part cannot cancel a change of the other.
     return (head +% resting *% 0x9e37_79b9_7f4a_7c15) | 1;
 }
 
-/// Sleeps until some work has ended, `seen` being `epoch` from before it was met, or until then.
+/// Sleeps until some work has ended, or until `until_ns`. `seen` is `epochOf` from before the work
+/// was met.
 pub fn wait(view: *const View, seen: u32, until_ns: u64) void {
     _ = system.futex.wait(&view.header.repair.epoch, seen, until_ns);
 }

@@ -1,7 +1,7 @@
-//! What fills a pool, for the message of an acquire that found no buffer: how much this thread
-//! holds, who holds most, what is in flight and until when. A glance: an error must cost
-//! microseconds also in a pool of a million slots, so that only the first slots of a large pool are
-//! looked at. Reads only; of a busy pool each number is true of some moment.
+//! What fills a pool, for the message of an acquire that found no buffer: how many buffers this
+//! thread holds, which participant holds most, what is in flight and until when. An error must cost
+//! microseconds also in a pool of a million slots, and so only the first slots of a large pool are
+//! looked at. It only reads; in a busy pool each number is true of some moment.
 
 const std = @import("std");
 const layout = @import("../format/layout.zig");
@@ -11,13 +11,15 @@ const words = @import("../format/words.zig");
 
 const Participant = participant_file.Participant;
 const View = participant_file.View;
+const name_room = participant_file.name_room;
 
 pub const Field = enum {
-    /// How many slots, from the first on, all is about but this thread's own holds.
+    /// How many slots were looked at, from the first on, for everything but this thread's own
+    /// holds.
     LOOKED_AT,
     USED,
     OWN_HOLDS,
-    /// How many slots, from the first on, this thread's own holds were counted in.
+    /// How many slots were looked at, from the first on, for this thread's own holds.
     OWN_LOOKED_AT,
     /// References, not buffers.
     IN_FLIGHT,
@@ -28,10 +30,10 @@ pub const Field = enum {
     MAX_COMMITTED,
     /// Whether a waiter that has waited for long has a claim to the next buffer.
     CLAIMED,
-    /// How long the lease that ends first still lasts: negative where it has ended, infinite where
-    /// none ends, and not a number where there is none.
+    /// How long the lease that ends first still lasts: negative if it has ended, infinite if no
+    /// lease ends, and not a number if there is no lease.
     LEASE_LEFT_MS,
-    /// Holds of the participant that has most of those that were looked at; 0: nobody has any.
+    /// Holds of the participant that has most, in the slots that were looked at; 0: nobody has any.
     MOST_HOLDS,
     MOST_PID,
     MOST_TID,
@@ -46,10 +48,8 @@ const slots_max = 4096;
 /// Over all rows, and over this thread's own: 128 KiB are read in some ten microseconds.
 const holds_max = 1 << 16;
 
-pub const name_bytes = layout.name_bytes_max + 1;
-
 /// Fills `out`, and `name` with that of the participant that holds most.
-pub fn look(participant: *const Participant, out: *[field_count]f64, name: *[name_bytes]u8) void {
+pub fn look(participant: *const Participant, out: *[field_count]f64, name: *[name_room]u8) void {
     const view = &participant.view;
     const rows = view.rowsUsed();
     const looked_at = @min(view.geometry.capacity, slots_max, holds_max / @max(rows, 1));
@@ -115,14 +115,12 @@ fn introduce(
     own: bool,
     holds: u64,
     out: *[field_count]f64,
-    name: *[name_bytes]u8,
+    name: *[name_room]u8,
 ) void {
     set(out, .MOST_HOLDS, holds);
     set(out, .MOST_PID, @atomicLoad(u32, &row.pid, .monotonic));
     set(out, .MOST_TID, @atomicLoad(u32, &row.tid, .monotonic));
     set(out, .MOST_ALIVE, @intFromBool(participant_file.isLive(row)));
     set(out, .MOST_OWN, @intFromBool(own));
-    var copy: layout.NameWords = undefined;
-    for (row.nameWords(), &copy) |*word, *value| value.* = @atomicLoad(u64, word, .monotonic);
-    @memcpy(name, std.mem.asBytes(&copy)[0..name_bytes]);
+    participant_file.readName(row, name);
 }

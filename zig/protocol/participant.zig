@@ -107,7 +107,11 @@ pub const Audit = struct {
     clean_key: u64 = 0,
 };
 
-/// What changes in a participant beside its row: its thread's own, shared by all its opens.
+/// After so many wakes in a row that reached nobody, a releaser looks for the dead first.
+pub const barren_first = 8;
+
+/// What changes in a participant besides its row. It belongs to the thread, and all its opens share
+/// it.
 pub const Local = struct {
     attention: u32 = 0,
     /// How many waits of this thread are under way, blocking or not.
@@ -116,12 +120,14 @@ pub const Local = struct {
     owed: [*]u16,
     owed_count: u32 = 0,
     owes_unwait: bool = false,
-    /// What the slot that this thread is about to commit had before, for when that fails.
+    /// The bytes that the slot which this thread is about to commit had before: to be restored on
+    /// failure.
     committed_before: u64 = 0,
     /// Wakes in a row that reached nobody, and at how many of them the dead are looked for.
     barren_wakes: u32 = 0,
-    barren_look_at: u32 = 8,
-    /// The count of sleeps before the last wake that reached nobody; above 32 bits: there was none.
+    barren_look_at: u32 = barren_first,
+    /// The count of sleeps before the last wake that reached nobody; above 32 bits if there was
+    /// none.
     barren_sleeps: u64 = std.math.maxInt(u64),
     /// When a wait of this thread's event loop was served last.
     served_ns: u64 = 0,
@@ -130,8 +136,8 @@ pub const Local = struct {
     audit: Audit = .{},
 };
 
-/// Where all is that a participant works on. It never changes, so that each open has a copy, from
-/// which the fast path reads its pointers at once.
+/// The pointers to everything that a participant works on. They never change, so each open has a
+/// copy, from which the fast path reads them at once.
 pub const Participant = struct {
     view: View,
     index: u32,
@@ -178,7 +184,8 @@ pub const Participant = struct {
     }
 };
 
-/// An operation under way: what its end needs to know, so that it reads nothing again.
+/// An operation under way. It holds what the end of the operation needs, so that nothing is read
+/// twice.
 pub const Bracket = struct {
     row: *layout.ParticipantRow,
     /// As it is inside: odd.
@@ -208,8 +215,8 @@ pub fn sumHolds(view: *const View, participant: u32, slots: u32) u64 {
     return sum(view.holdRow(participant)[0..slots]);
 }
 
-/// Four counters by one load: most are 0, and a row of a million is summed in tens of microseconds.
-/// A hold row begins with a page, so that each four are aligned.
+/// Reads four counters by one load. Most are 0, and a row of a million is summed in tens of
+/// microseconds. A hold row begins with a page, so that each group of four is aligned.
 fn sum(holds: []const u16) u64 {
     var total: u64 = 0;
     var index: usize = 0;
@@ -226,13 +233,25 @@ fn sum(holds: []const u16) u64 {
 /// One load: the kernel marked the row's mutex when its owner died, or its owner said so itself.
 pub inline fn isDead(row: *const layout.ParticipantRow) bool {
     if (row.mutex.ownerDied()) return true;
-    // SYNC: what the owner wrote before it gave up is seen. Pairs with `opening.abandonThread`,
-    // `names.leaveAtExit`, `membership.prepareToLeave` and `recovery.rewrite`.
+    // SYNC: what the owner wrote before it gave up is seen. Pairs with
+    // `exit_and_fork.abandonThread`, `names.leaveAtExit`, `membership.prepareToLeave` and
+    // `recovery.rewrite`.
     return atomic.load(u32, &row.abandoned, .acquire) != 0 and !row.mutex.isLocked();
 }
 
 pub inline fn isLive(row: *const layout.ParticipantRow) bool {
     return row.mutex.isLocked() and !row.mutex.ownerDied();
+}
+
+/// The room of a participant's name, with the 0 that ends it.
+pub const name_room = @sizeOf(layout.NameWords);
+
+/// The name that a row's owner gave itself. While a row is being taken, it may be a mixture of two
+/// names.
+pub fn readName(row: *const layout.ParticipantRow, out: *[name_room]u8) void {
+    var copy: layout.NameWords = undefined;
+    for (row.nameWords(), &copy) |*word, *value| value.* = @atomicLoad(u64, word, .monotonic);
+    out.* = @bitCast(copy);
 }
 
 pub fn anybodyDead(view: *const View) bool {
@@ -242,7 +261,7 @@ pub fn anybodyDead(view: *const View) bool {
     return false;
 }
 
-test "holds are summed, those past the last four, too" {
+test "all holds are summed, also the last ones that are no group of four" {
     var holds: [4099]u16 align(8) = @splat(0);
     holds[0] = 65_535;
     holds[1] = 1;
@@ -253,7 +272,7 @@ test "holds are summed, those past the last four, too" {
     try std.testing.expectEqual(@as(u64, 0), sum(holds[4..4]));
 }
 
-test "all of the largest buffer counts as mapped" {
+test "the whole of the largest buffer can be noted as mapped" {
     var populated = [_]u32{ 0, 0 };
     var view: View = undefined;
     view.populated = &populated;

@@ -1,5 +1,6 @@
-//! Looking at a pool: sums over slots and rows. Reads only, so that it works on a mapping without
-//! write permission and on a damaged pool; what it says of a busy pool is true of some moment each.
+//! Looking at a pool: sums over slots and rows. It only reads, so that it works on a mapping
+//! without write permission and on a damaged pool. In a busy pool each number is true of some
+//! moment.
 
 const std = @import("std");
 const layout = @import("../format/layout.zig");
@@ -8,6 +9,7 @@ const system = @import("../system/door.zig");
 const words = @import("../format/words.zig");
 
 const View = participant_file.View;
+const name_room = participant_file.name_room;
 
 pub const Stat = enum {
     CAPACITY,
@@ -74,7 +76,7 @@ pub fn collect(view: *const View, values: []f64) void {
     const now_ns = system.clock.coarseNs();
     for (view.slots[0..view.geometry.capacity]) |*slot| addSlot(out, view, slot, now_ns);
     addCounters(out, &header.retired);
-    for (view.rows[0..rowsUsed(view)]) |*row| {
+    for (view.rows[0..view.rowsUsed()]) |*row| {
         addCounters(out, &row.counters);
         if (participant_file.isLive(row)) out.add(.ALIVE, 1);
     }
@@ -97,7 +99,7 @@ fn addSlot(out: Out, view: *const View, slot: *const layout.Slot, now_ns: u64) v
         out.raise(.LONGEST_HOLD_MS, (now_ns -| since_ns) / std.time.ns_per_ms);
     }
     if (control.in_flight > 0 or control.references == 0) {
-        // A lease began its timeout before it ends.
+        // A lease began `lease_timeout_ns` before its end.
         const deadline_ns = @atomicLoad(u64, &slot.lease_deadline_ns, .monotonic);
         if (deadline_ns == std.math.maxInt(u64)) return;
         const age_ns = (now_ns +| view.lease_timeout_ns) -| deadline_ns;
@@ -115,16 +117,10 @@ fn addCounters(out: Out, counters: *const layout.Counters) void {
     }) |pair| out.add(pair[0], @atomicLoad(u64, &@field(counters, pair[1]), .monotonic));
 }
 
-fn rowsUsed(view: *const View) u32 {
-    // SYNC: pairs with `membership.takeRow`.
-    const used = @atomicLoad(u32, &view.header.hot.rows_used, .acquire);
-    return @min(used, view.geometry.participant_count);
-}
-
-/// The rows that somebody has, or had when dying. Returns how many were written.
+/// The rows that a participant has, or had when it died. Returns how many were written.
 pub fn participants(view: *const View, values: []f64, names: []u8, rows_max: u32) u32 {
     var written: u32 = 0;
-    for (view.rows[0..rowsUsed(view)], 0..) |*row, index| {
+    for (view.rows[0..view.rowsUsed()], 0..) |*row, index| {
         if (written == rows_max) break;
         const alive = participant_file.isLive(row);
         if (!alive and !participant_file.isDead(row)) continue;
@@ -150,10 +146,7 @@ pub fn participants(view: *const View, values: []f64, names: []u8, rows_max: u32
             };
             out[@intFromEnum(field)] = @floatFromInt(value);
         }
-        const name_bytes = layout.name_bytes_max + 1;
-        var name: layout.NameWords = undefined;
-        for (row.nameWords(), &name) |*word, *value| value.* = @atomicLoad(u64, word, .monotonic);
-        @memcpy(names[written * name_bytes ..][0..name_bytes], std.mem.asBytes(&name));
+        participant_file.readName(row, names[written * name_room ..][0..name_room]);
         written += 1;
     }
     return written;
@@ -172,7 +165,7 @@ fn wordOf(references: u16, in_flight: u16) u64 {
     });
 }
 
-test "slots are counted by what their words say" {
+test "slots are counted by their words" {
     var pool: TestingPool = undefined;
     try pool.init(.{ .capacity = 5, .buffer_size = 64, .participant_count = 2 });
     defer pool.deinit();
@@ -195,7 +188,7 @@ test "slots are counted by what their words say" {
     for (expected) |row| try testing.expectEqual(row[1], values[@intFromEnum(row[0])]);
 }
 
-test "counters are those of the rows and of rows that were taken again" {
+test "counters are the sums of the rows' and of the retired ones" {
     var pool: TestingPool = undefined;
     try pool.init(.{ .capacity = 1, .buffer_size = 64, .participant_count = 2 });
     defer pool.deinit();
@@ -210,7 +203,7 @@ test "counters are those of the rows and of rows that were taken again" {
     try testing.expectEqual(@as(f64, 12), values[@intFromEnum(Stat.ACQUIRED)]);
 }
 
-test "only rows that somebody has, or died with, are told" {
+test "only rows of live and of dead participants are listed" {
     var pool: TestingPool = undefined;
     try pool.init(.{ .capacity = 2, .buffer_size = 64, .participant_count = 2 });
     defer pool.deinit();
@@ -219,7 +212,7 @@ test "only rows that somebody has, or died with, are told" {
     participant.addHold(1);
     participant.addHold(1);
     var values: [2 * participant_field_count]f64 = undefined;
-    var names: [2 * 32]u8 = undefined;
+    var names: [2 * name_room]u8 = undefined;
     try testing.expectEqual(@as(u32, 1), participants(&pool.view, &values, &names, 2));
     try testing.expectEqual(@as(f64, 1), values[@intFromEnum(ParticipantField.ROW)]);
     try testing.expectEqual(@as(f64, 3), values[@intFromEnum(ParticipantField.HOLDS)]);

@@ -1,5 +1,6 @@
 //! A whole pool for one unit test of the protocol: an object that nobody else can find, and the
-//! participants that the test asks for, all on its own thread. Nothing that is not a test imports it.
+//! participants that the test asks for, all on its own thread. Nothing that is not a test imports
+//! it.
 
 const std = @import("std");
 const fresh = @import("../format/fresh.zig");

@@ -1,5 +1,5 @@
-//! The clocks, in the units that the core counts in. Only reading lives here: who waits for a time
-//! does it in futex.zig, and what a time means (a lease, an age, a deadline) is the core's.
+//! The clocks, in the units that the core counts in. Only reading is here: waiting for a time is in
+//! futex.zig, and the core decides what a time means (a lease, an age, a deadline).
 //!
 //! The macOS half is compiled and linked by the build, and was never run.
 
@@ -52,7 +52,8 @@ pub fn prepare() void {
 
 inline fn read(clock: std.c.clockid_t) u64 {
     var time: std.c.timespec = undefined;
-    // It fails for a clock that the system has not, and each of these is older than what we run on.
+    // It fails only for a clock that the system does not have, and all systems that we run on have
+    // these.
     if (@atomicLoad(GetTime, &get_time, .monotonic)(clock, &time) != 0) return 0;
     // Before 1970 only by a broken wall clock: then 0 rather than a wrapped number.
     const seconds = std.math.cast(u64, time.sec) orelse return 0;
@@ -68,7 +69,7 @@ pub fn sleep(nanoseconds: u64) void {
     _ = std.c.nanosleep(&time, null);
 }
 
-/// Lets whoever this thread waits for run.
+/// Lets other threads run, one of which this thread waits for.
 pub fn relax() void {
     std.atomic.spinLoopHint();
     _ = std.c.sched_yield();

@@ -1,5 +1,5 @@
-//! The one door to the operating system for the format and the protocol: mutexes, futex, clocks, memory.
-//! A checker that models the system brings its model as part of the hooks.
+//! The one door to the operating system for the format and the protocol: mutexes, futex, clocks,
+//! memory. A checker that models the system brings its model as part of the hooks.
 
 const hooks = @import("hooks");
 

@@ -1,5 +1,5 @@
-//! Sleeping on a 32-bit word in shared memory until somebody wakes it, between processes. What the
-//! word says, and who has to be woken, is the core's; no loop and no spinning lives here.
+//! Sleeping on a 32-bit word in shared memory until somebody wakes it, between processes. The core
+//! decides what the word means and who is woken; there is no loop and no spinning here.
 //!
 //! The macOS half is compiled and linked by the build, and was never run.
 
@@ -11,7 +11,7 @@ const hooks = @import("hooks");
 const linux = std.os.linux;
 const is_darwin = builtin.os.tag.isDarwin();
 
-/// Why a wait ended. None of them says that the word changed for good: look again, always.
+/// Why a wait ended. In every case the caller has to look at the word again.
 pub const Wait = enum {
     /// A wake, or (as futexes may) for no reason.
     woken,
@@ -50,8 +50,8 @@ pub fn wake(word: *const u32, count: u32) u32 {
     return if (is_darwin) darwin.wake(word, count) else linuxWake(word, count);
 }
 
-/// Wakes everybody who sleeps on `word` with one of these bits, and returns how many. macOS knows no
-/// bits, and wakes all.
+/// Wakes everybody who sleeps on `word` with one of these bits, and returns how many. macOS knows
+/// no bits, and wakes all.
 pub fn wakeBits(word: *const u32, bits: u32) u32 {
     hooks.call();
     return if (is_darwin)
@@ -82,8 +82,9 @@ fn linuxWait(word: *const u32, expected: u32, deadline_ns: u64, bits: u32) Wait 
         .AGAIN => .changed,
         .TIMEDOUT => .timed_out,
         .INTR => .interrupted,
-        // Only a sandbox that forbids futexes, or a word that is not memory any more, comes here.
-        // The caller's loop looks again, by its own deadline, and must not eat a whole processor.
+        // This happens only in a sandbox that forbids futexes, or when the word's memory was
+        // unmapped. The caller's loop then looks again until its own deadline, and must not use a
+        // whole processor meanwhile.
         else => {
             pauseBriefly();
             return .changed;
@@ -92,7 +93,7 @@ fn linuxWait(word: *const u32, expected: u32, deadline_ns: u64, bits: u32) Wait 
 }
 
 fn linuxWake(word: *const u32, count: u32) u32 {
-    // The kernel reads the count as signed, and wakes one for what it takes for less than one.
+    // The kernel reads the count as a signed number, and wakes one sleeper where that is below 1.
     const count_signed = @min(count, std.math.maxInt(i32));
     if (count_signed == 0) return 0;
     const result = linux.futex_3arg(word, .{ .cmd = .WAKE, .private = false }, count_signed);
@@ -138,7 +139,7 @@ const darwin = struct {
             // Pairs with `darwin.wake`.
             return if (@atomicLoad(u32, word, .seq_cst) == expected) .timed_out else .changed;
         }
-        // Far below what any unit that the kernel turns it into can hold.
+        // Small enough for every unit into which the kernel converts it.
         const timeout_ns = @min(deadline_ns - now_ns, timeout_max_ns);
         const address: *anyopaque = @ptrCast(@constCast(word));
         const name = "os_sync_wait_on_address_with_timeout";
@@ -230,7 +231,7 @@ test "the deadline is an absolute time and is never early" {
     for (0..1000) |_| try testing.expectEqual(Wait.timed_out, wait(&word, 7, deadline_ns));
 }
 
-test "a wake with nobody asleep wakes nobody" {
+test "a wake returns 0 where nobody sleeps" {
     const word: u32 = 0;
     try testing.expectEqual(@as(u32, 0), wake(&word, 1));
     try testing.expectEqual(@as(u32, 0), wake(&word, std.math.maxInt(u32)));

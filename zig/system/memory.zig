@@ -1,6 +1,6 @@
-//! Mapping memory, and seeing to it that a mapped page really exists before somebody touches it:
-//! on a full tmpfs a touch is a SIGBUS, and only asking first turns that into an error. How much is
-//! committed, and who may commit what, is the core's to know.
+//! Mapping memory, and seeing to it that a mapped page really exists before somebody touches it: on
+//! a full tmpfs a touch is a SIGBUS, and only asking first turns that into an error. The core
+//! decides how much is committed, and by whom.
 //!
 //! The macOS half is compiled and linked by the build, and was never run.
 
@@ -38,15 +38,24 @@ pub fn unmap(base: [*]align(alignment) const u8, length: u64) void {
     _ = std.c.munmap(@ptrCast(@alignCast(base)), length);
 }
 
-/// Zeros of this process alone, of which only the touched pages cost memory. Null where the system
-/// does not give address space away like that.
-pub fn reserveLocal(length: u64) ?Pointer {
+pub const Local = [*]align(16) u8;
+
+/// Up to a page comes from the heap: a mapping of its own costs two calls and a page fault.
+const heap_bytes_max = 4096;
+
+/// Zeroed memory of this process alone, of which only touched pages cost memory. Null where the
+/// system refuses so much address space.
+pub fn reserveLocal(length: u64) ?Local {
+    if (length <= heap_bytes_max) {
+        return @ptrCast(@alignCast(std.c.calloc(1, @max(length, 1)) orelse return null));
+    }
     const flags: std.c.MAP = .{ .TYPE = .PRIVATE, .ANONYMOUS = true, .NORESERVE = true };
     return mapWith(-1, length, true, flags) catch null;
 }
 
-pub fn releaseLocal(base: [*]align(alignment) const u8, length: u64) void {
-    unmap(base, length);
+/// `length` is that of the reservation.
+pub fn releaseLocal(base: Local, length: u64) void {
+    if (length <= heap_bytes_max) std.c.free(base) else unmap(@alignCast(base), length);
 }
 
 fn mapWith(fd: i32, length: u64, writable: bool, flags: std.c.MAP) Error!Pointer {
@@ -91,7 +100,7 @@ pub fn populate(base: Pointer, offset: u64, length: u64) error{OutOfMemory}!void
             switch (linux.errno(result)) {
                 .SUCCESS => return,
                 .INTR, .AGAIN => continue,
-                // A touch of that page would be a SIGBUS. EFAULT is what the kernel says for it.
+                // A touch of that page would be a SIGBUS. The kernel returns EFAULT for it.
                 .FAULT, .NOMEM, .HWPOISON => |errno| {
                     return @errorCast(errors.fail(
                         error.OutOfMemory,
@@ -183,7 +192,8 @@ fn commitByWriting(fd: i32, offset: u64, length: u64) Error!void {
             if (errno == @intFromEnum(std.c.E.INTR)) continue;
             return failed(errno, "reading the pool at {d} failed", .{position});
         }
-        // Past the end of the file, which is a mistake of the caller's: don't make it longer.
+        // Past the end of the file, which is a mistake of the caller: the file must not become
+        // longer.
         if (read == 0) return failed(0, "the pool ends at {d}", .{position});
         const written = std.c.pwrite(fd, &buffer, @intCast(read), @intCast(position));
         if (written < 0) {
@@ -233,7 +243,7 @@ fn failed(errno: i32, comptime format: []const u8, arguments: anytype) Error {
     const known: std.c.E = @enumFromInt(errno);
     const err: Error = switch (known) {
         .NOSPC, .NOMEM, .DQUOT, .FBIG, .OVERFLOW => error.OutOfMemory,
-        // mmap's word for a mapping beyond what may be locked or counted.
+        // mmap returns this for a mapping beyond the limits for locked or counted memory.
         .AGAIN => error.OutOfMemory,
         else => error.System,
     };

@@ -1,12 +1,12 @@
 //! A mutex in shared memory whose owner's death everybody can see: a process-shared, robust pthread
 //! mutex of the libc that this library was built for. Its bytes are that libc's own, which is why
-//! two libcs cannot share a pool. No call here ever blocks. What a dead owner leaves behind, and
-//! when a mutex may be taken at all, is the core's.
+//! two libcs cannot share a pool. No call here ever blocks. The core decides when a mutex may be
+//! taken, and cleans up behind a dead owner.
 //!
-//! macOS has no robust mutexes. There the mutex is a word with the owner's process id, and death is
-//! that no such process exists: a thread that ends while its process lives is not seen, and neither
-//! is a dead one whose process id was given out again. That half is compiled and linked by the
-//! build, and was never run.
+//! macOS has no robust mutexes. There the mutex is a word with the owner's process id, and the
+//! owner is dead if no such process exists. So the end of a thread whose process lives is not seen,
+//! and neither is a death after which the process id was used again. That half is compiled and
+//! linked by the build, and was never run.
 
 const std = @import("std");
 const builtin = @import("builtin");
@@ -72,9 +72,9 @@ pub const RobustMutex = extern struct {
 
     /// Takes it if nobody has it or its owner is dead. It never waits, and it asks libc only for a
     /// mutex that looks free: the kernel marks a mutex by the thread id that it finds in it, and of
-    /// a process killed inside libc's lock *or trylock* it would mark a live owner that has the same
-    /// id in another PID namespace. What is left is a kill in the nanoseconds after such an owner
-    /// took it between the look and the try.
+    /// a process killed inside libc's lock *or trylock* it would mark a live owner that has the
+    /// same id in another PID namespace. What is left is a kill in the nanoseconds after such an
+    /// owner took it between the look and the try.
     pub fn tryLock(mutex: *RobustMutex) TryLock {
         hooks.call();
         if (is_darwin) return mutex.darwinTryLock();
@@ -92,7 +92,7 @@ pub const RobustMutex = extern struct {
         }
     }
 
-    /// Gives it back. Of one that this thread does not have, nothing happens.
+    /// Gives it back. Does nothing if this thread does not have it.
     pub fn unlock(mutex: *RobustMutex) void {
         hooks.call();
         if (is_darwin) return mutex.darwinUnlock();
@@ -148,7 +148,7 @@ pub const RobustMutex = extern struct {
 };
 
 fn darwinIsAlive(pid: u32) bool {
-    // Rubbish in the word must not turn into a signal to a process group; signal 0 sends nothing.
+    // A damaged word must not become a signal to a process group; signal 0 sends nothing.
     const target = std.math.cast(std.c.pid_t, pid) orelse return false;
     if (std.c.kill(target, @enumFromInt(0)) == 0) return true;
     return std.c.errno(@as(c_int, -1)) != .SRCH;
@@ -203,7 +203,7 @@ test "a mutex is taken once, also by the same thread, and given back" {
 }
 
 test "another thread cannot unlock it" {
-    // ThreadSanitizer would report just that, as the mistake that it is: see `sanitizerOptions`.
+    // ThreadSanitizer would report that as a mistake: see `sanitizerOptions`.
     if (is_darwin) return error.SkipZigTest;
     var mutex: RobustMutex = undefined;
     mutex.initialise();

@@ -1,6 +1,6 @@
-//! What the core needs to know of threads and processes: who this is, when one ends or forks, one
-//! native thread and the socket by which it signals an event loop, and a lock inside one process.
-//! Nothing here is in shared memory.
+//! What the core needs to know of threads and processes: which one this is, when one ends or forks,
+//! one native thread and the socket by which it signals an event loop, and a lock inside one
+//! process. Nothing here is in shared memory.
 //!
 //! The macOS half is compiled and linked by the build, and was never run.
 
@@ -27,13 +27,13 @@ pub fn mark() usize {
     return @intFromPtr(&place);
 }
 
-/// The calling process's id, under the same reserve.
+/// The calling process's id, for people to read as well.
 pub fn processId() u32 {
     return @intCast(std.c.getpid());
 }
 
-/// When this process started, in clock ticks since boot: with the id it names a process for good.
-/// 0 where that is not to be had (no /proc, macOS).
+/// When this process started, in clock ticks since boot: with the id it names a process for good. 0
+/// where that is unknown (no /proc, macOS).
 pub fn processStartTime() u64 {
     if (is_darwin) return 0;
     const fd = std.c.open("/proc/self/stat", .{ .ACCMODE = .RDONLY, .CLOEXEC = true });
@@ -98,7 +98,7 @@ fn ThreadExit(comptime callback: fn () void) type {
 
 /// Has `child` called in every process that is forked off this one from now on, in the child, on
 /// its only thread, before fork returns. (Not by vfork, posix_spawn or a raw clone, after which a
-/// program is executed or all bets are off.) It may be called there more than once.
+/// program is executed.) It may be called there more than once.
 pub fn onFork(comptime child: fn () void) error{OutOfMemory}!void {
     const Fork = struct {
         var registered: bool = false;
@@ -117,10 +117,10 @@ pub fn onFork(comptime child: fn () void) error{OutOfMemory}!void {
     @atomicStore(bool, &Fork.registered, true, .release);
 }
 
-/// Has `callback` called when this process ends by `exit` or `quick_exit`, as Bun does at the end of
-/// a program, at process.exit and after an uncaught exception; not after a signal or `_exit`. On the
-/// thread that ends it, while the others still run. It may be called more than once, and is called
-/// in children of fork that end so.
+/// Has `callback` called when this process ends by `exit` or `quick_exit`, as Bun does at the end
+/// of a program, at process.exit and after an uncaught exception; not after a signal or `_exit`. On
+/// the thread that ends it, while the others still run. It may be called more than once, and is
+/// called in children of fork that end so.
 pub fn onProcessExit(comptime callback: fn () void) error{OutOfMemory}!void {
     const Exit = struct {
         var registered: bool = false;
@@ -135,7 +135,8 @@ pub fn onProcessExit(comptime callback: fn () void) error{OutOfMemory}!void {
     };
     // SYNC: twice is harmless, as in `onFork`. Pairs with the release below, in `onProcessExit`.
     if (@atomicLoad(bool, &Exit.registered, .acquire)) return;
-    // Not for one shared library, which would want a handle of it: the library stays to the end.
+    // The handler is registered for the process and not for this library, which stays loaded to the
+    // end.
     var errno = __cxa_atexit(Exit.atExit, null, null);
     if (errno == 0 and !is_darwin) errno = if (builtin.abi.isGnu())
         // glibc's at_quick_exit is in its static part, where an old one cannot be linked from.
@@ -242,8 +243,8 @@ fn setKernelMask(mask: *const u64, previous: *u64) void {
     );
 }
 
-/// What a thread raises by its own fault must reach the host's crash handler. And 32 to 34 are
-/// libc's own on Linux: blocked, a setuid in any thread would wait for this one for ever.
+/// Signals of a thread's own fault must reach the host's crash handler. And 32 to 34 are libc's own
+/// on Linux: blocked, a setuid in any thread would wait for this one for ever.
 const never_blocked = if (is_darwin)
     [_]u6{ 4, 5, 6, 8, 10, 11, 12 } // ILL TRAP ABRT FPE BUS SEGV SYS
 else
@@ -274,8 +275,8 @@ fn darwinPrepareSocket(fd: i32) void {
     _ = std.c.setsockopt(fd, std.c.SOL.SOCKET, std.c.SO.NOSIGPIPE, &on, @sizeOf(c_int));
 }
 
-/// Makes the other end readable, without waiting and without SIGPIPE. A full socket is one whose
-/// reader has not read yet: it is signalled already. False when the other end is closed.
+/// Makes the other end readable, without waiting and without SIGPIPE. If the socket is full, its
+/// reader has not read yet, and is signalled already. False when the other end is closed.
 pub fn signalSocket(fd: i32) bool {
     const flags = if (is_darwin) std.c.MSG.DONTWAIT else std.c.MSG.DONTWAIT | std.c.MSG.NOSIGNAL;
     while (true) {

@@ -1,7 +1,7 @@
 //! The time as the fast path reads it: for ages that are shown to people, and for nothing else. A
-//! reading of the coarse clock costs a fifth of an acquire with its release. So while a process asks
-//! millions of times a second, a thread of its own reads it once a tick, and asking is one load. Who
-//! asks less often than that reads the clock, and no such thread exists.
+//! reading of the coarse clock costs a fifth of an acquire with its release. So while a process
+//! asks millions of times a second, a thread of its own reads it once a tick, and asking is one
+//! load. A process that asks less often reads the clock, and has no such thread.
 //!
 //! Not for deadlines: when the process was stopped, the first readings after it are as old as that.
 
@@ -15,10 +15,10 @@ const tick_ns = 4 * std.time.ns_per_ms;
 /// How long the ticking lasts before it has to be earned again: a quarter of a second.
 const ticks_max = 64;
 
-/// The last reading, from whichever thread. While the thread ticks it is even, and is the time; odd,
-/// it says that the time has to be read. One word for both, which only ever grows, so that the time
-/// never runs backwards: whoever read the clock, and stores what it said later than others stored a
-/// newer reading, leaves theirs.
+/// The last reading, from whichever thread. While the thread ticks it is even, and is the time;
+/// odd, it says that the time has to be read. One word for both, which only ever grows, so that the
+/// time never runs backwards: a thread that read the clock earlier and stores later than another
+/// leaves the other's newer reading.
 var last_ns: u64 = asleep;
 const asleep: u64 = 1;
 var ticking: bool = false;
@@ -31,7 +31,7 @@ pub fn recentNs() u64 {
     return read(clock.coarseNs());
 }
 
-/// The same without a call, or 0 where it takes one.
+/// The same without a call, or 0 where a call is needed.
 pub inline fn tickedNs() u64 {
     const now_ns = @atomicLoad(u64, &last_ns, .monotonic);
     return if (now_ns & asleep == 0) now_ns else 0;
@@ -51,7 +51,8 @@ noinline fn read(clock_ns: u64) u64 {
     return before_ns & ~asleep;
 }
 
-/// Makes `to_ns` the last reading, unless that is as new already, or the thread ticks. What it was.
+/// Makes `to_ns` the last reading, unless that is as new already or the thread ticks. Returns the
+/// last reading before.
 fn raise(to_ns: u64) u64 {
     var before_ns = @atomicLoad(u64, &last_ns, .monotonic);
     while (before_ns & asleep != 0 and before_ns < to_ns) {
@@ -83,8 +84,8 @@ fn tick(own: *bool) void {
     @atomicStore(bool, own, false, .release);
 }
 
-/// The time is at least `clock_ns` from here on, and asking for it is one load. Others may have read
-/// the clock, and stored what it said, since this thread read it.
+/// The time is at least `clock_ns` from here on, and asking for it is one load. Others may have
+/// read the clock, and stored what it said, since this thread read it.
 fn wake(clock_ns: u64) void {
     const now_ns = clock_ns & ~asleep;
     var before_ns = @atomicLoad(u64, &last_ns, .monotonic);
@@ -95,7 +96,7 @@ fn wake(clock_ns: u64) void {
     }
 }
 
-/// In a child of fork, which has no such thread.
+/// For a child of fork, in which the ticking thread does not exist.
 pub fn forgetAfterFork() void {
     _ = @atomicRmw(u64, &last_ns, .Or, asleep, .monotonic);
     @atomicStore(bool, &ticking, false, .monotonic);

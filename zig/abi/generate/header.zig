@@ -26,16 +26,16 @@ const primitives = [_][2][]const u8{
     .{ "usize", "size_t" },
 };
 
-/// What begins a pointer's type: a null is always the callee's to check.
+/// What begins a pointer's type. The callee checks each for null.
 const pointers = [_][]const u8{ "?*", "?[*:0]", "?[*]", "[*:0]", "*" };
 
-/// What is said of a parameter that has no comment of its own.
+/// The comment of a parameter that has none of its own.
 const usual_parameters = [_][2][]const u8{
     .{ "Pool", "The open pool." },
     .{ "Handle", "Of a buffer that this descriptor holds." },
 };
 
-/// Constants of the core's that C programs are told, by their names without XMEM_.
+/// Constants of the core that C programs get, by their names without XMEM_.
 const limits = [_][]const u8{
     "LIMIT_CAPACITY",   "LIMIT_PARTICIPANTS", "LIMIT_CHANNELS",   "LIMIT_REFERENCES",
     "LIMIT_NAME_BYTES", "LIMIT_TEXT_BYTES",   "LIMIT_DIMENSIONS",
@@ -46,7 +46,7 @@ const preamble =
     \\ * xmem: a pool of buffers in shared memory that processes and threads draw from and hand to
     \\ * each other without copying.
     \\ *
-    \\ * Generated from zig/abi/c.zig by `bun run generate`. Do not edit.
+    \\ * Generated from zig/abi/c/ by `bun run generate`. Do not edit.
     \\ *
     \\ * Every function that can fail returns 0 or a negative XMEM_... code, and where it fails it
     \\ * changes nothing at the addresses that it was given. What more there is to say of the
@@ -79,9 +79,9 @@ const preamble =
 ;
 
 comptime {
-    const c = @import("core").abi.c;
-    std.debug.assert(c.forever == std.math.maxInt(u64));
-    std.debug.assert(c.lease_never == std.math.maxInt(u32));
+    const types = @import("core").abi.c.types;
+    std.debug.assert(types.forever == std.math.maxInt(u64));
+    std.debug.assert(types.lease_never == std.math.maxInt(u32));
 }
 
 const ending =
@@ -226,18 +226,20 @@ fn usual(parameter: declarations.Member) !Docs {
 }
 
 fn undocumented(name: []const u8) error{Undocumented} {
-    std.debug.print("{s} has no comment in zig/abi/c.zig\n", .{name});
+    std.debug.print("{s} has no comment in zig/abi/c/\n", .{name});
     return error.Undocumented;
 }
 
 pub fn write(
     gpa: Allocator,
     out: *Writer,
-    source: [:0]const u8,
+    sources: []const [:0]const u8,
     errors_source: [:0]const u8,
 ) !void {
     var text: Writer.Allocating = .init(gpa);
-    const declared = try declarations.read(gpa, source);
+    var all: std.ArrayList(Declaration) = .empty;
+    for (sources) |source| try all.appendSlice(gpa, try declarations.read(gpa, source));
+    const declared = all.items;
     const header: Header = .{ .gpa = gpa, .out = &text.writer, .declared = declared };
     try header.out.writeAll(preamble);
     try writeLimits(header.out);
@@ -311,7 +313,7 @@ fn checkNames(text: []const u8) !void {
         const name = rest[start..end];
         rest = rest[end..];
         if (!isKnown(text, name)) {
-            std.debug.print("zig/abi/c.zig speaks of {s}, which is nothing\n", .{name});
+            std.debug.print("zig/abi/c/ speaks of {s}, which is nothing\n", .{name});
             return error.UnknownName;
         }
     }

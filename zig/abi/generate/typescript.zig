@@ -7,7 +7,7 @@ const declarations = @import("declarations.zig");
 const Function = declarations.Function;
 const Writer = std.Io.Writer;
 
-/// How a Zig type crosses: what `bun:ffi` calls it, and what TypeScript passes or gets.
+/// How a Zig type is passed: its name for `bun:ffi`, and the type that TypeScript passes or gets.
 const Crossing = struct { zig: []const u8, ffi: []const u8, typescript: []const u8 };
 
 const crossings = [_]Crossing{
@@ -16,10 +16,10 @@ const crossings = [_]Crossing{
     .{ .zig = "i32", .ffi = "i32", .typescript = "number" },
     .{ .zig = "f64", .ffi = "f64", .typescript = "number" },
     .{ .zig = "Descriptor", .ffi = "u32", .typescript = "Descriptor" },
-    .{ .zig = "*const opening.Options", .ffi = "ptr", .typescript = "Memory" },
+    .{ .zig = "*const Options", .ffi = "ptr", .typescript = "Memory" },
 };
 
-/// What is longer than one element is memory of the caller's; what is one thing is the library's.
+/// An array is memory of the caller; a pointer to one thing is the library's.
 fn crossingOf(zig: []const u8) ?Crossing {
     for (crossings) |crossing| if (std.mem.eql(u8, crossing.zig, zig)) return crossing;
     if (isMemory(zig)) return .{ .zig = zig, .ffi = "ptr", .typescript = "Memory" };

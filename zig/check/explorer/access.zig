@@ -1,6 +1,6 @@
-//! What an access becomes in the explorer: a step that it schedules, in a memory that is sequentially
-//! consistent or has store buffers. Which accesses need no step of their own is decided here, too. The
-//! core calls these through `hooks/explored.zig`.
+//! What an access becomes in the explorer: a step that it schedules, in a memory that is
+//! sequentially consistent or has store buffers. Which accesses need no step of their own is
+//! decided here, too. The core calls these through `hooks/explored.zig`.
 
 const std = @import("std");
 const hooks = @import("hooks");

@@ -24,7 +24,7 @@ pub const Kind = enum(u8) {
     recovery_gives_up,
     /// Time passes until all leases have run out.
     leases_run_out,
-    /// Nothing can happen but that time passes, longer than anybody's patience.
+    /// Nothing else can happen: time passes, longer than anybody's patience.
     long_wait,
     dies,
     stops,
@@ -117,10 +117,10 @@ fn addSteps(list: *List, each: *const state.Fiber, index: u8) void {
     }
 }
 
-/// A sleep that ends at its time helps where somebody's death is found by it, and nowhere else: so
-/// that a wake which gets lost otherwise leaves its waiter asleep for good, and is found. It would
-/// change nothing while somebody has the recovery mutex: the work of the living ends with a wake
-/// of all, and the dead are yet to be marked.
+/// A sleep ends at its time only where somebody's death is then found. So a waiter whose wake was
+/// lost sleeps for ever otherwise, and the lost wake is found. It would change nothing while
+/// somebody has the recovery mutex: the work of the living ends with a wake of all, and the dead
+/// are yet to be marked.
 fn mayEndSleep(each: *const state.Fiber, index: u8) bool {
     if (each.deadline_ns <= state.now.clock_ns) return true;
     if (isTimed(index, each) and state.now.budget.timeouts > 0) return true;
@@ -142,7 +142,7 @@ fn isTimed(index: u8, each: *const state.Fiber) bool {
         each.deadline_ns <= state.now.clock_ns + programs.short_ns;
 }
 
-/// Who met something frozen, and waits for somebody who is stopped.
+/// A fiber that met something frozen, and waits for a stopped one.
 fn isSomebodyStuck() bool {
     for (&state.now.fibers) |*each| {
         if (system.sleepsOn(each, &state.view.header.repair.epoch)) return true;
@@ -188,8 +188,8 @@ pub fn carryOut(choice: Choice) void {
         .sleep_ends => {
             const early = each.deadline_ns > state.now.clock_ns;
             if (early and isTimed(choice.who, each)) state.now.budget.timeouts -|= 1;
-            // Who slept on `epoch` only looks who has the recovery mutex: that little time passed
-            // makes no difference to anybody, and would make states differ.
+            // A sleeper on `epoch` only looks at the recovery mutex. That a little time has passed
+            // matters to nobody, and would make states differ.
             const looks_at_clock = !system.sleepsOn(each, &state.view.header.repair.epoch);
             if (early and looks_at_clock) moveClockTo(@max(each.deadline_ns, pauseEnd()));
             system.endSleep(each, .timed_out);
@@ -207,7 +207,7 @@ pub fn carryOut(choice: Choice) void {
             state.now.budget.deaths -= 1;
             end(choice.who, .dead);
             @memset(std.mem.asBytes(&state.now.ledgers[choice.who]), 0);
-            // A lock on a file is given back by the kernel.
+            // The kernel gives a lock on a file back.
             if (state.now.name_lock == choice.who + 1) state.now.name_lock = 0;
         },
         .stops => {

@@ -8,7 +8,7 @@ const state = @import("state.zig");
 
 const Context = std.Io.fiber.Context;
 
-/// Whose step it is.
+/// The fiber whose step it is.
 pub var current: u8 = state.outside;
 /// While the world is set up, and while the oracle uses the core, nothing pauses.
 pub var direct = true;
@@ -55,7 +55,7 @@ pub noinline fn pause(pending: state.Pending, address: usize, amount: u64) void 
     switchTo(&fiber.context, &scheduler);
 }
 
-/// Back to the scheduler for good, from the depths of a step that went wrong.
+/// Goes back to the scheduler for good, from within a step that went wrong.
 pub fn escape() noreturn {
     while (true) switchTo(&self().context, &scheduler);
 }

@@ -1,4 +1,4 @@
-//! Which accesses need no step of their own: those that no other fiber's step can tell from having
+//! Which accesses need no step of their own: those of which no other fiber can notice whether they
 //! happened right after the access before them. Fewer steps, the same behaviours. Each rule says
 //! why it is sound; where a rule rests on an invariant of the core, the oracle reports every access
 //! that breaks it.
@@ -8,7 +8,7 @@ const layout = @import("core").format.layout;
 const state = @import("state.zig");
 const system = @import("system.zig");
 
-/// What the program never changes, by its operations: loads of it are loads of a constant.
+/// Words that the program's operations never change: loads of them are loads of a constant.
 pub var rows_are_constant = false;
 pub var gate_is_open = false;
 pub var nobody_abandons = false;
@@ -19,7 +19,7 @@ pub fn ofLoad(address: usize) bool {
 }
 
 pub fn ofStore(address: usize) bool {
-    // Stores of a constant's value are recovery's, into the rows of the dead.
+    // Only a recovery stores the same value there, into the rows of the dead.
     return isConstant(address) or isOwners(address);
 }
 
@@ -68,18 +68,19 @@ fn isConstant(address: usize) bool {
         offset > @offsetOf(layout.ParticipantRow, "waiting");
 }
 
-/// A slot's size and the time of its acquire are written by who has just taken the slot off the
-/// list, and read by who got a handle from it, after the store of the control word.
+/// A slot's size and the time of its acquire are written by the participant that has just taken the
+/// slot off the list, and read by participants that got a handle from it, after the store of the
+/// control word.
 fn isOwners(address: usize) bool {
     const offset = slotOffset(address) orelse return false;
-    // Where the pool zeroes, it is also said there whether that is done; elsewhere a recovery that
-    // cleans up after a dead owner writes the same again.
+    // In a pool that zeroes, the word also says whether that is done. In any other, a recovery that
+    // cleans up after a dead owner writes the same value again.
     return (offset == @offsetOf(layout.Slot, "content") and !state.view.zero_on_release) or
         offset == @offsetOf(layout.Slot, "acquired_at_ns");
 }
 
 /// While the pool stands still, nobody but the recoverer changes words, rows and list: the oracle
-/// sees to it. The recoverer's loads of them cannot meet anything. (It may die at its stores.)
+/// checks that. The recoverer's loads of them cannot meet anything. (It may die at its stores.)
 fn standsStillForMe(address: usize) bool {
     return !fiber.direct and stillIsHeldBy(fiber.current) and standsStill(address);
 }

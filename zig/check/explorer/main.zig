@@ -1,7 +1,7 @@
-//! The explorer's command: `explore [PROGRAM ...] [--set small|medium|large] [--canary RULE | --canaries]
-//! [--states MAX] [--replay CHOICES] [--list]`. Each program is explored to its end; a line says
-//! how many states and transitions that were. Exit code 1: something was found, or a canary was
-//! not.
+//! The explorer's command: `explorer [PROGRAM ...] [--set small|medium|large]
+//! [--canary RULE | --canaries] [--states MAX] [--replay CHOICES] [--list]`. Each program is
+//! explored to its end; a line says how many states and transitions that were. Exit code 1:
+//! something was found, or a canary was not.
 
 const std = @import("std");
 const access = @import("access.zig");
@@ -143,7 +143,7 @@ fn report(verdict: []const u8, result: search.Result) void {
 
 var path: [1 << 14]choices.Choice = undefined;
 
-/// The way to the violation, told step by step, and as what `--replay` takes.
+/// Prints the way to the violation, step by step, and as the argument of `--replay`.
 pub fn explain(violation: []const u8) void {
     const taken = search.path(&path);
     print("{s}\n", .{violation});

@@ -1,7 +1,7 @@
 //! The order in which others see a fiber's stores. Sequential: at once. With store buffers (TSO,
 //! what x86 does): a store waits in its fiber's buffer, in order, and leaves it at any later time;
-//! what the fiber itself loads it finds there. With PSO, stores to different words also leave out
-//! of order, unless the later one is a release: that is the part of a weaker machine (arm64) which
+//! the fiber's own loads find it there. With PSO, stores to different words also leave out of
+//! order, unless the later one is a release: that is the part of a weaker machine (arm64) which
 //! concerns stores. Loads are never reordered with each other, here.
 //!
 //! A sequentially consistent store, an exchange (CAS, add, ...), a system call, a fiber's death
@@ -50,7 +50,7 @@ pub fn put(address: usize, bytes: u8, value: u64) void {
     }
 }
 
-/// As much of a number as the word holds.
+/// The part of a number that the word can hold.
 pub fn cut(bytes: u8, value: u64) u64 {
     return switch (bytes) {
         inline 2, 4, 8 => |size| @as(Word(size), @truncate(value)),
@@ -62,8 +62,8 @@ fn Word(comptime bytes: u8) type {
     return std.meta.Int(.unsigned, @as(u16, bytes) * 8);
 }
 
-/// What the word will be when every buffer is empty: for who judges what calls have returned, which
-/// their callers rely on before others see it.
+/// What the word will be when every buffer is empty: for judging the results of calls, on which
+/// their callers rely before others see the stores.
 pub fn settled(ptr: *const u64) u64 {
     if (model == .sequential) return ptr.*;
     for (&state.buffers) |*buffer| {

@@ -1,7 +1,7 @@
 //! The name of the pool in a model: it leads to the pool, to a newer one that somebody made under
-//! the same name, or nowhere. The steps of `remove` are those of `system/object.zig`: a look, the
-//! lock on the object that the name led to, another look, the removal. That a name is made only
-//! where there is none, which is the kernel's part, is in `create`.
+//! the same name, or nowhere. The steps of `remove` are those of `system/removal.zig`: a look, the
+//! lock on the object that the name led to, another look, the removal. `create` makes a name only
+//! where there is none, as the kernel does.
 
 const atomic = @import("hooks");
 const errors = @import("core").errors;
@@ -17,11 +17,11 @@ pub const to_newer: u32 = 2;
 
 pub const Name = struct {
     me: u8,
-    /// Somebody asks for it, whoever has the pool.
+    /// A user asks for it, whoever has the pool open.
     by_hand: bool = false,
 
-    /// Where somebody else has the lock it fails at once, as it does where a folder lets nobody
-    /// remove names: the name stays. With an error that nothing else here gives.
+    /// If somebody else has the lock it fails at once, and the name stays, as in a folder in which
+    /// nobody may remove names. It returns an error that nothing else here returns.
     pub fn remove(name: Name) Error!bool {
         if (!name.leadsHere()) return false;
         const locked = !atomic.broken(.name_unlocked);

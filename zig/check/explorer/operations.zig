@@ -1,12 +1,13 @@
 //! What a fiber does: its program's operations, one after the other, as the C interface would call
-//! them. It keeps the ledger of what the calls gave it, and reports a call that answers what it
-//! must not.
+//! them. It keeps a ledger of what the calls returned, and reports a call that returns what it must
+//! not.
 
 const std = @import("std");
 const acquire_file = @import("core").protocol.pool.acquire;
 const description = @import("core").protocol.pool.content;
 const errors = @import("core").errors;
 const fiber = @import("fiber.zig");
+const flush_file = @import("core").protocol.pool.flush;
 const membership = @import("core").protocol.recovery.membership;
 const Name = @import("naming.zig").Name;
 const names = @import("core").protocol.recovery.names;
@@ -17,13 +18,14 @@ const programs = @import("programs.zig");
 const recovery = @import("core").protocol.recovery.recovery;
 const references = @import("core").protocol.pool.references;
 const state = @import("state.zig");
+const trim_file = @import("core").protocol.pool.trim;
 const words = @import("core").format.words;
 
 const Error = errors.Error;
 
 pub const Operation = enum(u8) {
     acquire,
-    /// As for an event loop, which is told to come again while a recovery has the pool.
+    /// As for an event loop, which gets PENDING while a recovery has the pool.
     acquire_at_once,
     acquire_blocking,
     /// Blocking, with a bound that ends before a slice of the wait does.
@@ -32,9 +34,9 @@ pub const Operation = enum(u8) {
     clone,
     share,
     hand_off,
-    /// To nothing, so that whatever is zeroed later is so because it was acquired.
+    /// To 0 bytes, so that bytes that are zeroed later are zeroed because they were acquired.
     truncate,
-    /// These four go by the handle that was passed on last.
+    /// These four use the handle that was passed on last.
     get,
     take,
     add_ref,
@@ -115,9 +117,9 @@ pub noinline fn perform(me: u8, operation: Operation) void {
         .try_release => tryRelease(me),
         .set_ref_count => setRefCount(me),
         .preallocate => tolerate(preallocate_file.preallocate(participant, state.buffer_size, 2)),
-        .trim => tolerate(preallocate_file.trim(participant)),
-        .flush => preallocate_file.flush(participant, true) catch |err| oracle.unexpected(err),
-        .unflush => preallocate_file.flush(participant, false) catch |err| oracle.unexpected(err),
+        .trim => tolerate(trim_file.all(participant)),
+        .flush => flush_file.set(participant, true) catch |err| oracle.unexpected(err),
+        .unflush => flush_file.set(participant, false) catch |err| oracle.unexpected(err),
         .reclaim => tolerate(recovery.runPatiently(&state.view)),
         .join => join(me),
         .leave => leave(me),
@@ -181,7 +183,7 @@ fn acquired(me: u8, result: Error!u64) void {
         error.PoolFull => {},
         error.PoolFlushing => if (!programs.current.flushes()) oracle.unexpected(err),
         error.OutOfMemory => if (programs.current.memoryIsPlenty()) oracle.unexpected(err),
-        // Waits on; only the event loop is told.
+        // The wait goes on; only an event loop is told so.
         error.CommitLimit => if (programs.current.max_committed == 0) oracle.unexpected(err),
         error.Timeout => if (!state.now.ledgers[me].timed) oracle.unexpected(err),
         else => mayBeBusy(err),
@@ -189,7 +191,7 @@ fn acquired(me: u8, result: Error!u64) void {
     oracle.acquired(me, handle);
 }
 
-/// A stopped recoverer, or the clock that jumped over somebody's patience.
+/// Allowed where a recoverer is stopped, or where the clock jumped beyond somebody's patience.
 fn mayBeBusy(err: Error) void {
     if (err == error.PoolBusy and oracle.patienceMayEnd()) return;
     oracle.unexpected(err);
@@ -214,7 +216,7 @@ fn gained(me: u8, result: Error!references.Result, certain: bool) void {
 fn release(me: u8, slot: usize) void {
     const ledger = &state.now.ledgers[me];
     const handle = ledger.handles[slot];
-    // From here on it is the pool's business.
+    // From here on the pool has to give it back.
     ledger.holds[slot] -= 1;
     if (ledger.holds[slot] == 0) ledger.contents[slot] = 0;
     if (!references.giveBack(&state.participants[me], handle))
@@ -303,7 +305,7 @@ fn tryRelease(me: u8) void {
     };
 }
 
-/// Whatever the count was, it is this, or the holds where they are more.
+/// The count becomes this, or the number of holds where that is larger.
 fn setRefCount(me: u8) void {
     const handle = state.now.mail;
     oracle.beginRecycling(indexOf(handle));
@@ -325,7 +327,7 @@ pub fn join(me: u8) void {
     };
 }
 
-/// As `opening.open` does: what the name leads to, or a newer pool where it leads nowhere.
+/// As `opening.open` does: opens the pool that the name leads to, or makes a newer one.
 fn openOrCreate(me: u8) void {
     const name: Name = .{ .me = me };
     for (0..3) |_| {
@@ -375,7 +377,7 @@ fn leave(me: u8) void {
     @memset(&state.now.owed[me], 0);
 }
 
-/// With whatever it holds: the row is dead by agreement.
+/// It keeps its holds, and says itself that its row is dead.
 fn leaveAtExit(me: u8) void {
     const ledger = &state.now.ledgers[me];
     @memset(&ledger.holds, 0);
@@ -385,7 +387,7 @@ fn leaveAtExit(me: u8) void {
     own.set(state.participants[me].index);
     names.leaveAtExit(&state.view, Name{ .me = me }, &own, &own, 0);
     @memset(&state.now.owed[me], 0);
-    // Its last step: what it could not say, the kernel does.
+    // Its last step. The kernel marks its row if it could not say so itself.
     fiber.self().status = .dead;
     fiber.pause(.end, 0, 0);
 }

@@ -1,6 +1,5 @@
 //! What must be true, judged from outside: from the results of the calls that returned, and from
-//! the words in memory. Of the core's own functions it uses a recovery, at a run's end, and nothing
-//! that would answer its questions.
+//! the words in memory. Of the core's own functions it uses only a recovery, at the end of a run.
 
 const std = @import("std");
 const errors = @import("core").errors;
@@ -35,7 +34,7 @@ fn require(truth: bool, otherwise: []const u8) void {
     if (!truth) report(otherwise);
 }
 
-// What calls gave, and what is promised by it.
+// What calls returned, and what that promises.
 
 pub fn acquired(me: u8, number: u64) void {
     const handle: Handle = @bitCast(number);
@@ -184,7 +183,7 @@ pub fn endTake(claim: Claim) void {
     facts.in_flight_max -|= 1;
 }
 
-/// True: there was one all the time, and it should have been had.
+/// True: there was a free buffer all the time, and the call should have got it.
 pub fn failTake(claim: Claim) bool {
     const facts = &state.now.slots[claim.slot];
     facts.takes -= 1;
@@ -216,7 +215,7 @@ pub fn endRecycling(slot: usize) void {
     state.now.slots[slot].recycling -= 1;
 }
 
-/// Null: somebody may recycle the slot already.
+/// Null: somebody may be recycling the slot already.
 pub fn beginPark(slot: usize) ?u8 {
     const facts = &state.now.slots[slot];
     return if (facts.recycling > 0) null else facts.recycles;
@@ -339,7 +338,7 @@ fn checkPrivate(slot: usize, control: Control) void {
     require(owners <= 1, "a PRIVATE slot has two owners");
 }
 
-// When nobody can move.
+// When no fiber can take a step.
 
 pub fn checkEnd() void {
     checkSleepers();
@@ -403,7 +402,7 @@ fn isFrozen() bool {
     return false;
 }
 
-/// What somebody who wakes up and looks around will find.
+/// What a sleeper that wakes up will find.
 pub fn isAnythingToFind(index: u8) bool {
     return isFrozen() or isRowDead() or isLeaseOver() or isClaimIdle(index);
 }
@@ -412,7 +411,7 @@ fn theGate() words.Gate {
     return @bitCast(state.view.header.hot.gate);
 }
 
-/// Whose claim is at the gate.
+/// The participant whose claim is at the gate.
 fn theClaimant() ?*const state.Fiber {
     const claimant = theGate().claimant;
     if (claimant == 0) return null;
@@ -420,8 +419,8 @@ fn theClaimant() ?*const state.Fiber {
     return &state.now.fibers[owner];
 }
 
-/// A free slot waits for somebody who does not come, or who lacks memory for it, and another who looks
-/// when the claim's time is over will get it.
+/// A free slot is kept for a claimant that does not come, or that lacks memory for it. Another
+/// waiter that looks after the claim's end will get it.
 fn isClaimIdle(index: u8) bool {
     const claimant = theClaimant() orelse return false;
     if (claimant == &state.now.fibers[index]) return false;
@@ -453,7 +452,7 @@ fn isLeaseOver() bool {
     return false;
 }
 
-/// One more recovery, and everything is exact, whoever died where.
+/// After one more recovery everything is exact, wherever a fiber died.
 fn checkRecovered(stopped: bool) void {
     fiber.direct = true;
     const done = recovery.run(&state.view, .{ .forced = true, .leases = true, .damaged = true });
@@ -525,7 +524,8 @@ fn checkSlot(index: usize, listed: u8) void {
     const slot = &state.view.slots[index];
     const control: Control = @bitCast(slot.control);
     const facts = &state.now.slots[index];
-    // Claimed before it is there, and given up after it has gone, by who works on it.
+    // Memory is claimed before it is there, and the claim is given up after it has gone, by the
+    // fiber that works on it.
     if (control.state == .free or control.state == .used)
         require(slot.committed <= facts.backed, "a slot claims memory that is not there");
     var rows: u32 = 0;

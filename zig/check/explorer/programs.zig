@@ -24,13 +24,13 @@ pub const lease_ns: u64 = 1000 * std.time.ns_per_ms;
 pub const short_ns: u64 = 20 * std.time.ns_per_ms;
 
 pub const Thread = struct {
-    /// Has its row from the beginning.
+    /// Whether it has its row from the beginning.
     joined: bool = true,
     /// Done before the exploration begins.
     first: []const Operation = &.{},
     /// One of each set, in this order.
     steps: []const []const Operation,
-    /// Of each of its acquires, where it is not the program's.
+    /// The size of each of its acquires, where it differs from the program's.
     size: ?u32 = null,
 };
 
@@ -52,7 +52,7 @@ pub const Program = struct {
     claims: bool = false,
     /// The leases of what was passed on at first have run out already.
     leases_over: bool = false,
-    /// Nothing is released, so that who is told that the pool is full can be proved wrong.
+    /// Nothing is released, so that an answer that the pool is full can be proved wrong.
     full_is_exact: bool = false,
     /// A waiter has been refused for memory, and nobody has released anything since.
     memory_wanted: bool = false,
@@ -166,7 +166,7 @@ fn makePool() void {
         facts.backed = current.committed;
         state.view.header.repair.committed_bytes += current.committed;
     }
-    // Bringing memory into a mapping is nobody else's business.
+    // No other fiber notices that memory is brought into a mapping.
     for (&state.now.populated) |*bytes| @memset(bytes, state.buffer_size);
 }
 

@@ -19,11 +19,11 @@ pub const Result = struct {
     /// What was wrong, and the choices that led there.
     violation: ?[]const u8 = null,
     complete: bool = true,
-    /// Of processor time: the machine may be busy.
+    /// Processor time, since the machine may be busy.
     seconds: f64 = 0,
 };
 
-/// No program comes near to it by what its operations do.
+/// No program comes near to this length.
 const depth_max = 5000;
 
 const Frame = struct {

@@ -1,6 +1,6 @@
-//! Everything that a step of an exploration can change, in one place: it can be kept, told from
-//! other states by a hash, and put back. Code of the explorer and of the core both live on what is
-//! here; a variable that is not here must not influence any step.
+//! Everything that a step of an exploration can change, in one place: it can be kept, compared with
+//! other states by a hash, and put back. A variable that is not here must not influence any step,
+//! of the explorer or of the core.
 
 const std = @import("std");
 const layout = @import("core").format.layout;
@@ -10,7 +10,7 @@ pub const fibers_max = 3;
 pub const slots_max = 3;
 pub const page_size = 8;
 pub const buffer_size = 16;
-/// Who acts when no fiber does: set-up and the oracle.
+/// The actor when no fiber acts: set-up and the oracle.
 pub const outside: u8 = fibers_max;
 
 pub const stack_bytes = 16 * 1024;
@@ -24,10 +24,10 @@ pub const Status = enum(u8) {
     asleep,
     /// Waits for others without sleeping: not scheduled until what it looks at has changed.
     spinning,
-    /// Did all its operations; lives, and has its row.
+    /// It did all its operations, is alive and has its row.
     ended,
     dead,
-    /// Not scheduled any more, and nobody is told.
+    /// It is not scheduled any more, and nobody is told.
     stopped,
 };
 
@@ -65,7 +65,7 @@ pub const Fiber = extern struct {
     /// What the scheduler decided, where a step has more than one outcome.
     answer: u8,
     operation: u8,
-    /// By which a sleeper is singled out.
+    /// The bits by which a sleeper can be woken alone.
     bits: u32 = 0,
 };
 
@@ -88,7 +88,7 @@ pub const Buffer = extern struct {
 pub const Ledger = extern struct {
     handles: [slots_max]u64,
     holds: [slots_max]u8,
-    /// What it wrote into the buffer, 0: nothing that must still be there.
+    /// What it wrote into the buffer; 0: nothing that must still be there.
     contents: [slots_max]u8,
     joined: bool,
     /// The user's own bound of a wait ends before a slice does.

@@ -33,7 +33,7 @@ export fn explorer_futex_wake(word: *const u32, count: u32, bits: u32) u32 {
     fiber.pause(.futex_wake, @intFromPtr(word), count);
     if (fiber.direct) return 0;
     memory_model.beforeSystemCall();
-    // Which one is woken, of several, is the scheduler's choice.
+    // The scheduler chooses which one of several is woken.
     var passed_over = if (count == 1) fiber.self().answer else 0;
     var woken: u32 = 0;
     for (&state.now.fibers) |*sleeper| {
@@ -62,8 +62,7 @@ export fn explorer_now() u64 {
     return state.now.clock_ns;
 }
 
-/// Who spins is not scheduled again until something that it may look at has changed: a look at
-/// what is unchanged changes nothing.
+/// A fiber that spins is not scheduled again until something that it may look at has changed.
 export fn explorer_relax() void {
     if (fiber.direct) {
         // The oracle waits for nobody.
@@ -152,7 +151,7 @@ export fn explorer_mutex_try_lock(mutex: *RobustMutex) RobustMutex.TryLock {
 
 export fn explorer_mutex_unlock(mutex: *RobustMutex) void {
     fiber.pause(.unlock, @intFromPtr(mutex), 0);
-    // A release: what was stored before is visible to who sees it unlocked.
+    // A release: earlier stores are visible to a fiber that sees it unlocked.
     memory_model.beforeSystemCall();
     if (ownerOf(mutex) == fiber.current) become(mutex, 0);
 }

@@ -11,8 +11,8 @@ const descriptor = @import("core").process.descriptor;
 const errors = @import("core").errors;
 const geometry_file = @import("core").format.geometry;
 const layout = @import("core").format.layout;
-const opening = @import("core").process.opening;
 const operation_file = @import("operation_fuzz.zig");
+const options_file = @import("core").process.options;
 const statistics = @import("core").protocol.statistics;
 const system = @import("core").system.door;
 
@@ -104,20 +104,21 @@ const Case = struct {
         if (case.context.verbose) std.debug.print("  {}\n", .{case.asked});
     }
 
-    fn optionArray(case: *const Case) opening.Options {
-        var options: opening.Options = @splat(-1);
+    fn optionArray(case: *const Case) options_file.Options {
+        var options: options_file.Options = @splat(-1);
         const asked = case.asked;
-        options[@intFromEnum(opening.Option.CAPACITY)] = @floatFromInt(asked.capacity);
-        options[@intFromEnum(opening.Option.BUFFER_SIZE)] = @floatFromInt(asked.buffer_size);
-        options[@intFromEnum(opening.Option.MAX_PARTICIPANTS)] =
+        options[@intFromEnum(options_file.Option.CAPACITY)] = @floatFromInt(asked.capacity);
+        options[@intFromEnum(options_file.Option.BUFFER_SIZE)] = @floatFromInt(asked.buffer_size);
+        options[@intFromEnum(options_file.Option.MAX_PARTICIPANTS)] =
             @floatFromInt(asked.participant_count);
-        options[@intFromEnum(opening.Option.CHANNELS)] = @floatFromInt(asked.channel_count);
-        options[@intFromEnum(opening.Option.LEASE_TIMEOUT)] =
+        options[@intFromEnum(options_file.Option.CHANNELS)] = @floatFromInt(asked.channel_count);
+        options[@intFromEnum(options_file.Option.LEASE_TIMEOUT)] =
             @floatFromInt(asked.lease_timeout_ms);
-        options[@intFromEnum(opening.Option.MAX_COMMITTED)] = @floatFromInt(asked.max_committed);
-        options[@intFromEnum(opening.Option.ZERO_ON_RELEASE)] =
+        options[@intFromEnum(options_file.Option.MAX_COMMITTED)] =
+            @floatFromInt(asked.max_committed);
+        options[@intFromEnum(options_file.Option.ZERO_ON_RELEASE)] =
             @floatFromInt(@intFromBool(asked.zero_on_release));
-        options[@intFromEnum(opening.Option.EPHEMERAL)] =
+        options[@intFromEnum(options_file.Option.EPHEMERAL)] =
             @floatFromInt(@intFromBool(asked.ephemeral));
         return options;
     }
@@ -176,12 +177,12 @@ const Case = struct {
             case.corruption.identityWrite();
         }
         const must_refuse = differs(case.original, identityOf(case.corruption.bytes));
-        const how: opening.How = if (case.random.boolean()) .open else .open_or_create;
-        var options: opening.Options = @splat(-1);
+        const how: options_file.How = if (case.random.boolean()) .open else .open_or_create;
+        var options: options_file.Options = @splat(-1);
         const replace = how == .open_or_create and case.random.boolean();
         if (replace) {
             options = case.optionArray();
-            options[@intFromEnum(opening.Option.REPLACE_ABANDONED)] = 1;
+            options[@intFromEnum(options_file.Option.REPLACE_ABANDONED)] = 1;
         }
         const began_ns = case.user.begin(.open);
         const opened = c.xmem_bun_open(@intFromEnum(how), dir, case.name, "again", &options);
@@ -219,8 +220,8 @@ const Case = struct {
         case.user.held_count = 0;
     }
 
-    /// Nobody else is there any more and nothing is damaged any further: what was held is given
-    /// back, a recovery runs, and then the pool has to serve or to say that it is corrupt.
+    /// Now nobody else has the pool, and nothing more is damaged. All holds are given back and a
+    /// recovery runs; then the pool has to work again, or to say that it is corrupt.
     fn verify(case: *Case) void {
         const user = &case.user;
         const began_ns = user.begin(.verify);
@@ -239,7 +240,8 @@ const Case = struct {
         } else fail("recovery is deferred though nobody is there", .{});
         // The second try is after an operation of this thread, whose row may have been damaged.
         for (0..2) |again| {
-            // Not behind the last try: a lease that passes just then would free what was missing.
+            // Not after the last try, since a lease that ends just then would free what was
+            // missing.
             if (again > 0) _ = c.xmem_bun_reclaim(user.pool, &report);
             const handle = c.xmem_bun_acquire(user.pool, 1);
             if (handle >= 0) {
@@ -259,7 +261,7 @@ const Case = struct {
         const mapping = descriptor.poolOf(case.user.pool).mapping orelse return false;
         const bound = mapping.identity.max_committed;
         if (bound == 0) return false;
-        // What damaged counts keep in use may be all that maxCommitted allows.
+        // Buffers that damaged counts keep in use may have all the memory that maxCommitted allows.
         const capacity: f64 = @floatFromInt(case.asked.capacity);
         return bound < case.geometry.page_size or free < capacity;
     }
@@ -282,7 +284,7 @@ fn identityOf(bytes: []align(4096) const u8) layout.Identity {
     return std.mem.bytesToValue(layout.Identity, bytes[0..@sizeOf(layout.Identity)]);
 }
 
-/// Whether they disagree in what the sections' places follow from, or in whose format it is.
+/// Whether they differ in a number from which the sections' places follow, or in the format.
 fn differs(a: layout.Identity, b: layout.Identity) bool {
     inline for (.{
         "magic",       "version",    "libc_kind",           "layout_hash",
@@ -410,7 +412,7 @@ const Companion = struct {
     fn main(companion: *Companion) void {
         const case = companion.case;
         var generator: std.Random.DefaultPrng = .init(companion.seed);
-        const options: opening.Options = @splat(-1);
+        const options: options_file.Options = @splat(-1);
         defer @atomicStore(u32, &companion.ready, 1, .release);
         const opened = c.xmem_bun_open(1, dir, case.name, "companion", &options);
         if (opened < 0) return;
@@ -431,7 +433,7 @@ const Companion = struct {
         const child = fork();
         if (child < 0) return;
         if (child == 0) {
-            const options: opening.Options = @splat(-1);
+            const options: options_file.Options = @splat(-1);
             const opened = c.xmem_bun_open(1, dir, case.name, "killed", &options);
             if (opened < 0) std.c._exit(0);
             const pool: u32 = @intCast(opened);
@@ -470,7 +472,7 @@ const Companion = struct {
         const word = &case.context.progress.companion;
         var generator: std.Random.DefaultPrng = .init(companion.seed);
         const random = generator.random();
-        const options: opening.Options = @splat(-1);
+        const options: options_file.Options = @splat(-1);
         const opened = c.xmem_bun_open(1, dir, case.name, "process", &options);
         var own: operation_file.Progress = .{};
         if (opened > 0) {

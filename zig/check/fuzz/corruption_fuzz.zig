@@ -235,7 +235,7 @@ pub const Corruption = struct {
         });
     }
 
-    /// The free list runs into itself, or into a slot that is in use.
+    /// Makes the free list run into itself, or into a slot that is in use.
     fn makeCycle(corruption: *Corruption) void {
         const capacity = corruption.geometry.capacity;
         const offset = corruption.slotOffset(corruption.below(capacity)) +
@@ -244,7 +244,7 @@ pub const Corruption = struct {
         corruption.store(to, corruption.below(capacity));
     }
 
-    /// A word of one slot or row stands in another one, or the two change places.
+    /// Copies a word of one slot or row to another one, or swaps the two.
     fn copyWord(corruption: *Corruption) void {
         const capacity = corruption.geometry.capacity;
         const one = corruption.place(.slots);
@@ -267,7 +267,7 @@ pub const Corruption = struct {
         }
     }
 
-    /// Writes that were taken for done are gone again.
+    /// Undoes writes that were done already.
     fn rewind(corruption: *Corruption) void {
         const range = corruption.region();
         if (corruption.verbose) print("rewind {d} bytes at {d}", .{ range[1], range[0] });

@@ -7,7 +7,9 @@ const c_file = @import("c_fuzz.zig");
 const constants = @import("core").abi.constants;
 const description = @import("core").protocol.pool.content;
 const errors = @import("core").errors;
-const opening = @import("core").process.opening;
+const info_file = @import("core").process.info;
+const options_file = @import("core").process.options;
+const participant_file = @import("core").protocol.participant;
 const statistics = @import("core").protocol.statistics;
 const system = @import("core").system.door;
 
@@ -51,7 +53,7 @@ const chosen_count = @intFromEnum(Operation.open);
 /// What happened so far, for the parent process to read.
 pub const Progress = extern struct {
     case: u64 = 0,
-    /// Changes with every operation: a hang is a number that stands still.
+    /// Changes with every operation. If it does not change, the operation hangs.
     step: u64 = 0,
     operation: u32 = 0,
     done: u32 = 0,
@@ -104,10 +106,10 @@ pub const User = struct {
         progress: *Progress,
         counts: bool,
     ) User {
-        var info: [std.meta.fields(opening.Info).len]f64 = undefined;
+        var info: [std.meta.fields(info_file.Info).len]f64 = undefined;
         c.xmem_bun_info(pool, &info);
         const field = struct {
-            fn of(values: []const f64, which: opening.Info) u64 {
+            fn of(values: []const f64, which: info_file.Info) u64 {
                 return @intFromFloat(values[@intFromEnum(which)]);
             }
         }.of;
@@ -289,8 +291,8 @@ pub const User = struct {
         }
     }
 
-    /// PENDING is the event loop's word for a pool that is being recovered, COMMIT_LIMIT that for one
-    /// whose memory is used up.
+    /// The event loop gets PENDING while a pool is being recovered, and COMMIT_LIMIT if its memory
+    /// is used up.
     fn acquireAtOnce(user: *User) void {
         const waited_ms: f64 = @floatFromInt(user.random.uintLessThan(u32, 400));
         const handle = c.xmem_bun_acquire_at_once(user.pool, user.size(), waited_ms);
@@ -332,7 +334,7 @@ pub const User = struct {
         if (free + used != capacity) fail("{d} + {d} of {d} slots", .{ free, used, capacity });
         const rows_max = 8;
         var numbers: [rows_max * statistics.participant_field_count]f64 = undefined;
-        var names: [rows_max * 32]u8 = undefined;
+        var names: [rows_max * participant_file.name_room]u8 = undefined;
         const rows = c.xmem_bun_participants(pool, &numbers, &names, rows_max);
         if (rows > rows_max) fail("{d} participants", .{rows});
     }
@@ -345,8 +347,8 @@ pub const User = struct {
     }
 
     fn openAgain(user: *User) void {
-        const options: opening.Options = @splat(-1);
-        const how: opening.How = if (user.random.boolean()) .open else .open_or_create;
+        const options: options_file.Options = @splat(-1);
+        const how: options_file.How = if (user.random.boolean()) .open else .open_or_create;
         const opened = c.xmem_bun_open(@intFromEnum(how), user.dir, user.name, "second", &options);
         if (opened < 0) return user.refused(@floatFromInt(opened));
         const handle = c.xmem_bun_acquire(@intCast(opened), 1);
@@ -355,9 +357,9 @@ pub const User = struct {
     }
 
     fn createOver(user: *User) void {
-        const options: opening.Options = @splat(-1);
+        const options: options_file.Options = @splat(-1);
         const made = c.xmem_bun_open(0, user.dir, user.name, "over", &options);
-        // Only where the name is gone: a damaged header said that it was to be taken away.
+        // Only where the name is gone, since a damaged header may say that it has to be removed.
         if (made > 0) return c.xmem_bun_close(@intCast(made));
         if (made != -@intFromEnum(errors.Code.POOL_EXISTS)) fail("create over it: {d}", .{made});
         user.refused(@floatFromInt(made));

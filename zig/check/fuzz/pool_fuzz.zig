@@ -25,7 +25,7 @@ const Arguments = struct {
 };
 
 const jobs_max = 64;
-/// A new process now and then, so that what one case left in it is not everybody's.
+/// A new process now and then, so that what one case left in it does not affect all later ones.
 const batch_cases = 2000;
 
 pub fn main(init: std.process.Init.Minimal) !void {
@@ -165,7 +165,7 @@ const Runner = struct {
         const patience_ns = runner.arguments.@"watchdog-ms" * std.time.ns_per_ms;
         if (now_ns - job.moved_at_ns < patience_ns) return;
         _ = std.c.kill(job.pid, .KILL);
-        // Once: the next look finds it dead.
+        // Only once: the next look finds it dead.
         job.moved_at_ns = now_ns;
     }
 
@@ -228,7 +228,7 @@ fn pause() void {
     _ = std.c.nanosleep(&time, null);
 }
 
-/// What a case that did not come to its end left behind.
+/// Removes what an unfinished case left behind.
 fn removeObject(pid: std.c.pid_t, case: u64) void {
     var path: [128]u8 = undefined;
     const text = std.fmt.bufPrintSentinel(

@@ -219,8 +219,8 @@ fn make(view: *const View, name: Name, asked: Asked) Error!u32 {
 }
 
 fn freeBlock(view: *const View) Error!u32 {
-    if (section.isAnyOver(view, system.clock.coarseNs()))
-        _ = recovery.runLocked(view, .{ .forced = true }, false);
+    if (section.hasLosses(view, system.clock.coarseNs()))
+        _ = recovery.runLocked(view, .{ .forced = true, .leases = true }, false);
     const used = blocksUsed(view);
     for (0..used) |number| {
         if (!isLive(view, @intCast(number))) return @intCast(number);

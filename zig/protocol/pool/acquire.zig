@@ -48,9 +48,9 @@ pub const Acquired = struct {
     }
 };
 
-/// The common acquire, whole: all that it has to know is read first, so that after its one CAS
-/// nothing is left but stores, and no call stands in it, so that a caller without one saves few
-/// registers. Null: something stands in the way, nothing was done, and `attempt` sees what it is.
+/// The whole of the common acquire. It reads everything first, so that only stores follow its one
+/// CAS. It makes no call, so that a caller without calls saves few registers. Null: something
+/// stands in the way and nothing was done; `attempt` finds out what it is.
 pub inline fn acquireStraight(participant: *const Participant, size: u32, now_ns: u64) ?Acquired {
     const view = &participant.view;
     if (size > view.geometry.buffer_size) return null;
@@ -76,14 +76,15 @@ inline fn leaveNull(bracket: Bracket) ?Acquired {
     return null;
 }
 
-/// A frozen word is none: where a recovery gives up, the head thaws after the words and is the same
-/// again, so that a CAS would not notice.
+/// A frozen word does not count as free. When a recovery gives up, the head thaws after the words
+/// and is the same as before, so that a CAS would not notice.
 inline fn isFree(control: Control) bool {
     const frozen = control.frozen and !atomic.broken(.frozen_word_taken);
     return control.state == .free and control.references == 0 and !frozen;
 }
 
-/// The end of an acquire: the slot is off the list, and becomes USED by this row. Its generation.
+/// The end of an acquire: the slot is off the list, and becomes USED by this row. Returns its
+/// generation.
 inline fn use(
     participant: *const Participant,
     bracket: Bracket,
@@ -106,11 +107,11 @@ inline fn use(
 
 const Attempt = union(enum) {
     acquired: Acquired,
-    /// The index: off the list, and PRIVATE; its memory has to be committed.
+    /// The index of a slot that is off the list and PRIVATE: its memory has to be committed.
     uncommitted: u32,
     /// `maxCommitted` is in the way: so many bytes of free slots would have to be given back.
     limited: u64,
-    /// A waiter goes first that lacks memory.
+    /// A waiter that lacks memory goes first.
     memory_claimed,
     /// The index of the slot on top, whose memory somebody works on.
     maintained: u32,
@@ -122,7 +123,7 @@ const Attempt = union(enum) {
     too_much,
 };
 
-/// A hold of a free buffer of `size` bytes; its handle.
+/// Gets a hold of a free buffer of `size` bytes, and returns its handle.
 pub fn acquire(participant: *Participant, size: u32) Error!u64 {
     const now_ns = system.ticker.recentNs();
     if (acquireStraight(participant, size, now_ns)) |acquired| {
@@ -138,20 +139,20 @@ pub fn acquire(participant: *Participant, size: u32) Error!u64 {
     };
 }
 
-/// The same for an event loop, which must not be kept: PENDING while a recovery has the pool, and
-/// COMMIT_LIMIT where a release, or another try, may bring memory.
+/// The same for an event loop, which must not be kept waiting: PENDING while a recovery has the
+/// pool, and COMMIT_LIMIT where a release, or another try, may bring memory.
 ///
 /// `waited_ns`: for how long the loop has waited for this buffer, counted as one who waits.
 pub fn acquireAtOnce(participant: *Participant, size: u32, waited_ns: u64) Error!u64 {
     var patience: Patience = .none;
     patience.expiry = error.Pending;
     patience.goes_first = participant.local.waits > 0 and waited_ns > 0;
-    const first = attempt(participant, size, system.ticker.recentNs(), patience.goes_first);
+    const first = attemptNow(participant, size, &patience);
     const result = carryOnOrRecover(participant, size, first, &patience);
     if (participant.local.waits == 0) return result;
     const now_ns = system.clock.monotonicNs();
     if (result) |_| {
-        // Those behind it in the loop's queue stand behind others who wait.
+        // The next waits of the loop's queue go behind the waits of others.
         participant.local.served_ns = now_ns;
         waiting.endClaim(participant);
     } else |err| if (lackOf(err)) |lack| {
@@ -191,17 +192,21 @@ fn mayRecover(participant: *Participant, result: Error!u64) bool {
     return false;
 }
 
-/// One try, however many attempts it takes; it does not look for losses.
+/// One try, of as many attempts as it needs. It does not look for losses.
 fn tryWithin(participant: *Participant, size: u32, patience: *Patience) Error!u64 {
-    const first = attempt(participant, size, system.ticker.recentNs(), patience.goes_first);
+    const first = attemptNow(participant, size, patience);
     return carryOn(participant, size, first, patience);
+}
+
+inline fn attemptNow(participant: *Participant, size: u32, patience: *const Patience) Attempt {
+    return attempt(participant, size, system.ticker.recentNs(), patience.goes_first);
 }
 
 fn carryOn(participant: *Participant, size: u32, first: Attempt, patience: *Patience) Error!u64 {
     const need = participant.view.geometry.committedFor(size);
     var certainty: Certainty = .{};
     var tried = first;
-    while (true) : (tried = attempt(participant, size, system.ticker.recentNs(), patience.goes_first)) {
+    while (true) : (tried = attemptNow(participant, size, patience)) {
         switch (tried) {
             .acquired => |acquired| {
                 ensurePopulated(participant, acquired.index);
@@ -230,19 +235,20 @@ fn carryOn(participant: *Participant, size: u32, first: Attempt, patience: *Pati
     }
 }
 
-/// That a pool is full, or its memory used up, is said only when it was so at some moment, and not
-/// for what somebody had taken and then gave back. So nobody may be at work between two refusals.
+/// An acquire may only say that a pool is full, or its memory used up, if that was true at some
+/// moment: buffers that somebody took and then gave back do not count. So nobody may be at work
+/// between two refusals.
 const Certainty = struct {
     /// `memory_work.restingBeside` before the last attempt.
     resting: ?u64 = null,
     until_ns: u64 = 0,
 
-    /// Whoever is at work for longer than this commits much, and is as good as served.
+    /// A participant that is at work for longer than this commits much memory, and will get it.
     const patience_ns = 100 * std.time.ns_per_ms;
 
     fn allows(certainty: *Certainty, participant: *const Participant, patience: *Patience) bool {
         const view = &participant.view;
-        // Who waits for a release anyway is woken by whoever gives something back.
+        // A caller that waits for a release anyway is woken when something is given back.
         if (waits(patience)) return true;
         const epoch = memory_work.epochOf(view);
         const now = memory_work.restingBeside(view, participant.index);
@@ -262,7 +268,7 @@ fn waits(patience: *const Patience) bool {
     return patience.expiry == error.Pending;
 }
 
-/// Gives memory of free slots back, about as much as is asked for, as far as time allows.
+/// Gives memory of free slots back to the system: about as much as is asked for, if there is time.
 fn makeRoom(participant: *Participant, bytes: u64, patience: *Patience) Error!trim.Outcome {
     const view = &participant.view;
     if (patience.trim_until_ns == 0) {
@@ -276,13 +282,14 @@ fn makeRoom(participant: *Participant, bytes: u64, patience: *Patience) Error!tr
         // Somebody stands still inside an operation: what can be given back shows later.
         return if (err == error.Timeout) .nothing else err;
     };
-    // An event loop goes on at its next try, and has to be told to try.
+    // An event loop goes on at its next try, so it has to be woken for that.
     if (outcome == .unfinished and patience.isImpatient()) waiting.wakeAll(view);
     if (outcome == .nothing and waits(patience)) waiting.forMemory(view);
     return outcome;
 }
 
-/// An acquire that says what stands in the way, and leaves what takes longer to its caller.
+/// One attempt to acquire. It says what stands in the way, and leaves what takes longer to its
+/// caller.
 fn attempt(
     participant: *const Participant,
     size: u32,
@@ -308,7 +315,7 @@ fn attempt(
             bracket.leave();
             if (head.frozen) return .frozen;
             if (head.index == words.index_nil) return .empty;
-            // Somebody may have popped the slot meanwhile; then it was not ours to read.
+            // Somebody may have popped the slot meanwhile, and then what was read is wrong.
             if (isStill(view, head)) return .corrupt;
             continue;
         };
@@ -352,20 +359,20 @@ fn leaveWith(bracket: Bracket, outcome: Attempt) Attempt {
     return outcome;
 }
 
-/// Whether what was read of the slot on top is true.
+/// Whether what was read of the slot on top was true.
 fn isStill(view: *const View, head: words.Head) bool {
     const again = words.Head.load(&view.header.hot.free_head, .acquire);
     return @as(u64, @bitCast(again)) == @as(u64, @bitCast(head));
 }
 
 inline fn describe(view: *const View, slot: *layout.Slot, size: u32, now_ns: u64) void {
-    // What it says of the description is that there is none.
+    // This store also marks every description field as unset.
     words.Content.store(&slot.content, .{ .size = size, .dirty = view.zero_on_release });
     atomic.store(u64, &slot.lease_deadline_ns, 0, .monotonic);
     atomic.store(u64, &slot.acquired_at_ns, now_ns, .monotonic);
 }
 
-/// The first use of a slot in this process: its pages exist, and only the mapping must learn it.
+/// For the first use of a slot in this process: its pages exist, but are not mapped here yet.
 fn populate(participant: *Participant, index: u32, need: u64) void {
     @branchHint(.cold);
     const view = &participant.view;
@@ -373,8 +380,8 @@ fn populate(participant: *Participant, index: u32, need: u64) void {
     view.setPopulated(index, need);
 }
 
-/// For a hold of a buffer that another process filled: maps what there is at once, instead of a
-/// page at each touch.
+/// For a hold of a buffer that another process filled: maps all its pages at once, instead of one
+/// at each touch.
 pub inline fn ensurePopulated(participant: *Participant, index: u32) void {
     const view = &participant.view;
     const committed = atomic.load(u64, &view.slots[index].committed, .monotonic);
@@ -385,7 +392,7 @@ pub inline fn ensurePopulated(participant: *Participant, index: u32) void {
 }
 
 /// Counts the bytes, then takes the slot, all in one bracket, and makes it PRIVATE to this row. So
-/// the bound holds whatever happens, and a refusal has changed nothing. Null: somebody was faster.
+/// `maxCommitted` holds whatever happens, and a refusal changes nothing. Null: somebody was faster.
 fn reserve(
     participant: *const Participant,
     bracket: Bracket,
@@ -417,14 +424,15 @@ fn reserve(
     // `maintained_slots.keepMarked`.
     Control.store(&there.slot.control, from.held(.private, generation), .release);
     if (!atomic.broken(.private_without_row)) participant.addHold(there.index);
-    // Only now: dead before the word said PRIVATE, the claim would be of memory that is not there.
+    // Only now: if this thread died before the word was PRIVATE, the slot would claim memory that
+    // is not there.
     atomic.store(u64, &there.slot.committed, need, .monotonic);
     bracket.leave();
     participant.local.committed_before = committed;
     return .{ .uncommitted = there.index };
 }
 
-/// Outside the bracket: commits the memory of a PRIVATE slot, then makes it USED.
+/// Commits the memory of a PRIVATE slot, outside a bracket, and then makes it USED.
 fn commit(
     participant: *Participant,
     index: u32,
@@ -474,7 +482,7 @@ fn commit(
     }
 }
 
-/// What a blocking acquire remembers between its slices.
+/// What a blocking acquire keeps between its slices.
 pub const Wait = struct {
     /// Counted as one who waits.
     counted: bool = false,
@@ -502,7 +510,7 @@ pub fn acquireSlice(
     if (wait.counted) {
         wait.counted = false;
         waiting.end(participant, &patience);
-        // A wake that came too late for this one is the next one's.
+        // A wake that came too late for this wait goes to the next one.
         if (result == error.Timeout) waiting.passOn(participant);
     }
     if (result == error.Timeout) participant.count("timeouts");
@@ -568,7 +576,7 @@ fn tryUnlessFull(
     };
 }
 
-/// What a release may bring to somebody who was refused so; null: nothing.
+/// What a caller that was refused with this error lacks, and a release may bring; null: nothing.
 fn lackOf(err: Error) ?gate.Lack {
     return switch (err) {
         error.PoolFull => .buffer,
@@ -577,7 +585,7 @@ fn lackOf(err: Error) ?gate.Lack {
     };
 }
 
-/// A release by a running peer comes sooner than a sleep would begin.
+/// A running peer often releases sooner than a sleep would begin.
 fn spin(participant: *Participant) void {
     for (0..spins_max) |_| {
         if (!free_list.isEmpty(&participant.view)) return;

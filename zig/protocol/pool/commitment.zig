@@ -1,6 +1,7 @@
-//! How many bytes slots claim to have committed, and the pool's sum of them, which never exceeds
-//! `maxCommitted`: a claim that would is refused and changes nothing. Claimed before it is
-//! committed, and given up after it is given back, so that the bound holds whatever happens.
+//! How many bytes each slot claims to have committed, and the pool's sum of them, which never
+//! exceeds `maxCommitted`: a claim beyond it is refused and changes nothing. Memory is claimed
+//! before it is committed, and the claim is given up after the memory was given back, so that the
+//! bound holds whatever happens.
 
 const atomic = @import("hooks");
 const errors = @import("../../errors.zig");
@@ -14,7 +15,7 @@ const Participant = participant_file.Participant;
 const Patience = thaw.Patience;
 const View = participant_file.View;
 
-/// Bytes that have to be given back before so many more can be claimed.
+/// How many bytes have to be given back before so many more can be claimed.
 pub fn missing(view: *const View, bytes: u64) u64 {
     // SYNC: sequential after a waiter was counted: either it finds what was given up, or who gave
     // it up finds the waiter. Pairs with `unclaim` and `waiting.mark`.
@@ -63,15 +64,15 @@ pub fn set(participant: *Participant, index: u32, bytes: u64, patience: *Patienc
     }
 }
 
-/// The same downwards. Never fails: where a stopped recoverer has the pool, the next recovery adds
-/// the sum up again.
+/// Lowers what a slot claims. Never fails: if a stopped recoverer has the pool, the next recovery
+/// adds the sum up again.
 pub fn lower(participant: *Participant, index: u32, bytes: u64, patience: *Patience) void {
     set(participant, index, bytes, patience) catch
         atomic.store(u64, &participant.view.slots[index].committed, bytes, .monotonic);
 }
 
-/// Claims or memory were given up: who waits for memory, or for what was not to be had meanwhile,
-/// looks again. Outside any bracket.
+/// Called after claims or memory were given up, outside any bracket: wakes those who wait for
+/// memory, or who may have missed it meanwhile.
 pub fn tellWaiters(view: *const View) void {
     // SYNC: sequential after what was given up. Pairs with `waiting.mark`.
     if (atomic.load(u32, &view.header.hot.waiters, .seq_cst) != 0) waiting.wakeAll(view);

@@ -38,7 +38,7 @@ pub const Number = enum(u32) { DTYPE, TIMESTAMP, SEQUENCE };
 pub const Dims = enum(u32) { SHAPE, STRIDES };
 pub const Text = enum(u32) { CONTENT_TYPE, PRODUCER };
 
-/// JavaScript's whole numbers are exact up to here.
+/// JavaScript's whole numbers are exact up to this.
 const integer_max: f64 = 1 << 53;
 const stride_max: u64 = 1 << 53;
 
@@ -68,7 +68,7 @@ const Buffer = struct {
         return @field(buffer.content().described, field);
     }
 
-    /// After the field was written. Two holders may set two fields at once. SYNC: pairs with
+    /// Called after the field was written. Two holders may set two fields at once. SYNC: pairs with
     /// `content`.
     fn set(buffer: Buffer, comptime field: []const u8) void {
         _ = atomic.fetchOr(u64, &buffer.slot.content, bitOf(field));
@@ -116,8 +116,8 @@ const Buffer = struct {
         return steps[0..count];
     }
 
-    /// The strides that follow from shape and dtype. A shape may be larger than any memory: what
-    /// is too far away to be said is at the largest distance there is.
+    /// The strides that follow from shape and dtype. A shape may be larger than any memory: a
+    /// stride that is too large is the largest one that there is.
     fn contiguousStrides(buffer: Buffer, steps: *Steps) Error![]const i64 {
         var lengths: Lengths = undefined;
         const shaped = try buffer.shape(&lengths);
@@ -131,7 +131,7 @@ const Buffer = struct {
         return steps[0..shaped.len];
     }
 
-    /// Whether the strides are the ones that they would be, had nobody set them.
+    /// Whether the strides are those that follow from shape and dtype.
     fn isContiguous(buffer: Buffer) bool {
         var followed: Steps = undefined;
         var steps: Steps = undefined;
@@ -250,15 +250,15 @@ pub fn setDims(
     }
 }
 
-/// Makes the content smaller, for good: who gets the buffer from now on sees `size` bytes. What was
-/// acquired is noted first, since that is what has to be zeroed. The caller has a hold.
+/// Makes the content smaller: everybody who gets the buffer from now on sees `size` bytes. The size
+/// that was acquired is noted first, since so many bytes have to be zeroed. The caller has a hold.
 pub fn truncate(participant: *Participant, handle: u64, size: u32) Error!void {
     const buffer: Buffer = try .of(participant, handle);
     const slot = buffer.slot;
     while (true) {
         const from = buffer.content();
         if (size > from.size) return error.InvalidArgument;
-        // Holders that are first at once both note what was acquired.
+        // Two holders that truncate first, at once, both note the size that was acquired.
         if (!from.truncated) atomic.store(u32, &slot.truncated_from, from.size, .monotonic);
         var to = from;
         to.size = size;
@@ -312,4 +312,177 @@ pub fn setText(participant: *Participant, handle: u64, which: Text, value: []con
             buffer.set("producer");
         },
     }
+}
+
+const testing = std.testing;
+const TestingPool = @import("../testing_pool.zig").TestingPool;
+
+const Set = union(enum) {
+    dtype: DType,
+    shape: []const f64,
+    strides: []const f64,
+    size: u32,
+
+    fn do(what: Set, participant: *Participant, handle: u64) Error!void {
+        return switch (what) {
+            .dtype => |dtype| setNumber(participant, handle, .DTYPE, @intFromEnum(dtype)),
+            .shape => |values| setDims(participant, handle, .SHAPE, values),
+            .strides => |values| setDims(participant, handle, .STRIDES, values),
+            .size => |size| truncate(participant, handle, size),
+        };
+    }
+};
+
+/// What is set, one after the other, in a new buffer of 24 bytes; and the shape and strides then.
+const descriptions = .{
+    .{ &[_]Set{}, &.{24}, &.{1} },
+    .{ &[_]Set{.{ .dtype = .FLOAT64 }}, &.{24}, &.{8} },
+    .{ &[_]Set{.{ .size = 10 }}, &.{10}, &.{1} },
+    .{ &[_]Set{.{ .shape = &.{ 2, 3 } }}, &.{ 2, 3 }, &.{ 3, 1 } },
+    .{ &[_]Set{ .{ .shape = &.{ 2, 3 } }, .{ .dtype = .UINT32 } }, &.{ 2, 3 }, &.{ 12, 4 } },
+    .{ &[_]Set{ .{ .dtype = .UINT32 }, .{ .shape = &.{ 2, 3 } } }, &.{ 2, 3 }, &.{ 12, 4 } },
+    // The size is that of the bytes, and a shape that was set stays.
+    .{ &[_]Set{ .{ .shape = &.{ 2, 3 } }, .{ .size = 1 } }, &.{ 2, 3 }, &.{ 3, 1 } },
+    // Strides that are not the contiguous ones stay for as long as they fit the shape.
+    .{ &[_]Set{ .{ .strides = &.{-1} }, .{ .dtype = .INT16 } }, &.{24}, &.{-1} },
+    .{ &[_]Set{ .{ .strides = &.{-1} }, .{ .shape = &.{7} } }, &.{7}, &.{-1} },
+    .{ &[_]Set{ .{ .strides = &.{-1} }, .{ .shape = &.{ 2, 3 } } }, &.{ 2, 3 }, &.{ 3, 1 } },
+    // Contiguous ones that were set follow like those that nobody set.
+    .{ &[_]Set{ .{ .strides = &.{1} }, .{ .dtype = .INT16 } }, &.{24}, &.{2} },
+    .{
+        &[_]Set{
+            .{ .shape = &.{ 2, 3 } },
+            .{ .strides = &.{ 3, 1 } },
+            .{ .shape = &.{ 2, 4 } },
+        },
+        &.{ 2, 4 },
+        &.{ 4, 1 },
+    },
+    .{ &[_]Set{.{ .shape = &.{} }}, &.{}, &.{} },
+    .{ &[_]Set{.{ .shape = &.{ 3, 0, 5 } }}, &.{ 3, 0, 5 }, &.{ 0, 5, 1 } },
+    // A stride that is too large is the largest one.
+    .{
+        &[_]Set{.{ .shape = &.{ 1, 1 << 40, 1 << 40 } }},
+        &.{ 1, 1 << 40, 1 << 40 },
+        &.{ 1 << 53, 1 << 40, 1 },
+    },
+};
+
+/// What is refused, and leaves everything as it was.
+const refusals = .{
+    .{ Set{ .shape = &.{-1} }, error.InvalidArgument },
+    .{ Set{ .shape = &.{(1 << 53) + 2} }, error.InvalidArgument },
+    .{ Set{ .shape = &.{std.math.nan(f64)} }, error.InvalidArgument },
+    .{ Set{ .shape = &@as([9]f64, @splat(1)) }, error.InvalidArgument },
+    .{ Set{ .strides = &.{-(1 << 53) - 2} }, error.InvalidArgument },
+    .{ Set{ .strides = &@as([9]f64, @splat(1)) }, error.InvalidArgument },
+    .{ Set{ .size = 25 }, error.InvalidArgument },
+};
+
+/// A buffer of 24 bytes in use, of which nothing is described yet.
+fn newBuffer(pool: *TestingPool) u64 {
+    const slot = &pool.view.slots[0];
+    words.Content.store(&slot.content, .{ .size = 24, .dirty = true });
+    const control: words.Control = .{
+        .generation = 1,
+        .in_flight = 0,
+        .references = 1,
+        .state = .used,
+        .frozen = false,
+    };
+    slot.control = @bitCast(control);
+    return control.handle(0);
+}
+
+fn expectDims(
+    participant: *Participant,
+    handle: u64,
+    which: Dims,
+    expected: []const f64,
+) !void {
+    var found: [layout.dimensions_max]f64 = undefined;
+    const count = try dims(participant, handle, which, &found);
+    try testing.expectEqualSlices(f64, expected, found[0..count]);
+}
+
+test "shape and strides are those that the table says" {
+    var pool: TestingPool = undefined;
+    try pool.init(.{ .capacity = 1, .buffer_size = 64, .participant_count = 2 });
+    defer pool.deinit();
+    var participant = pool.participant(0);
+    inline for (descriptions) |row| {
+        const sets, const shape, const strides = row;
+        const handle = newBuffer(&pool);
+        for (sets) |set| try set.do(&participant, handle);
+        try expectDims(&participant, handle, .SHAPE, shape);
+        try expectDims(&participant, handle, .STRIDES, strides);
+    }
+}
+
+test "a value out of range is refused and changes nothing" {
+    var pool: TestingPool = undefined;
+    try pool.init(.{ .capacity = 1, .buffer_size = 64, .participant_count = 2 });
+    defer pool.deinit();
+    var participant = pool.participant(0);
+    const handle = newBuffer(&pool);
+    inline for (refusals) |row| {
+        const set: Set, const expected = row;
+        try testing.expectError(expected, set.do(&participant, handle));
+        try expectDims(&participant, handle, .SHAPE, &.{24});
+        try expectDims(&participant, handle, .STRIDES, &.{1});
+    }
+    for ([_]f64{ -1, (1 << 53) + 2, std.math.nan(f64) }) |value| {
+        const refused = setNumber(&participant, handle, .TIMESTAMP, value);
+        try testing.expectError(error.InvalidArgument, refused);
+    }
+    try testing.expectEqual(@as(f64, 0), try number(&participant, handle, .TIMESTAMP));
+}
+
+test "a new buffer has none of the last one's description" {
+    var pool: TestingPool = undefined;
+    try pool.init(.{ .capacity = 1, .buffer_size = 64, .participant_count = 2 });
+    defer pool.deinit();
+    var participant = pool.participant(0);
+    var handle = newBuffer(&pool);
+    var read: [layout.text_bytes_max + 1]u8 = undefined;
+    try setNumber(&participant, handle, .SEQUENCE, 1 << 53);
+    try setText(&participant, handle, .PRODUCER, "camera");
+    try testing.expectEqual(@as(f64, 1 << 53), try number(&participant, handle, .SEQUENCE));
+    try testing.expectEqual(@as(f64, 0), try number(&participant, handle, .TIMESTAMP));
+    try testing.expectEqual(@as(u32, 6), try text(&participant, handle, .PRODUCER, &read));
+    try testing.expectEqualStrings("camera", read[0..6]);
+    try testing.expectEqual(@as(u32, 0), try text(&participant, handle, .CONTENT_TYPE, &read));
+    handle = newBuffer(&pool);
+    try testing.expectEqual(@as(f64, 0), try number(&participant, handle, .SEQUENCE));
+    try testing.expectEqual(@as(u32, 0), try text(&participant, handle, .PRODUCER, &read));
+}
+
+test "rubbish in a description is POOL_CORRUPT" {
+    var pool: TestingPool = undefined;
+    try pool.init(.{ .capacity = 1, .buffer_size = 64, .participant_count = 2 });
+    defer pool.deinit();
+    var participant = pool.participant(0);
+    const handle = newBuffer(&pool);
+    const slot = &pool.view.slots[0];
+    var found: [layout.dimensions_max]f64 = undefined;
+    var read: [layout.text_bytes_max + 1]u8 = undefined;
+    const description = &slot.description;
+    words.Content.store(&slot.content, .{
+        .size = 24,
+        .described = @bitCast(@as(u8, 0x7f)),
+        .dirty = true,
+    });
+    description.dtype = @intFromEnum(DType.FLOAT64) + 1;
+    description.shape_count = layout.dimensions_max + 1;
+    description.stride_count = layout.dimensions_max + 1;
+    description.content_type_length = layout.text_bytes_max + 1;
+    description.timestamp = (1 << 53) + 1;
+    const corrupt = error.PoolCorrupt;
+    try testing.expectError(corrupt, number(&participant, handle, .DTYPE));
+    try testing.expectError(corrupt, number(&participant, handle, .TIMESTAMP));
+    try testing.expectError(corrupt, dims(&participant, handle, .SHAPE, &found));
+    try testing.expectError(corrupt, dims(&participant, handle, .STRIDES, &found));
+    try testing.expectError(corrupt, text(&participant, handle, .CONTENT_TYPE, &read));
+    words.Content.store(&slot.content, .{ .size = 65, .dirty = true });
+    try testing.expectError(corrupt, dims(&participant, handle, .SHAPE, &found));
 }

@@ -1,5 +1,5 @@
 //! The free list: a LIFO of slot indexes behind one tagged head, changed by CAS alone (a Treiber
-//! stack). Callers stand in their bracket. What a slot's word says is not decided here.
+//! stack). Callers stand in their bracket. Slots' words are not changed here.
 
 const atomic = @import("hooks");
 const layout = @import("../../format/layout.zig");
@@ -9,7 +9,7 @@ const words = @import("../../format/words.zig");
 const Head = words.Head;
 const View = participant_file.View;
 
-/// The slot on top of the list, and the head that says so: what is read of the slot is true if
+/// The slot on top of the list, and the head that leads to it. What was read of the slot is true if
 /// `take` succeeds.
 pub const Top = struct {
     head: Head,
@@ -18,7 +18,7 @@ pub const Top = struct {
     next: u32,
 };
 
-/// Null: none is there, or one that is not to be had.
+/// Null if the list is empty, frozen, or its top entry is out of range.
 pub inline fn top(view: *const View, head: Head) ?Top {
     if (head.frozen) return null;
     const checked = !atomic.broken(.index_unchecked);
@@ -44,8 +44,8 @@ pub inline fn headOf(header: *const layout.Header) Head {
     return Head.load(&header.hot.free_head, .seq_cst);
 }
 
-/// Never refused: a frozen head stays frozen, and the slot is on the list. A push that gave up
-/// would leave a FREE slot that nobody finds.
+/// Never refused: a frozen head stays frozen, and still gets the slot. A push that gave up would
+/// leave a FREE slot that nobody finds.
 pub inline fn push(view: *const View, index: u32) bool {
     const head_ptr = &view.header.hot.free_head;
     while (true) {
@@ -57,8 +57,8 @@ pub inline fn push(view: *const View, index: u32) bool {
             if (Head.cas(head_ptr, head, pushed, .monotonic)) return true;
             continue;
         }
-        // SYNC: release for `next_free` (the content goes by the word), sequential before the load of
-        // `waiters` in `waiting.wakeOne`. Pairs with `headOf` and `waiting.mark`.
+        // SYNC: release for `next_free` (the content goes by the word), sequential before the load
+        // of `waiters` in `waiting.wakeOne`. Pairs with `headOf` and `waiting.mark`.
         if (Head.cas(head_ptr, head, pushed, .seq_cst)) return true;
     }
 }
@@ -72,7 +72,7 @@ const std = @import("std");
 const testing = std.testing;
 const TestingPool = @import("../testing_pool.zig").TestingPool;
 
-/// The index of the slot taken; null where none is to be had.
+/// The index of the slot taken; null where `top` is null.
 fn pop(view: *const View) ?u32 {
     const there = top(view, headOf(view.header)) orelse return null;
     return if (take(view.header, there)) there.index else null;
@@ -100,11 +100,11 @@ test "each take and push changes the tag" {
     const after = headOf(pool.view.header);
     try testing.expectEqual(before.index, after.index);
     try testing.expectEqual(before.tag + 2, after.tag);
-    // Whoever read the head before these two finds that it is another.
+    // A participant that read the head before these two sees that it has changed.
     try testing.expect(!take(pool.view.header, top(&pool.view, before).?));
 }
 
-test "a frozen head hands out nothing and lets pushes through, and stays frozen" {
+test "a frozen head refuses pops, lets pushes through and stays frozen" {
     var pool: TestingPool = undefined;
     try pool.init(.{ .capacity = 2, .buffer_size = 64, .participant_count = 2 });
     defer pool.deinit();

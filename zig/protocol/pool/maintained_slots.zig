@@ -1,13 +1,13 @@
-//! Free slots whose memory is worked on, in place: they stay on the list, marked, so that nothing
-//! of its order changes and no pool looks empty for it. And what an acquire does that finds such a
-//! slot on top.
+//! Free slots whose memory is worked on in place. They stay on the list and are marked, so that the
+//! list keeps its order and the pool does not look empty meanwhile. And how an acquire treats such
+//! a slot on top.
 //!
-//! A mark alone does not keep a pop away that had read the slot's word before, and will store over
-//! the mark. Such a pop is in a bracket until its word is stored: after everybody was seen outside
-//! a bracket, or in a later one, what is still marked belongs to who marked it. That a bracket has
-//! begun may be seen late, though, until its first CAS. So the head's tag grows before the look: a
-//! pop whose CAS comes later fails and reads again, one whose CAS came before shows its bracket.
-//! Nobody is held up, nothing is frozen, and no mutex is taken.
+//! A mark alone does not stop a pop that had read the slot's word before: it will store over the
+//! mark. Such a pop is in a bracket until it has stored the word. So once everybody was seen
+//! outside a bracket, or in a later one, a slot that is still marked belongs to its maintainer. But
+//! others may see the beginning of a bracket late, until its first CAS. So the head's tag grows
+//! before the look: a pop whose CAS comes later fails and reads again, and the bracket of a pop
+//! whose CAS came earlier is seen. Nobody has to wait, nothing is frozen, and no mutex is taken.
 
 const std = @import("std");
 const atomic = @import("hooks");
@@ -31,15 +31,14 @@ const View = participant_file.View;
 /// How long an acquire waits for work on the slot on top before it looks at the one below.
 const patience_ns: u64 = 10 * std.time.ns_per_ms;
 const slice_ns: u64 = 5 * std.time.ns_per_ms;
-/// How long a maintainer tries to see everybody at rest: the machine may be busy.
+/// How long a maintainer waits to see everybody outside a bracket: the machine may be busy.
 const rest_patience_ns: u64 = 200 * std.time.ns_per_ms;
-/// For an event loop.
+/// The same for an event loop.
 const at_once_ns: u64 = if (atomic.stepped) 0 else 200 * std.time.ns_per_us;
 const spins_max = if (atomic.stepped) 0 else 500;
 
-/// Slots that are worked on together. None of them can be popped meanwhile, nor as long as a
-/// maintainer is stopped: so there are few, and an eighth of the free ones where those are not
-/// many.
+/// Slots that are worked on together. They cannot be popped meanwhile, or while the maintainer is
+/// stopped. So a batch is small: at most an eighth of the free slots.
 pub const Batch = struct {
     indexes: [size_max]u32 = undefined,
     count: u32 = 0,
@@ -73,9 +72,9 @@ pub const Batch = struct {
     }
 };
 
-/// The free list as it can be read while others change it: from the top down, as many free slots as
-/// are wanted. Who was popped meanwhile leads nowhere in particular, so the walk begins again, and
-/// ends after a number of steps in any case. Nothing is taken for true that it says.
+/// A walk down the free list while others change it, for as many free slots as are wanted. A slot
+/// that was popped meanwhile leads anywhere, and then the walk begins again at the top; it ends
+/// after a number of steps in any case. Its results are hints only.
 pub const Walk = struct {
     view: *const View,
     next_index: u32,
@@ -115,9 +114,9 @@ pub const Walk = struct {
     }
 };
 
-/// Makes the batch the caller's, or what is left of it: whatever is not free, or taken meanwhile,
-/// is dropped. Each member has to go through `finish`, and then all of it through `end`. Timeout:
-/// somebody stands still amid an operation; nothing is marked then.
+/// Marks the batch's slots for the caller. Slots that are not free, or that were taken meanwhile,
+/// are dropped from the batch. Each member has to go through `finish`, and then all of it through
+/// `end`. Timeout: somebody stands still in the middle of an operation; then nothing is marked.
 pub fn begin(participant: *Participant, batch: *Batch, patience: *Patience) Error!void {
     memory_work.begin(participant);
     errdefer end(participant);
@@ -135,11 +134,17 @@ pub fn begin(participant: *Participant, batch: *Batch, patience: *Patience) Erro
         const look_ns = @min(until_ns -| now_ns, patience_ns);
         if (atomic.broken(.maintenance_without_waiting) or
             recovery.waitUntilQuiet(&participant.view, look_ns)) break;
-        // Who meets a mark is kept no longer than that.
+        // An acquire that meets a mark waits no longer than that.
         if (now_ns + look_ns >= until_ns) return error.Timeout;
         for (batch.members()) |index| finish(participant, index, patience);
     }
     keepMarked(participant, batch);
+}
+
+/// What a Timeout of `begin` means to a user.
+pub fn stoodStill() Error {
+    const text = "another participant has stood still in the middle of an operation";
+    return errors.fail(error.PoolBusy, 0, text, .{});
 }
 
 fn keepMarked(participant: *const Participant, batch: *Batch) void {
@@ -191,8 +196,8 @@ fn growTag(participant: *Participant, patience: *Patience) Error!void {
     }
 }
 
-/// Makes a member FREE again; who set it aside took it off the list. Never fails: what a stopped
-/// recoverer keeps marked is freed by a recovery, since nobody works on it when `end` was called.
+/// Makes a member FREE again, and pushes it if an acquire set it aside. Never fails: if a stopped
+/// recoverer keeps it marked, a later recovery frees it, since nobody works on it after `end`.
 pub fn finish(participant: *Participant, index: u32, patience: *Patience) void {
     const slot = &participant.view.slots[index];
     while (true) {
@@ -222,9 +227,9 @@ pub fn end(participant: *Participant) void {
     if (atomic.load(u32, &view.header.hot.waiters, .seq_cst) != 0) waiting.wakeAll(view);
 }
 
-/// For an acquire that found the slot on top marked: returns when it is worth beginning again.
-/// PoolFull: it is the only one, and the patience is over; or the caller is one who waits for a
-/// release anyway, and is woken when the work is done.
+/// For an acquire that found the slot on top marked: returns when a new attempt may succeed.
+/// PoolFull: it is the only free slot, and the patience is over; or the caller waits for a release
+/// anyway, and is woken when the work is done.
 pub fn wait(participant: *Participant, index: u32, patience: *Patience) Error!void {
     @branchHint(.cold);
     const view = &participant.view;
@@ -234,7 +239,8 @@ pub fn wait(participant: *Participant, index: u32, patience: *Patience) Error!vo
     const control = Control.load(&slot.control, .seq_cst);
     if (control.state != .maintained) return;
     if (!memory_work.isUnderWay(view, control.in_flight)) {
-        // Done meanwhile, or its maintainer died or gave up, and only a recovery frees it.
+        // The work was done meanwhile; or its maintainer died or gave up, and only a recovery frees
+        // the slot.
         if (Control.load(&slot.control, .acquire) != control) return;
         if (recovery.run(view, .{ .damaged = true }).ran) return;
     }
@@ -257,8 +263,8 @@ pub fn wait(participant: *Participant, index: u32, patience: *Patience) Error!vo
     memory_work.wait(view, epoch, @min(now_ns + slice_ns, patience.until_ns));
 }
 
-/// Takes the slot on top off the list, that others get those below. False: there are none. Dead
-/// between the two CASes it is what a recovery lists again.
+/// Takes the slot on top off the list, so that others get the slots below it. False: there are
+/// none. If the caller dies between the two CASes, a recovery lists the slot again.
 fn setAside(participant: *Participant, index: u32) bool {
     const view = &participant.view;
     const slot = &view.slots[index];

@@ -1,18 +1,12 @@
-//! What users ask of a pool as a whole beside its buffers: committing memory ahead, giving it back,
-//! and flushing.
+//! Committing memory ahead, so that the acquires that follow need not.
 
 const atomic = @import("hooks");
 const commitment = @import("commitment.zig");
 const errors = @import("../../errors.zig");
-const gate = @import("../gate.zig");
 const maintained_slots = @import("maintained_slots.zig");
-const membership = @import("../recovery/membership.zig");
 const participant_file = @import("../participant.zig");
-const recovery = @import("../recovery/recovery.zig");
 const system = @import("../../system/door.zig");
 const thaw = @import("../recovery/thaw.zig");
-const trim_file = @import("trim.zig");
-const waiting = @import("waiting.zig");
 
 const Batch = maintained_slots.Batch;
 const Error = errors.Error;
@@ -41,14 +35,14 @@ pub fn preallocate(participant: *Participant, size: u32, count: u32) Error!u64 {
             if (added > 0) return added;
             return switch (err) {
                 error.CommitLimit => commitment.beyondLimit(view),
-                error.Timeout => stoodStill(),
+                error.Timeout => maintained_slots.stoodStill(),
                 else => err,
             };
         };
     }
 }
 
-/// Adds to `added` also where it fails half-way.
+/// Adds to `added` what was committed, also if it fails half-way.
 fn growAll(
     participant: *Participant,
     batch: *Batch,
@@ -87,38 +81,4 @@ fn grow(
     };
     view.setPopulated(index, need);
     added.* += need - before;
-}
-
-/// Gives the memory of all free slots back to the system. Returns the bytes.
-pub fn trim(participant: *Participant) Error!u64 {
-    errors.clear();
-    return trim_file.all(participant) catch |err| switch (err) {
-        error.Timeout => stoodStill(),
-        else => err,
-    };
-}
-
-/// Nothing is marked before everybody has left the operation that it was in: see
-/// `maintained_slots.begin`.
-fn stoodStill() Error {
-    const text = "another participant has stood still in the middle of an operation";
-    return errors.fail(error.PoolBusy, 0, text, .{});
-}
-
-/// While it lasts every acquire fails with POOL_FLUSHING, and everybody who waits is told so.
-/// Each flusher has its mark in its row, so that the end of one does not lift the flush of another.
-pub fn flush(participant: *Participant, on: bool) Error!void {
-    const view = &participant.view;
-    {
-        const inherited = try membership.lockRepair(view, 0);
-        defer view.header.repair.mutex.unlock();
-        _ = recovery.runLocked(view, .{}, inherited);
-        if (on) {
-            atomic.store(u32, &participant.row.flushing, 1, .monotonic);
-        } else for (view.rows[0..view.rowsUsed()]) |*row| {
-            atomic.store(u32, &row.flushing, 0, .monotonic);
-        }
-        gate.settleFlusher(view);
-    }
-    waiting.wakeAll(view);
 }

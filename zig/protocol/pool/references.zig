@@ -1,7 +1,7 @@
 //! Every operation on one slot's control word: references are counted up and down here, and
-//! nowhere else. Each is one CAS on the word inside the caller's bracket, and the row changes after
-//! it (invariant 5). A release that brings a slot to 0 ends in the free list, or first in PRIVATE
-//! where the pool zeroes what is released.
+//! nowhere else. Each is one CAS on the word inside the caller's bracket, to what `transitions.zig`
+//! says, and the row changes after it (invariant 5). A release that brings a slot to 0 ends in the
+//! free list, or first in PRIVATE where the pool zeroes buffers.
 
 const std = @import("std");
 const atomic = @import("hooks");
@@ -10,6 +10,7 @@ const free_list = @import("free_list.zig");
 const participant_file = @import("../participant.zig");
 const system = @import("../../system/door.zig");
 const thaw = @import("../recovery/thaw.zig");
+const transitions = @import("transitions.zig");
 const waiting = @import("waiting.zig");
 const words = @import("../../format/words.zig");
 
@@ -19,111 +20,13 @@ const Handle = words.Handle;
 const Participant = participant_file.Participant;
 const Patience = thaw.Patience;
 
-pub const Operation = enum {
-    release,
-    get,
-    share,
-    hand_off,
-    take,
-    add_ref,
-    unref,
-    release_by_hand,
-    set_ref_count,
-    try_release,
-};
-
-/// What a word becomes, and what that does to the caller's row.
-const Step = struct {
-    to: Control,
-    row: enum { unchanged, plus_one, minus_one } = .unchanged,
-    /// The slot's last reference went, so that it must reach the free list.
-    freed: bool = false,
-};
+pub const Operation = transitions.Operation;
 
 pub const Result = struct {
     /// References after the call, in-flight ones included.
     count: u32,
     handle: u64,
 };
-
-/// Checks that a ref names a buffer in use, by what its word said.
-inline fn identify(control: Control, ref: Handle) Error!void {
-    if (control.state != .used) {
-        return if (ref.isBare()) error.BufferNotFound else error.StaleHandle;
-    }
-    if (!ref.isBare() and ref.generation != control.generation) return error.StaleHandle;
-    if (control.references < control.in_flight) return error.PoolCorrupt;
-}
-
-inline fn next(comptime operation: Operation, from: Control, argument: u32) Error!Step {
-    var to = from;
-    switch (operation) {
-        .release => {
-            if (from.references == from.in_flight) return error.PoolCorrupt;
-            if (from.references == 1) return .{
-                .to = from.freed(),
-                .row = .minus_one,
-                .freed = true,
-            };
-            to.references -= 1;
-            return .{ .to = to, .row = .minus_one };
-        },
-        .get => {
-            if (from.references == 0) return error.NoReference;
-            if (from.references == words.references_max) return error.TooManyReferences;
-            to.references += 1;
-            return .{ .to = to, .row = .plus_one };
-        },
-        .share, .add_ref => {
-            if (from.references == words.references_max) return error.TooManyReferences;
-            to.references += 1;
-            to.in_flight += 1;
-            return .{ .to = to };
-        },
-        .hand_off => {
-            if (from.references == from.in_flight) return error.PoolCorrupt;
-            to.in_flight += 1;
-            return .{ .to = to, .row = .minus_one };
-        },
-        .take => {
-            if (from.in_flight == 0) return error.NoReference;
-            to.in_flight -= 1;
-            return .{ .to = to, .row = .plus_one };
-        },
-        .unref => {
-            if (from.in_flight == 0) return error.NoReference;
-            if (from.references == 1) return .{ .to = from.freed(), .freed = true };
-            if (!atomic.broken(.unref_keeps_reference)) to.references -= 1;
-            to.in_flight -= 1;
-            return .{ .to = to };
-        },
-        .release_by_hand => {
-            if (from.in_flight == 0) return error.NoReference;
-            to.references -= 1;
-            to.in_flight -= 1;
-            return .{ .to = to };
-        },
-        .set_ref_count => {
-            const holds = from.references - from.in_flight;
-            if (argument < holds or argument > words.references_max) return error.InvalidArgument;
-            to.references = @intCast(argument);
-            to.in_flight = @intCast(argument - holds);
-            return .{ .to = to };
-        },
-        .try_release => {
-            if (from.references != 0) return error.BufferInUse;
-            return .{ .to = from.freed(), .freed = true };
-        },
-    }
-}
-
-/// Whether the operation makes in-flight references or parks the slot: its lease is raised first.
-fn raisesLease(comptime operation: Operation) bool {
-    return switch (operation) {
-        .share, .hand_off, .add_ref, .release_by_hand, .set_ref_count => true,
-        else => false,
-    };
-}
 
 /// Runs one operation on the buffer that `ref` names. `argument` is `set_ref_count`'s count.
 pub inline fn operate(
@@ -146,8 +49,10 @@ pub inline fn operateWithin(
     const ref: Handle = @bitCast(ref_number);
     if (ref.index >= participant.view.geometry.capacity) return error.BufferNotFound;
     while (true) {
-        // At each attempt: while the pool stood still, the last one's lease may have passed.
-        if (raisesLease(operation) and !try raiseLease(participant, operation, ref, argument)) {
+        // At each attempt, since while the pool stood still the lease of the attempt before may
+        // have passed.
+        const raises = comptime transitions.raisesLease(operation);
+        if (raises and !try raiseLease(participant, operation, ref, argument)) {
             try thaw.wait(participant, patience);
             continue;
         }
@@ -229,12 +134,12 @@ inline fn checked(
     from: Control,
     ref: Handle,
     argument: u32,
-) Error!Step {
-    try identify(from, ref);
-    return next(operation, from, argument);
+) Error!transitions.Step {
+    try transitions.identify(from, ref);
+    return transitions.next(operation, from, argument);
 }
 
-/// Outside the bracket: wakes a waiter, or first zeroes what the pool promised to zero.
+/// Outside the bracket: wakes a waiter, or first zeroes the buffer where the pool promises that.
 inline fn finishFreed(
     participant: *Participant,
     index: u32,
@@ -291,7 +196,8 @@ pub fn finishPrivate(participant: *Participant, index: u32, patience: *Patience)
 }
 
 /// The common release, of the only reference: what the word must be follows from the handle alone,
-/// so that one CAS both checks and changes it. False: nothing was done, and `operate` sorts it out.
+/// so that one CAS both checks and changes it. False: nothing was done, and `operate` finds out
+/// why.
 pub inline fn releaseSole(participant: *Participant, handle: Handle) bool {
     const view = &participant.view;
     if (view.zero_on_release) return false;
@@ -318,9 +224,9 @@ pub inline fn releaseSole(participant: *Participant, handle: Handle) bool {
     return true;
 }
 
-/// Gives one hold back, whatever stands in the way: where the pool stays frozen for longer than
-/// patience lasts, the hold is owed, and paid at this thread's next operation. False: the handle
-/// names no buffer in use, or a damaged one, which recovery sorts out; nothing was given back.
+/// Gives one hold back. If the pool stays frozen until patience ends, the hold is owed, and given
+/// back at this thread's next operation. False: the handle names no buffer in use, or a damaged
+/// one, which recovery mends; nothing was given back.
 pub fn giveBack(participant: *Participant, handle: u64) bool {
     if (releaseSole(participant, @bitCast(handle))) return true;
     return giveBackSlowly(participant, handle);
@@ -328,7 +234,7 @@ pub fn giveBack(participant: *Participant, handle: u64) bool {
 
 /// The same for a hold that may not be the only one.
 pub noinline fn giveBackSlowly(participant: *Participant, handle: u64) bool {
-    // Who owes has waited in vain already; once more for each hold of many would add up.
+    // A thread that owes has waited in vain already, and would wait again for each of many holds.
     const owes = participant.local.attention & participant_file.attention_owed != 0;
     var patience: Patience = if (owes) .none else .untimed;
     _ = operateWithin(participant, .release, handle, 0, &patience) catch |err| switch (err) {
@@ -345,7 +251,7 @@ pub fn owe(participant: *Participant, index: u32) void {
     participant.local.attention |= participant_file.attention_owed;
 }
 
-/// Pays what is owed, without patience: what is still frozen stays owed.
+/// Gives back the holds that are owed, without waiting: those of frozen slots stay owed.
 pub fn settle(participant: *Participant) void {
     @branchHint(.cold);
     if (participant.local.owes_unwait) {
@@ -400,105 +306,21 @@ fn raiseLease(
     const control = Control.load(&slot.control, .acquire);
     if (control.frozen) return false;
     _ = try checked(operation, control, ref, argument);
+    // Most of those who come within one tick of the clock find it raised: a load is cheaper.
+    if (atomic.load(u64, &slot.lease_deadline_ns, .monotonic) >= deadline_ns) return true;
     // SYNC: before the CAS. Pairs with `recovery.leaseExpired`.
     _ = atomic.fetchMax(u64, &slot.lease_deadline_ns, deadline_ns);
     return true;
 }
 
-/// The whole count of a buffer; 0 for the bare index of a slot that is not in use.
+/// The count of all references to a buffer; 0 for the bare index of a slot that is not in use.
 pub fn refCount(participant: *Participant, ref_number: u64) Error!u32 {
     const ref: Handle = @bitCast(ref_number);
     if (ref.index >= participant.view.geometry.capacity) return error.BufferNotFound;
     const control = Control.load(&participant.view.slots[ref.index].control, .acquire);
-    identify(control, ref) catch |err| {
+    transitions.identify(control, ref) catch |err| {
         if (err == error.BufferNotFound) return 0;
         return err;
     };
     return control.references;
-}
-
-const testing = std.testing;
-
-/// A USED word of generation 7 with so many references, of which so many are in flight.
-fn used(references: u16, in_flight: u16) Control {
-    return .{
-        .generation = 7,
-        .in_flight = in_flight,
-        .references = references,
-        .state = .used,
-        .frozen = false,
-    };
-}
-
-const most = words.references_max;
-
-/// What each operation makes of a word, and of the caller's row.
-const Row = std.meta.fieldInfo(Step, .row).type;
-const transitions = [_]struct { Operation, Control, u32, Control, Row }{
-    .{ .release, used(1, 0), 0, used(1, 0).freed(), .minus_one },
-    .{ .release, used(2, 1), 0, used(1, 1), .minus_one },
-    .{ .release, used(most, 0), 0, used(most - 1, 0), .minus_one },
-    .{ .get, used(1, 1), 0, used(2, 1), .plus_one },
-    .{ .get, used(most - 1, 0), 0, used(most, 0), .plus_one },
-    .{ .share, used(1, 0), 0, used(2, 1), .unchanged },
-    .{ .add_ref, used(0, 0), 0, used(1, 1), .unchanged },
-    .{ .hand_off, used(1, 0), 0, used(1, 1), .minus_one },
-    .{ .hand_off, used(3, 2), 0, used(3, 3), .minus_one },
-    .{ .take, used(1, 1), 0, used(1, 0), .plus_one },
-    .{ .unref, used(1, 1), 0, used(1, 1).freed(), .unchanged },
-    .{ .unref, used(2, 1), 0, used(1, 0), .unchanged },
-    .{ .release_by_hand, used(1, 1), 0, used(0, 0), .unchanged },
-    .{ .release_by_hand, used(3, 2), 0, used(2, 1), .unchanged },
-    .{ .set_ref_count, used(2, 1), 1, used(1, 0), .unchanged },
-    .{ .set_ref_count, used(2, 1), 5, used(5, 4), .unchanged },
-    .{ .set_ref_count, used(1, 1), 0, used(0, 0), .unchanged },
-    .{ .set_ref_count, used(0, 0), most, used(most, most), .unchanged },
-    .{ .try_release, used(0, 0), 0, used(0, 0).freed(), .unchanged },
-};
-
-test "each operation makes of each word what the table says" {
-    inline for (transitions) |row| {
-        const operation, const from, const argument, const to, const change = row;
-        const step = try next(operation, from, argument);
-        try testing.expectEqual(to, step.to);
-        try testing.expectEqual(change, step.row);
-        try testing.expectEqual(to.state == .free, step.freed);
-    }
-}
-
-const refusals = [_]struct { Operation, Control, u32, Error }{
-    .{ .release, used(1, 1), 0, error.PoolCorrupt },
-    .{ .release, used(0, 0), 0, error.PoolCorrupt },
-    .{ .get, used(0, 0), 0, error.NoReference },
-    .{ .get, used(most, 0), 0, error.TooManyReferences },
-    .{ .share, used(most, 0), 0, error.TooManyReferences },
-    .{ .add_ref, used(most, most), 0, error.TooManyReferences },
-    .{ .hand_off, used(2, 2), 0, error.PoolCorrupt },
-    .{ .take, used(1, 0), 0, error.NoReference },
-    .{ .unref, used(1, 0), 0, error.NoReference },
-    .{ .unref, used(0, 0), 0, error.NoReference },
-    .{ .release_by_hand, used(2, 0), 0, error.NoReference },
-    .{ .set_ref_count, used(2, 0), 1, error.InvalidArgument },
-    .{ .set_ref_count, used(0, 0), @as(u32, most) + 1, error.InvalidArgument },
-    .{ .try_release, used(1, 1), 0, error.BufferInUse },
-    .{ .try_release, used(1, 0), 0, error.BufferInUse },
-};
-
-test "each operation refuses each word that the table says" {
-    inline for (refusals) |row| {
-        const operation, const from, const argument, const expected = row;
-        try testing.expectError(expected, next(operation, from, argument));
-    }
-}
-
-test "a ref names a buffer in use by its generation, or by its bare index" {
-    const own: Handle = .{ .index = 3, .generation = 7 };
-    const stale: Handle = .{ .index = 3, .generation = 6 };
-    const bare: Handle = .{ .index = 3, .generation = 0 };
-    try identify(used(1, 0), own);
-    try identify(used(0, 0), bare);
-    try testing.expectError(error.StaleHandle, identify(used(1, 0), stale));
-    try testing.expectError(error.StaleHandle, identify(used(1, 0).freed(), own));
-    try testing.expectError(error.BufferNotFound, identify(used(1, 0).freed(), bare));
-    try testing.expectError(error.PoolCorrupt, identify(used(1, 2), own));
 }

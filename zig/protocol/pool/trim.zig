@@ -1,8 +1,8 @@
-//! Giving memory of free slots back: all of it for a user, or for an acquire as much as it lacks.
-//! The slots are gone round by index, from the last to the first, which a pool that is not full
-//! hands out last. An acquire's round goes on where its thread's last one stopped, so that each
-//! slot is looked at once a round however small the parts are, and spares at first what was used
-//! lately.
+//! Giving memory of free slots back to the system: all of it for a user, or as much as an acquire
+//! lacks. Slots are visited by index, from the last to the first, since a pool that is not full
+//! hands out the first ones. An acquire's round goes on where the last one of its thread stopped,
+//! so that each slot is visited once a round however small the parts are. At first it spares slots
+//! that were used lately.
 
 const std = @import("std");
 const atomic = @import("hooks");
@@ -22,13 +22,22 @@ const Participant = participant_file.Participant;
 const Patience = thaw.Patience;
 const View = participant_file.View;
 
-/// Used within this time counts as warm.
+/// A slot that was used within this time counts as warm.
 const cold_after_ns: u64 = 1 * std.time.ns_per_s;
 /// How often a walk looks at the clock.
 const looks_per_clock = 256;
 
-/// Gives the memory of all free slots back. Returns the bytes: by so much the pool's sum dropped.
+/// Gives the memory of all free slots back to the system. Returns the bytes by which the pool's sum
+/// dropped.
 pub fn all(participant: *Participant) Error!u64 {
+    errors.clear();
+    return giveBackAll(participant) catch |err| switch (err) {
+        error.Timeout => maintained_slots.stoodStill(),
+        else => err,
+    };
+}
+
+fn giveBackAll(participant: *Participant) Error!u64 {
     var patience: Patience = .untimed;
     var freed: u64 = 0;
     var batch: Batch = .of(&participant.view);
@@ -54,7 +63,7 @@ pub const Outcome = enum {
     nothing,
 };
 
-/// Gives about `bytes` back, until the time that is given.
+/// Gives about `bytes` back, until `until_ns`.
 pub fn some(
     participant: *Participant,
     bytes: u64,
@@ -91,7 +100,7 @@ pub fn some(
     }
 }
 
-/// False: what the last round looked for in vain cannot be there now either.
+/// False: the last round found nothing, and nothing can have changed since.
 fn beginRound(participant: *Participant) bool {
     const trimming = &participant.local.trimming;
     const key = memory_work.memoryKey(&participant.view) orelse 0;
@@ -101,7 +110,7 @@ fn beginRound(participant: *Participant) bool {
     return true;
 }
 
-/// Twice round: first for what is cold.
+/// Two times round: first only for cold slots.
 fn looksOfRound(participant: *const Participant) u32 {
     const capacity = participant.view.geometry.capacity;
     return if (atomic.modelled) capacity else capacity * 2;
@@ -128,7 +137,7 @@ fn candidate(participant: *const Participant, index: u32) u64 {
     return if (is_warm) 0 else bytes;
 }
 
-/// What a free slot has; 0 of any other.
+/// The committed bytes of a free slot; 0 for any other slot.
 fn memoryOf(view: *const View, index: u32) u64 {
     const slot = &view.slots[index];
     const committed = atomic.load(u64, &slot.committed, .monotonic);
@@ -150,8 +159,8 @@ fn giveBack(participant: *Participant, batch: *Batch, patience: *Patience) Error
     return freed;
 }
 
-/// The claim goes last, so that who claims it next finds the memory. Dead in between, the slot is
-/// still marked, and a recovery gives up the claim as well.
+/// The claim is given up last, so that the next to claim it finds the memory. If the caller dies in
+/// between, the slot is still marked, and a recovery gives up the claim as well.
 fn shrink(participant: *Participant, index: u32, patience: *Patience) u64 {
     const view = &participant.view;
     const claimed = atomic.load(u64, &view.slots[index].committed, .monotonic);

@@ -22,7 +22,7 @@ const Patience = thaw.Patience;
 pub const slice_ns: u64 = 50 * std.time.ns_per_ms;
 /// After so many releases in a row whose wake would reach nobody, a releaser looks for the dead: at
 /// first, and at most, since a waiter that is only stopped makes every look a vain one.
-const barren_first = 8;
+const barren_first = participant_file.barren_first;
 const barren_most = 4096;
 const pool_bit: u64 = 1;
 

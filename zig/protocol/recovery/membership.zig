@@ -1,6 +1,6 @@
 //! Joining and leaving: how a thread comes to have a row in a pool that it has mapped, and gives it
 //! back. Both stand under the recovery mutex where rows of others are looked at. What a process
-//! keeps beside its rows (mappings, opens) is in `opening.zig`, and when a name goes in `names.zig`.
+//! keeps beside its rows (mappings, opens) is in `process/`, and when a name goes in `names.zig`.
 
 const std = @import("std");
 const atomic = @import("hooks");
@@ -10,12 +10,12 @@ const layout = @import("../../format/layout.zig");
 const participant_file = @import("../participant.zig");
 const recovery = @import("recovery.zig");
 const system = @import("../../system/door.zig");
+const thaw = @import("thaw.zig");
 
 const Error = errors.Error;
 const Participant = participant_file.Participant;
 const View = participant_file.View;
 
-const lock_patience_ns: u64 = 2 * std.time.ns_per_s;
 const lock_slice_ns: u64 = 2 * std.time.ns_per_ms;
 
 /// Who takes a row, for people to read: nothing is decided by it.
@@ -63,8 +63,7 @@ fn takeRow(view: *const View, row: *layout.ParticipantRow, index: u32, who: Who)
     atomic.store(u32, &row.working, (working +% 1) & ~@as(u32, 1), .monotonic);
     for (&row.waiting) |*bits| atomic.store(u64, bits, 0, .monotonic);
     // SYNC: the row is whole before it is joined, and joined before it counts. Pairs with
-    // `occupancy.look`, `recovery.holdsOf`, `statistics.participants`, `statistics.rowsUsed` and
-    // `View.rowsUsed`.
+    // `occupancy.look`, `recovery.holdsOf`, `statistics.participants` and `View.rowsUsed`.
     atomic.store(u32, &row.joined, 1, .release);
     if (atomic.load(u32, &view.header.hot.rows_used, .monotonic) <= index) {
         atomic.store(u32, &view.header.hot.rows_used, index + 1, .seq_cst);
@@ -134,7 +133,8 @@ pub fn recoverForWaiters(view: *const View) void {
     _ = recovery.run(view, .{});
 }
 
-/// Takes the recovery mutex, waiting for it until `until_ns`, 0: for two seconds. True when its last
+/// Takes the recovery mutex, waiting for it until `until_ns`, 0: for as long
+/// as untimed calls wait. True when its last
 /// owner died with it: a recovery is due.
 pub fn lockRepair(view: *const View, until_ns: u64) Error!bool {
     var deadline_ns = until_ns;
@@ -145,7 +145,7 @@ pub fn lockRepair(view: *const View, until_ns: u64) Error!bool {
             .busy => {},
         }
         const now_ns = system.clock.monotonicNs();
-        if (deadline_ns == 0) deadline_ns = now_ns + lock_patience_ns;
+        if (deadline_ns == 0) deadline_ns = now_ns + thaw.patience_untimed_ns;
         if (now_ns >= deadline_ns) return errors.fail(
             error.PoolBusy,
             0,

@@ -1,7 +1,7 @@
 //! When a pool's name is taken away: by the last participant of an ephemeral pool, and by whoever
 //! finds that nobody alive has a pool that may then go. All of it stands under the recovery mutex,
 //! as a join does, so that nobody comes to have a pool whose name is being taken. How a name is
-//! removed is in `system/object.zig`; here `name` is anything with `remove` and `leadsHere`.
+//! removed is in `system/removal.zig`; here `name` is anything with `remove` and `leadsHere`.
 
 const std = @import("std");
 const atomic = @import("hooks");

@@ -11,6 +11,7 @@ const layout = @import("../../format/layout.zig");
 const memory_work = @import("../memory_work.zig");
 const participant_file = @import("../participant.zig");
 const system = @import("../../system/door.zig");
+const thaw = @import("thaw.zig");
 const words = @import("../../format/words.zig");
 
 const Control = words.Control;
@@ -64,7 +65,7 @@ pub fn run(view: *const View, request: Request) Report {
 
 /// A user asked: everything is looked for, and another's recovery is waited for.
 pub fn runPatiently(view: *const View) errors.Error!Report {
-    const deadline_ns = system.clock.monotonicNs() + 2 * std.time.ns_per_s;
+    const deadline_ns = system.clock.monotonicNs() + thaw.patience_untimed_ns;
     while (true) {
         const epoch = atomic.load(u32, &view.header.repair.epoch, .acquire);
         const report = run(view, .{ .forced = true, .leases = true });
@@ -166,7 +167,7 @@ pub fn waitUntilQuiet(view: *const View, patience_ns: u64) bool {
         const first = atomic.load(u64, &row.busy, .seq_cst);
         if (first & 1 == 0) continue;
         while (true) {
-            if (!isLive(row)) break;
+            if (!participant_file.isLive(row)) break;
             const now = atomic.load(u64, &row.busy, .seq_cst);
             if (now != first) break;
             const now_ns = system.clock.monotonicNs();
@@ -176,10 +177,6 @@ pub fn waitUntilQuiet(view: *const View, patience_ns: u64) bool {
         }
     }
     return true;
-}
-
-fn isLive(row: *const layout.ParticipantRow) bool {
-    return participant_file.isLive(row);
 }
 
 /// A counter that only the recovery mutex's holder changes.

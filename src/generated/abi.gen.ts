@@ -1,0 +1,181 @@
+// Generated from zig/abi/bun.zig by `bun run generate`. Do not edit.
+
+import type { FFIFunction, Pointer } from "bun:ffi";
+
+/** What the native side calls an open pool; see zig/process/descriptor.zig. */
+export type Descriptor = number;
+
+/** What a pointer argument may be: an array that the call reads or fills. */
+export type Memory = Uint8Array | Uint32Array | Float64Array;
+
+/** zig/abi/bun.zig, as TypeScript calls it. */
+export interface Native {
+  /** The pool's descriptor, above 0. */
+  xmem_bun_open(how: number, dir: Memory, name: Memory, participantName: Memory, options: Memory): number;
+  xmem_bun_close(descriptor: Descriptor): void;
+  /** The code of this thread's last failed call, to which the errno and the text belong. */
+  xmem_bun_error_code(): number;
+  xmem_bun_error_errno(): number;
+  xmem_bun_error_text(buffer: Memory, length: number): number;
+  xmem_bun_info(descriptor: Descriptor, out: Memory): void;
+  xmem_bun_unlink(dir: Memory, name: Memory, device: number, inode: number, poolId: number): number;
+  /** Removes the names of the ephemeral pools of this user that the dead left in a folder. */
+  xmem_bun_remove_left_over(dir: Memory): void;
+  /** 1: this user's pool has no live participant, and its name was removed unless `dry`. 0: it stays. */
+  xmem_bun_prune(dir: Memory, name: Memory, dry: number): number;
+  /** Counts the views that this open makes; null when memory is short. The caller closes it. */
+  xmem_bun_views_open(descriptor: Descriptor): Pointer | null;
+  xmem_bun_views_close(opened: Pointer): void;
+  /** The engine is about to get a view of the buffer at `index`. */
+  xmem_bun_view_add(opened: Pointer, index: number): void;
+  /** The signature is that of a deallocator, which the engine calls on any thread. */
+  xmem_bun_view_done(bytes: Pointer | null, opened: Pointer): void;
+  /** How many views of the buffer are alive, wherever they were transferred to. */
+  xmem_bun_view_count(opened: Pointer, index: number): number;
+  /**
+   * Gives this open's holds back, except for buffers that a view can still reach. Returns the number
+   * of those.
+   */
+  xmem_bun_give_back_unseen(descriptor: Descriptor, opened: Pointer): number;
+  xmem_bun_acquire(descriptor: Descriptor, sizeNumber: number): number;
+  /**
+   * For an event loop: never waits, PENDING while a recovery has the pool.
+   *
+   * `waited_ms`: for how long this loop has waited, 0 at its first try.
+   */
+  xmem_bun_acquire_at_once(descriptor: Descriptor, size: number, waitedMs: number): number;
+  xmem_bun_release(descriptor: Descriptor, handleNumber: number): void;
+  xmem_bun_made(): Pointer;
+  /**
+   * As `xmem_bun_acquire`, but returns the index. That is faster than a handle: everything after an
+   * atomic operation waits for it, and converting a number to floating point and back takes long.
+   */
+  xmem_bun_acquire_index(descriptor: Descriptor, size: number): number;
+  xmem_bun_release_index(descriptor: Descriptor, index: number, generation: number): void;
+  xmem_bun_acquire_blocking(descriptor: Descriptor, size: number, deadlineMs: number): number;
+  xmem_bun_now(): number;
+  xmem_bun_get(descriptor: Descriptor, ref: number): number;
+  xmem_bun_take(descriptor: Descriptor, ref: number): number;
+  xmem_bun_size(descriptor: Descriptor, index: number): number;
+  /** Bytes of a buffer that have memory: what a holder may look at. */
+  xmem_bun_committed(descriptor: Descriptor, index: number): number;
+  xmem_bun_truncate(descriptor: Descriptor, handleNumber: number, size: number): number;
+  xmem_bun_share(descriptor: Descriptor, handle: number): number;
+  xmem_bun_hand_off(descriptor: Descriptor, handleNumber: number): number;
+  xmem_bun_add_ref(descriptor: Descriptor, ref: number): number;
+  xmem_bun_unref(descriptor: Descriptor, ref: number): number;
+  xmem_bun_release_by_hand(descriptor: Descriptor, ref: number): number;
+  xmem_bun_set_ref_count(descriptor: Descriptor, ref: number, count: number): number;
+  xmem_bun_ref_count(descriptor: Descriptor, refNumber: number): number;
+  /** 1: recycled by this call. 0: it still has references, or the bare index is free already. */
+  xmem_bun_try_release(descriptor: Descriptor, ref: number): number;
+  xmem_bun_release_buffer(descriptor: Descriptor, ref: number): number;
+  /** What fills the pool; see `occupancy.zig`. `name` is that of the participant that holds most. */
+  xmem_bun_filling(descriptor: Descriptor, out: Memory, name: Memory): number;
+  /**
+   * How many generations ago the slot had the handle's generation. -1: never, as far as is known:
+   * generations begin again after 2^29.
+   */
+  xmem_bun_handle_age(descriptor: Descriptor, handleNumber: number): number;
+  xmem_bun_preallocate(descriptor: Descriptor, size: number, count: number): number;
+  xmem_bun_trim(descriptor: Descriptor): number;
+  xmem_bun_flush(descriptor: Descriptor, on: number): number;
+  xmem_bun_reclaim(descriptor: Descriptor, out: Memory): number;
+  xmem_bun_stats(descriptor: Descriptor, out: Memory): number;
+  xmem_bun_participants(descriptor: Descriptor, out: Memory, names: Memory, rowsMax: number): number;
+  /** `allow_owner` and `allow_group` below 0: nobody besides this user and root, to root everybody. */
+  xmem_bun_observe(dir: Memory, name: Memory, allowOwner: number, allowGroup: number): number;
+  xmem_bun_unobserve(descriptor: Descriptor): void;
+  xmem_bun_meta_number(descriptor: Descriptor, handle: number, which: number): number;
+  xmem_bun_meta_set_number(descriptor: Descriptor, handle: number, which: number, value: number): number;
+  xmem_bun_meta_dims(descriptor: Descriptor, handle: number, which: number, out: Memory): number;
+  xmem_bun_meta_set_dims(descriptor: Descriptor, handle: number, which: number, values: Memory, length: number): number;
+  xmem_bun_meta_text(descriptor: Descriptor, handle: number, which: number, out: Memory): number;
+  xmem_bun_meta_set_text(descriptor: Descriptor, handle: number, which: number, text: Memory, length: number): number;
+  /** The event loop's end of a socket that becomes readable when a try is worth it. */
+  xmem_bun_async_open(descriptor: Descriptor): number;
+  /**
+   * PENDING while a recovery has the pool: its end makes the socket readable, and is the time to arm
+   * again.
+   *
+   * `due_ms`: when the first of the loop's waits ends, so that the loop is told even if its own
+   * timers stand still.
+   */
+  xmem_bun_async_arm(descriptor: Descriptor, dueMs: number): number;
+  xmem_bun_async_disarm(descriptor: Descriptor, passOn: number): void;
+  /** Counts a wait of an event loop that ended without a buffer. */
+  xmem_bun_async_timed_out(descriptor: Descriptor): void;
+  xmem_bun_constant_count(): number;
+  xmem_bun_constant_name(index: number, buffer: Memory, length: number): number;
+  xmem_bun_constant_value(index: number): number;
+  /**
+   * The yardstick of the benchmarks: `count` pops and pushes of a tagged free list of its own, the
+   * least that any pool of this kind can cost.
+   */
+  xmem_bun_bench_pop_push(count: number): void;
+}
+
+/** The same, as `dlopen` wants to know it. */
+export const symbols: Record<keyof Native, FFIFunction> = {
+  xmem_bun_open: { args: ["u32", "ptr", "ptr", "ptr", "ptr"], returns: "i32" },
+  xmem_bun_close: { args: ["u32"], returns: "void" },
+  xmem_bun_error_code: { args: [], returns: "i32" },
+  xmem_bun_error_errno: { args: [], returns: "i32" },
+  xmem_bun_error_text: { args: ["ptr", "u32"], returns: "u32" },
+  xmem_bun_info: { args: ["u32", "ptr"], returns: "void" },
+  xmem_bun_unlink: { args: ["ptr", "ptr", "f64", "f64", "f64"], returns: "i32" },
+  xmem_bun_remove_left_over: { args: ["ptr"], returns: "void" },
+  xmem_bun_prune: { args: ["ptr", "ptr", "u32"], returns: "i32" },
+  xmem_bun_views_open: { args: ["u32"], returns: "ptr" },
+  xmem_bun_views_close: { args: ["ptr"], returns: "void" },
+  xmem_bun_view_add: { args: ["ptr", "u32"], returns: "void" },
+  xmem_bun_view_done: { args: ["ptr", "ptr"], returns: "void" },
+  xmem_bun_view_count: { args: ["ptr", "u32"], returns: "u32" },
+  xmem_bun_give_back_unseen: { args: ["u32", "ptr"], returns: "u32" },
+  xmem_bun_acquire: { args: ["u32", "f64"], returns: "f64" },
+  xmem_bun_acquire_at_once: { args: ["u32", "u32", "f64"], returns: "f64" },
+  xmem_bun_release: { args: ["u32", "f64"], returns: "void" },
+  xmem_bun_made: { args: [], returns: "ptr" },
+  xmem_bun_acquire_index: { args: ["u32", "u32"], returns: "i32" },
+  xmem_bun_release_index: { args: ["u32", "u32", "u32"], returns: "void" },
+  xmem_bun_acquire_blocking: { args: ["u32", "u32", "f64"], returns: "f64" },
+  xmem_bun_now: { args: [], returns: "f64" },
+  xmem_bun_get: { args: ["u32", "f64"], returns: "f64" },
+  xmem_bun_take: { args: ["u32", "f64"], returns: "f64" },
+  xmem_bun_size: { args: ["u32", "u32"], returns: "f64" },
+  xmem_bun_committed: { args: ["u32", "u32"], returns: "f64" },
+  xmem_bun_truncate: { args: ["u32", "f64", "u32"], returns: "i32" },
+  xmem_bun_share: { args: ["u32", "f64"], returns: "i32" },
+  xmem_bun_hand_off: { args: ["u32", "f64"], returns: "i32" },
+  xmem_bun_add_ref: { args: ["u32", "f64"], returns: "f64" },
+  xmem_bun_unref: { args: ["u32", "f64"], returns: "f64" },
+  xmem_bun_release_by_hand: { args: ["u32", "f64"], returns: "f64" },
+  xmem_bun_set_ref_count: { args: ["u32", "f64", "u32"], returns: "f64" },
+  xmem_bun_ref_count: { args: ["u32", "f64"], returns: "f64" },
+  xmem_bun_try_release: { args: ["u32", "f64"], returns: "i32" },
+  xmem_bun_release_buffer: { args: ["u32", "f64"], returns: "i32" },
+  xmem_bun_filling: { args: ["u32", "ptr", "ptr"], returns: "i32" },
+  xmem_bun_handle_age: { args: ["u32", "f64"], returns: "f64" },
+  xmem_bun_preallocate: { args: ["u32", "u32", "u32"], returns: "f64" },
+  xmem_bun_trim: { args: ["u32"], returns: "f64" },
+  xmem_bun_flush: { args: ["u32", "u32"], returns: "i32" },
+  xmem_bun_reclaim: { args: ["u32", "ptr"], returns: "i32" },
+  xmem_bun_stats: { args: ["u32", "ptr"], returns: "i32" },
+  xmem_bun_participants: { args: ["u32", "ptr", "ptr", "u32"], returns: "u32" },
+  xmem_bun_observe: { args: ["ptr", "ptr", "f64", "f64"], returns: "i32" },
+  xmem_bun_unobserve: { args: ["u32"], returns: "void" },
+  xmem_bun_meta_number: { args: ["u32", "f64", "u32"], returns: "f64" },
+  xmem_bun_meta_set_number: { args: ["u32", "f64", "u32", "f64"], returns: "i32" },
+  xmem_bun_meta_dims: { args: ["u32", "f64", "u32", "ptr"], returns: "i32" },
+  xmem_bun_meta_set_dims: { args: ["u32", "f64", "u32", "ptr", "u32"], returns: "i32" },
+  xmem_bun_meta_text: { args: ["u32", "f64", "u32", "ptr"], returns: "i32" },
+  xmem_bun_meta_set_text: { args: ["u32", "f64", "u32", "ptr", "u32"], returns: "i32" },
+  xmem_bun_async_open: { args: ["u32"], returns: "i32" },
+  xmem_bun_async_arm: { args: ["u32", "f64"], returns: "i32" },
+  xmem_bun_async_disarm: { args: ["u32", "u32"], returns: "void" },
+  xmem_bun_async_timed_out: { args: ["u32"], returns: "void" },
+  xmem_bun_constant_count: { args: [], returns: "u32" },
+  xmem_bun_constant_name: { args: ["u32", "ptr", "u32"], returns: "u32" },
+  xmem_bun_constant_value: { args: ["u32"], returns: "f64" },
+  xmem_bun_bench_pop_push: { args: ["u32"], returns: "void" },
+};

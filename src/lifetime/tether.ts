@@ -1,0 +1,43 @@
+// What is left of a session once the program closed it or cannot reach it, and how it ends.
+
+import type { Descriptor } from "../generated/abi.gen.ts";
+import type { ViewCounter } from "../native/data_area.ts";
+import { closed, native } from "../native/native.ts";
+import { linger } from "./lingering.ts";
+
+/** The part of a session that outlives it. It never refers to the session. */
+export interface Tether {
+  /** `closed` once the session is, or its finalizer ran. */
+  descriptor: Descriptor;
+  readonly counter: ViewCounter;
+  socket: { terminate(): void } | undefined;
+  /** Whether the program closed it. */
+  wasClosed: boolean;
+}
+
+/** It is made outside the session's scope: the function must not keep the session reachable. */
+export function endingOf(tether: Tether): () => void {
+  return () => end(tether);
+}
+
+/**
+ * Gives the holds and the row back. The hold of a buffer that a view can still reach goes back when
+ * that view is dead, and the row with the last hold.
+ */
+export function end(tether: Tether): void {
+  const { descriptor, counter, socket, wasClosed } = tether;
+  tether.descriptor = closed;
+  socket?.terminate();
+  const finish = (): boolean => {
+    if (native.xmem_bun_give_back_unseen(descriptor, counter) > 0) return false;
+    native.xmem_bun_views_close(counter);
+    native.xmem_bun_close(descriptor);
+    return true;
+  };
+  if (finish()) return;
+  // A view that is garbage counts as alive until it is collected.
+  if (wasClosed) Bun.gc(true);
+  if (finish()) return;
+  native.xmem_bun_async_disarm(descriptor, 1);
+  linger(finish);
+}

@@ -1,0 +1,60 @@
+// The only dlopen of the interface. The calls themselves, with their types, are generated from
+// zig/abi/bun.zig: abi.gen.ts. No file outside this folder sees an address.
+
+import { dlopen, type FFIFunction, type Library, type Pointer, toArrayBuffer } from "bun:ffi";
+import { raise } from "../errors/error.ts";
+import { type Descriptor, type Native, symbols } from "../generated/abi.gen.ts";
+import { LIMIT_DESCRIPTORS } from "../generated/constants.gen.ts";
+import { libraryPath, loadingAdvice } from "./library.ts";
+
+/**
+ * A library that the system does not load is an error, as a missing one is; the loader says why.
+ */
+function load<Symbols extends Record<string, FFIFunction>>(
+  path: string,
+  symbols: Symbols,
+): Library<Symbols> {
+  try {
+    return dlopen(path, symbols);
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    const particulars = { cause, advice: loadingAdvice(path, why) };
+    raise("UNSUPPORTED_PLATFORM", "loading xmem", `${path} cannot be loaded: ${why}`, particulars);
+  }
+}
+
+const opened = load(libraryPath(), symbols);
+
+// Never closed: a later call of any symbol would be a segfault. Bun's own types allow a bigint for
+// a pointer, which none of our addresses is: they are below 2^53.
+export const native: Native = opened.symbols as unknown as Native;
+
+/** The descriptor of no pool: the native side refuses it by itself. */
+export const closed: Descriptor = 0;
+
+// The two calls of the fast path have names of their own. A constant of a module is a constant to
+// the engine's compiler, too, so that the call is always direct. A call through a property of
+// `native` is direct only most of the time.
+export const acquireIndex: Native["xmem_bun_acquire_index"] = native.xmem_bun_acquire_index;
+export const releaseIndex: Native["xmem_bun_release_index"] = native.xmem_bun_release_index;
+
+// Further results of the last call that made a hold: two tables, by descriptor. They are static
+// memory of the library, which is never unloaded.
+const made = toArrayBuffer(native.xmem_bun_made(), 0, LIMIT_DESCRIPTORS * 8);
+const generations = new Int32Array(made, 0, LIMIT_DESCRIPTORS);
+const sizes = new Uint32Array(made, LIMIT_DESCRIPTORS * 4, LIMIT_DESCRIPTORS);
+
+/** The generation of the buffer that was held last. */
+export function generationMade(descriptor: Descriptor): number {
+  return generations[descriptor] as number;
+}
+
+/** The size of the buffer that `xmem_bun_get` or `xmem_bun_take` held last, in bytes. */
+export function sizeMade(descriptor: Descriptor): number {
+  return sizes[descriptor] as number;
+}
+
+// The engine calls this function when an ArrayBuffer's contents die, on the thread where that
+// happens.
+const { ptr } = opened.symbols.xmem_bun_view_done as unknown as { ptr: Pointer };
+export const viewDone: Pointer = ptr;

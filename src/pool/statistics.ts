@@ -1,0 +1,144 @@
+// What a pool looks like: the numbers of it, and of each participant. It writes nothing.
+
+import type { Descriptor } from "../generated/abi.gen.ts";
+import * as constants from "../generated/constants.gen.ts";
+import { native } from "../native/native.ts";
+import { bytes, decodeText, float64s } from "../native/scratch.ts";
+
+/**
+ * A participant: one thread that has the pool open, or died having it open and was not recovered
+ * yet.
+ */
+export interface ParticipantStats {
+  /** The process' id, in its own PID namespace. */
+  pid: number;
+  /** The thread's id, in its own PID namespace. */
+  tid: number;
+  /** The `participantName` that it opened the pool with; "" without one. */
+  name: string;
+  /** Whether the thread lives; a dead one's holds go with the next recovery. */
+  alive: boolean;
+  /** References that it owns; each clone counts. */
+  holds: number;
+  /** Whether it waits for a buffer. */
+  waiting: boolean;
+  /** Buffers that it has acquired since it opened the pool. */
+  acquired: number;
+  /** Buffers that it has recycled since then, by dropping the last reference. */
+  released: number;
+  /** Its waits for a buffer since then. */
+  waits: number;
+  /** Those of its waits that ended without a buffer in time. */
+  timeouts: number;
+}
+
+/** A pool in numbers. Slots are free or used: `free` + `used` is `capacity`. */
+export interface PoolStats {
+  /** How many buffers the pool has. */
+  capacity: number;
+  /** Slots that can be acquired. */
+  free: number;
+  /** Slots with a buffer that is held, in flight or parked. */
+  used: number;
+  /**
+   * Used slots whose count is 0: `release` dropped their last reference, and nobody recycled them
+   * yet.
+   */
+  parked: number;
+  /** In-flight references, which nobody holds: several can be of one buffer. */
+  inFlight: number;
+  /** Participants that wait for a buffer. */
+  waiters: number;
+  /**
+   * Bytes of memory that buffers have, free ones too, without the control area; `trim` lowers it.
+   */
+  committedBytes: number;
+  /** Whether somebody called `flush()`, and nobody `unflush()` since. */
+  flushing: boolean;
+  /** Whether the name still leads to this pool. */
+  linked: boolean;
+  /**
+   * Milliseconds since the oldest lease began that an in-flight reference or a parked buffer has; 0
+   * without one, or where leases never end.
+   */
+  oldestLeaseMs: number;
+  /**
+   * Milliseconds since the acquire of the buffer that is held for longest; 0 where none is held.
+   */
+  longestHoldMs: number;
+  /** Every participant, including dead ones that were not recovered yet. */
+  participants: ParticipantStats[];
+  /** Sums since the pool was made, over all participants, including those that left. */
+  counters: {
+    /** Buffers acquired. */
+    acquired: number;
+    /** Buffers recycled by the drop of their last reference. */
+    released: number;
+    /** Acquires that found the pool full and did not wait. */
+    full: number;
+    /** Waits for a buffer. */
+    waits: number;
+    /** Waits that ended without a buffer in time. */
+    timeouts: number;
+    /** Recoveries that ran. */
+    recoveries: number;
+    /** Recoveries that were put off, because a live participant stood still inside an operation. */
+    deferred: number;
+  };
+}
+
+const nameBytes = constants.PARTICIPANT_NAME_ROOM;
+
+export function statsOf(descriptor: Descriptor): PoolStats {
+  const values = float64s(constants.STAT_COUNT);
+  native.xmem_bun_stats(descriptor, values);
+  const value = (index: number): number => values[index] ?? 0;
+  return {
+    capacity: value(constants.STAT_CAPACITY),
+    free: value(constants.STAT_FREE),
+    used: value(constants.STAT_USED),
+    parked: value(constants.STAT_PARKED),
+    inFlight: value(constants.STAT_IN_FLIGHT),
+    waiters: value(constants.STAT_WAITERS),
+    committedBytes: value(constants.STAT_COMMITTED_BYTES),
+    flushing: value(constants.STAT_FLUSHING) !== 0,
+    linked: value(constants.STAT_LINKED) !== 0,
+    oldestLeaseMs: value(constants.STAT_OLDEST_LEASE_MS),
+    longestHoldMs: value(constants.STAT_LONGEST_HOLD_MS),
+    participants: participantsOf(descriptor),
+    counters: {
+      acquired: value(constants.STAT_ACQUIRED),
+      released: value(constants.STAT_RELEASED),
+      full: value(constants.STAT_FULL),
+      waits: value(constants.STAT_WAITS),
+      timeouts: value(constants.STAT_TIMEOUTS),
+      recoveries: value(constants.STAT_RECOVERIES),
+      deferred: value(constants.STAT_DEFERRED),
+    },
+  };
+}
+
+function participantsOf(descriptor: Descriptor): ParticipantStats[] {
+  const info = float64s(constants.INFO_COUNT);
+  native.xmem_bun_info(descriptor, info);
+  const rowsMax = info[constants.INFO_MAX_PARTICIPANTS] ?? 0;
+  const values = float64s(rowsMax * constants.PARTICIPANT_COUNT);
+  const names = bytes(rowsMax * nameBytes);
+  const rows = native.xmem_bun_participants(descriptor, values, names, rowsMax);
+  return Array.from({ length: rows }, (_, row) => {
+    const field = (index: number): number => values[row * constants.PARTICIPANT_COUNT + index] ?? 0;
+    const name = names.subarray(row * nameBytes, (row + 1) * nameBytes);
+    return {
+      pid: field(constants.PARTICIPANT_PID),
+      tid: field(constants.PARTICIPANT_TID),
+      name: decodeText(name).split("\0", 1)[0] ?? "",
+      alive: field(constants.PARTICIPANT_ALIVE) !== 0,
+      holds: field(constants.PARTICIPANT_HOLDS),
+      waiting: field(constants.PARTICIPANT_WAITING) !== 0,
+      acquired: field(constants.PARTICIPANT_ACQUIRED),
+      released: field(constants.PARTICIPANT_RELEASED),
+      waits: field(constants.PARTICIPANT_WAITS),
+      timeouts: field(constants.PARTICIPANT_TIMEOUTS),
+    };
+  });
+}

@@ -1,0 +1,90 @@
+// One open of one pool: what a BufferPool and its guards share. `descriptor` is `closed` at its
+// end. It stays open until it is closed, also where the program can no longer reach it. Only under
+// a hot reload, a session of a replaced module gives everything back once nothing reaches it.
+
+import { make, raise, type XmemError } from "../errors/error.ts";
+import type { Descriptor } from "../generated/abi.gen.ts";
+import * as constants from "../generated/constants.gen.ts";
+import { INFO_COUNT } from "../generated/constants.gen.ts";
+import { keep, letGo, notLost, onceLost, reloadable } from "../lifetime/generations.ts";
+import { end, endingOf, type Tether } from "../lifetime/tether.ts";
+import { tracing } from "../lifetime/trace.ts";
+import { DataArea } from "../native/data_area.ts";
+import { closed, native } from "../native/native.ts";
+import { float64s } from "../native/scratch.ts";
+import { OwnViews } from "../views/own_views.ts";
+import { Views } from "../views/shared_views.ts";
+import { type Asked, failureOn } from "./failure.ts";
+
+export class Session {
+  /** `closed` once closed. */
+  descriptor: Descriptor;
+  readonly name: string;
+  /** For messages: which pool a call was about. */
+  readonly on: string;
+  readonly dir: string;
+  readonly capacity: number;
+  readonly bufferSize: number;
+  readonly device: number;
+  readonly inode: number;
+  /** Names the participant among all of this thread: several opens of one pool share it. */
+  readonly participant: string;
+  readonly poolId: number;
+  readonly views: Views;
+  /** Set where each guard has views of its own, which end with it. */
+  readonly ownViews: OwnViews | null;
+  readonly tether: Tether;
+  /** The queue of this thread's waiters, if this session's native thread watches for it. */
+  waits: object | undefined;
+
+  constructor(
+    descriptor: Descriptor,
+    dir: string,
+    name: string,
+    options: { views: "shared" | "detach"; viewCache: number },
+  ) {
+    const info = float64s(INFO_COUNT);
+    native.xmem_bun_info(descriptor, info);
+    const field = (index: number): number => info[index] ?? Number.NaN;
+    this.descriptor = descriptor;
+    this.name = name;
+    this.on = `on pool "${name}"`;
+    this.dir = dir;
+    this.capacity = field(constants.INFO_CAPACITY);
+    this.bufferSize = field(constants.INFO_BUFFER_SIZE);
+    this.device = field(constants.INFO_DEVICE);
+    this.inode = field(constants.INFO_INODE);
+    this.participant = `${this.device}:${this.inode}:${field(constants.INFO_ROW)}`;
+    this.poolId = field(constants.INFO_POOL_ID);
+    const counter = native.xmem_bun_views_open(descriptor);
+    if (counter === null) {
+      native.xmem_bun_close(descriptor);
+      raise("OUT_OF_MEMORY", `opening pool "${name}"`, "its views cannot be counted");
+    }
+    const area = new DataArea(this, counter, info);
+    const detaching = options.views === "detach";
+    this.views = new Views(area, options.viewCache);
+    this.ownViews = detaching || tracing ? new OwnViews(area, detaching) : null;
+    this.tether = { descriptor, counter, socket: undefined, wasClosed: false };
+    keep(this);
+    if (reloadable) onceLost(this, endingOf(this.tether));
+  }
+
+  close(): void {
+    if (this.descriptor === closed) return;
+    this.descriptor = closed;
+    letGo(this);
+    if (reloadable) notLost(this);
+    this.views.close();
+    this.ownViews?.close();
+    this.tether.wasClosed = true;
+    end(this.tether);
+  }
+
+  /** The error for a native failure of `tried`, with the numbers that it was about. */
+  failure(result: number, tried: string, asked: Asked = {}): XmemError {
+    const what = `${tried} ${this.on}`;
+    if (this.descriptor === closed) return make("POOL_CLOSED", what);
+    return failureOn(this, result, what, asked);
+  }
+}

@@ -1,0 +1,59 @@
+//! Closing a pool: its waits end, its holds go back, and with the last open of the thread its row.
+
+const descriptor = @import("descriptor.zig");
+const mapping_file = @import("mapping.zig");
+const member_file = @import("member.zig");
+const open_pool = @import("open_pool.zig");
+const references = @import("../protocol/pool/references.zig");
+const thaw = @import("../protocol/recovery/thaw.zig");
+const views_file = @import("views.zig");
+const waiter_thread = @import("waiter_thread.zig");
+const waiting = @import("../protocol/pool/waiting.zig");
+const words = @import("../format/words.zig");
+
+const Member = member_file.Member;
+const Patience = thaw.Patience;
+const Pool = open_pool.Pool;
+
+pub fn close(pool: *Pool) void {
+    const mapping = pool.mapping orelse return;
+    const member: *Member = @fieldParentPtr("local", pool.participant.local);
+    const forked = member.isForgotten();
+    if (pool.waiter) |waiter| {
+        pool.waiter = null;
+        // In a child of fork that thread does not exist, and cannot be waited for.
+        if (forked) waiter_thread.forget(waiter) else waiter_thread.stop(waiter);
+    }
+    if (!forked) {
+        var patience: Patience = .untimed;
+        if (pool.async_armed) waiting.end(&pool.participant, &patience);
+        if (pool.wait.counted) waiting.end(&pool.participant, &patience);
+        _ = giveBackHolds(pool, null);
+    }
+    const counts = pool.counts;
+    // First, so that no descriptor leads to a participant that is gone.
+    descriptor.giveBack(pool);
+    open_pool.releaseCounts(mapping, counts);
+    member_file.release(member);
+    mapping_file.release(mapping);
+}
+
+/// Gives back all holds of this open, except for buffers of which `seen` counts live views. Returns
+/// the number of those buffers.
+pub fn giveBackHolds(pool: *Pool, seen: ?*const views_file.Views) u32 {
+    const view = &pool.participant.view;
+    var kept: u32 = 0;
+    for (pool.counts[0..view.geometry.capacity], 0..) |*count, place| {
+        if (count.* == 0) continue;
+        const index: u32 = @intCast(place);
+        if (seen) |views| if (views_file.count(views, index) > 0) {
+            kept += 1;
+            continue;
+        };
+        while (count.* > 0) : (count.* -= 1) {
+            const control = words.Control.load(&view.slots[index].control, .acquire);
+            _ = references.giveBack(&pool.participant, control.handle(index));
+        }
+    }
+    return kept;
+}

@@ -1,0 +1,50 @@
+//! One open of a pool, from `xmem_bun_open` to its close: what a descriptor stands for.
+
+const acquire_file = @import("../protocol/pool/acquire.zig");
+const descriptor = @import("descriptor.zig");
+const errors = @import("../errors.zig");
+const mapping_file = @import("mapping.zig");
+const member_file = @import("member.zig");
+const participant_file = @import("../protocol/participant.zig");
+const system = @import("../system/door.zig");
+const waiter_thread = @import("waiter_thread.zig");
+
+const Error = errors.Error;
+const Mapping = mapping_file.Mapping;
+const Participant = participant_file.Participant;
+
+pub const Pool = struct {
+    /// A copy of its thread's. Aligned, so that a descriptor becomes an address by a shift.
+    participant: Participant align(256),
+    /// Null once closed.
+    mapping: ?*Mapping,
+    /// The thread that opened it, as `thread.mark` returns it: the form for C refuses other
+    /// threads. 0 where it is not known.
+    owner: usize = 0,
+    /// This open's own part of its thread's holds, per slot.
+    counts: [*]u16,
+    wait: acquire_file.Wait = .{},
+    waiter: ?*waiter_thread.Waiter = null,
+    async_armed: bool = false,
+    is_observer: bool = false,
+};
+
+pub fn make(mapping: *Mapping, participant_name: []const u8) Error!*Pool {
+    const member = try member_file.of(mapping, participant_name);
+    errdefer member_file.release(member);
+    const capacity_bytes = @as(u64, mapping.view.geometry.capacity) * 2;
+    const counts = system.memory.reserveLocal(capacity_bytes) orelse return error.OutOfMemory;
+    errdefer system.memory.releaseLocal(counts, capacity_bytes);
+    const pool = try descriptor.take();
+    descriptor.fill(pool, .{
+        .participant = member.participant,
+        .mapping = mapping,
+        .counts = @ptrCast(@alignCast(counts)),
+    });
+    return pool;
+}
+
+pub fn releaseCounts(mapping: *const Mapping, counts: [*]u16) void {
+    const bytes = @as(u64, mapping.view.geometry.capacity) * 2;
+    system.memory.releaseLocal(@ptrCast(@alignCast(counts)), bytes);
+}
