@@ -15,6 +15,7 @@ const storeys = [
   /^protocol\/recovery\//,
   /^protocol\/waiting\//,
   /^protocol\/pool\//,
+  /^protocol\/channel\//,
   /^process\//,
   /^abi\//,
 ];

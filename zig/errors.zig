@@ -41,9 +41,9 @@ pub const Code = enum(i32) {
     TOO_LARGE = 17,
     /// The file system, the process or the bound of committed bytes has no room for it.
     OUT_OF_MEMORY = 18,
-    /// Reserved for channels: there is no room in the channel.
+    /// There is no room in the channel.
     CHANNEL_FULL = 19,
-    /// Reserved for channels: it was closed.
+    /// The channel was closed, and for a receiver nothing is left in it.
     CHANNEL_CLOSED = 20,
     /// Only of TypeScript: something was to be written through a guard that only reads.
     READ_ONLY = 21,
@@ -64,6 +64,8 @@ pub const Code = enum(i32) {
     /// Internal: `maxCommitted` is used up by buffers in use. A call that cannot wait says
     /// OUT_OF_MEMORY.
     COMMIT_LIMIT = 101,
+    /// Internal: nothing is in the channel. A call that cannot wait says so by null.
+    CHANNEL_EMPTY = 102,
 };
 
 /// Codes from here on are the core's own: no other language gives them a name that users see.
@@ -94,6 +96,9 @@ pub const Error = error{
     System,
     Pending,
     CommitLimit,
+    ChannelFull,
+    ChannelClosed,
+    ChannelEmpty,
 };
 
 pub fn codeOf(err: Error) Code {
@@ -108,6 +113,9 @@ pub fn codeOf(err: Error) Code {
         error.VersionMismatch => .VERSION_MISMATCH,
         error.OptionsMismatch => .OPTIONS_MISMATCH,
         error.PermissionDenied => .PERMISSION_DENIED,
+        error.ChannelFull => .CHANNEL_FULL,
+        error.ChannelClosed => .CHANNEL_CLOSED,
+        error.ChannelEmpty => .CHANNEL_EMPTY,
         error.TooManyParticipants => .TOO_MANY_PARTICIPANTS,
         error.BufferNotFound => .BUFFER_NOT_FOUND,
         error.BufferInUse => .BUFFER_IN_USE,

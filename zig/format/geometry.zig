@@ -48,6 +48,10 @@ pub const Geometry = struct {
         return geometry.rows_offset + @as(u64, participant) * geometry.row_stride;
     }
 
+    pub fn channelOffset(geometry: Geometry, channel: u32) u64 {
+        return geometry.channels_offset + @as(u64, channel) * geometry.channel_stride;
+    }
+
     pub fn dataOffset(geometry: Geometry, index: u32) u64 {
         return geometry.data_offset + @as(u64, index) * geometry.stride;
     }

@@ -3,6 +3,7 @@
 //! `words.zig`. No code here reads or writes shared memory.
 
 const std = @import("std");
+const hooks = @import("hooks");
 const RobustMutex = @import("../system/door.zig").RobustMutex;
 
 pub const magic: u64 = 0x314d_454d_5f4c_4f50; // "POL_MEM1"
@@ -61,7 +62,10 @@ pub const Hot = extern struct {
     rows_used: u32,
     /// Raised by whoever is about to sleep until a buffer is released.
     sleeps: u32,
-    reserved: [96]u8,
+    /// Blocks of channels at and past it were never committed, and must not be touched. Grows only.
+    channels_used: u32,
+    padding: u32,
+    reserved: [88]u8,
 };
 
 /// What recovery needs, away from the hot words.
@@ -127,7 +131,9 @@ pub const ParticipantRow = extern struct {
     /// Raised at the beginning and at the end of an operation, odd inside.
     busy: u64 align(section_alignment),
     counters: Counters,
-    busy_padding: [80]u8,
+    /// Reserved for redelivery: the message that the owner is about to receive.
+    taking: u64,
+    busy_padding: [72]u8,
 
     /// One bit per place to wait; bit 0 is the pool.
     waiting: [waiting_words]u64 align(section_alignment),
@@ -173,7 +179,11 @@ pub const Slot = extern struct {
     next_free: u32,
     /// What was asked for, where `content` says that its size was made smaller since.
     truncated_from: u32,
-    padding: [16]u8,
+    /// Reserved for redelivery: whose message the buffer is, and where in a channel it came from.
+    message: u64,
+    came_from: u32,
+    /// Recovery's own: how many cells of channels hold the buffer.
+    queued: u32,
     description: Description align(64),
 };
 
@@ -185,43 +195,80 @@ pub const WaitingPlace = extern struct {
     reserved: u32,
 };
 
-/// One place of a channel's end. Operations on channels come with their own file; the places are
-/// here because they are the format.
+/// One end of a channel's ring, and what else is touched by whoever moves it.
 pub const ChannelEnd = extern struct {
+    /// Where to look next: `words.Position`. The cells are the truth, and it lags behind them by
+    /// one at most.
     position: u64 align(section_alignment),
+    /// Those who wait until this end moves: at the tail the receivers, at the head the senders.
     waiting: WaitingPlace,
-    padding: [104]u8,
+    /// At the tail items that were refused, at the head items that were taken out to make room.
+    dropped: u64,
+    /// Reserved for redelivery, at the head: the messages that came back.
+    returned: u64,
+    padding: [80]u8,
 };
 
+/// Of a channel: changed under the recovery mutex, all but the ends, the subscribers' bits and
+/// what says when its last user left.
 pub const Channel = extern struct {
-    name: [64]u8 align(section_alignment),
+    name: [channel_name_bytes_max + 1]u8 align(section_alignment),
+    /// `words.ChannelState`.
     state: u32,
+    /// `words.ChannelMode`.
     mode: u32,
+    /// `words.ChannelOverflow`.
     overflow: u32,
     capacity: u32,
+    /// So many of the newest items stay, for subscribers that come late.
+    history: u32,
+    /// Reserved for redelivery.
+    redeliver: u32,
+    max_deliveries: u32,
+    /// How many channels this block has been.
+    incarnation: u32,
     last_user_gone_at_ns: u64,
-    padding: [40]u8,
+    /// What subscribers received that have left.
+    received_before: u64,
+    reserved: [16]u8,
+    /// Reserved for redelivery: the channel for what was delivered too often.
+    dead_letter: [channel_name_bytes_max + 1]u8,
+    dead_letter_padding: [64]u8,
+
     head: ChannelEnd,
     tail: ChannelEnd,
-    open_by: [participants_max / 64]u64,
+
+    /// A bit per entry of `ChannelBlock.subscribers` that is in use.
+    subscribed: [subscribed_words]u64 align(section_alignment),
+    /// A bit per row whose owner has the channel open.
+    open_by: [participants_max / 64]u64 align(section_alignment),
 };
 
+/// Written by its own thread only, but for `participant`.
 pub const Subscriber = extern struct {
-    participant: u32 align(section_alignment),
-    state: u32,
-    cursor: u64,
+    /// What it reads next: `words.Position`.
+    cursor: u64 align(section_alignment),
+    /// Where the tail was when it came: what was sent from there on is owed to it.
+    since: u64,
+    received: u64,
     missed: u64,
-    padding: [104]u8,
+    /// Its row.
+    participant: u32,
+    padding: [92]u8,
 };
 
-pub const channel_subscribers_max = 64;
-pub const channel_cells_max = 1 << 16;
+pub const channel_name_bytes_max = 63;
+/// Both are small where every step is explored.
+pub const channel_subscribers_max = if (hooks.modelled) 4 else 256;
+pub const channel_cells_max = if (hooks.modelled) 4 else 1 << 16;
+pub const subscribed_words = (channel_subscribers_max + 63) / 64;
 
-/// A channel's directory entry, its subscribers and its cells: sparse until the channel is made.
+/// Sparse. The channel and as many cells as it has are committed when it is made, the subscribers
+/// where it is a broadcast.
 pub const ChannelBlock = extern struct {
     channel: Channel,
+    cells: [channel_cells_max]u64 align(section_alignment),
     subscribers: [channel_subscribers_max]Subscriber,
-    cells: [channel_cells_max]u64,
 };
 
 comptime {
@@ -244,8 +291,18 @@ comptime {
     std.debug.assert(@offsetOf(Slot, "next_free") == 40);
     std.debug.assert(@offsetOf(Slot, "truncated_from") == 44);
     std.debug.assert(@offsetOf(Slot, "description") == 64);
+    std.debug.assert(@offsetOf(Slot, "message") == 48);
+    std.debug.assert(@offsetOf(Slot, "came_from") == 56);
+    std.debug.assert(@offsetOf(Slot, "queued") == 60);
+    std.debug.assert(@sizeOf(WaitingPlace) == 16);
     std.debug.assert(@sizeOf(ChannelEnd) == 128);
-    std.debug.assert(@sizeOf(Channel) % section_alignment == 0);
+    std.debug.assert(@offsetOf(ChannelEnd, "waiting") == 8);
+    std.debug.assert(@sizeOf(Channel) == 1152);
+    std.debug.assert(@offsetOf(Channel, "state") == 64);
+    std.debug.assert(@offsetOf(Channel, "head") == 256);
+    std.debug.assert(@offsetOf(Channel, "tail") == 384);
+    std.debug.assert(@offsetOf(Channel, "subscribed") == 512);
+    std.debug.assert(@offsetOf(Channel, "open_by") == 640);
     std.debug.assert(@sizeOf(Subscriber) == 128);
     std.debug.assert(@alignOf(ChannelBlock) == section_alignment);
 }

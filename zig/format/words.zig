@@ -1,5 +1,6 @@
-//! The packed words of the shared memory: the free list's head, a slot's control word, and the
-//! handle that users hold. Every shift and mask of the project is in these declarations.
+//! The packed words of the shared memory: the free list's head, a slot's control word, a channel's
+//! cells and ends, and the handle that users hold. Every shift and mask of the project is in these
+//! declarations.
 
 const std = @import("std");
 const atomic = @import("hooks");
@@ -223,8 +224,126 @@ pub const Handle = packed struct(u64) {
     }
 };
 
+pub const ChannelState = enum(u32) { free = 0, live = 1 };
+
+/// Each item to one receiver, or to every subscriber.
+pub const ChannelMode = enum(u32) { queue = 0, broadcast = 1 };
+
+/// What a send does that finds the channel full.
+pub const ChannelOverflow = enum(u32) { block = 0, drop_newest = 1, drop_oldest = 2 };
+
+/// Which item an end or a cursor of a channel means: the place of its cell, and how often the ring
+/// was gone round before. As a number it is ordered, and the lap wraps.
+pub const Position = packed struct(u64) {
+    place: u24,
+    lap: u40,
+
+    pub inline fn load(ptr: *const u64, comptime order: atomic.Order) Position {
+        return @bitCast(atomic.load(u64, ptr, order));
+    }
+
+    pub inline fn store(ptr: *u64, position: Position, comptime order: atomic.Order) void {
+        atomic.store(u64, ptr, @bitCast(position), order);
+    }
+
+    pub inline fn cas(ptr: *u64, from: Position, to: Position) bool {
+        return atomic.cas(u64, ptr, @bitCast(from), @bitCast(to), .seq_cst);
+    }
+
+    pub inline fn next(position: Position, capacity: u32) Position {
+        if (@as(u32, position.place) + 1 < capacity)
+            return .{ .place = position.place + 1, .lap = position.lap };
+        return .{ .place = 0, .lap = position.lap +% 1 };
+    }
+
+    /// `steps` is at most the capacity.
+    pub fn back(position: Position, steps: u32, capacity: u32) Position {
+        if (position.place >= steps)
+            return .{ .place = @intCast(position.place - steps), .lap = position.lap };
+        const place = @as(u32, position.place) + capacity - steps;
+        return .{ .place = @intCast(place), .lap = position.lap -% 1 };
+    }
+
+    /// Of two that are less than 2^39 laps apart.
+    pub inline fn isBefore(position: Position, other: Position) bool {
+        const difference = @as(u64, @bitCast(position)) -% @as(u64, @bitCast(other));
+        return @as(i64, @bitCast(difference)) < 0;
+    }
+
+    /// How many items there are from here on before `other`, which is no earlier.
+    pub fn countTo(position: Position, other: Position, capacity: u32) u64 {
+        const laps: u64 = other.lap -% position.lap;
+        return laps *% capacity +% other.place -% position.place;
+    }
+
+    /// How many came before it since the channel was made, or since the lap wrapped.
+    pub fn ordinal(position: Position, capacity: u32) u64 {
+        return countTo(.{ .place = 0, .lap = 0 }, position, capacity);
+    }
+
+    /// As much of the lap as a cell has.
+    pub inline fn cellLap(position: Position) u37 {
+        return @truncate(position.lap);
+    }
+};
+
+/// A place of a channel's ring. Empty, it waits for the item of its lap; full, it holds it.
+pub const Cell = packed struct(u64) {
+    /// 0 in an empty cell.
+    index: u24,
+    lap: u37,
+    full: bool,
+    /// No item comes here any more, nor after it: on the place where the next one would go.
+    closed: bool,
+    frozen: bool,
+
+    pub inline fn load(ptr: *const u64, comptime order: atomic.Order) Cell {
+        return @bitCast(atomic.load(u64, ptr, order));
+    }
+
+    pub inline fn store(ptr: *u64, cell: Cell, comptime order: atomic.Order) void {
+        atomic.store(u64, ptr, @bitCast(cell), order);
+    }
+
+    pub inline fn cas(ptr: *u64, from: Cell, to: Cell) bool {
+        return atomic.cas(u64, ptr, @bitCast(from), @bitCast(to), .seq_cst);
+    }
+
+    pub inline fn filledWith(cell: Cell, index: u32) Cell {
+        var filled = cell;
+        filled.index = @intCast(index);
+        filled.full = true;
+        return filled;
+    }
+
+    pub inline fn emptied(cell: Cell) Cell {
+        var empty = cell;
+        empty.index = 0;
+        empty.lap +%= 1;
+        empty.full = false;
+        return empty;
+    }
+
+    pub fn asClosed(cell: Cell) Cell {
+        var closed = cell;
+        closed.closed = true;
+        return closed;
+    }
+
+    pub fn withFrozen(cell: Cell, frozen: bool) Cell {
+        var changed = cell;
+        changed.frozen = frozen;
+        return changed;
+    }
+
+    /// By how many laps it is ahead of a position's.
+    pub inline fn lapsAhead(cell: Cell, position: Position) i37 {
+        return @bitCast(cell.lap -% position.cellLap());
+    }
+};
+
 test "the fields of each word do not overlap" {
-    inline for (.{ Head, Control, Content, Gate, Handle }) |Word| {
+    inline for (.{ Head, Control, Content, Gate, Position, Cell, Handle }) |Word| {
         var seen: u64 = 0;
         inline for (std.meta.fields(Word)) |field| {
             const width = @bitSizeOf(field.type);
@@ -271,4 +390,43 @@ test "a handle is generation times 2^24 plus index" {
     const handle: Handle = @bitCast(@as(u64, (1 << 32) + 5));
     try std.testing.expect(handle.index == 5 and handle.generation == 256 and !handle.isBare());
     try std.testing.expect((1 << 24) * @as(u64, generation_max) + (1 << 24) - 1 < (1 << 53));
+}
+
+test "positions follow each other through places and laps, and back again" {
+    for ([_]u32{ 1, 2, 3, 1 << 16 }) |capacity| {
+        const starts = [_]Position{
+            .{ .place = 0, .lap = 0 },
+            .{ .place = @intCast(capacity - 1), .lap = std.math.maxInt(u37) },
+            .{ .place = @intCast(capacity - 1), .lap = std.math.maxInt(u40) },
+        };
+        for (starts) |start| {
+            var position = start;
+            for (1..2 * @as(usize, capacity) + 1) |steps| {
+                const next = position.next(capacity);
+                try std.testing.expect(position.isBefore(next) and !next.isBefore(position));
+                try std.testing.expectEqual(position, next.back(1, capacity));
+                position = next;
+                try std.testing.expect(start.isBefore(position));
+                try std.testing.expectEqual(steps, start.countTo(position, capacity));
+            }
+            try std.testing.expectEqual(start, start.back(0, capacity));
+        }
+    }
+}
+
+test "a cell's lap and a position's wrap together" {
+    const last: Position = .{ .place = 0, .lap = std.math.maxInt(u37) };
+    const cell: Cell = .{
+        .index = 7,
+        .lap = last.cellLap(),
+        .full = true,
+        .closed = true,
+        .frozen = false,
+    };
+    try std.testing.expectEqual(@as(i37, 0), cell.lapsAhead(last));
+    const empty = cell.emptied();
+    try std.testing.expect(!empty.full and empty.closed and empty.lap == 0 and empty.index == 0);
+    try std.testing.expectEqual(@as(i37, 1), empty.lapsAhead(last));
+    try std.testing.expectEqual(@as(i37, 0), empty.lapsAhead(last.next(1)));
+    try std.testing.expectEqual(@as(i37, -1), cell.lapsAhead(last.next(1)));
 }

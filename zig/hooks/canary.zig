@@ -53,6 +53,44 @@ pub const Canary = enum {
     /// The push of a free slot releases nothing, not even the link to the next one.
     push_relaxed,
 
+    // Of channels. A send or a receive in the wrong order, or without what it needs:
+    /// A sender's row changes before the cell.
+    send_row_first,
+    /// The bracket ends between the cell and the row.
+    cell_row_after_bracket,
+    /// A sender claims a place by the tail, and fills it then.
+    send_claims_tail,
+    /// Whoever finds an end that lags waits for somebody to move it.
+    lagging_end_awaited,
+    /// A change of a cell does not compare the lap.
+    cell_lap_ignored,
+    /// The oldest item goes from its cell to nothing without a row.
+    drop_without_row,
+    /// A sender looks for waiters before its change of the cell.
+    wake_before_cell,
+    /// A channel is closed by a flag beside the ring.
+    closed_beside_ring,
+
+    // Of broadcasts:
+    /// A reader looks at the others' cursors before its own is stored.
+    cursors_seen_before_own,
+    /// Its cursor moves before it has its reference.
+    cursor_before_reference,
+    /// It does not look at the cell again after the word.
+    cell_not_read_again,
+    /// Its cursor's store is not sequential: harmless where memory is.
+    cursor_not_sequential,
+    /// How many items stay is counted from a tail that may lag.
+    history_of_lagging_tail,
+    /// A sender does not look whether its item makes another superfluous.
+    sender_keeps_history,
+
+    // Of what recovery does to channels:
+    cells_not_frozen,
+    cells_not_counted,
+    dead_cursors_kept,
+    passed_cells_kept,
+
     /// Caught by ThreadSanitizer: a change of a slot's word neither releases nor acquires, so that
     /// references pass from holder to holder without the content.
     word_relaxed,

@@ -13,14 +13,15 @@ const testing_os = @import("../system/testing_os.zig");
 
 const View = participant_file.View;
 
-pub const capacity_max = 8;
+pub const capacity_max = 64;
+pub const participants_max = 10;
 const page_size = 4096;
 
 pub const TestingPool = struct {
     view: View,
     populated: [capacity_max]u32 = @splat(0),
     owed: [capacity_max]u16 = @splat(0),
-    locals: [2]participant_file.Local = undefined,
+    locals: [participants_max]participant_file.Local = undefined,
 
     /// `pool` must not move afterwards.
     pub fn init(pool: *TestingPool, options: geometry_file.Options) !void {
@@ -38,7 +39,8 @@ pub const TestingPool = struct {
     }
 
     pub fn deinit(pool: *TestingPool) void {
-        for (pool.view.rows[0..2]) |*row| row.mutex.unlock();
+        const rows = @min(pool.view.geometry.participant_count, participants_max);
+        for (pool.view.rows[0..rows]) |*row| row.mutex.unlock();
         system.memory.unmap(pool.view.base, pool.view.geometry.total_size);
         _ = std.c.close(pool.view.fd);
     }

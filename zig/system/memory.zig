@@ -252,14 +252,7 @@ fn failed(errno: i32, comptime format: []const u8, arguments: anytype) Error {
 
 const testing = std.testing;
 const testing_os = @import("testing_os.zig");
-
-/// Bytes of the file that exist.
-fn allocatedBytes(fd: i32) !u64 {
-    var status: linux.Statx = undefined;
-    const result = linux.statx(fd, "", linux.AT.EMPTY_PATH, .{ .BLOCKS = true }, &status);
-    try testing.expectEqual(linux.E.SUCCESS, linux.errno(result));
-    return status.blocks * 512;
-}
+const allocatedBytes = testing_os.allocatedBytes;
 
 test "a commit allocates its pages and no others, and again costs nothing" {
     if (is_darwin) return error.SkipZigTest;

@@ -16,6 +16,15 @@ pub fn sharedFile(length: u64) !i32 {
     return fd;
 }
 
+/// Bytes of the file that exist.
+pub fn allocatedBytes(fd: i32) !u64 {
+    const linux = std.os.linux;
+    var status: linux.Statx = undefined;
+    const result = linux.statx(fd, "", linux.AT.EMPTY_PATH, .{ .BLOCKS = true }, &status);
+    if (linux.errno(result) != .SUCCESS) return error.System;
+    return status.blocks * 512;
+}
+
 /// Waits for the child's end. Null when a signal ended it.
 pub fn exitCode(child: std.c.pid_t) ?u8 {
     var status: c_int = 0;

@@ -211,7 +211,7 @@ pub fn track() void {
     }
     for (view.slots[0..view.geometry.capacity], 0..) |*slot, index| {
         add(slot, @offsetOf(layout.Slot, "acquired_at_ns"));
-        add(&slot.committed, @offsetOf(layout.Slot, "padding") -
+        add(&slot.committed, @offsetOf(layout.Slot, "description") -
             @offsetOf(layout.Slot, "committed"));
         add(view.data(@intCast(index), buffer_size).ptr, buffer_size);
     }

@@ -102,8 +102,8 @@ inline fn attempt(
         if (atomic.broken(.hold_before_cas) and operation == .get) participant.addHold(index);
         // SYNC: release hands the content to the next holder and shows `busy` to who freezes the
         // word, acquire takes the content from the last holder. Pairs with `attempt` of others,
-        // `releaseSole`, `acquire.use`, `acquire.commit`, `section.freezeWord` and
-        // `section.thawWord`.
+        // `releaseSole`, `acquire.use`, `acquire.commit`, `broadcast.attemptRead`,
+        // `broadcast.refer`, `section.freezeWord` and `section.thawWord`.
         if (!Control.cas(&slot.control, from, to)) {
             if (atomic.broken(.hold_before_cas) and operation == .get)
                 participant.dropHold(index);

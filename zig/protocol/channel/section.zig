@@ -1,0 +1,311 @@
+//! What recovery does about channels, while it has the recovery mutex. The rings themselves need no
+//! repair. Their cells freeze and thaw with the slots' words, what the dead had open and had still
+//! to read goes, and each full cell counts as a reference of its buffer.
+
+const std = @import("std");
+const atomic = @import("hooks");
+const broadcast = @import("broadcast.zig");
+const channel_file = @import("channel.zig");
+const directory = @import("directory.zig");
+const layout = @import("../../format/layout.zig");
+const participant_file = @import("../participant.zig");
+const ring = @import("ring.zig");
+const system = @import("../../system/door.zig");
+const words = @import("../../format/words.zig");
+
+const Cell = words.Cell;
+const Channel = channel_file.Channel;
+const Position = words.Position;
+const View = participant_file.View;
+
+/// Rows by their index.
+pub const Rows = std.StaticBitSet(layout.participants_max);
+
+/// Every live channel, in the order of their blocks. A block that is damaged is left out: nobody
+/// can open it, and whoever has it open works within the bounds that he checked.
+const Walk = struct {
+    view: *const View,
+    next_number: u32 = 0,
+    end: u32,
+
+    fn over(view: *const View) Walk {
+        return .{ .view = view, .end = directory.blocksUsed(view) };
+    }
+
+    fn next(walk: *Walk) ?Channel {
+        while (walk.next_number < walk.end) {
+            const number = walk.next_number;
+            walk.next_number += 1;
+            if (directory.isLive(walk.view, number)) {
+                if (Channel.of(walk.view, number)) |channel| return channel;
+            }
+        }
+        return null;
+    }
+};
+
+/// Together with the words of the slots, after the head and the first wait.
+pub fn freeze(view: *const View) void {
+    if (atomic.broken(.cells_not_frozen)) return;
+    var walk: Walk = .over(view);
+    while (walk.next()) |channel| {
+        for (channel.cells[0..channel.capacity]) |*cell_ptr| freezeCell(cell_ptr);
+    }
+}
+
+/// SYNC: acquires every change of the cell, and with it the `busy` of who made it. Pairs with
+/// `ring.change` and `ring.attemptClose`.
+fn freezeCell(cell_ptr: *u64) void {
+    while (true) {
+        const cell = Cell.load(cell_ptr, .acquire);
+        if (cell.frozen or Cell.cas(cell_ptr, cell, cell.withFrozen(true))) return;
+    }
+}
+
+/// Together with the words, before the head.
+pub fn thaw(view: *const View) void {
+    var walk: Walk = .over(view);
+    while (walk.next()) |channel| {
+        for (channel.cells[0..channel.capacity]) |*cell_ptr| thawCell(cell_ptr);
+    }
+}
+
+/// SYNC: releases what was rewritten. Pairs with `ring.load`.
+fn thawCell(cell_ptr: *u64) void {
+    while (true) {
+        const cell = Cell.load(cell_ptr, .acquire);
+        if (!cell.frozen or Cell.cas(cell_ptr, cell, cell.withFrozen(false))) return;
+    }
+}
+
+/// While all stands still, before the words are summed: takes away what the dead had, removes
+/// channels that are over, and counts for `referencesTo`. Can be repeated.
+pub fn settle(view: *const View, dead: *const Rows, now_ns: u64) void {
+    var walk: Walk = .over(view);
+    while (walk.next()) |channel| {
+        dropDead(view, &channel, dead, now_ns);
+        if (directory.isOver(view, &channel, now_ns)) {
+            for (channel.cells[0..channel.capacity]) |*cell_ptr| empty(cell_ptr);
+            directory.free(view, &channel);
+        } else {
+            emptyDamaged(view, &channel);
+            if (channel.mode == .broadcast and !atomic.broken(.passed_cells_kept))
+                emptyPassed(&channel);
+        }
+    }
+    count(view);
+}
+
+/// Its subscribers' entries, and that it has the channel open.
+fn dropDead(view: *const View, channel: *const Channel, dead: *const Rows, now_ns: u64) void {
+    var iterator = dead.iterator(.{});
+    while (iterator.next()) |row| {
+        const index: u32 = @intCast(row);
+        if (directory.isOpenBy(channel, index)) directory.leave(channel, index, now_ns);
+    }
+    if (channel.mode != .broadcast or atomic.broken(.dead_cursors_kept)) return;
+    for (&channel.block.subscribers, 0..) |*entry, number| {
+        if (!broadcast.isSubscribed(channel, @intCast(number))) continue;
+        const row = atomic.load(u32, &entry.participant, .monotonic);
+        // A row that does not exist is damage.
+        if (row < view.geometry.participant_count and !dead.isSet(row)) continue;
+        broadcast.dropSubscriber(channel, @intCast(number));
+    }
+}
+
+/// A cell that names no slot holds nothing.
+fn emptyDamaged(view: *const View, channel: *const Channel) void {
+    for (channel.cells[0..channel.capacity]) |*cell_ptr| {
+        const cell = Cell.load(cell_ptr, .monotonic);
+        if (cell.full and cell.index >= view.geometry.capacity) empty(cell_ptr);
+    }
+}
+
+/// What no subscriber is left to read.
+fn emptyPassed(channel: *const Channel) void {
+    while (true) {
+        const head = channel_file.positionOf(channel.head);
+        const cell_ptr = channel.cellAt(head) orelse return;
+        switch (ring.toReceiver(Cell.load(cell_ptr, .monotonic).withFrozen(false), head)) {
+            .item => {
+                if (broadcast.isPassed(channel, head, .ignored) != .passed) return;
+                empty(cell_ptr);
+            },
+            .lagging => channel_file.moveOn(channel, channel.head, head),
+            .nothing, .drained, .frozen, .impossible => return,
+        }
+    }
+}
+
+fn empty(cell_ptr: *u64) void {
+    const cell = Cell.load(cell_ptr, .monotonic);
+    if (cell.full) Cell.store(cell_ptr, cell.emptied(), .monotonic);
+}
+
+/// How many cells hold each slot, in the slots themselves.
+fn count(view: *const View) void {
+    for (view.slots[0..view.geometry.capacity]) |*slot| {
+        if (atomic.load(u32, &slot.queued, .monotonic) != 0)
+            atomic.store(u32, &slot.queued, 0, .monotonic);
+    }
+    if (atomic.broken(.cells_not_counted)) return;
+    var walk: Walk = .over(view);
+    while (walk.next()) |channel| {
+        for (channel.cells[0..channel.capacity]) |*cell_ptr| {
+            const cell = Cell.load(cell_ptr, .monotonic);
+            if (!cell.full or cell.index >= view.geometry.capacity) continue;
+            const queued = &view.slots[cell.index].queued;
+            atomic.store(u32, queued, atomic.load(u32, queued, .monotonic) +| 1, .monotonic);
+        }
+    }
+}
+
+/// References to a slot beside the holds and those in flight, after `settle`.
+pub fn referencesTo(view: *const View, index: u32) u16 {
+    const queued = atomic.load(u32, &view.slots[index].queued, .monotonic);
+    return @intCast(@min(queued, words.references_max));
+}
+
+/// Whether a recovery would remove a channel: a reason for one that a user asked for.
+pub fn hasLosses(view: *const View, now_ns: u64) bool {
+    var walk: Walk = .over(view);
+    while (walk.next()) |channel| {
+        if (directory.isOver(view, &channel, now_ns)) return true;
+    }
+    return false;
+}
+
+/// After all is thawed: who waits at either end looks again.
+pub fn wakeAll(view: *const View) void {
+    var walk: Walk = .over(view);
+    while (walk.next()) |channel| {
+        for ([_]*layout.ChannelEnd{ channel.head, channel.tail }) |end| {
+            _ = atomic.fetchAdd(u32, &end.waiting.wake_seq, 1);
+            _ = system.futex.wake(&end.waiting.wake_seq, std.math.maxInt(i32));
+        }
+    }
+}
+
+const testing = std.testing;
+const bench_file = @import("testing_channel.zig");
+const sending = @import("sending.zig");
+const TestingChannel = bench_file.TestingChannel;
+const thaw_file = @import("../recovery/thaw.zig");
+
+fn queuedOf(bench: *TestingChannel, handle: u64) u16 {
+    return referencesTo(&bench.pool.view, @as(words.Handle, @bitCast(handle)).index);
+}
+
+fn rowsOf(rows: []const u32) Rows {
+    var set: Rows = .initEmpty();
+    for (rows) |row| set.set(row);
+    return set;
+}
+
+test "cells freeze, are counted, and thaw as they were" {
+    var bench: TestingChannel = undefined;
+    try bench.init(1, .{ .capacity = 3 });
+    defer bench.deinit();
+    const view = &bench.pool.view;
+    const one = &bench.participants[0];
+    var patience: thaw_file.Patience = .untimed;
+    const handle = bench.tryAcquire(0).?;
+    const other = bench.tryAcquire(0).?;
+    _ = try sending.send(one, &bench.channel, handle, &patience);
+    const before = bench.channel.cells[0..3].*;
+    // Each step may be a successor's.
+    for (0..2) |_| freeze(view);
+    for (bench.channel.cells[0..3]) |bits| try testing.expect(@as(Cell, @bitCast(bits)).frozen);
+    for (0..2) |_| settle(view, &rowsOf(&.{}), 0);
+    try testing.expectEqual(@as(u16, 1), queuedOf(&bench, handle));
+    try testing.expectEqual(@as(u16, 0), queuedOf(&bench, other));
+    for (0..2) |_| thaw(view);
+    try testing.expectEqual(before, bench.channel.cells[0..3].*);
+    _ = try ring.receive(one, &bench.channel, &patience);
+    settle(view, &rowsOf(&.{}), 0);
+    try testing.expectEqual(@as(u16, 0), queuedOf(&bench, handle));
+}
+
+test "what only the dead had still to read goes" {
+    for ([_]u32{ 0, 1 }) |history| {
+        var bench: TestingChannel = undefined;
+        try bench.init(3, .{ .capacity = 4, .mode = .broadcast, .history = history });
+        defer bench.deinit();
+        const view = &bench.pool.view;
+        var patience: thaw_file.Patience = .untimed;
+        const one = &bench.participants[0];
+        for (0..3) |_| {
+            const sent = try sending.send(one, &bench.channel, bench.tryAcquire(0).?, &patience);
+            try testing.expectEqual(sending.Outcome.sent, sent);
+        }
+        for ([_]struct { usize, u32 }{ .{ 0, 3 }, .{ 1, 1 } }) |pair| {
+            const row, const reads = pair;
+            for (0..reads) |_| {
+                const subscription = bench.opened[row].subscription.?;
+                const participant = &bench.participants[row];
+                _ = try broadcast.read(participant, &bench.channel, subscription, &patience);
+            }
+        }
+        // An end that was not moved, too.
+        bench.channel.tail.position -= 1;
+        freeze(view);
+        settle(view, &rowsOf(&.{2}), 5);
+        try testing.expectEqual(@as(u32, 2), bench.queued());
+        try testing.expect(!broadcast.isSubscribed(&bench.channel, 2));
+        try testing.expect(!directory.isOpenBy(&bench.channel, 2));
+        try testing.expectEqual(@as(u64, 5), bench.channel.block.channel.last_user_gone_at_ns);
+        settle(view, &rowsOf(&.{ 1, 2 }), 6);
+        try testing.expectEqual(history, bench.queued());
+        for (bench.channel.cells[0..4]) |bits| try testing.expect(@as(Cell, @bitCast(bits)).frozen);
+        try testing.expectEqual(@as(u64, 4), bench.channel.block.channel.received_before +
+            bench.opened[0].subscription.?.entry.received);
+    }
+}
+
+test "a channel that is over is removed, with what is in it" {
+    var bench: TestingChannel = undefined;
+    try bench.init(2, .{ .capacity = 4 });
+    defer bench.deinit();
+    const view = &bench.pool.view;
+    const one = &bench.participants[0];
+    var patience: thaw_file.Patience = .untimed;
+    const handle = bench.tryAcquire(0).?;
+    _ = try sending.send(one, &bench.channel, handle, &patience);
+    _ = try ring.close(one, &bench.channel, &patience);
+    directory.detach(one, &bench.channel);
+    try testing.expect(!hasLosses(view, 0));
+    settle(view, &rowsOf(&.{}), 0);
+    try testing.expect(directory.isLive(view, 0));
+    // The other one's row is dead.
+    bench.participants[1].row.mutex.unlock();
+    try testing.expect(hasLosses(view, 0));
+    freeze(view);
+    settle(view, &rowsOf(&.{1}), 0);
+    try testing.expect(!directory.isLive(view, 0));
+    try testing.expectEqual(@as(u16, 0), queuedOf(&bench, handle));
+    thaw(view);
+    try testing.expect(!hasLosses(view, 0));
+}
+
+test "a cell that names no slot is emptied" {
+    var bench: TestingChannel = undefined;
+    try bench.init(1, .{ .capacity = 2 });
+    defer bench.deinit();
+    const view = &bench.pool.view;
+    const empty_cell: Cell = @bitCast(bench.channel.cells[0]);
+    bench.channel.cells[0] = @bitCast(empty_cell.filledWith(bench_file.slots));
+    bench.channel.tail.position = @bitCast(Position{ .place = 1, .lap = 0 });
+    settle(view, &rowsOf(&.{}), 0);
+    var patience: thaw_file.Patience = .untimed;
+    const received = try ring.receive(&bench.participants[0], &bench.channel, &patience);
+    try testing.expectEqual(ring.Received.nothing, received);
+}
+
+test "both ends of each channel are woken" {
+    var bench: TestingChannel = undefined;
+    try bench.init(1, .{});
+    defer bench.deinit();
+    wakeAll(&bench.pool.view);
+    try testing.expectEqual(@as(u32, 1), bench.channel.head.waiting.wake_seq);
+    try testing.expectEqual(@as(u32, 1), bench.channel.tail.waiting.wake_seq);
+}
