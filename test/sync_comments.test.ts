@@ -203,10 +203,13 @@ describe("SYNC comments", () => {
 
   test("a comment that lost its partner is found in the core itself", () => {
     const files = core();
-    const text = files["protocol/pool/waiting.zig"] ?? "";
-    files["protocol/pool/waiting.zig"] = text.replace("`free_list.push`, `wakeOne`", "`wakeOne`");
+    const text = files["protocol/waiting/waiter.zig"] ?? "";
+    files["protocol/waiting/waiter.zig"] = text.replace(
+      "`free_list.push`, `waiting.wakeOne`",
+      "`waiting.wakeOne`",
+    );
     expect(faults(files)).toEqual([
-      expect.stringMatching(/free_list.zig:\d+: waiting.mark does not name .*free_list.zig:push$/),
+      expect.stringMatching(/free_list.zig:\d+: waiter.mark does not name .*free_list.zig:push$/),
     ]);
   });
 });

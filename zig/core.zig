@@ -40,14 +40,23 @@ pub const protocol = struct {
     pub const memory_work = @import("protocol/memory_work.zig");
     pub const occupancy = @import("protocol/occupancy.zig");
     pub const participant = @import("protocol/participant.zig");
+    pub const place = @import("protocol/place.zig");
     pub const statistics = @import("protocol/statistics.zig");
 
     pub const recovery = struct {
         pub const damage = @import("protocol/recovery/damage.zig");
         pub const membership = @import("protocol/recovery/membership.zig");
         pub const names = @import("protocol/recovery/names.zig");
+        pub const phases = @import("protocol/recovery/phases.zig");
         pub const recovery = @import("protocol/recovery/recovery.zig");
+        pub const sections = @import("protocol/recovery/sections.zig");
         pub const thaw = @import("protocol/recovery/thaw.zig");
+    };
+
+    pub const waiting = struct {
+        pub const blocking = @import("protocol/waiting/blocking.zig");
+        pub const waiter = @import("protocol/waiting/waiter.zig");
+        pub const waker = @import("protocol/waiting/waker.zig");
     };
 
     pub const pool = struct {
@@ -56,9 +65,11 @@ pub const protocol = struct {
         pub const content = @import("protocol/pool/content.zig");
         pub const flush = @import("protocol/pool/flush.zig");
         pub const free_list = @import("protocol/pool/free_list.zig");
+        pub const losses = @import("protocol/pool/losses.zig");
         pub const maintained_slots = @import("protocol/pool/maintained_slots.zig");
         pub const preallocate = @import("protocol/pool/preallocate.zig");
         pub const references = @import("protocol/pool/references.zig");
+        pub const section = @import("protocol/pool/section.zig");
         pub const transitions = @import("protocol/pool/transitions.zig");
         pub const trim = @import("protocol/pool/trim.zig");
         pub const waiting = @import("protocol/pool/waiting.zig");
@@ -68,6 +79,7 @@ pub const protocol = struct {
 /// What one process keeps of the pools that it has open.
 pub const process = struct {
     pub const abandoned = @import("process/abandoned.zig");
+    pub const async_wait = @import("process/async_wait.zig");
     pub const closing = @import("process/closing.zig");
     pub const creating = @import("process/creating.zig");
     pub const descriptor = @import("process/descriptor.zig");

@@ -10,7 +10,8 @@ export interface Tether {
   /** `closed` once the session is, or its finalizer ran. */
   descriptor: Descriptor;
   readonly counter: ViewCounter;
-  socket: { terminate(): void } | undefined;
+  /** Through which native threads wake this one. */
+  readonly sockets: Set<{ terminate(): void }>;
   /** Whether the program closed it. */
   wasClosed: boolean;
 }
@@ -25,9 +26,9 @@ export function endingOf(tether: Tether): () => void {
  * that view is dead, and the row with the last hold.
  */
 export function end(tether: Tether): void {
-  const { descriptor, counter, socket, wasClosed } = tether;
+  const { descriptor, counter, sockets, wasClosed } = tether;
   tether.descriptor = closed;
-  socket?.terminate();
+  for (const socket of sockets) socket.terminate();
   const finish = (): boolean => {
     if (native.xmem_bun_give_back_unseen(descriptor, counter) > 0) return false;
     native.xmem_bun_views_close(counter);

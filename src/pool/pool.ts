@@ -25,7 +25,8 @@ import * as constants from "../generated/constants.gen.ts";
 import { acquireIndex, closed, generationMade, native, sizeMade } from "../native/native.ts";
 import { cString, float64s } from "../native/scratch.ts";
 import { Session } from "../session/session.ts";
-import { endWaits, helpsWaiting, queueOf } from "../wait/queue.ts";
+import { buffers } from "../wait/buffers.ts";
+import { endWaits, queueOf } from "../wait/queue.ts";
 import * as folder from "./folder.ts";
 import { type PoolStats, statsOf } from "./statistics.ts";
 
@@ -433,7 +434,7 @@ export class BufferPool implements Disposable {
     const length = validate.uint32(tried, "size", size, this.#session.on);
     const { timeout, signal } = waitOptions(tried, options, this.#session.on);
     signal?.throwIfAborted();
-    const waits = queueOf(this.#session);
+    const waits = queueOf(this.#session, buffers);
     // A new wait overtakes none that began before it.
     if (timeout === 0) waits.signalled();
     if (waits.isEmpty) {
@@ -442,7 +443,7 @@ export class BufferPool implements Disposable {
         const guard = guardOf(this.#session, handle, length, true);
         return guard;
       }
-      const mayPass = helpsWaiting(handle) || handle === -constants.ERROR_PENDING;
+      const mayPass = buffers.mayCome(handle) || handle === -constants.ERROR_PENDING;
       if (!mayPass) throw this.#session.failure(handle, tried, { size: length });
     } else if (length > this.#session.bufferSize) {
       throw this.#session.failure(-constants.ERROR_TOO_LARGE, tried, { size: length });

@@ -34,8 +34,8 @@ export class Session {
   /** Set where each guard has views of its own, which end with it. */
   readonly ownViews: OwnViews | null;
   readonly tether: Tether;
-  /** The queue of this thread's waiters, if this session's native thread watches for it. */
-  waits: object | undefined;
+  /** Queues of this thread's waiters for which this session's native threads watch. */
+  readonly waits: Set<object> = new Set();
 
   constructor(
     descriptor: Descriptor,
@@ -65,7 +65,7 @@ export class Session {
     const detaching = options.views === "detach";
     this.views = new Views(area, options.viewCache);
     this.ownViews = detaching || tracing ? new OwnViews(area, detaching) : null;
-    this.tether = { descriptor, counter, socket: undefined, wasClosed: false };
+    this.tether = { descriptor, counter, sockets: new Set(), wasClosed: false };
     keep(this);
     if (reloadable) onceLost(this, endingOf(this.tether));
   }

@@ -1,43 +1,47 @@
-// Waiting for a buffer without blocking the event loop: one queue per participant, that is, per pool
-// and thread, however often the thread has it open. First asked, first served, woken by the native
-// thread through a socket that becomes readable when a try is worth it.
+// Waiting without blocking the event loop: one queue per place and participant, that is, per pool
+// and thread, however often the thread has it open. First asked, first served, woken by a native
+// thread through a socket that becomes readable when a try is worth it. What a try is, the place
+// says.
 
 import type { Socket } from "bun";
 import { make } from "../errors/error.ts";
 import {
-  ERROR_COMMIT_LIMIT,
   ERROR_PENDING,
   ERROR_POOL_BUSY,
-  ERROR_POOL_FULL,
   ERROR_TIMEOUT,
   PATIENCE_UNTIMED_MS,
 } from "../generated/constants.gen.ts";
 import { closed, native } from "../native/native.ts";
 import type { Session } from "../session/session.ts";
+import type { Place } from "./place.ts";
 
 /** As long as a call that blocks waits for a recovery that does not end; POOL_BUSY then. */
 const busyPatience = PATIENCE_UNTIMED_MS;
 
-interface Waiter {
+interface Waiter<Request> {
   session: Session;
-  size: number;
-  resolve: (handle: number) => void;
+  request: Request;
+  resolve: (result: number) => void;
   reject: (reason: unknown) => void;
   /** When it began; milliseconds of the core's clock, as all times here. */
   since: number;
   timeout: number;
-  /** When it ends without a buffer. */
+  /** When it ends without a result. */
   deadline: number;
   timer: ReturnType<typeof setTimeout> | undefined;
   signal: AbortSignal | undefined;
   onAbort: (() => void) | undefined;
 }
 
+interface Signalled {
+  signalled(): void;
+}
+
 /**
  * An open socket's handlers stay reachable, and with them all that was in scope where they were
  * made: hence a function of its own, which sees no queue but through the weak reference.
  */
-function watch(fd: number, queue: WeakRef<WaitQueue>): Promise<Socket> {
+function watch(fd: number, queue: WeakRef<Signalled>): Promise<Socket> {
   return Bun.connect({
     fd,
     socket: {
@@ -48,34 +52,42 @@ function watch(fd: number, queue: WeakRef<WaitQueue>): Promise<Socket> {
   } as unknown as Parameters<typeof Bun.connect>[0]) as Promise<Socket>;
 }
 
-/** Whether a release may bring what an acquire lacked: a buffer, or memory under `maxCommitted`. */
-export function helpsWaiting(handle: number): boolean {
-  return handle === -ERROR_POOL_FULL || handle === -ERROR_COMMIT_LIMIT;
-}
-
 /** Queues with somebody in them stay reachable; an idle one goes with its carrier. */
-const busy = new Set<WaitQueue>();
+const busy = new Set<object>();
 
-/** By participant. Weak, since a socket's handlers see this module's variables. */
-const queues = new Map<string, WeakRef<WaitQueue>>();
+/** By the name of the place. Weak, since a socket's handlers see this module's variables. */
+type Queues = Map<string, WeakRef<WaitQueue<unknown>>>;
+const participants = new Map<string, Queues>();
 
-/** The queue of the session's participant. */
-export function queueOf(session: Session): WaitQueue {
-  const known = queues.get(session.participant)?.deref();
-  if (known !== undefined) return known;
-  const made = new WaitQueue(session.participant);
-  queues.set(session.participant, new WeakRef(made));
+/** The queue of the session's participant at a place. */
+export function queueOf<Request>(session: Session, place: Place<Request>): WaitQueue<Request> {
+  const { participant } = session;
+  const queues: Queues = participants.get(participant) ?? new Map();
+  const known = queues.get(place.name)?.deref();
+  // One name is one place, and one place has one type of requests.
+  if (known !== undefined) return known as WaitQueue<Request>;
+  const made = new WaitQueue(participant, place);
+  queues.set(place.name, new WeakRef(made));
+  participants.set(participant, queues);
   return made;
 }
 
-/** The session closes: who waits through it is told, and nothing is taken. */
-export function endWaits(session: Session): void {
-  queues.get(session.participant)?.deref()?.close(session);
+function forget(participant: string, place: string): void {
+  const queues = participants.get(participant);
+  queues?.delete(place);
+  if (queues?.size === 0) participants.delete(participant);
 }
 
-class WaitQueue {
+/** The session closes: who waits through it, wherever, is told, and nothing is taken. */
+export function endWaits(session: Session): void {
+  const queues = participants.get(session.participant)?.values() ?? [];
+  for (const queue of [...queues]) queue.deref()?.close(session);
+}
+
+class WaitQueue<Request> {
   readonly #participant: string;
-  readonly #waiting = new Set<Waiter>();
+  readonly #place: Place<Request>;
+  readonly #waiting = new Set<Waiter<Request>>();
   /** The session whose native thread watches for all of them. */
   #carrier: Session | undefined;
   #socket: Socket | undefined;
@@ -85,26 +97,27 @@ class WaitQueue {
   #busyTimer: ReturnType<typeof setTimeout> | undefined;
   #busySince = Number.POSITIVE_INFINITY;
 
-  constructor(participant: string) {
+  constructor(participant: string, place: Place<Request>) {
     this.#participant = participant;
+    this.#place = place;
   }
 
   get isEmpty(): boolean {
     return this.#waiting.size === 0;
   }
 
-  /** Resolves with the handle of a new hold of the session's. */
+  /** Resolves with what a try of the session's brought. */
   wait(
     session: Session,
-    size: number,
+    request: Request,
     timeout: number | undefined,
     signal: AbortSignal | undefined,
   ): Promise<number> {
     return new Promise((resolve, reject) => {
       const since = native.xmem_bun_now();
-      const waiter: Waiter = {
+      const waiter: Waiter<Request> = {
         session,
-        size,
+        request,
         resolve,
         reject,
         since,
@@ -150,7 +163,7 @@ class WaitQueue {
     for (const waiter of this.#waiting) {
       if (waiter.session !== session) continue;
       this.#remove(waiter);
-      waiter.reject(make("POOL_CLOSED", `acquireAsync() ${session.on}`));
+      waiter.reject(make("POOL_CLOSED", `${this.#place.call} ${session.on}`));
     }
     if (session === this.#carrier) this.#dropCarrier();
     if (this.isEmpty) this.#rest(false);
@@ -159,9 +172,12 @@ class WaitQueue {
   }
 
   #dropCarrier(): void {
-    this.#socket?.terminate();
+    if (this.#socket !== undefined) {
+      this.#socket.terminate();
+      this.#carrier?.tether.sockets.delete(this.#socket);
+    }
     this.#socket = undefined;
-    if (this.#carrier !== undefined) this.#carrier.waits = undefined;
+    this.#carrier?.waits.delete(this);
     this.#carrier = undefined;
     // The native thread ends with the session, and what it was armed for.
     this.#armed = false;
@@ -170,13 +186,13 @@ class WaitQueue {
   #begin(): void {
     for (const { session } of this.#waiting) {
       if (this.#carrier !== undefined) break;
-      const fd = native.xmem_bun_async_open(session.descriptor);
+      const fd = this.#place.open(session.descriptor);
       if (fd < 0) {
         this.#failAll(fd);
         return;
       }
       this.#carrier = session;
-      session.waits = this;
+      session.waits.add(this);
       this.#connect(fd, session);
     }
     this.#socket?.ref();
@@ -188,7 +204,7 @@ class WaitQueue {
       (socket) => {
         if (this.#carrier !== carrier) return socket.terminate();
         this.#socket = socket;
-        carrier.tether.socket = socket;
+        carrier.tether.sockets.add(socket);
         if (this.isEmpty) socket.unref();
         this.#serve();
       },
@@ -196,14 +212,14 @@ class WaitQueue {
         if (this.#carrier !== carrier) return;
         for (const waiter of this.#waiting) {
           this.#remove(waiter);
-          const tried = `acquireAsync() ${waiter.session.on}`;
+          const tried = `${this.#place.call} ${waiter.session.on}`;
           const found = `the event loop cannot watch its socket: ${cause}`;
           waiter.reject(make("SYSTEM", tried, found, { cause }));
         }
         this.#rest(true);
         // The next wait tries again.
         this.#dropCarrier();
-        queues.delete(this.#participant);
+        forget(this.#participant, this.#place.name);
       },
     );
   }
@@ -213,7 +229,7 @@ class WaitQueue {
     const descriptor = this.#carrier?.descriptor ?? closed;
     if (descriptor === closed) return;
     while (!this.isEmpty) {
-      const armed = native.xmem_bun_async_arm(descriptor, this.#due());
+      const armed = this.#place.arm(descriptor, this.#due());
       if (armed < 0 && armed !== -ERROR_PENDING) {
         this.#failAll(armed);
         return;
@@ -233,16 +249,16 @@ class WaitQueue {
     if (this.isEmpty) this.#rest(true);
   }
 
-  /** Until the pool is empty or a recovery has it: what stood in the way, 0 when nothing did. */
+  /** Until a try brings nothing: what stood in its way, or 0 when nobody is left. */
   #serveInOrder(): number {
     for (const waiter of this.#waiting) {
-      const { session, size, since } = waiter;
+      const { session, request, since } = waiter;
       const waited = native.xmem_bun_now() - since;
-      const handle = native.xmem_bun_acquire_at_once(session.descriptor, size, waited);
-      if (helpsWaiting(handle) || handle === -ERROR_PENDING) return handle;
+      const result = this.#place.attempt(session.descriptor, request, waited);
+      if (this.#place.mayCome(result) || result === -ERROR_PENDING) return result;
       this.#remove(waiter);
-      if (handle >= 0) waiter.resolve(handle);
-      else waiter.reject(session.failure(handle, "acquireAsync()", { size }));
+      if (result >= 0) waiter.resolve(result);
+      else waiter.reject(session.failure(result, this.#place.call, this.#place.asked(request)));
     }
     return 0;
   }
@@ -253,7 +269,7 @@ class WaitQueue {
     for (const waiter of this.#waiting) {
       if (waiter.deadline !== Number.POSITIVE_INFINITY) continue;
       this.#remove(waiter);
-      waiter.reject(waiter.session.failure(-ERROR_POOL_BUSY, "acquireAsync()"));
+      waiter.reject(waiter.session.failure(-ERROR_POOL_BUSY, this.#place.call));
     }
     if (this.isEmpty) this.#rest(true);
   }
@@ -265,12 +281,12 @@ class WaitQueue {
   }
 
   /** A timer holds 2^31 - 1 ms at most, and may end a little early. */
-  #setTimer(waiter: Waiter): void {
+  #setTimer(waiter: Waiter<Request>): void {
     const left = Math.ceil(waiter.deadline - native.xmem_bun_now());
     waiter.timer = setTimeout(() => this.#expire(waiter), Math.min(Math.max(left, 0), 2 ** 31 - 1));
   }
 
-  #expire(waiter: Waiter): void {
+  #expire(waiter: Waiter<Request>): void {
     if (!this.#waiting.has(waiter)) return;
     if (native.xmem_bun_now() < waiter.deadline) {
       this.#setTimer(waiter);
@@ -280,11 +296,11 @@ class WaitQueue {
     this.#serve();
     if (!this.#waiting.has(waiter)) return;
     const { session, timeout } = waiter;
-    native.xmem_bun_async_timed_out(session.descriptor);
-    this.#giveUp(waiter, session.failure(-ERROR_TIMEOUT, "acquireAsync()", { timeout }));
+    this.#place.timedOut(session.descriptor);
+    this.#giveUp(waiter, session.failure(-ERROR_TIMEOUT, this.#place.call, { timeout }));
   }
 
-  #giveUp(waiter: Waiter, reason: unknown): void {
+  #giveUp(waiter: Waiter<Request>, reason: unknown): void {
     if (!this.#waiting.has(waiter)) return;
     this.#remove(waiter);
     waiter.reject(reason);
@@ -294,7 +310,7 @@ class WaitQueue {
   #failAll(result: number): void {
     for (const waiter of this.#waiting) {
       this.#remove(waiter);
-      waiter.reject(waiter.session.failure(result, "acquireAsync()"));
+      waiter.reject(waiter.session.failure(result, this.#place.call));
     }
     this.#rest(false);
   }
@@ -305,13 +321,13 @@ class WaitQueue {
     this.#notBusy();
     this.#socket?.unref();
     const descriptor = this.#carrier?.descriptor ?? closed;
-    if (this.#carrier === undefined) queues.delete(this.#participant);
+    if (this.#carrier === undefined) forget(this.#participant, this.#place.name);
     if (!this.#armed || descriptor === closed) return;
     this.#armed = false;
-    native.xmem_bun_async_disarm(descriptor, passOn ? 1 : 0);
+    this.#place.disarm(descriptor, passOn);
   }
 
-  #remove(waiter: Waiter): void {
+  #remove(waiter: Waiter<Request>): void {
     this.#waiting.delete(waiter);
     if (waiter.timer !== undefined) clearTimeout(waiter.timer);
     if (waiter.onAbort !== undefined) waiter.signal?.removeEventListener("abort", waiter.onAbort);

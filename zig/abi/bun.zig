@@ -32,10 +32,8 @@ const recovery = @import("../protocol/recovery/recovery.zig");
 const references = @import("../protocol/pool/references.zig");
 const statistics = @import("../protocol/statistics.zig");
 const system = @import("../system/door.zig");
-const thaw = @import("../protocol/recovery/thaw.zig");
 const trim_file = @import("../protocol/pool/trim.zig");
 const views = @import("../process/views.zig");
-const waiter_thread = @import("../process/waiter_thread.zig");
 const waiting = @import("../protocol/pool/waiting.zig");
 const words = @import("../format/words.zig");
 
@@ -651,11 +649,7 @@ pub export fn xmem_bun_async_open(number: Descriptor) i32 {
     const pool = descriptor.poolOf(number);
     errors.clear();
     if (attend(pool)) |err| return refused(err);
-    if (pool.waiter == null) {
-        pool.waiter = waiter_thread.start(&pool.participant) catch |err|
-            return refused(err);
-    }
-    return pool.waiter.?.loop_socket;
+    return pool.async_wait.open(waiting, &pool.participant) catch |err| refused(err);
 }
 
 /// PENDING while a recovery has the pool: its end makes the socket readable, and is the time to arm
@@ -667,30 +661,14 @@ pub export fn xmem_bun_async_arm(number: Descriptor, due_ms: f64) i32 {
     const pool = descriptor.poolOf(number);
     errors.clear();
     if (attend(pool)) |err| return refused(err);
-    const waiter = pool.waiter orelse return refused(error.InvalidArgument);
-    var result: i32 = 0;
-    if (!pool.async_armed) {
-        var patience: thaw.Patience = .none;
-        patience.expiry = error.Pending;
-        if (waiting.begin(&pool.participant, &patience)) {
-            pool.async_armed = true;
-        } else |err| {
-            result = refused(err);
-        }
-    }
-    waiter_thread.arm(waiter, toNs(due_ms));
-    return result;
+    pool.async_wait.arm(waiting, &pool.participant, toNs(due_ms)) catch |err| return refused(err);
+    return 0;
 }
 
 pub export fn xmem_bun_async_disarm(number: Descriptor, pass_on: u32) void {
     const pool = descriptor.poolOf(number);
     if (attend(pool) != null) return;
-    if (pool.waiter) |waiter| waiter_thread.disarm(waiter);
-    if (!pool.async_armed) return;
-    pool.async_armed = false;
-    var patience: thaw.Patience = .none;
-    waiting.end(&pool.participant, &patience);
-    if (pass_on != 0) waiting.passOn(&pool.participant);
+    pool.async_wait.disarm(waiting, &pool.participant, pass_on != 0);
 }
 
 /// Counts a wait of an event loop that ended without a buffer.

@@ -177,13 +177,20 @@ pub const Slot = extern struct {
     description: Description align(64),
 };
 
+/// Where participants sleep until something happens.
+pub const WaitingPlace = extern struct {
+    waiters: u32,
+    wake_seq: u32,
+    sleeps: u32,
+    reserved: u32,
+};
+
 /// One place of a channel's end. Operations on channels come with their own file; the places are
 /// here because they are the format.
 pub const ChannelEnd = extern struct {
     position: u64 align(section_alignment),
-    waiters: u32,
-    wake_seq: u32,
-    padding: [112]u8,
+    waiting: WaitingPlace,
+    padding: [104]u8,
 };
 
 pub const Channel = extern struct {

@@ -7,7 +7,6 @@ const open_pool = @import("open_pool.zig");
 const references = @import("../protocol/pool/references.zig");
 const thaw = @import("../protocol/recovery/thaw.zig");
 const views_file = @import("views.zig");
-const waiter_thread = @import("waiter_thread.zig");
 const waiting = @import("../protocol/pool/waiting.zig");
 const words = @import("../format/words.zig");
 
@@ -19,14 +18,11 @@ pub fn close(pool: *Pool) void {
     const mapping = pool.mapping orelse return;
     const member: *Member = @fieldParentPtr("local", pool.participant.local);
     const forked = member.isForgotten();
-    if (pool.waiter) |waiter| {
-        pool.waiter = null;
-        // In a child of fork that thread does not exist, and cannot be waited for.
-        if (forked) waiter_thread.forget(waiter) else waiter_thread.stop(waiter);
-    }
-    if (!forked) {
+    if (forked) {
+        pool.async_wait.forget();
+    } else {
+        pool.async_wait.close(waiting, &pool.participant);
         var patience: Patience = .untimed;
-        if (pool.async_armed) waiting.end(&pool.participant, &patience);
         if (pool.wait.counted) waiting.end(&pool.participant, &patience);
         _ = giveBackHolds(pool, null);
     }

@@ -27,7 +27,11 @@ var last: usize = 0;
 var lock: thread.Lock = .{};
 
 /// The owner of closed pools: every operation looks at its attention first, and ends there.
-var nobody: Local = .{ .owed = undefined, .attention = participant_file.attention_closed };
+var nobody: Local = .{
+    .owed = undefined,
+    .at_pool = .{ .place = undefined },
+    .attention = participant_file.attention_closed,
+};
 
 /// No operation gets past it: it has no capacity, so no index is in bounds.
 var closed: Pool = .{

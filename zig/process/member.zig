@@ -62,7 +62,10 @@ pub fn of(mapping: *Mapping, name: []const u8) Error!*Member {
             .holds = mapping.view.holdRow(index),
             .local = &member.local,
         },
-        .local = .{ .owed = @ptrCast(@alignCast(owed)) },
+        .local = .{
+            .owed = @ptrCast(@alignCast(owed)),
+            .at_pool = .{ .place = .ofPool(mapping.view.header) },
+        },
         .mapping = mapping,
         .next = members,
     };

@@ -1,13 +1,13 @@
 //! One open of a pool, from `xmem_bun_open` to its close: what a descriptor stands for.
 
-const acquire_file = @import("../protocol/pool/acquire.zig");
+const AsyncWait = @import("async_wait.zig").AsyncWait;
+const blocking = @import("../protocol/waiting/blocking.zig");
 const descriptor = @import("descriptor.zig");
 const errors = @import("../errors.zig");
 const mapping_file = @import("mapping.zig");
 const member_file = @import("member.zig");
 const participant_file = @import("../protocol/participant.zig");
 const system = @import("../system/door.zig");
-const waiter_thread = @import("waiter_thread.zig");
 
 const Error = errors.Error;
 const Mapping = mapping_file.Mapping;
@@ -23,9 +23,8 @@ pub const Pool = struct {
     owner: usize = 0,
     /// This open's own part of its thread's holds, per slot.
     counts: [*]u16,
-    wait: acquire_file.Wait = .{},
-    waiter: ?*waiter_thread.Waiter = null,
-    async_armed: bool = false,
+    wait: blocking.Wait = .{},
+    async_wait: AsyncWait = .{},
     is_observer: bool = false,
 };
 

@@ -1,17 +1,22 @@
-//! Waiting without blocking an event loop: a native thread sleeps on `wake_seq` in the loop's place,
-//! and makes a socket readable when a try is worth it. It only reads shared memory; the acquire
+//! Waiting without blocking an event loop: a native thread sleeps at one place on the loop's
+//! behalf, and makes a socket readable when a try is worth it. It only reads shared memory; the try
 //! itself always runs on the participant's own thread.
+//!
+//! A loop that waits at several places has a thread for each. One thread for all could sleep in
+//! `futex_waitv`, which singles nobody out by a bit: each wake that is meant for a claimant alone
+//! would wake all such loops. And where there is no such call (Linux before 5.16, macOS, sandboxes)
+//! it would still take a thread for each place. An idle one costs a look at the rows every 50 ms.
 
 const std = @import("std");
 const atomic = @import("hooks");
 const errors = @import("../errors.zig");
-const free_list = @import("../protocol/pool/free_list.zig");
 const futex = @import("../system/futex.zig");
-const gate = @import("../protocol/gate.zig");
+const blocking = @import("../protocol/waiting/blocking.zig");
 const participant_file = @import("../protocol/participant.zig");
+const place_file = @import("../protocol/place.zig");
 const system = @import("../system/door.zig");
 const thread = @import("../system/thread.zig");
-const waiting = @import("../protocol/pool/waiting.zig");
+const waiter_file = @import("../protocol/waiting/waiter.zig");
 
 const Error = errors.Error;
 const Participant = participant_file.Participant;
@@ -19,7 +24,7 @@ const View = participant_file.View;
 
 /// What the thread does.
 const parked: u32 = 0;
-/// It sleeps on `wake_seq` in the loop's place.
+/// It sleeps at the place on the loop's behalf.
 const armed: u32 = 1;
 /// The loop was told, and has not answered yet.
 const signalled: u32 = 2;
@@ -30,7 +35,8 @@ const answer_ns = std.time.ns_per_ms;
 
 pub const Waiter = struct {
     view: View,
-    /// The row in whose place the thread waits.
+    watched: place_file.Watched,
+    /// The row on whose behalf the thread waits.
     row: u32,
     native: thread.Thread,
     /// The thread's end; the event loop has, and closes, the other.
@@ -48,13 +54,14 @@ pub const Waiter = struct {
 /// This thread's waiters, for the end of a thread that never closes, as a terminated Worker's.
 threadlocal var waiters: ?*Waiter = null;
 
-pub fn start(participant: *const Participant) Error!*Waiter {
+pub fn start(participant: *const Participant, watched: place_file.Watched) Error!*Waiter {
     const waiter = std.heap.c_allocator.create(Waiter) catch return error.OutOfMemory;
     errdefer std.heap.c_allocator.destroy(waiter);
     const sockets = try thread.socketPair();
     errdefer for (sockets) |socket| thread.closeSocket(socket);
     waiter.* = .{
         .view = participant.view,
+        .watched = watched,
         .row = participant.index,
         .native = undefined,
         .socket = sockets[0],
@@ -81,9 +88,9 @@ fn end(waiter: *Waiter) void {
     // SYNC: before `wake_seq` changes in `wakeAll`. Pairs with `main` and `watch`.
     @atomicStore(u32, &waiter.command, stopping, .seq_cst);
     _ = futex.wake(&waiter.command, 1);
-    // It may be about to sleep on the pool's word: only a change of that keeps it awake. Others who
-    // wait there look once more than they had to.
-    waiting.wakeAll(&waiter.view);
+    // It may be about to sleep on the place's word: only a change of that keeps it awake. Others
+    // who wait there look once more than they had to.
+    waiter.watched.place.wakeAll();
     waiter.native.join();
     thread.closeSocket(waiter.socket);
     std.heap.c_allocator.destroy(waiter);
@@ -107,12 +114,13 @@ pub fn forgetAfterFork() void {
     waiters = null;
 }
 
-/// The loop tries to acquire after this: a release before the load is found by the try, one after it
+/// The loop tries after this: what came before the load is found by the try, a wake after it
 /// changes the word that the thread compares. It is also the loop's answer to a signal.
 pub fn arm(waiter: *Waiter, due_ns: u64) void {
-    // SYNC: before the loop's try, as in `acquire.slice`. Pairs with `waiting.wakeWaiter`.
-    const seen = atomic.load(u32, &waiter.view.header.hot.wake_seq, .seq_cst);
-    waiting.aboutToSleep(&waiter.view);
+    const place = waiter.watched.place;
+    // SYNC: before the loop's try, as in `blocking.untilServed`. Pairs with `waker.wake`.
+    const seen = atomic.load(u32, place.wake_seq, .seq_cst);
+    waiter_file.aboutToSleep(place);
     @atomicStore(u64, &waiter.due_ns, due_ns, .monotonic);
     // SYNC: `seen` before the command that has it read. Pairs with `main`, `watch` and `signal`.
     @atomicStore(u32, &waiter.seen, seen, .seq_cst);
@@ -139,18 +147,17 @@ fn main(waiter: *Waiter) void {
 
 /// Returns when the loop was signalled, or no longer waits.
 fn watch(waiter: *Waiter) void {
-    const wake_seq = &waiter.view.header.hot.wake_seq;
+    const wake_seq = waiter.watched.place.wake_seq;
     // SYNC: pairs with `arm`.
     const seen = @atomicLoad(u32, &waiter.seen, .seq_cst);
     while (true) {
         // Before the look at the command: a stop after that look changes the word once more.
-        // SYNC: pairs with `end`, `disarm`, `waiting.wakeWaiter`, `waiting.wakeAll` and
-        // `recovery.start`.
+        // SYNC: pairs with `end`, `disarm`, `waker.wake` and `place.wakeAll`.
         const now = @atomicLoad(u32, wake_seq, .seq_cst);
         if (@atomicLoad(u32, &waiter.command, .seq_cst) != armed) return;
         if (now != seen) return signal(waiter);
-        const slice_end_ns = system.clock.monotonicNs() + waiting.slice_ns;
-        const bit = waiting.bitOf(waiter.row);
+        const slice_end_ns = system.clock.monotonicNs() + blocking.slice_ns;
+        const bit = place_file.sleeperBit(waiter.row);
         switch (futex.waitAs(wake_seq, seen, slice_end_ns, bit)) {
             .woken => return signal(waiter),
             .timed_out => if (isWorthATry(waiter)) return signal(waiter),
@@ -159,13 +166,13 @@ fn watch(waiter: *Waiter) void {
     }
 }
 
-/// Losses are looked for by whoever tries to acquire, so an idle loop has to be told to try. And a loop
-/// whose timers stand still, as in a test with fake ones, has to be told that a wait is over.
+/// Losses are looked for by whoever tries, so an idle loop has to be told to try. And a loop whose
+/// timers stand still, as in a test with fake ones, has to be told that a wait is over.
 fn isWorthATry(waiter: *const Waiter) bool {
     const view = &waiter.view;
     const due_ns = @atomicLoad(u64, &waiter.due_ns, .monotonic);
-    return system.clock.monotonicNs() >= due_ns or view.lease_timeout_ns != 0 or
-        participant_file.anybodyDead(view) or !free_list.isEmpty(view);
+    return system.clock.monotonicNs() >= due_ns or participant_file.anybodyDead(view) or
+        waiter.watched.isWorthATry(view, waiter.watched.place);
 }
 
 fn signal(waiter: *Waiter) void {
@@ -186,11 +193,5 @@ fn awaitAnswer(waiter: *Waiter) void {
 }
 
 fn passOn(waiter: *const Waiter) void {
-    const wake_seq = &waiter.view.header.hot.wake_seq;
-    if (free_list.isEmpty(&waiter.view)) return;
-    const claimant = gate.claimantOf(&waiter.view) orelse {
-        _ = futex.wake(wake_seq, 1);
-        return;
-    };
-    if (claimant != waiter.row) _ = futex.wakeBits(wake_seq, waiting.bitOf(claimant));
+    waiter.watched.passOn(&waiter.view, waiter.watched.place, waiter.row);
 }

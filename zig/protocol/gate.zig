@@ -1,12 +1,13 @@
 //! The gate: one word that every acquire reads before its bracket, and that is 0 in ordinary times.
 //! It says that a participant flushes the pool, or that a waiter which has waited for too long goes
 //! first: its claim. Nobody has to stand in a bracket to change it. How a waiter sleeps and is woken
-//! is in `waiting.zig`.
+//! is in `waiting/`.
 
 const std = @import("std");
 const atomic = @import("hooks");
 const layout = @import("../format/layout.zig");
 const participant_file = @import("participant.zig");
+const Place = @import("place.zig").Place;
 const system = @import("../system/door.zig");
 const words = @import("../format/words.zig");
 
@@ -66,7 +67,7 @@ fn isVoid(view: *const View, gate: Gate, now_ns: u64) bool {
     if (left_ms == 0 or left_ms > claim_ms_max) return true;
     const row = &view.rows[gate.claimant - 1];
     if (!participant_file.isLive(row)) return true;
-    return atomic.load(u64, &row.waiting[0], .acquire) & 1 == 0;
+    return !Place.ofPool(view.header).isMarked(row);
 }
 
 /// True when this call ended the claim: then the caller wakes the next waiter, which may have been

@@ -6,8 +6,7 @@ const std = @import("std");
 const atomic = @import("hooks");
 const geometry_file = @import("../format/geometry.zig");
 const layout = @import("../format/layout.zig");
-const system = @import("../system/door.zig");
-const words = @import("../format/words.zig");
+const place_file = @import("place.zig");
 
 /// The smallest page: the bytes of the largest buffer do not fit 32 bits, its pages do.
 const populated_unit = if (atomic.modelled) 8 else 4096;
@@ -107,28 +106,18 @@ pub const Audit = struct {
     clean_key: u64 = 0,
 };
 
-/// After so many wakes in a row that reached nobody, a releaser looks for the dead first.
-pub const barren_first = 8;
-
 /// What changes in a participant besides its row. It belongs to the thread, and all its opens share
 /// it.
 pub const Local = struct {
     attention: u32 = 0,
-    /// How many waits of this thread are under way, blocking or not.
-    waits: u32 = 0,
+    /// The pool as a place to wait; the thread's other places follow it.
+    at_pool: place_file.Local,
     /// Holds that could not be given back because the pool stood still for too long, per slot.
     owed: [*]u16,
     owed_count: u32 = 0,
-    owes_unwait: bool = false,
     /// The bytes that the slot which this thread is about to commit had before: to be restored on
     /// failure.
     committed_before: u64 = 0,
-    /// Wakes in a row that reached nobody, and at how many of them the dead are looked for.
-    barren_wakes: u32 = 0,
-    barren_look_at: u32 = barren_first,
-    /// The count of sleeps before the last wake that reached nobody; above 32 bits if there was
-    /// none.
-    barren_sleeps: u64 = std.math.maxInt(u64),
     /// When a wait of this thread's event loop was served last.
     served_ns: u64 = 0,
     /// Where this thread's trimming for acquires that lack memory goes on.
@@ -147,7 +136,7 @@ pub const Participant = struct {
 
     /// Between `enter` and `leave` there is no system call, no wait and no call back into
     /// JavaScript. SYNC: the next CAS on a freezable word releases the store; pairs with the loads
-    /// in `recovery.waitUntilQuiet`.
+    /// in `phases.waitUntilQuiet`.
     pub inline fn enter(participant: *const Participant) Bracket {
         const row = participant.row;
         const busy = (atomic.load(u64, &row.busy, .monotonic) +% 1) | 1;
@@ -156,8 +145,8 @@ pub const Participant = struct {
     }
 
     /// A bracket in which no CAS on a freezable word follows: the store itself is ordered before
-    /// the load of the head. SYNC: sequential; pairs with `recovery.freezeHead` and
-    /// `recovery.waitUntilQuiet`.
+    /// the load of the head. SYNC: sequential; pairs with `phases.freezeHead` and
+    /// `phases.waitUntilQuiet`.
     pub fn enterSequential(participant: *const Participant) Bracket {
         const row = participant.row;
         const busy = (atomic.load(u64, &row.busy, .monotonic) +% 1) | 1;
@@ -192,7 +181,7 @@ pub const Bracket = struct {
     busy: u64,
 
     /// SYNC: the release makes the row's change visible to whoever reads the even value. Pairs with
-    /// `recovery.waitUntilQuiet`.
+    /// `phases.waitUntilQuiet`.
     pub inline fn leave(bracket: Bracket) void {
         const even = bracket.busy +% 1;
         if (atomic.broken(.leave_relaxed))
@@ -235,7 +224,7 @@ pub inline fn isDead(row: *const layout.ParticipantRow) bool {
     if (row.mutex.ownerDied()) return true;
     // SYNC: what the owner wrote before it gave up is seen. Pairs with
     // `exit_and_fork.abandonThread`, `names.leaveAtExit`, `membership.prepareToLeave` and
-    // `recovery.rewrite`.
+    // `phases.rewrite`.
     return atomic.load(u32, &row.abandoned, .acquire) != 0 and !row.mutex.isLocked();
 }
 

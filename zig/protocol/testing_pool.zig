@@ -7,6 +7,7 @@ const fresh = @import("../format/fresh.zig");
 const geometry_file = @import("../format/geometry.zig");
 const layout = @import("../format/layout.zig");
 const participant_file = @import("participant.zig");
+const Place = @import("place.zig").Place;
 const system = @import("../system/door.zig");
 const testing_os = @import("../system/testing_os.zig");
 
@@ -42,13 +43,23 @@ pub const TestingPool = struct {
         _ = std.c.close(pool.view.fd);
     }
 
+    /// A second place to wait at: an end of the first channel.
+    pub fn otherPlace(pool: *TestingPool) Place {
+        const offset = pool.view.geometry.channels_offset;
+        const block: *layout.ChannelBlock = @ptrCast(@alignCast(pool.view.base + offset));
+        return .at(&block.channel.head.waiting, 1);
+    }
+
     /// A participant with the row of that number, which it locks.
     pub fn participant(pool: *TestingPool, index: u32) participant_file.Participant {
         const row = &pool.view.rows[index];
         _ = row.mutex.tryLock();
         row.joined = 1;
         pool.view.header.hot.rows_used = @max(pool.view.header.hot.rows_used, index + 1);
-        pool.locals[index] = .{ .owed = &pool.owed };
+        pool.locals[index] = .{
+            .owed = &pool.owed,
+            .at_pool = .{ .place = .ofPool(pool.view.header) },
+        };
         return .{
             .view = pool.view,
             .index = index,

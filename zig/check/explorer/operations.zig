@@ -4,6 +4,7 @@
 
 const std = @import("std");
 const acquire_file = @import("core").protocol.pool.acquire;
+const blocking = @import("core").protocol.waiting.blocking;
 const description = @import("core").protocol.pool.content;
 const errors = @import("core").errors;
 const fiber = @import("fiber.zig");
@@ -146,7 +147,7 @@ fn indexOf(handle: u64) usize {
 
 fn block(me: u8, deadline_ns: u64) Error!u64 {
     const participant = &state.participants[me];
-    var wait: acquire_file.Wait = .{};
+    var wait: blocking.Wait = .{};
     while (true) {
         const size = programs.sizeOf(me);
         return acquire_file.acquireSlice(participant, &wait, size, deadline_ns) catch |err| {
@@ -357,7 +358,10 @@ fn tryJoin(me: u8) Error!void {
         .holds = state.view.holdRow(index),
         .local = &state.locals[me],
     };
-    state.locals[me] = .{ .owed = &state.now.owed[me] };
+    state.locals[me] = .{
+        .owed = &state.now.owed[me],
+        .at_pool = .{ .place = .ofPool(state.view.header) },
+    };
     state.participants[me].view.populated = &state.now.populated[me];
     state.now.ledgers[me].joined = true;
     oracle.joined(me);

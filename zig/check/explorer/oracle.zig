@@ -500,7 +500,7 @@ fn checkRow(index: usize, recovered: bool) u32 {
         const owed = state.now.owed[owner][slot];
         require(count == ledger.holds[slot] + owed, "a row is not what its owner has");
     }
-    const waits = each.status == .asleep or state.locals[owner].owes_unwait;
+    const waits = each.status == .asleep or state.locals[owner].at_pool.owes_unwait;
     require((row.waiting[0] != 0) == waits, "`waiting` is not whether the row's owner waits");
     if (!recovered) require(row.busy & 1 == 0, "a participant at rest is busy");
     return @intFromBool(row.waiting[0] != 0);

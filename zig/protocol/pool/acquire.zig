@@ -4,15 +4,18 @@
 
 const std = @import("std");
 const atomic = @import("hooks");
+const blocking = @import("../waiting/blocking.zig");
 const commitment = @import("commitment.zig");
 const damage = @import("../recovery/damage.zig");
 const errors = @import("../../errors.zig");
 const free_list = @import("free_list.zig");
 const gate = @import("../gate.zig");
 const layout = @import("../../format/layout.zig");
+const losses = @import("losses.zig");
 const maintained_slots = @import("maintained_slots.zig");
 const memory_work = @import("../memory_work.zig");
 const participant_file = @import("../participant.zig");
+const place_file = @import("../place.zig");
 const recovery = @import("../recovery/recovery.zig");
 const references = @import("references.zig");
 const system = @import("../../system/door.zig");
@@ -28,8 +31,6 @@ const Participant = participant_file.Participant;
 const View = participant_file.View;
 const Patience = thaw.Patience;
 
-/// About as long as a sleep and a wake cost.
-const spins_max = if (atomic.stepped) 1 else 2000;
 /// For how long an event loop may be kept by giving memory back, before it goes on at its next try.
 const trim_at_once_ns: u64 = 300 * std.time.ns_per_us;
 
@@ -146,10 +147,10 @@ pub fn acquire(participant: *Participant, size: u32) Error!u64 {
 pub fn acquireAtOnce(participant: *Participant, size: u32, waited_ns: u64) Error!u64 {
     var patience: Patience = .none;
     patience.expiry = error.Pending;
-    patience.goes_first = participant.local.waits > 0 and waited_ns > 0;
+    patience.goes_first = participant.local.at_pool.waits > 0 and waited_ns > 0;
     const first = attemptNow(participant, size, &patience);
     const result = carryOnOrRecover(participant, size, first, &patience);
-    if (participant.local.waits == 0) return result;
+    if (participant.local.at_pool.waits == 0) return result;
     const now_ns = system.clock.monotonicNs();
     if (result) |_| {
         // The next waits of the loop's queue go behind the waits of others.
@@ -179,9 +180,9 @@ fn carryOnOrRecover(
 fn mayRecover(participant: *Participant, result: Error!u64) bool {
     const view = &participant.view;
     _ = result catch |err| switch (err) {
-        error.PoolFull, error.OutOfMemory => return recovery.lookForLosses(view),
+        error.PoolFull, error.OutOfMemory => return losses.lookForLosses(view),
         error.CommitLimit => {
-            if (recovery.lookForLosses(view)) return true;
+            if (losses.lookForLosses(view)) return true;
             const wrong = damage.committedSumIsFoundWrong(view, &participant.local.audit);
             return wrong and recovery.run(view, .{ .damaged = true }).ran;
         },
@@ -420,7 +421,7 @@ fn reserve(
         return null;
     }
     const generation = words.generationAfter(from.generation);
-    // SYNC: the word before the hold. Pairs with `recovery.rewriteWord` and
+    // SYNC: the word before the hold. Pairs with `section.rewriteWord` and
     // `maintained_slots.keepMarked`.
     Control.store(&there.slot.control, from.held(.private, generation), .release);
     if (!atomic.broken(.private_without_row)) participant.addHold(there.index);
@@ -482,99 +483,71 @@ fn commit(
     }
 }
 
-/// What a blocking acquire keeps between its slices.
-pub const Wait = struct {
-    /// Counted as one who waits.
-    counted: bool = false,
-    since_ns: u64 = 0,
-};
-
-/// One slice of a blocking acquire, of at most `waiting.slice_ns`. PENDING: call again. Any other
-/// result ends the wait.
+/// One slice of a blocking acquire. PENDING: call again. Any other result ends the wait.
 pub fn acquireSlice(
     participant: *Participant,
-    wait: *Wait,
+    wait: *blocking.Wait,
     size: u32,
     deadline_ns: u64,
 ) Error!u64 {
     errors.clear();
-    const now_ns = system.clock.monotonicNs();
-    const slice_end_ns = @min(now_ns + waiting.slice_ns, deadline_ns);
-    if (!wait.counted) wait.since_ns = now_ns;
-    var patience: Patience = .{ .until_ns = @max(slice_end_ns, 1), .expiry = error.Pending };
-    var result = slice(participant, wait, size, slice_end_ns, deadline_ns, &patience);
-    if (result == error.Pending) {
-        if (system.clock.monotonicNs() < deadline_ns) return result;
-        result = error.Timeout;
-    }
-    if (wait.counted) {
-        wait.counted = false;
-        waiting.end(participant, &patience);
-        // A wake that came too late for this wait goes to the next one.
-        if (result == error.Timeout) waiting.passOn(participant);
-    }
+    var want: Want = .{
+        .participant = participant,
+        .local = &participant.local.at_pool,
+        .size = size,
+    };
+    const result = blocking.slice(&want, wait, deadline_ns);
     if (result == error.Timeout) participant.count("timeouts");
     return result;
 }
 
-fn slice(
+/// A buffer, as `blocking` waits for it.
+const Want = struct {
     participant: *Participant,
-    wait: *Wait,
+    local: *place_file.Local,
     size: u32,
-    slice_end_ns: u64,
-    deadline_ns: u64,
-    patience: *Patience,
-) Error!u64 {
-    const view = &participant.view;
-    const wake_seq = &view.header.hot.wake_seq;
-    if (!wait.counted) {
-        var lack: gate.Lack = .buffer;
-        if (try tryUnlessFull(participant, size, patience, &lack)) |handle| return handle;
-        if (recovery.lookForLosses(view)) {
-            if (try tryUnlessFull(participant, size, patience, &lack)) |handle| return handle;
-        }
-        if (system.clock.monotonicNs() >= deadline_ns) return error.Timeout;
-        spin(participant);
-        try waiting.begin(participant, patience);
-        wait.counted = true;
-    }
-    patience.goes_first = true;
-    while (true) {
-        var lack: gate.Lack = .buffer;
-        // Read before the try: a release after the try changes it, and the sleep does not begin.
-        // SYNC: pairs with `waiting.wakeWaiter`, `waiting.wakeAll` and `recovery.start`.
-        var seen = atomic.load(u32, wake_seq, .seq_cst);
-        waiting.aboutToSleep(view);
-        if (try tryUnlessFull(participant, size, patience, &lack)) |handle| return handle;
-        if (atomic.broken(.wake_seq_after_try)) seen = atomic.load(u32, wake_seq, .seq_cst);
-        const now_ns = system.clock.monotonicNs();
-        if (now_ns >= deadline_ns) return error.Timeout;
-        if (now_ns >= slice_end_ns) {
-            _ = recovery.lookForLosses(view);
-            return error.Pending;
-        }
-        waiting.claim(participant, lack, now_ns, wait.since_ns);
-        const bit = waiting.bitOf(participant.index);
-        const ended = system.futex.waitAs(wake_seq, seen, slice_end_ns, bit);
-        if (ended == .interrupted) return error.Pending;
-    }
-}
+    /// What the last attempt lacked.
+    lack: gate.Lack = .buffer,
 
-fn tryUnlessFull(
-    participant: *Participant,
-    size: u32,
-    patience: *Patience,
-    lack: *gate.Lack,
-) Error!?u64 {
-    var result = tryWithin(participant, size, patience);
-    if (result != error.PoolFull and mayRecover(participant, result)) {
-        result = tryWithin(participant, size, patience);
+    pub const Result = u64;
+
+    pub fn tryNow(want: *Want, patience: *Patience) Error!?u64 {
+        const participant = want.participant;
+        want.lack = .buffer;
+        var result = tryWithin(participant, want.size, patience);
+        if (result != error.PoolFull and mayRecover(participant, result)) {
+            result = tryWithin(participant, want.size, patience);
+        }
+        return result catch |err| {
+            want.lack = lackOf(err) orelse return err;
+            return null;
+        };
     }
-    return result catch |err| {
-        lack.* = lackOf(err) orelse return err;
-        return null;
-    };
-}
+
+    pub fn isWorthATry(want: *const Want) bool {
+        return !free_list.isEmpty(&want.participant.view);
+    }
+
+    pub fn lookForLosses(want: *const Want) bool {
+        return losses.lookForLosses(&want.participant.view);
+    }
+
+    pub fn begin(want: *const Want, patience: *Patience) Error!void {
+        try waiting.begin(want.participant, patience);
+    }
+
+    pub fn end(want: *const Want, patience: *Patience) void {
+        waiting.end(want.participant, patience);
+    }
+
+    pub fn goOn(want: *const Want, now_ns: u64, since_ns: u64) void {
+        waiting.claim(want.participant, want.lack, now_ns, since_ns);
+    }
+
+    pub fn passOn(want: *const Want) void {
+        waiting.passOn(want.participant);
+    }
+};
 
 /// What a caller that was refused with this error lacks, and a release may bring; null: nothing.
 fn lackOf(err: Error) ?gate.Lack {
@@ -583,12 +556,4 @@ fn lackOf(err: Error) ?gate.Lack {
         error.CommitLimit => .memory,
         else => null,
     };
-}
-
-/// A running peer often releases sooner than a sleep would begin.
-fn spin(participant: *Participant) void {
-    for (0..spins_max) |_| {
-        if (!free_list.isEmpty(&participant.view)) return;
-        std.atomic.spinLoopHint();
-    }
 }

@@ -18,7 +18,7 @@ const View = participant_file.View;
 /// How many bytes have to be given back before so many more can be claimed.
 pub fn missing(view: *const View, bytes: u64) u64 {
     // SYNC: sequential after a waiter was counted: either it finds what was given up, or who gave
-    // it up finds the waiter. Pairs with `unclaim` and `waiting.mark`.
+    // it up finds the waiter. Pairs with `unclaim` and `waiter.mark`.
     const sum = atomic.load(u64, &view.header.repair.committed_bytes, .seq_cst);
     return sum +| bytes -| view.max_committed;
 }
@@ -48,7 +48,7 @@ pub fn set(participant: *Participant, index: u32, bytes: u64, patience: *Patienc
     const slot = &view.slots[index];
     while (true) {
         const bracket = participant.enterSequential();
-        // SYNC: as in `waiting.mark`. Pairs with `recovery.freezeHead`.
+        // SYNC: as in `waiter.mark`. Pairs with `phases.freezeHead`.
         if (words.Head.load(&view.header.hot.free_head, .seq_cst).frozen) {
             bracket.leave();
             try thaw.wait(participant, patience);
@@ -74,7 +74,7 @@ pub fn lower(participant: *Participant, index: u32, bytes: u64, patience: *Patie
 /// Called after claims or memory were given up, outside any bracket: wakes those who wait for
 /// memory, or who may have missed it meanwhile.
 pub fn tellWaiters(view: *const View) void {
-    // SYNC: sequential after what was given up. Pairs with `waiting.mark`.
+    // SYNC: sequential after what was given up. Pairs with `waiter.mark`.
     if (atomic.load(u32, &view.header.hot.waiters, .seq_cst) != 0) waiting.wakeAll(view);
 }
 

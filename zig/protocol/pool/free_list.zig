@@ -33,12 +33,12 @@ pub inline fn top(view: *const View, head: Head) ?Top {
 pub inline fn take(header: *layout.Header, there: Top) bool {
     const to = there.head.successor(@truncate(there.next));
     // SYNC: release for `busy`, which was raised before: a freeze that comes later in the head's
-    // order sees it raised. Pairs with `recovery.freezeHead` and `maintained_slots.growTag`.
+    // order sees it raised. Pairs with `phases.freezeHead` and `maintained_slots.growTag`.
     return Head.cas(&header.hot.free_head, there.head, to, .acq_rel);
 }
 
 /// SYNC: acquire, so that `next_free` is what was stored before the head; sequential, so that a
-/// waiter's try comes after its count. Pairs with `push`, `recovery.rebuildList` and
+/// waiter's try comes after its count. Pairs with `push`, `section.rebuildList` and
 /// `maintained_slots.growTag`.
 pub inline fn headOf(header: *const layout.Header) Head {
     return Head.load(&header.hot.free_head, .seq_cst);
@@ -58,7 +58,7 @@ pub inline fn push(view: *const View, index: u32) bool {
             continue;
         }
         // SYNC: release for `next_free` (the content goes by the word), sequential before the load
-        // of `waiters` in `waiting.wakeOne`. Pairs with `headOf` and `waiting.mark`.
+        // of `waiters` in `waiting.wakeOne`. Pairs with `headOf` and `waiter.mark`.
         if (Head.cas(head_ptr, head, pushed, .seq_cst)) return true;
     }
 }

@@ -15,6 +15,7 @@ const errors = @import("../../errors.zig");
 const free_list = @import("free_list.zig");
 const memory_work = @import("../memory_work.zig");
 const participant_file = @import("../participant.zig");
+const phases = @import("../recovery/phases.zig");
 const recovery = @import("../recovery/recovery.zig");
 const system = @import("../../system/door.zig");
 const thaw = @import("../recovery/thaw.zig");
@@ -133,7 +134,7 @@ pub fn begin(participant: *Participant, batch: *Batch, patience: *Patience) Erro
         const now_ns = system.clock.monotonicNs();
         const look_ns = @min(until_ns -| now_ns, patience_ns);
         if (atomic.broken(.maintenance_without_waiting) or
-            recovery.waitUntilQuiet(&participant.view, look_ns)) break;
+            phases.waitUntilQuiet(&participant.view, look_ns)) break;
         // An acquire that meets a mark waits no longer than that.
         if (now_ns + look_ns >= until_ns) return error.Timeout;
         for (batch.members()) |index| finish(participant, index, patience);
@@ -170,7 +171,7 @@ fn mark(participant: *Participant, batch: *Batch) void {
         const from = Control.load(&slot.control, .acquire);
         if (from.frozen or from.state != .free or from.references != 0) continue;
         // SYNC: before the tag grows: who reads that head reads the mark. Pairs with
-        // `acquire.attempt` and `recovery.freezeWord`.
+        // `acquire.attempt` and `section.freezeWord`.
         if (!Control.cas(&slot.control, from, from.maintainedBy(participant.index))) continue;
         batch.indexes[marked] = index;
         marked += 1;
@@ -182,7 +183,7 @@ fn growTag(participant: *Participant, patience: *Patience) Error!void {
     const head_ptr = &participant.view.header.hot.free_head;
     while (true) {
         const bracket = participant.enterSequential();
-        // SYNC: as in `waiting.mark`. Pairs with `recovery.freezeHead`.
+        // SYNC: as in `waiter.mark`. Pairs with `phases.freezeHead`.
         const head = Head.load(head_ptr, .seq_cst);
         if (head.frozen) {
             bracket.leave();
@@ -211,7 +212,7 @@ pub fn finish(participant: *Participant, index: u32, patience: *Patience) void {
         defer bracket.leave();
         if (!from.isMaintainedBy(participant.index)) return;
         // SYNC: releases what was done to the memory and what the slot claims to have. Pairs with
-        // `acquire.acquireStraight`, `acquire.attempt`, `recovery.freezeWord` and `setAside`.
+        // `acquire.acquireStraight`, `acquire.attempt`, `section.freezeWord` and `setAside`.
         if (!Control.cas(&slot.control, from, from.freed())) continue;
         if (from.isSetAside()) _ = free_list.push(&participant.view, index);
         return;
@@ -223,7 +224,7 @@ pub fn end(participant: *Participant) void {
     const view = &participant.view;
     if (atomic.broken(.maintenance_wakes_nobody)) return;
     // SYNC: sequential after the words: a waiter that met a mark is found. Pairs with
-    // `waiting.mark` and `wait`.
+    // `waiter.mark` and `wait`.
     if (atomic.load(u32, &view.header.hot.waiters, .seq_cst) != 0) waiting.wakeAll(view);
 }
 

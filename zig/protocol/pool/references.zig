@@ -11,6 +11,7 @@ const participant_file = @import("../participant.zig");
 const system = @import("../../system/door.zig");
 const thaw = @import("../recovery/thaw.zig");
 const transitions = @import("transitions.zig");
+const waiter = @import("../waiting/waiter.zig");
 const waiting = @import("waiting.zig");
 const words = @import("../../format/words.zig");
 
@@ -101,8 +102,8 @@ inline fn attempt(
         if (atomic.broken(.hold_before_cas) and operation == .get) participant.addHold(index);
         // SYNC: release hands the content to the next holder and shows `busy` to who freezes the
         // word, acquire takes the content from the last holder. Pairs with `attempt` of others,
-        // `releaseSole`, `acquire.use`, `acquire.commit`, `recovery.freezeWord` and
-        // `recovery.start`.
+        // `releaseSole`, `acquire.use`, `acquire.commit`, `section.freezeWord` and
+        // `section.thawWord`.
         if (!Control.cas(&slot.control, from, to)) {
             if (atomic.broken(.hold_before_cas) and operation == .get)
                 participant.dropHold(index);
@@ -182,7 +183,7 @@ pub fn finishPrivate(participant: *Participant, index: u32, patience: *Patience)
             bracket.leave();
             return error.PoolCorrupt;
         }
-        // SYNC: as in `attempt`. Pairs with `recovery.freezeWord`.
+        // SYNC: as in `attempt`. Pairs with `section.freezeWord`.
         if (!Control.cas(&slot.control, from, from.freed())) {
             bracket.leave();
             continue;
@@ -211,7 +212,7 @@ pub inline fn releaseSole(participant: *Participant, handle: Handle) bool {
     };
     const bracket = participant.enter();
     // SYNC: as in `attempt`, of earlier holders; the next one is reached through the push. Pairs
-    // with `attempt` and `recovery.freezeWord`.
+    // with `attempt` and `section.freezeWord`.
     if (!Control.cas(&view.slots[index].control, sole, sole.freed())) {
         bracket.leave();
         return false;
@@ -254,11 +255,7 @@ pub fn owe(participant: *Participant, index: u32) void {
 /// Gives back the holds that are owed, without waiting: those of frozen slots stay owed.
 pub fn settle(participant: *Participant) void {
     @branchHint(.cold);
-    if (participant.local.owes_unwait) {
-        var impatient: Patience = .none;
-        waiting.end(participant, &impatient);
-        if (participant.local.owes_unwait) return;
-    }
+    if (!waiter.settle(participant)) return;
     var index: u32 = 0;
     const capacity = participant.view.geometry.capacity;
     while (participant.local.owed_count > 0 and index < capacity) : (index += 1) {
@@ -308,7 +305,7 @@ fn raiseLease(
     _ = try checked(operation, control, ref, argument);
     // Most of those who come within one tick of the clock find it raised: a load is cheaper.
     if (atomic.load(u64, &slot.lease_deadline_ns, .monotonic) >= deadline_ns) return true;
-    // SYNC: before the CAS. Pairs with `recovery.leaseExpired`.
+    // SYNC: before the CAS. Pairs with `section.leaseExpired`.
     _ = atomic.fetchMax(u64, &slot.lease_deadline_ns, deadline_ns);
     return true;
 }

@@ -63,7 +63,7 @@ fn takeRow(view: *const View, row: *layout.ParticipantRow, index: u32, who: Who)
     atomic.store(u32, &row.working, (working +% 1) & ~@as(u32, 1), .monotonic);
     for (&row.waiting) |*bits| atomic.store(u64, bits, 0, .monotonic);
     // SYNC: the row is whole before it is joined, and joined before it counts. Pairs with
-    // `occupancy.look`, `recovery.holdsOf`, `statistics.participants` and `View.rowsUsed`.
+    // `occupancy.look`, `section.holdsOf`, `statistics.participants` and `View.rowsUsed`.
     atomic.store(u32, &row.joined, 1, .release);
     if (atomic.load(u32, &view.header.hot.rows_used, .monotonic) <= index) {
         atomic.store(u32, &view.header.hot.rows_used, index + 1, .seq_cst);
@@ -152,7 +152,7 @@ pub fn lockRepair(view: *const View, until_ns: u64) Error!bool {
             "another participant has been in the middle of a recovery for too long",
             .{},
         );
-        // SYNC: as in `thaw.wait`. Pairs with `recovery.start`.
+        // SYNC: as in `thaw.wait`. Pairs with `phases.start`.
         const epoch = atomic.load(u32, &view.header.repair.epoch, .acquire);
         _ = system.futex.wait(&view.header.repair.epoch, epoch, now_ns + lock_slice_ns);
     }

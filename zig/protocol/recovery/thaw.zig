@@ -45,7 +45,7 @@ pub fn wait(participant: *Participant, patience: *Patience) Error!void {
     @branchHint(.cold);
     const view = &participant.view;
     // SYNC: before the head: if that is still frozen here, `epoch` changes after the load, and the
-    // sleep ends. Pairs with `recovery.start`.
+    // sleep ends. Pairs with `phases.start`.
     const epoch = atomic.load(u32, &view.header.repair.epoch, .acquire);
     const head_frozen = Head.load(&view.header.hot.free_head, .seq_cst).frozen;
     var repaired = false;

@@ -1,0 +1,32 @@
+// A place where an event loop waits, and what it tries there.
+
+import type { Descriptor } from "../generated/abi.gen.ts";
+import type { Asked } from "../session/failure.ts";
+
+/**
+ * Its functions are the native calls of just this place, on an open pool: their results below 0 are
+ * failures. Whoever waits there has a `Request`, and gets a number from 0 on.
+ */
+export interface Place<Request> {
+  /** Tells it from the pool's other places. */
+  readonly name: string;
+  /** What the user calls to wait there, for messages. */
+  readonly call: string;
+  /** Starts the native thread that watches; its socket becomes readable when a try is worth it. */
+  open(descriptor: Descriptor): number;
+  /**
+   * Before a try: what comes after it makes the socket readable. PENDING while a recovery has the
+   * pool. `due`: when the first wait ends, by the core's clock.
+   */
+  arm(descriptor: Descriptor, due: number): number;
+  /** Nobody waits any more; a wake that was this thread's may be passed on. */
+  disarm(descriptor: Descriptor, passOn: boolean): void;
+  /** One try, of a request that has waited for so many milliseconds. */
+  attempt(descriptor: Descriptor, request: Request, waited: number): number;
+  /** Whether a wake may bring what a try lacked. */
+  mayCome(result: number): boolean;
+  /** Counts a wait that ended without a result. */
+  timedOut(descriptor: Descriptor): void;
+  /** What an error says of the request. */
+  asked(request: Request): Asked;
+}

@@ -1,0 +1,108 @@
+//! A place where participants wait: its words in shared memory, its bit in each row, and what one
+//! thread remembers of it. The pool is a place, and so is each end of each channel. How one waits
+//! there, and wakes others, is in `waiting/`; what a recovery does with a place is here.
+
+const std = @import("std");
+const atomic = @import("hooks");
+const layout = @import("../format/layout.zig");
+const participant_file = @import("participant.zig");
+const system = @import("../system/door.zig");
+
+const View = participant_file.View;
+
+pub const Place = struct {
+    /// The number of rows whose bit is set.
+    waiters: *u32,
+    /// Changes with every wake; waiters sleep on it.
+    wake_seq: *u32,
+    /// Raised by every waiter that is about to sleep.
+    sleeps: *u32,
+    /// Of its bit in a row's `waiting`. 0 is the pool; the two ends of each channel follow.
+    number: u32,
+
+    pub fn ofPool(header: *layout.Header) Place {
+        const hot = &header.hot;
+        return .{
+            .waiters = &hot.waiters,
+            .wake_seq = &hot.wake_seq,
+            .sleeps = &hot.sleeps,
+            .number = 0,
+        };
+    }
+
+    pub fn at(words: *layout.WaitingPlace, number: u32) Place {
+        return .{
+            .waiters = &words.waiters,
+            .wake_seq = &words.wake_seq,
+            .sleeps = &words.sleeps,
+            .number = number,
+        };
+    }
+
+    pub fn wordOf(place: Place, row: *layout.ParticipantRow) *u64 {
+        return &row.waiting[place.number / 64];
+    }
+
+    pub fn mask(place: Place) u64 {
+        return @as(u64, 1) << @truncate(place.number);
+    }
+
+    /// Whether the row's owner waits here.
+    pub fn isMarked(place: Place, row: *layout.ParticipantRow) bool {
+        return atomic.load(u64, place.wordOf(row), .acquire) & place.mask() != 0;
+    }
+
+    /// Everybody who waits here looks again.
+    pub fn wakeAll(place: Place) void {
+        // SYNC: after what everybody shall see. Pairs with `blocking.untilServed` and
+        // `waiter_thread.watch`.
+        _ = atomic.fetchAdd(u32, place.wake_seq, 1);
+        _ = system.futex.wake(place.wake_seq, std.math.maxInt(i32));
+    }
+
+    /// While the pool stands still, after the rows of the dead were emptied.
+    pub fn recount(place: Place, view: *const View) void {
+        var waiters: u32 = 0;
+        for (view.rows[0..view.rowsUsed()]) |*row| {
+            if (place.isMarked(row)) waiters += 1;
+        }
+        // SYNC: releasers outside their brackets read it at any time, and find every live waiter
+        // counted before and after. Pairs with `waiting.wakeOne`.
+        atomic.store(u32, place.waiters, waiters, .seq_cst);
+    }
+};
+
+/// By which a sleeper in the futex is singled out; 32 rows share one.
+pub fn sleeperBit(row: u32) u32 {
+    return @as(u32, 1) << @truncate(row);
+}
+
+/// After so many wakes in a row that reached nobody, a waker looks for the dead: at first, and at
+/// most, since a waiter that is only stopped makes every look a vain one.
+pub const barren_first = 8;
+pub const barren_most = 4096;
+
+/// A place as one thread knows it: its own waits there, and its wakes of others.
+pub const Local = struct {
+    place: Place,
+    /// How many waits of this thread are under way here, blocking or not.
+    waits: u32 = 0,
+    /// Its row still says that it waits, because the pool stood still for too long.
+    owes_unwait: bool = false,
+    /// Wakes in a row that reached nobody, and at how many of them the dead are looked for.
+    barren_wakes: u32 = 0,
+    barren_look_at: u32 = barren_first,
+    /// The count of sleeps before the last wake that reached nobody; above 32 bits: there was none.
+    barren_sleeps: u64 = std.math.maxInt(u64),
+    /// The thread's next place.
+    next: ?*Local = null,
+};
+
+/// How a native thread, which only reads, watches a place for an event loop.
+pub const Watched = struct {
+    place: Place,
+    /// Nothing has changed for a slice, nobody is dead, and still a try may bring something.
+    isWorthATry: *const fn (view: *const View, place: Place) bool,
+    /// A wake was meant for the loop of `row`, which does not come: it goes to another waiter.
+    passOn: *const fn (view: *const View, place: Place, row: u32) void,
+};

@@ -1,0 +1,63 @@
+//! Looking for what was lost, where an acquire found no buffer or no memory.
+
+const std = @import("std");
+const atomic = @import("hooks");
+const damage = @import("../recovery/damage.zig");
+const memory_work = @import("../memory_work.zig");
+const participant_file = @import("../participant.zig");
+const recovery = @import("../recovery/recovery.zig");
+const section = @import("section.zig");
+const system = @import("../../system/door.zig");
+const words = @import("../../format/words.zig");
+
+const Control = words.Control;
+const View = participant_file.View;
+
+/// How many slots a look takes in: so many that it costs little, and that a whole round is over
+/// soon. Who waits looks once a slice, and several share the round.
+const slots_per_look = if (atomic.modelled) 2 else 16 * 1024;
+const look_interval_ns: u64 = 10 * std.time.ns_per_ms;
+
+/// No buffer or no memory was to be had. True when something was given back, so that a try is worth
+/// it. Deaths are found at once. Leases, and damage, are looked for in a part of the slots, where
+/// the last look of anybody stopped, and at most once in an interval: whole pools only by
+/// `reclaim`.
+pub fn lookForLosses(view: *const View) bool {
+    @branchHint(.cold);
+    if (participant_file.anybodyDead(view)) return recovery.run(view, .{}).ran;
+    const repair = &view.header.repair;
+    const now_ns = system.clock.coarseNs();
+    const scan_at_ns = atomic.load(u64, &repair.lease_scan_at_ns, .monotonic);
+    if (now_ns < scan_at_ns and scan_at_ns - now_ns <= look_interval_ns) return false;
+    atomic.store(u64, &repair.lease_scan_at_ns, now_ns + look_interval_ns, .monotonic);
+    return switch (lookAtSome(view, now_ns)) {
+        .nothing => false,
+        .expired => recovery.run(view, .{ .expired = true }).ran,
+        .damaged => recovery.run(view, .{ .damaged = true }).ran,
+    };
+}
+
+fn lookAtSome(view: *const View, now_ns: u64) enum { nothing, expired, damaged } {
+    const cursor = &view.header.repair.scan_cursor;
+    const capacity = view.geometry.capacity;
+    const seen = atomic.load(u32, cursor, .monotonic);
+    const first = if (seen < capacity) seen else 0;
+    const last = @min(first +| slots_per_look, capacity);
+    const resting = damage.restingAt(view);
+    var is_any_free = false;
+    for (view.slots[first..last]) |*slot| {
+        const control = Control.load(&slot.control, .acquire);
+        if (isFree(view, control)) is_any_free = true;
+        // The next look begins here again: what is deferred now is due then.
+        if (section.isLeaseOver(slot, control, now_ns)) return .expired;
+    }
+    atomic.store(u32, cursor, last, .monotonic);
+    if (!is_any_free or resting == null) return .nothing;
+    return if (damage.fellOffList(view, resting.?)) .damaged else .nothing;
+}
+
+/// Also where the word says that somebody works on the slot, who does not.
+fn isFree(view: *const View, control: Control) bool {
+    if (control.state == .free) return true;
+    return control.state == .maintained and !memory_work.isUnderWay(view, control.in_flight);
+}
