@@ -1,7 +1,7 @@
 //! The gate: one word that every acquire reads before its bracket, and that is 0 in ordinary times.
 //! It says that a participant flushes the pool, or that a waiter which has waited for too long goes
-//! first: its claim. Nobody has to stand in a bracket to change it. How a waiter sleeps and is woken
-//! is in `waiting/`.
+//! first: its claim. Nobody has to stand in a bracket to change it. How a waiter sleeps and is
+//! woken is in `waiting/`.
 
 const std = @import("std");
 const atomic = @import("hooks");
@@ -15,8 +15,8 @@ const Gate = words.Gate;
 const Participant = participant_file.Participant;
 const View = participant_file.View;
 
-/// Who has waited for so long claims the next buffer: long enough for a pool that is busy to be fast,
-/// and short beside the time that anybody may be overtaken.
+/// Who has waited for so long claims the next buffer: long enough for a pool that is busy to be
+/// fast, and short beside the time that anybody may be overtaken.
 const starving_after_ns: u64 = 25 * std.time.ns_per_ms;
 
 /// A claim lasts a quarter of the time that was waited, within these bounds: a claimant that is
@@ -44,8 +44,8 @@ pub const Verdict = union(enum) {
     void: Gate,
 };
 
-/// What the gate says to a participant that wants a buffer. `goes_first`: it is for its own wait, which
-/// may have the claim; what a thread wants besides stands behind that.
+/// What the gate says to a participant that wants a buffer. `goes_first`: it is for its own wait,
+/// which may have the claim; what a thread wants besides stands behind that.
 pub fn look(participant: *const Participant, goes_first: bool) Verdict {
     const view = &participant.view;
     // SYNC: as in `isOpen`. Pairs with `settleFlusher` and `claim`.
@@ -78,9 +78,9 @@ pub fn drop(view: *const View, gate: Gate) bool {
 
 pub const Lack = enum { buffer, memory };
 
-/// A waiter that has waited for `waited_ns` goes first from now on, unless another one does. It read
-/// `wake_seq` before its last try, so that a release which saw no claim yet does not let it sleep. True
-/// when this ended a claim of its own instead: then the caller wakes the next waiter.
+/// A waiter that has waited for `waited_ns` goes first from now on, unless another one does. It
+/// read `wake_seq` before its last try, so that a release which saw no claim yet does not let it
+/// sleep. True when this ended a claim of its own instead: then the caller wakes the next waiter.
 pub fn claim(participant: *const Participant, lack: Lack, now_ns: u64, waited_ns: u64) bool {
     const view = &participant.view;
     const own = numberOf(participant);
@@ -101,8 +101,9 @@ pub fn claim(participant: *const Participant, lack: Lack, now_ns: u64, waited_ns
     }
 }
 
-/// How long a claim lasts that is made after so long a wait; null: not now. A buffer that lacks memory
-/// for one waiter may serve others, so that a waiter for memory goes first in a quarter of the time.
+/// How long a claim lasts that is made after so long a wait; null: not now. A buffer that lacks
+/// memory for one waiter may serve others, so that a waiter for memory goes first in a quarter of
+/// the time.
 fn durationOf(lack: Lack, waited_ns: u64) ?u64 {
     if (waited_ns < starving_after_ns and !atomic.claimsAtOnce()) return null;
     const waited_ms = waited_ns / std.time.ns_per_ms;
@@ -135,8 +136,8 @@ pub fn claimantOf(view: *const View) ?u32 {
     return claimant - 1;
 }
 
-/// Under the recovery mutex, after a row's `flushing` changed or its owner died: the flusher named is
-/// a live one, whoever began, and none when there is none.
+/// Under the recovery mutex, after a row's `flushing` changed or its owner died: the flusher named
+/// is a live one, whoever began, and none when there is none.
 ///
 /// SYNC: before `wake_seq` changes. Pairs with `isOpen` and `look`.
 pub fn settleFlusher(view: *const View) void {
@@ -220,8 +221,9 @@ test "a claim lasts a quarter of the wait, within bounds, and then nobody has to
     const first, const second = try opened(&pool);
     defer pool.deinit();
     first.row.waiting[0] = 1;
-    for ([_][2]u64{ .{ 25, 10 }, .{ 40, 10 }, .{ 160, 40 }, .{ 300, 75 }, .{ 60_000, 75 } }) |case| {
-        const waited_ms, const lasts_ms = case;
+    const waits = [_][2]u64{ .{ 25, 10 }, .{ 40, 10 }, .{ 160, 40 }, .{ 300, 75 }, .{ 60_000, 75 } };
+    for (waits) |each| {
+        const waited_ms, const lasts_ms = each;
         const now_ns = system.clock.monotonicNs();
         _ = claim(&first, .buffer, now_ns, waited_ms * ms);
         const gate = Gate.load(&pool.view.header.hot.gate, .acquire);

@@ -114,7 +114,8 @@ pub fn prepareToLeave(participant: *Participant) void {
     if (participant_file.anybodyDead(view)) _ = recovery.run(view, .{});
 }
 
-/// A flush ends with its flusher, unless there is another one. False: a stopped recoverer has the pool.
+/// A flush ends with its flusher, unless there is another one. False: a stopped recoverer has the
+/// pool.
 fn endFlush(participant: *Participant) bool {
     const view = &participant.view;
     if (atomic.load(u32, &participant.row.flushing, .monotonic) == 0) return true;
@@ -126,8 +127,8 @@ fn endFlush(participant: *Participant) bool {
     return true;
 }
 
-/// After a thread ended without leaving, and gave its row up: whoever waits gets what it held now, and
-/// not when they next look for the dead.
+/// After a thread ended without leaving, and gave its row up: whoever waits gets what it held now,
+/// and not when they next look for the dead.
 pub fn recoverForWaiters(view: *const View) void {
     if (atomic.load(u32, &view.header.hot.waiters, .monotonic) == 0) return;
     _ = recovery.run(view, .{});
