@@ -79,11 +79,11 @@ pub const protocol = struct {
         pub const broadcast = @import("protocol/channel/broadcast.zig");
         pub const channel = @import("protocol/channel/channel.zig");
         pub const directory = @import("protocol/channel/directory.zig");
+        pub const ends = @import("protocol/channel/ends.zig");
         pub const ring = @import("protocol/channel/ring.zig");
         pub const section = @import("protocol/channel/section.zig");
         pub const sending = @import("protocol/channel/sending.zig");
         pub const statistics = @import("protocol/channel/statistics.zig");
-        pub const waking = @import("protocol/channel/waking.zig");
     };
 };
 

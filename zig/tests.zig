@@ -45,11 +45,11 @@ test {
     _ = @import("protocol/channel/broadcast.zig");
     _ = @import("protocol/channel/channel.zig");
     _ = @import("protocol/channel/directory.zig");
+    _ = @import("protocol/channel/ends.zig");
     _ = @import("protocol/channel/ring.zig");
     _ = @import("protocol/channel/section.zig");
     _ = @import("protocol/channel/sending.zig");
     _ = @import("protocol/channel/statistics.zig");
-    _ = @import("protocol/channel/waking.zig");
     _ = @import("protocol/gate.zig");
     _ = @import("protocol/memory_work.zig");
     _ = @import("protocol/occupancy.zig");

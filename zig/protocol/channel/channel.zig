@@ -5,6 +5,7 @@
 
 const std = @import("std");
 const atomic = @import("hooks");
+const ends = @import("ends.zig");
 const layout = @import("../../format/layout.zig");
 const participant_file = @import("../participant.zig");
 const words = @import("../../format/words.zig");
@@ -23,6 +24,8 @@ pub const Channel = struct {
     mode: words.ChannelMode,
     overflow: words.ChannelOverflow,
     history: u32,
+    /// The ends as the caller's thread knows them; only of a channel that it has open.
+    locals: *ends.Locals = undefined,
 
     /// Of the live channel in that block. Null where what stands there makes no channel.
     pub fn of(view: *const View, number: u32) ?Channel {

@@ -8,12 +8,12 @@ const std = @import("std");
 const atomic = @import("hooks");
 const broadcast = @import("broadcast.zig");
 const channel_file = @import("channel.zig");
+const ends = @import("ends.zig");
 const errors = @import("../../errors.zig");
 const participant_file = @import("../participant.zig");
 const references = @import("../pool/references.zig");
 const system = @import("../../system/door.zig");
 const thaw = @import("../recovery/thaw.zig");
-const waking = @import("waking.zig");
 const words = @import("../../format/words.zig");
 
 const Cell = words.Cell;
@@ -71,10 +71,13 @@ pub inline fn send(
     const index = try heldIndex(participant, handle);
     if (atomic.broken(.closed_beside_ring) and isFlagged(channel)) return .closed;
     while (true) {
-        const wakes = !atomic.broken(.wake_before_cell) or waking.isAwaited(channel.tail);
+        const wakes = !atomic.broken(.wake_before_cell) or ends.isAwaited(channel, .tail);
         switch (attemptSend(participant, channel, index)) {
             .sent => {
-                if (wakes) waking.wake(channel.tail, if (channel.mode == .queue) .one else .all);
+                if (wakes) ends.wake(participant, channel, .tail, switch (channel.mode) {
+                    .queue => .one,
+                    .broadcast => .all,
+                });
                 return .sent;
             },
             .full => return .full,
@@ -161,7 +164,7 @@ pub inline fn load(cell_ptr: *const u64) Cell {
 ///
 /// SYNC: release hands the content to who receives it and shows `busy` to who freezes the cell,
 /// acquire takes the content. Sequential before the load of `waiters`, and before a sender looks at
-/// the subscribers. Pairs with `load`, `waking.isAwaited`, `broadcast.hasSubscribers`,
+/// the subscribers. Pairs with `load`, `ends.isAwaited`, `broadcast.hasSubscribers`,
 /// `broadcast.isPassed` and `section.freezeCell`.
 inline fn change(cell_ptr: *u64, from: Cell, to: Cell) bool {
     if (atomic.broken(.cell_lap_ignored)) {
@@ -195,7 +198,7 @@ pub inline fn receive(
 ) Error!Received {
     while (true) switch (attemptTake(participant, channel, .receive)) {
         .item => |index| {
-            waking.wake(channel.head, .one);
+            ends.wake(participant, channel, .head, .one);
             return .{ .item = try handleOf(&participant.view, index) };
         },
         .nothing, .kept => {
@@ -230,7 +233,7 @@ pub fn discard(
 ) Error!bool {
     while (true) switch (attemptTake(participant, channel, reason)) {
         .item => |index| {
-            waking.wake(channel.head, .one);
+            ends.wake(participant, channel, .head, .one);
             const handle = try handleOf(&participant.view, index);
             if (!references.giveBack(participant, handle)) return error.PoolCorrupt;
             return true;
@@ -316,8 +319,8 @@ inline fn handleOf(view: *const View, index: u32) Error!u64 {
 pub fn close(participant: *Participant, channel: *const Channel, patience: *Patience) Error!bool {
     while (true) switch (attemptClose(participant, channel)) {
         .closed => |now| {
-            waking.wake(channel.tail, .all);
-            waking.wake(channel.head, .all);
+            ends.wake(participant, channel, .tail, .all);
+            ends.wake(participant, channel, .head, .all);
             return now;
         },
         .frozen => try thaw.wait(participant, patience),
@@ -346,7 +349,7 @@ fn attemptClose(participant: *const Participant, channel: *const Channel) CloseA
         switch (toSender(cell, tail)) {
             .room, .full => {
                 // SYNC: sequential before the load of `waiters`: either a waiter's try finds the
-                // mark, or the waiter is found. Pairs with `load`, `waking.isAwaited` and
+                // mark, or the waiter is found. Pairs with `load`, `ends.isAwaited` and
                 // `section.freezeCell`.
                 if (Cell.cas(cell_ptr, cell, cell.asClosed())) return .{ .closed = true };
             },

@@ -1,14 +1,17 @@
-//! What recovery does about channels, while it has the recovery mutex. The rings themselves need no
-//! repair. Their cells freeze and thaw with the slots' words, what the dead had open and had still
-//! to read goes, and each full cell counts as a reference of its buffer.
+//! The channels as a section of a recovery; the functions that a section has are described in
+//! `../recovery/phases.zig`. The rings themselves need no repair. Their cells freeze and thaw with
+//! the slots' words, what the dead had open and had still to read goes, and each full cell counts as
+//! a reference of its buffer.
 
 const std = @import("std");
 const atomic = @import("hooks");
 const broadcast = @import("broadcast.zig");
 const channel_file = @import("channel.zig");
 const directory = @import("directory.zig");
+const ends = @import("ends.zig");
 const layout = @import("../../format/layout.zig");
 const participant_file = @import("../participant.zig");
+const phases = @import("../recovery/phases.zig");
 const ring = @import("ring.zig");
 const system = @import("../../system/door.zig");
 const words = @import("../../format/words.zig");
@@ -16,10 +19,10 @@ const words = @import("../../format/words.zig");
 const Cell = words.Cell;
 const Channel = channel_file.Channel;
 const Position = words.Position;
+const Place = @import("../place.zig").Place;
+const Report = phases.Report;
+const Rows = phases.Rows;
 const View = participant_file.View;
-
-/// Rows by their index.
-pub const Rows = std.StaticBitSet(layout.participants_max);
 
 /// Every live channel, in the order of their blocks. A block that is damaged is left out: nobody
 /// can open it, and whoever has it open works within the bounds that he checked.
@@ -44,7 +47,25 @@ const Walk = struct {
     }
 };
 
-/// Together with the words of the slots, after the head and the first wait.
+/// Nothing in a channel keeps anybody from going on.
+pub fn isDue(_: *const View) bool {
+    return false;
+}
+
+/// Whether a recovery would remove a channel.
+pub fn hasLosses(view: *const View, now_ns: u64) bool {
+    var walk: Walk = .over(view);
+    while (walk.next()) |channel| {
+        if (directory.isOver(view, &channel, now_ns)) return true;
+    }
+    return false;
+}
+
+/// Every recovery empties damaged cells; nobody waits for that.
+pub fn isDamaged(_: *const View) bool {
+    return false;
+}
+
 pub fn freeze(view: *const View) void {
     if (atomic.broken(.cells_not_frozen)) return;
     var walk: Walk = .over(view);
@@ -62,7 +83,6 @@ fn freezeCell(cell_ptr: *u64) void {
     }
 }
 
-/// Together with the words, before the head.
 pub fn thaw(view: *const View) void {
     var walk: Walk = .over(view);
     while (walk.next()) |channel| {
@@ -78,9 +98,8 @@ fn thawCell(cell_ptr: *u64) void {
     }
 }
 
-/// While all stands still, before the words are summed: takes away what the dead had, removes
-/// channels that are over, and counts for `referencesTo`. Can be repeated.
-pub fn settle(view: *const View, dead: *const Rows, now_ns: u64) void {
+/// What the dead had open and had still to read, and channels that are over; then the count.
+pub fn settle(view: *const View, dead: *const Rows, now_ns: u64, _: *Report) void {
     var walk: Walk = .over(view);
     while (walk.next()) |channel| {
         dropDead(view, &channel, dead, now_ns);
@@ -160,29 +179,20 @@ fn count(view: *const View) void {
     }
 }
 
-/// References to a slot beside the holds and those in flight, after `settle`.
 pub fn referencesTo(view: *const View, index: u32) u16 {
     const queued = atomic.load(u32, &view.slots[index].queued, .monotonic);
     return @intCast(@min(queued, words.references_max));
 }
 
-/// Whether a recovery would remove a channel: a reason for one that a user asked for.
-pub fn hasLosses(view: *const View, now_ns: u64) bool {
-    var walk: Walk = .over(view);
-    while (walk.next()) |channel| {
-        if (directory.isOver(view, &channel, now_ns)) return true;
-    }
-    return false;
-}
+/// The cells are right when they are settled.
+pub fn rewrite(_: *const View, comptime _: phases.SumOf, _: u64, _: *Report) void {}
 
-/// After all is thawed: who waits at either end looks again.
-pub fn wakeAll(view: *const View) void {
+/// Both ends of each channel.
+pub fn forEachPlace(view: *const View, comptime visit: fn (Place, *const View) void) void {
     var walk: Walk = .over(view);
     while (walk.next()) |channel| {
-        for ([_]*layout.ChannelEnd{ channel.head, channel.tail }) |end| {
-            _ = atomic.fetchAdd(u32, &end.waiting.wake_seq, 1);
-            _ = system.futex.wake(&end.waiting.wake_seq, std.math.maxInt(i32));
-        }
+        visit(ends.placeAt(&channel, .head), view);
+        visit(ends.placeAt(&channel, .tail), view);
     }
 }
 
@@ -191,6 +201,8 @@ const bench_file = @import("testing_channel.zig");
 const sending = @import("sending.zig");
 const TestingChannel = bench_file.TestingChannel;
 const thaw_file = @import("../recovery/thaw.zig");
+
+var report: Report = .{};
 
 fn queuedOf(bench: *TestingChannel, handle: u64) u16 {
     return referencesTo(&bench.pool.view, @as(words.Handle, @bitCast(handle)).index);
@@ -216,13 +228,13 @@ test "cells freeze, are counted, and thaw as they were" {
     // Each step may be a successor's.
     for (0..2) |_| freeze(view);
     for (bench.channel.cells[0..3]) |bits| try testing.expect(@as(Cell, @bitCast(bits)).frozen);
-    for (0..2) |_| settle(view, &rowsOf(&.{}), 0);
+    for (0..2) |_| settle(view, &rowsOf(&.{}), 0, &report);
     try testing.expectEqual(@as(u16, 1), queuedOf(&bench, handle));
     try testing.expectEqual(@as(u16, 0), queuedOf(&bench, other));
     for (0..2) |_| thaw(view);
     try testing.expectEqual(before, bench.channel.cells[0..3].*);
     _ = try ring.receive(one, &bench.channel, &patience);
-    settle(view, &rowsOf(&.{}), 0);
+    settle(view, &rowsOf(&.{}), 0, &report);
     try testing.expectEqual(@as(u16, 0), queuedOf(&bench, handle));
 }
 
@@ -249,12 +261,12 @@ test "what only the dead had still to read goes" {
         // An end that was not moved, too.
         bench.channel.tail.position -= 1;
         freeze(view);
-        settle(view, &rowsOf(&.{2}), 5);
+        settle(view, &rowsOf(&.{2}), 5, &report);
         try testing.expectEqual(@as(u32, 2), bench.queued());
         try testing.expect(!broadcast.isSubscribed(&bench.channel, 2));
         try testing.expect(!directory.isOpenBy(&bench.channel, 2));
         try testing.expectEqual(@as(u64, 5), bench.channel.block.channel.last_user_gone_at_ns);
-        settle(view, &rowsOf(&.{ 1, 2 }), 6);
+        settle(view, &rowsOf(&.{ 1, 2 }), 6, &report);
         try testing.expectEqual(history, bench.queued());
         for (bench.channel.cells[0..4]) |bits| try testing.expect(@as(Cell, @bitCast(bits)).frozen);
         try testing.expectEqual(@as(u64, 4), bench.channel.block.channel.received_before +
@@ -274,13 +286,13 @@ test "a channel that is over is removed, with what is in it" {
     _ = try ring.close(one, &bench.channel, &patience);
     directory.detach(one, &bench.channel);
     try testing.expect(!hasLosses(view, 0));
-    settle(view, &rowsOf(&.{}), 0);
+    settle(view, &rowsOf(&.{}), 0, &report);
     try testing.expect(directory.isLive(view, 0));
     // The other one's row is dead.
     bench.participants[1].row.mutex.unlock();
     try testing.expect(hasLosses(view, 0));
     freeze(view);
-    settle(view, &rowsOf(&.{1}), 0);
+    settle(view, &rowsOf(&.{1}), 0, &report);
     try testing.expect(!directory.isLive(view, 0));
     try testing.expectEqual(@as(u16, 0), queuedOf(&bench, handle));
     thaw(view);
@@ -295,17 +307,27 @@ test "a cell that names no slot is emptied" {
     const empty_cell: Cell = @bitCast(bench.channel.cells[0]);
     bench.channel.cells[0] = @bitCast(empty_cell.filledWith(bench_file.slots));
     bench.channel.tail.position = @bitCast(Position{ .place = 1, .lap = 0 });
-    settle(view, &rowsOf(&.{}), 0);
+    settle(view, &rowsOf(&.{}), 0, &report);
     var patience: thaw_file.Patience = .untimed;
     const received = try ring.receive(&bench.participants[0], &bench.channel, &patience);
     try testing.expectEqual(ring.Received.nothing, received);
 }
 
-test "both ends of each channel are woken" {
+test "both ends of each channel are woken, and their waiters counted anew" {
     var bench: TestingChannel = undefined;
     try bench.init(1, .{});
     defer bench.deinit();
-    wakeAll(&bench.pool.view);
-    try testing.expectEqual(@as(u32, 1), bench.channel.head.waiting.wake_seq);
-    try testing.expectEqual(@as(u32, 1), bench.channel.tail.waiting.wake_seq);
+    const view = &bench.pool.view;
+    bench.channel.tail.waiting.waiters = 7;
+    bench.participants[0].row.waiting[0] = 0b010;
+    forEachPlace(view, Place.recount);
+    forEachPlace(view, wakeAll);
+    for ([_]u32{ 1, 0 }, [_]*layout.ChannelEnd{ bench.channel.head, bench.channel.tail }) |count_, end| {
+        try testing.expectEqual(count_, end.waiting.waiters);
+        try testing.expectEqual(@as(u32, 1), end.waiting.wake_seq);
+    }
+}
+
+fn wakeAll(place: Place, _: *const View) void {
+    place.wakeAll();
 }

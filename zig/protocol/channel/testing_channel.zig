@@ -5,6 +5,7 @@ const testing = std.testing;
 const acquire = @import("../pool/acquire.zig");
 const channel_file = @import("channel.zig");
 const directory = @import("directory.zig");
+const ends = @import("ends.zig");
 const participant_file = @import("../participant.zig");
 const references = @import("../pool/references.zig");
 const ring = @import("ring.zig");
@@ -21,6 +22,7 @@ pub const TestingChannel = struct {
     pool: testing_pool.TestingPool,
     participants: [participants_max]Participant,
     opened: [participants_max]directory.Opened,
+    locals: [participants_max]ends.Locals,
     opened_count: u32,
     channel: channel_file.Channel,
 
@@ -33,7 +35,10 @@ pub const TestingChannel = struct {
         });
         for (0..count) |index| {
             bench.participants[index] = bench.pool.participant(@intCast(index));
-            bench.opened[index] = try directory.open(&bench.participants[index], "test", asked);
+            const opened = &bench.opened[index];
+            opened.* = try directory.open(&bench.participants[index], "test", asked);
+            bench.locals[index] = .of(&opened.channel);
+            opened.channel.locals = &bench.locals[index];
         }
         bench.opened_count = count;
         bench.channel = bench.opened[0].channel;

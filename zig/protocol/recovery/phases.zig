@@ -209,9 +209,9 @@ const Cells = struct {
 
     pub fn settle(view: *const View, dead: *const Rows, _: u64, _: *Report) void {
         const subscriber = &block(view).subscribers[0];
-        if (dead.isSet(subscriber.participant)) subscriber.state = 0;
+        if (dead.isSet(subscriber.participant)) subscriber.received = 0;
         // Nobody is left to read the last one.
-        if (subscriber.state == 0) cells(view)[count - 1] &= ~full;
+        if (subscriber.received == 0) cells(view)[count - 1] &= ~full;
     }
 
     pub fn referencesTo(view: *const View, slot: u32) u16 {
@@ -273,7 +273,7 @@ test "two sections are stopped, mended from each other, and started again" {
     setUsed(view, 3, 1);
     for (Cells.cells(view), [_]u64{ 0, 1, 3 }) |*cell, slot| cell.* = Cells.full | slot;
     Cells.block(view).subscribers[0].participant = 1;
-    Cells.block(view).subscribers[0].state = 1;
+    Cells.block(view).subscribers[0].received = 1;
     // The living waits at both places, the dead at the other; the counts are too high.
     live.row.waiting[0] = 0b11;
     dead.row.waiting[0] = 0b10;

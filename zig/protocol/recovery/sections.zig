@@ -3,4 +3,5 @@
 
 pub const all = .{
     @import("../pool/section.zig"),
+    @import("../channel/section.zig"),
 };
