@@ -78,9 +78,9 @@ enum {
     XMEM_TOO_LARGE = -17,
     /** The file system, the process or the bound of committed bytes has no room for it. */
     XMEM_OUT_OF_MEMORY = -18,
-    /** Reserved for channels: there is no room in the channel. */
+    /** There is no room in the channel. */
     XMEM_CHANNEL_FULL = -19,
-    /** Reserved for channels: it was closed. */
+    /** The channel was closed, and for a receiver nothing is left in it. */
     XMEM_CHANNEL_CLOSED = -20,
     /** Only of TypeScript: something was to be written through a guard that only reads. */
     XMEM_READ_ONLY = -21,

@@ -11,5 +11,6 @@ comptime {
     // Some hooks have symbols of their own.
     _ = hooks;
     _ = @import("abi/bun.zig");
+    _ = @import("abi/bun_channels.zig");
     _ = @import("abi/c.zig");
 }

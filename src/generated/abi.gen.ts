@@ -45,6 +45,7 @@ export interface Native {
    */
   xmem_bun_acquire_at_once(descriptor: Descriptor, size: number, waitedMs: number): number;
   xmem_bun_release(descriptor: Descriptor, handleNumber: number): void;
+  /** Where a call that made a hold puts the buffer's generation and its size. */
   xmem_bun_made(): Pointer;
   /**
    * As `xmem_bun_acquire`, but returns the index. That is faster than a handle: everything after an
@@ -113,6 +114,49 @@ export interface Native {
    * least that any pool of this kind can cost.
    */
   xmem_bun_bench_pop_push(count: number): void;
+  /**
+   * Opens the channel of that name, or makes it. Returns the number by which this open of the pool
+   * knows it.
+   */
+  xmem_bun_channel_open(descriptor: Descriptor, name: Memory, options: Memory): number;
+  /** Lets go of the channel; it goes on for the others. */
+  xmem_bun_channel_leave(descriptor: Descriptor, channel: number): void;
+  /** What the channel was made as. */
+  xmem_bun_channel_info(descriptor: Descriptor, channel: number, out: Memory): number;
+  /** For everybody: nothing is sent from now on. */
+  xmem_bun_channel_close(descriptor: Descriptor, channel: number): number;
+  /**
+   * 0: the channel has the buffer. 1: it was dropped, as the channel's overflow says. CHANNEL_FULL:
+   * the hold stays.
+   */
+  xmem_bun_channel_send(descriptor: Descriptor, channel: number, index: number, generation: number): number;
+  /** As `xmem_bun_channel_send`, but drops nothing. */
+  xmem_bun_channel_try_send(descriptor: Descriptor, channel: number, index: number, generation: number): number;
+  /**
+   * For an event loop: as `xmem_bun_channel_try_send`, but never waits. PENDING while a recovery has
+   * the pool.
+   */
+  xmem_bun_channel_send_at_once(descriptor: Descriptor, channel: number, index: number, generation: number): number;
+  /** A slice of a wait for room, which ends at `deadline_ms`. PENDING: call again. */
+  xmem_bun_channel_send_blocking(descriptor: Descriptor, channel: number, index: number, generation: number, deadlineMs: number): number;
+  /**
+   * The index of a buffer that this open holds now. CHANNEL_EMPTY: nothing is there.
+   * CHANNEL_CLOSED: and nothing comes.
+   */
+  xmem_bun_channel_receive(descriptor: Descriptor, channel: number): number;
+  /** For an event loop: never waits. PENDING while a recovery has the pool. */
+  xmem_bun_channel_receive_at_once(descriptor: Descriptor, channel: number): number;
+  /** A slice of a wait for an item, which ends at `deadline_ms`. PENDING: call again. */
+  xmem_bun_channel_receive_blocking(descriptor: Descriptor, channel: number, deadlineMs: number): number;
+  /**
+   * The event loop's end of a socket that becomes readable when a try is worth it. `end`: 0 for
+   * sending, 1 for receiving.
+   */
+  xmem_bun_channel_async_open(descriptor: Descriptor, channel: number, end: number): number;
+  /** As `xmem_bun_async_arm`. */
+  xmem_bun_channel_async_arm(descriptor: Descriptor, channel: number, end: number, dueMs: number): number;
+  xmem_bun_channel_async_disarm(descriptor: Descriptor, channel: number, end: number, passOn: number): void;
+  xmem_bun_channel_stats(descriptor: Descriptor, channel: number, out: Memory): number;
 }
 
 /** The same, as `dlopen` wants to know it. */
@@ -178,4 +222,19 @@ export const symbols: Record<keyof Native, FFIFunction> = {
   xmem_bun_constant_name: { args: ["u32", "ptr", "u32"], returns: "u32" },
   xmem_bun_constant_value: { args: ["u32"], returns: "f64" },
   xmem_bun_bench_pop_push: { args: ["u32"], returns: "void" },
+  xmem_bun_channel_open: { args: ["u32", "ptr", "ptr"], returns: "i32" },
+  xmem_bun_channel_leave: { args: ["u32", "u32"], returns: "void" },
+  xmem_bun_channel_info: { args: ["u32", "u32", "ptr"], returns: "i32" },
+  xmem_bun_channel_close: { args: ["u32", "u32"], returns: "i32" },
+  xmem_bun_channel_send: { args: ["u32", "u32", "u32", "u32"], returns: "i32" },
+  xmem_bun_channel_try_send: { args: ["u32", "u32", "u32", "u32"], returns: "i32" },
+  xmem_bun_channel_send_at_once: { args: ["u32", "u32", "u32", "u32"], returns: "i32" },
+  xmem_bun_channel_send_blocking: { args: ["u32", "u32", "u32", "u32", "f64"], returns: "i32" },
+  xmem_bun_channel_receive: { args: ["u32", "u32"], returns: "i32" },
+  xmem_bun_channel_receive_at_once: { args: ["u32", "u32"], returns: "i32" },
+  xmem_bun_channel_receive_blocking: { args: ["u32", "u32", "f64"], returns: "i32" },
+  xmem_bun_channel_async_open: { args: ["u32", "u32", "u32"], returns: "i32" },
+  xmem_bun_channel_async_arm: { args: ["u32", "u32", "u32", "f64"], returns: "i32" },
+  xmem_bun_channel_async_disarm: { args: ["u32", "u32", "u32", "u32"], returns: "void" },
+  xmem_bun_channel_stats: { args: ["u32", "u32", "ptr"], returns: "i32" },
 };

@@ -20,6 +20,8 @@ const flush_file = @import("../protocol/pool/flush.zig");
 const fresh = @import("../format/fresh.zig");
 const holds = @import("../process/holds.zig");
 const info = @import("../process/info.zig");
+const made = @import("made.zig");
+const numbers = @import("numbers.zig");
 const observing = @import("../process/observing.zig");
 const occupancy = @import("../protocol/occupancy.zig");
 const open_pool = @import("../process/open_pool.zig");
@@ -43,66 +45,20 @@ const Options = options_file.Options;
 const Pool = open_pool.Pool;
 const name_room = participant_file.name_room;
 const attend = holds.attend;
-
-/// Handles and bare indexes are whole numbers below 2^53.
-inline fn toRef(number: f64) ?u64 {
-    if (!(number >= 0 and number < 1 << 53)) return null;
-    // Through a signed integer, which is one instruction both ways.
-    const whole: i64 = @intFromFloat(number);
-    if (@as(f64, @floatFromInt(whole)) != number) return null;
-    return @bitCast(whole);
-}
-
-inline fn toUint32(number: f64) ?u32 {
-    const whole = toRef(number) orelse return null;
-    return if (whole <= std.math.maxInt(u32)) @intCast(whole) else null;
-}
-
-fn refOf(number: f64) Error!u64 {
-    return toRef(number) orelse error.InvalidArgument;
-}
-
-fn statusOf(result: Error!void) i32 {
-    return if (result) |_| 0 else |err| refusedBare(err);
-}
-
-fn countOr(result: Error!u32) i32 {
-    return if (result) |value| @intCast(value) else |err| refusedBare(err);
-}
-
-inline fn fromHandle(handle: u64) f64 {
-    return @floatFromInt(@as(i64, @bitCast(handle)));
-}
-
-inline fn indexOf(handle: u64) u32 {
-    return @as(words.Handle, @bitCast(handle)).index;
-}
-
-inline fn generationOf(handle: u64) u32 {
-    return @as(words.Handle, @bitCast(handle)).generation;
-}
-
-/// For calls that began with `errors.clear`, since they may leave a detail.
-noinline fn refused(err: Error) i32 {
-    @branchHint(.cold);
-    errors.note(err);
-    return errors.negative(err);
-}
-
-inline fn failed(err: Error) f64 {
-    return @floatFromInt(refused(err));
-}
-
-/// For calls that never leave a detail, and need not begin with `errors.clear`.
-noinline fn refusedBare(err: Error) i32 {
-    @branchHint(.cold);
-    errors.noteBare(err);
-    return errors.negative(err);
-}
-
-inline fn failedBare(err: Error) f64 {
-    return @floatFromInt(refusedBare(err));
-}
+const copyOut = numbers.copyOut;
+const countOr = numbers.countOr;
+const failed = numbers.failed;
+const failedBare = numbers.failedBare;
+const fromHandle = numbers.fromHandle;
+const generationOf = numbers.generationOf;
+const indexOf = numbers.indexOf;
+const refOf = numbers.refOf;
+const refused = numbers.refused;
+const refusedBare = numbers.refusedBare;
+const statusOf = numbers.statusOf;
+const toNs = numbers.toNs;
+const toRef = numbers.toRef;
+const toUint32 = numbers.toUint32;
 
 /// The pool's descriptor, above 0.
 pub export fn xmem_bun_open(
@@ -138,12 +94,6 @@ pub export fn xmem_bun_error_errno() i32 {
 
 pub export fn xmem_bun_error_text(buffer: [*]u8, length: u32) u32 {
     return copyOut(errors.lastText(), buffer, length);
-}
-
-fn copyOut(text: []const u8, buffer: [*]u8, length: u32) u32 {
-    const copied = @min(text.len, length);
-    @memcpy(buffer[0..copied], text[0..copied]);
-    return @intCast(copied);
 }
 
 pub export fn xmem_bun_info(number: Descriptor, out: [*]f64) void {
@@ -238,16 +188,9 @@ pub export fn xmem_bun_release(number: Descriptor, handle_number: f64) void {
     _ = holds.giveBack(pool, handle);
 }
 
-/// Where a call that made a hold puts the buffer's generation and its size, each at the place of
-/// the pool's number.
-const Made = extern struct {
-    generation: [descriptor.descriptors_max]u32,
-    size: [descriptor.descriptors_max]u32,
-};
-var made: Made = std.mem.zeroes(Made);
-
-pub export fn xmem_bun_made() *const Made {
-    return &made;
+/// Where a call that made a hold puts the buffer's generation and its size.
+pub export fn xmem_bun_made() *const made.Made {
+    return &made.table;
 }
 
 /// As `xmem_bun_acquire`, but returns the index. That is faster than a handle: everything after an
@@ -262,7 +205,7 @@ pub export fn xmem_bun_acquire_index(number: Descriptor, size: u32) i32 {
     const acquired = acquire_file.acquireStraight(&pool.participant, size, now_ns) orelse
         return acquireIndexSlowly(number, size);
     pool.counts[acquired.index] +|= 1;
-    made.generation[number] = acquired.generation;
+    made.table.generation[number] = acquired.generation;
     if (pool.participant.view.populatedBytes(acquired.index) < acquired.need)
         return populateIndex(number, acquired.index);
     return @intCast(acquired.index);
@@ -276,7 +219,7 @@ noinline fn acquireIndexSlowly(number: u32, size: u32) i32 {
         return refused(err);
     const index = indexOf(handle);
     pool.counts[index] +|= 1;
-    made.generation[number] = generationOf(handle);
+    made.table.generation[number] = generationOf(handle);
     return @intCast(index);
 }
 
@@ -326,12 +269,6 @@ pub export fn xmem_bun_acquire_blocking(number: Descriptor, size: u32, deadline_
     return fromHandle(handle);
 }
 
-fn toNs(milliseconds: f64) u64 {
-    const limit_ms = 1 << 44; // five hundred years
-    if (!(milliseconds > 0)) return 0;
-    return @intFromFloat(@min(milliseconds, limit_ms) * std.time.ns_per_ms);
-}
-
 pub export fn xmem_bun_now() f64 {
     return @as(f64, @floatFromInt(system.clock.monotonicNs())) / std.time.ns_per_ms;
 }
@@ -342,8 +279,8 @@ inline fn hold(number: u32, comptime operation: references.Operation, ref_number
     if (attend(pool)) |err| return failedBare(err);
     const ref = toRef(ref_number) orelse return failedBare(error.InvalidArgument);
     const held = holds.hold(pool, operation, ref) catch |err| return failedBare(err);
-    made.generation[number] = generationOf(held.handle);
-    made.size[number] = held.size;
+    made.table.generation[number] = generationOf(held.handle);
+    made.table.size[number] = held.size;
     return fromHandle(held.handle);
 }
 

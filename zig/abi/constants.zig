@@ -3,6 +3,7 @@
 //! by a test.
 
 const std = @import("std");
+const channels = @import("bun_channels.zig");
 const description = @import("../protocol/pool/content.zig");
 const descriptor = @import("../process/descriptor.zig");
 const errors = @import("../errors.zig");
@@ -29,6 +30,11 @@ pub const all = numbers("ERROR_", errors.Code, false) ++
     numbers("PARTICIPANT_", statistics.ParticipantField, true) ++
     numbers("RECLAIM_", Reclaim, true) ++
     numbers("OCCUPANCY_", occupancy.Field, true) ++
+    numbers("CHANNEL_OPTION_", channels.Option, true) ++
+    numbers("CHANNEL_INFO_", channels.Info, true) ++
+    numbers("CHANNEL_STAT_", channels.Stat, true) ++
+    numbers("CHANNEL_MODE_", words.ChannelMode, false) ++
+    numbers("CHANNEL_OVERFLOW_", words.ChannelOverflow, false) ++
     numbers("META_", description.Number, false) ++
     numbers("META_", description.Dims, false) ++
     numbers("META_", description.Text, false) ++
@@ -37,6 +43,8 @@ pub const all = numbers("ERROR_", errors.Code, false) ++
         .{ .name = "LIMIT_CAPACITY", .value = words.capacity_max },
         .{ .name = "LIMIT_PARTICIPANTS", .value = layout.participants_max },
         .{ .name = "LIMIT_CHANNELS", .value = layout.channels_max },
+        .{ .name = "LIMIT_CHANNEL_CAPACITY", .value = layout.channel_cells_max },
+        .{ .name = "LIMIT_CHANNEL_NAME_BYTES", .value = layout.channel_name_bytes_max },
         .{ .name = "LIMIT_REFERENCES", .value = words.references_max },
         .{ .name = "LIMIT_DESCRIPTORS", .value = descriptor.descriptors_max },
         .{ .name = "LIMIT_NAME_BYTES", .value = object_name.length_max },

@@ -1,5 +1,6 @@
 //! Closing a pool: its waits end, its holds go back, and with the last open of the thread its row.
 
+const channels = @import("channels.zig");
 const descriptor = @import("descriptor.zig");
 const mapping_file = @import("mapping.zig");
 const member_file = @import("member.zig");
@@ -18,6 +19,7 @@ pub fn close(pool: *Pool) void {
     const mapping = pool.mapping orelse return;
     const member: *Member = @fieldParentPtr("local", pool.participant.local);
     const forked = member.isForgotten();
+    channels.leaveAll(pool);
     if (forked) {
         pool.async_wait.forget();
     } else {

@@ -3,6 +3,7 @@
 
 const std = @import("std");
 const atomic = @import("hooks");
+const channels = @import("channels.zig");
 const descriptor = @import("descriptor.zig");
 const mapping_file = @import("mapping.zig");
 const member_file = @import("member.zig");
@@ -35,6 +36,7 @@ pub fn abandonThread() void {
         }
         while (descriptor.anyOf(&member.local)) |pool| {
             const counts = pool.counts;
+            channels.forgetAll(pool);
             // First, so that no descriptor leads to memory that is gone.
             descriptor.giveBack(pool);
             open_pool.releaseCounts(mapping, counts);

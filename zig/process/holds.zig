@@ -54,7 +54,7 @@ pub fn isCurrent(pool: *const Pool, handle: u64) bool {
 pub inline fn giveBack(pool: *Pool, handle: u64) bool {
     if (!has(pool, handle)) return false;
     if (!references.giveBack(&pool.participant, handle)) return false;
-    pool.counts[indexOf(handle)] -= 1;
+    remove(pool, handle);
     return true;
 }
 
@@ -63,13 +63,23 @@ pub const Held = struct { handle: u64, size: u32 };
 /// A new hold by `operation`, of a buffer that may have been filled by another process.
 pub inline fn hold(pool: *Pool, comptime operation: references.Operation, ref: u64) Error!Held {
     const done = try references.operate(&pool.participant, operation, ref, 0);
-    add(pool, done.handle);
-    acquire_file.ensurePopulated(&pool.participant, indexOf(done.handle));
-    const size = sizeOf(pool, indexOf(done.handle)) catch |err| {
-        _ = giveBack(pool, done.handle);
+    return adopt(pool, done.handle);
+}
+
+/// Makes a hold that the thread has just got this open's.
+pub inline fn adopt(pool: *Pool, handle: u64) Error!Held {
+    add(pool, handle);
+    acquire_file.ensurePopulated(&pool.participant, indexOf(handle));
+    const size = sizeOf(pool, indexOf(handle)) catch |err| {
+        _ = giveBack(pool, handle);
         return err;
     };
-    return .{ .handle = done.handle, .size = size };
+    return .{ .handle = handle, .size = size };
+}
+
+/// A hold that this open had went elsewhere.
+pub inline fn remove(pool: *Pool, handle: u64) void {
+    pool.counts[indexOf(handle)] -= 1;
 }
 
 /// The size of the buffer at an index below the capacity, in bytes.
@@ -83,7 +93,7 @@ pub inline fn sizeOf(pool: *const Pool, index: u32) Error!u32 {
 pub inline fn handOff(pool: *Pool, handle: u64) Error!void {
     if (!has(pool, handle)) return error.StaleHandle;
     _ = try references.operate(&pool.participant, .hand_off, handle, 0);
-    pool.counts[indexOf(handle)] -= 1;
+    remove(pool, handle);
 }
 
 /// Whether this call recycled the buffer. A bare index that is free already is no error.

@@ -2,6 +2,7 @@
 //! it.
 
 const std = @import("std");
+const channels = @import("channels.zig");
 const errors = @import("../errors.zig");
 const layout = @import("../format/layout.zig");
 const mapping_file = @import("mapping.zig");
@@ -28,6 +29,8 @@ pub const Member = struct {
     local: participant_file.Local,
     mapping: *Mapping,
     opens: u32 = 1,
+    /// The channels that the thread has, or had, open.
+    channels: ?*channels.ThreadChannel = null,
     next: ?*Member = null,
 
     /// Whether its pool is closed by a fork: the row is that of the parent's thread.
@@ -110,6 +113,7 @@ pub fn release(member: *Member) void {
 }
 
 pub fn destroy(member: *Member) void {
+    channels.destroyShared(member);
     const capacity = member.mapping.view.geometry.capacity;
     const owed: system.memory.Local = @ptrCast(@alignCast(member.local.owed));
     system.memory.releaseLocal(owed, @as(u64, capacity) * 2);

@@ -1,6 +1,7 @@
 //! One open of a pool, from `xmem_bun_open` to its close: what a descriptor stands for.
 
 const AsyncWait = @import("async_wait.zig").AsyncWait;
+const channels = @import("channels.zig");
 const blocking = @import("../protocol/waiting/blocking.zig");
 const descriptor = @import("descriptor.zig");
 const errors = @import("../errors.zig");
@@ -25,6 +26,8 @@ pub const Pool = struct {
     counts: [*]u16,
     wait: blocking.Wait = .{},
     async_wait: AsyncWait = .{},
+    /// The channels that this open has open, by number; null where there is none.
+    channels: channels.List = &.{},
     is_observer: bool = false,
 };
 

@@ -1,0 +1,309 @@
+//! The form of the interface for Bun, of channels: see `bun.zig`. A channel is named by its number
+//! within the open of the pool, as `xmem_bun_channel_open` returns it.
+
+const std = @import("std");
+const channels = @import("../process/channels.zig");
+const channel_statistics = @import("../protocol/channel/statistics.zig");
+const descriptor = @import("../process/descriptor.zig");
+const directory = @import("../protocol/channel/directory.zig");
+const ends = @import("../protocol/channel/ends.zig");
+const errors = @import("../errors.zig");
+const holds = @import("../process/holds.zig");
+const numbers = @import("numbers.zig");
+const open_pool = @import("../process/open_pool.zig");
+const thaw = @import("../protocol/recovery/thaw.zig");
+const words = @import("../format/words.zig");
+const made = @import("made.zig");
+
+const Channel = @import("../protocol/channel/channel.zig").Channel;
+const Descriptor = descriptor.Descriptor;
+const Error = errors.Error;
+const OpenChannel = channels.OpenChannel;
+const Patience = thaw.Patience;
+const Pool = open_pool.Pool;
+const refused = numbers.refused;
+const toNs = numbers.toNs;
+
+/// Where each option stands in the array that `xmem_bun_channel_open` takes; -1 there means not
+/// given.
+pub const Option = enum { CAPACITY, MODE, OVERFLOW, HISTORY, SUBSCRIBE };
+const ChannelOptions = [std.meta.fields(Option).len]f64;
+
+pub const Info = enum { NUMBER, CAPACITY, MODE, OVERFLOW, HISTORY };
+
+pub const Stat = enum {
+    QUEUED,
+    CAPACITY,
+    SENT,
+    RECEIVED,
+    DROPPED,
+    WAITING_SENDERS,
+    WAITING_RECEIVERS,
+    SUBSCRIBERS,
+};
+
+/// Opens the channel of that name, or makes it. Returns the number by which this open of the pool
+/// knows it.
+pub export fn xmem_bun_channel_open(
+    number: Descriptor,
+    name: [*:0]const u8,
+    options: *[std.meta.fields(Option).len]f64,
+) i32 {
+    const pool = descriptor.poolOf(number);
+    errors.clear();
+    if (holds.attend(pool)) |err| return refused(err);
+    const asked = askedOf(options) catch |err| return refused(err);
+    const made_number = channels.open(pool, std.mem.span(name), asked) catch |err|
+        return refused(err);
+    return @intCast(made_number);
+}
+
+fn askedOf(options: *const ChannelOptions) Error!directory.Asked {
+    return .{
+        .capacity = try whole(options, .CAPACITY),
+        .mode = try kind(words.ChannelMode, options, .MODE),
+        .overflow = try kind(words.ChannelOverflow, options, .OVERFLOW),
+        .history = try whole(options, .HISTORY),
+        .subscribe = (try whole(options, .SUBSCRIBE) orelse 1) != 0,
+    };
+}
+
+fn whole(options: *const ChannelOptions, comptime which: Option) Error!?u32 {
+    const value = options[@intFromEnum(which)];
+    if (value < 0) return null;
+    return numbers.toUint32(value) orelse error.InvalidArgument;
+}
+
+fn kind(comptime Kind: type, options: *const ChannelOptions, comptime which: Option) Error!?Kind {
+    const value = try whole(options, which) orelse return null;
+    return std.enums.fromInt(Kind, value) orelse error.InvalidArgument;
+}
+
+/// Lets go of the channel; it goes on for the others.
+pub export fn xmem_bun_channel_leave(number: Descriptor, channel: u32) void {
+    const pool = descriptor.poolOf(number);
+    if (holds.attend(pool) != null) return;
+    channels.leave(pool, channel);
+}
+
+/// The channel, of an open pool that is not closed.
+inline fn opened(pool: *Pool, channel: u32) Error!*OpenChannel {
+    if (holds.attend(pool)) |err| return err;
+    return channels.at(pool, channel) orelse error.ChannelClosed;
+}
+
+/// What the channel was made as.
+pub export fn xmem_bun_channel_info(
+    number: Descriptor,
+    channel: u32,
+    out: *[std.meta.fields(Info).len]f64,
+) i32 {
+    const pool = descriptor.poolOf(number);
+    const found = opened(pool, channel) catch |err| return numbers.refusedBare(err);
+    for (std.enums.values(Info)) |field| {
+        out[@intFromEnum(field)] = @floatFromInt(switch (field) {
+            .NUMBER => found.channel.number,
+            .CAPACITY => found.channel.capacity,
+            .MODE => @intFromEnum(found.channel.mode),
+            .OVERFLOW => @intFromEnum(found.channel.overflow),
+            .HISTORY => found.channel.history,
+        });
+    }
+    return 0;
+}
+
+/// For everybody: nothing is sent from now on.
+pub export fn xmem_bun_channel_close(number: Descriptor, channel: u32) i32 {
+    const pool = descriptor.poolOf(number);
+    errors.clear();
+    const found = opened(pool, channel) catch |err| return refused(err);
+    channels.close(pool, found) catch |err| return refused(err);
+    return 0;
+}
+
+inline fn handleOf(index: u32, generation: u32) u64 {
+    return @bitCast(words.Handle{ .index = @truncate(index), .generation = @truncate(generation) });
+}
+
+/// 0: the channel has the buffer. 1: it was dropped, as the channel's overflow says. CHANNEL_FULL:
+/// the hold stays.
+pub export fn xmem_bun_channel_send(
+    number: Descriptor,
+    channel: u32,
+    index: u32,
+    generation: u32,
+) i32 {
+    const pool = descriptor.poolOf(number);
+    const found = opened(pool, channel) catch |err| return numbers.refusedBare(err);
+    var patience: Patience = .untimed;
+    const outcome = channels.send(pool, found, handleOf(index, generation), &patience) catch |err|
+        return numbers.refusedBare(err);
+    return @intFromBool(outcome == .dropped);
+}
+
+/// As `xmem_bun_channel_send`, but drops nothing.
+pub export fn xmem_bun_channel_try_send(
+    number: Descriptor,
+    channel: u32,
+    index: u32,
+    generation: u32,
+) i32 {
+    const pool = descriptor.poolOf(number);
+    const found = opened(pool, channel) catch |err| return numbers.refusedBare(err);
+    var patience: Patience = .untimed;
+    channels.trySend(pool, found, handleOf(index, generation), &patience) catch |err|
+        return numbers.refusedBare(err);
+    return 0;
+}
+
+/// For an event loop: as `xmem_bun_channel_try_send`, but never waits. PENDING while a recovery has
+/// the pool.
+pub export fn xmem_bun_channel_send_at_once(
+    number: Descriptor,
+    channel: u32,
+    index: u32,
+    generation: u32,
+) i32 {
+    const pool = descriptor.poolOf(number);
+    errors.clear();
+    const found = opened(pool, channel) catch |err| return refused(err);
+    var patience: Patience = .none;
+    patience.expiry = error.Pending;
+    channels.trySend(pool, found, handleOf(index, generation), &patience) catch |err|
+        return refused(err);
+    return 0;
+}
+
+/// A slice of a wait for room, which ends at `deadline_ms`. PENDING: call again.
+pub export fn xmem_bun_channel_send_blocking(
+    number: Descriptor,
+    channel: u32,
+    index: u32,
+    generation: u32,
+    deadline_ms: f64,
+) i32 {
+    const pool = descriptor.poolOf(number);
+    errors.clear();
+    const found = opened(pool, channel) catch |err| return refused(err);
+    const handle = handleOf(index, generation);
+    channels.sendSlice(pool, found, handle, toNs(deadline_ms)) catch |err| return refused(err);
+    return 0;
+}
+
+/// The index of a buffer that this open holds now. CHANNEL_EMPTY: nothing is there.
+/// CHANNEL_CLOSED: and nothing comes.
+pub export fn xmem_bun_channel_receive(number: Descriptor, channel: u32) i32 {
+    const pool = descriptor.poolOf(number);
+    const found = opened(pool, channel) catch |err| return numbers.refusedBare(err);
+    var patience: Patience = .untimed;
+    const held = channels.receive(pool, found, &patience) catch |err|
+        return numbers.refusedBare(err);
+    return made.note(number, held);
+}
+
+/// For an event loop: never waits. PENDING while a recovery has the pool.
+pub export fn xmem_bun_channel_receive_at_once(number: Descriptor, channel: u32) i32 {
+    const pool = descriptor.poolOf(number);
+    errors.clear();
+    const found = opened(pool, channel) catch |err| return refused(err);
+    var patience: Patience = .none;
+    patience.expiry = error.Pending;
+    const held = channels.receive(pool, found, &patience) catch |err| return refused(err);
+    return made.note(number, held);
+}
+
+/// A slice of a wait for an item, which ends at `deadline_ms`. PENDING: call again.
+pub export fn xmem_bun_channel_receive_blocking(
+    number: Descriptor,
+    channel: u32,
+    deadline_ms: f64,
+) i32 {
+    const pool = descriptor.poolOf(number);
+    errors.clear();
+    const found = opened(pool, channel) catch |err| return refused(err);
+    const held = channels.receiveSlice(pool, found, toNs(deadline_ms)) catch |err|
+        return refused(err);
+    return made.note(number, held);
+}
+
+/// The event loop's end of a socket that becomes readable when a try is worth it. `end`: 0 for
+/// sending, 1 for receiving.
+pub export fn xmem_bun_channel_async_open(number: Descriptor, channel: u32, end: u32) i32 {
+    const pool = descriptor.poolOf(number);
+    errors.clear();
+    const found = opened(pool, channel) catch |err| return refused(err);
+    const participant = &pool.participant;
+    return switch (end) {
+        0 => found.async_sending.open(atHead(found), participant) catch |err| refused(err),
+        else => found.async_receiving.open(atTail(found), participant) catch |err| refused(err),
+    };
+}
+
+/// As `xmem_bun_async_arm`.
+pub export fn xmem_bun_channel_async_arm(
+    number: Descriptor,
+    channel: u32,
+    end: u32,
+    due_ms: f64,
+) i32 {
+    const pool = descriptor.poolOf(number);
+    errors.clear();
+    const found = opened(pool, channel) catch |err| return refused(err);
+    const participant = &pool.participant;
+    const due_ns = toNs(due_ms);
+    (switch (end) {
+        0 => found.async_sending.arm(atHead(found), participant, due_ns),
+        else => found.async_receiving.arm(atTail(found), participant, due_ns),
+    }) catch |err| return refused(err);
+    return 0;
+}
+
+pub export fn xmem_bun_channel_async_disarm(
+    number: Descriptor,
+    channel: u32,
+    end: u32,
+    pass_on: u32,
+) void {
+    const pool = descriptor.poolOf(number);
+    const found = opened(pool, channel) catch return;
+    const participant = &pool.participant;
+    switch (end) {
+        0 => found.async_sending.disarm(atHead(found), participant, pass_on != 0),
+        else => found.async_receiving.disarm(atTail(found), participant, pass_on != 0),
+    }
+}
+
+fn atHead(found: *const OpenChannel) ends.At(.head) {
+    return .{ .channel = &found.channel };
+}
+
+fn atTail(found: *const OpenChannel) ends.At(.tail) {
+    return .{ .channel = &found.channel };
+}
+
+pub export fn xmem_bun_channel_stats(
+    number: Descriptor,
+    channel: u32,
+    out: *[std.meta.fields(Stat).len]f64,
+) i32 {
+    const pool = descriptor.poolOf(number);
+    const found = opened(pool, channel) catch |err| return numbers.refusedBare(err);
+    readStats(&found.channel, out);
+    return 0;
+}
+
+fn readStats(channel: *const Channel, out: *[std.meta.fields(Stat).len]f64) void {
+    const stats = channel_statistics.collect(channel);
+    for (std.enums.values(Stat)) |field| {
+        out[@intFromEnum(field)] = @floatFromInt(switch (field) {
+            .QUEUED => stats.queued,
+            .CAPACITY => channel.capacity,
+            .SENT => stats.sent,
+            .RECEIVED => stats.received,
+            .DROPPED => stats.dropped,
+            .WAITING_SENDERS => stats.waiting_senders,
+            .WAITING_RECEIVERS => stats.waiting_receivers,
+            .SUBSCRIBERS => stats.subscribers,
+        });
+    }
+}

@@ -1,0 +1,232 @@
+//! The channels that one open of a pool has open, by number. Each is a `Channel` object of
+//! TypeScript: it can wait at both ends, and has a subscription of its own where it reads a
+//! broadcast. All of them are used on the thread that opened the pool.
+
+const std = @import("std");
+const blocking = @import("../protocol/waiting/blocking.zig");
+const broadcast = @import("../protocol/channel/broadcast.zig");
+const channel_file = @import("../protocol/channel/channel.zig");
+const directory = @import("../protocol/channel/directory.zig");
+const ends = @import("../protocol/channel/ends.zig");
+const errors = @import("../errors.zig");
+const holds = @import("holds.zig");
+const member_file = @import("member.zig");
+const open_pool = @import("open_pool.zig");
+const references = @import("../protocol/pool/references.zig");
+const ring = @import("../protocol/channel/ring.zig");
+const sending = @import("../protocol/channel/sending.zig");
+const thaw = @import("../protocol/recovery/thaw.zig");
+const words = @import("../format/words.zig");
+const AsyncWait = @import("async_wait.zig").AsyncWait;
+
+const Channel = channel_file.Channel;
+const Error = errors.Error;
+const Member = member_file.Member;
+const Patience = thaw.Patience;
+const Pool = open_pool.Pool;
+const allocator = std.heap.c_allocator;
+
+/// Channels that one open of a pool can have open at a time.
+pub const opened_max = 1 << 16;
+
+/// What a thread has of a channel, however often it has it open. It stays until the thread leaves
+/// the pool, since the thread's row may owe the end of a wait at one of the ends.
+pub const ThreadChannel = struct {
+    number: u32,
+    opens: u32,
+    locals: ends.Locals,
+    next: ?*ThreadChannel,
+};
+
+pub const OpenChannel = struct {
+    channel: Channel,
+    subscription: ?broadcast.Subscription,
+    shared: *ThreadChannel,
+    receiving: blocking.Wait = .{},
+    sending: blocking.Wait = .{},
+    async_receiving: AsyncWait = .{},
+    async_sending: AsyncWait = .{},
+};
+
+pub const List = []?*OpenChannel;
+
+/// Opens the channel of that name, or makes it. Returns its number.
+pub fn open(pool: *Pool, name: []const u8, asked: directory.Asked) Error!u32 {
+    const number = try freeNumber(pool);
+    const opened = allocator.create(OpenChannel) catch return error.OutOfMemory;
+    errdefer allocator.destroy(opened);
+    var found = try directory.open(&pool.participant, name, asked);
+    const shared = threadChannel(pool, &found.channel) catch |err| {
+        if (found.subscription) |own| broadcast.dropSubscriber(&found.channel, own.number);
+        const again = known(pool, found.channel.number);
+        if (again == null or again.?.opens == 0) directory.detach(&pool.participant, &found.channel);
+        return err;
+    };
+    shared.opens += 1;
+    found.channel.locals = &shared.locals;
+    opened.* = .{
+        .channel = found.channel,
+        .subscription = found.subscription,
+        .shared = shared,
+    };
+    pool.channels[number] = opened;
+    return number;
+}
+
+fn freeNumber(pool: *Pool) Error!u32 {
+    for (pool.channels, 0..) |each, number| if (each == null) return @intCast(number);
+    const length = pool.channels.len;
+    if (length >= opened_max) return errors.fail(
+        error.OutOfMemory,
+        0,
+        "{d} channels are open here",
+        .{length},
+    );
+    const grown = allocator.realloc(pool.channels, @max(4, length * 2)) catch
+        return error.OutOfMemory;
+    @memset(grown[length..], null);
+    pool.channels = grown;
+    return @intCast(length);
+}
+
+fn memberOf(pool: *Pool) *Member {
+    return @fieldParentPtr("local", pool.participant.local);
+}
+
+fn known(pool: *Pool, number: u32) ?*ThreadChannel {
+    var each = memberOf(pool).channels;
+    while (each) |shared| : (each = shared.next) if (shared.number == number) return shared;
+    return null;
+}
+
+fn threadChannel(pool: *Pool, channel: *const Channel) Error!*ThreadChannel {
+    if (known(pool, channel.number)) |shared| return shared;
+    const member = memberOf(pool);
+    const shared = allocator.create(ThreadChannel) catch return error.OutOfMemory;
+    shared.* = .{
+        .number = channel.number,
+        .opens = 0,
+        .locals = .of(channel),
+        .next = member.channels,
+    };
+    member.channels = shared;
+    // The thread settles what it owes at all its places.
+    const at_pool = &member.local.at_pool;
+    shared.locals.at_head.next = &shared.locals.at_tail;
+    shared.locals.at_tail.next = at_pool.next;
+    at_pool.next = &shared.locals.at_head;
+    return shared;
+}
+
+/// Null: no channel is open under that number.
+pub inline fn at(pool: *const Pool, number: u32) ?*OpenChannel {
+    return if (number < pool.channels.len) pool.channels[number] else null;
+}
+
+/// Lets go of a channel, which goes on for the others.
+pub fn leave(pool: *Pool, number: u32) void {
+    const opened = at(pool, number) orelse return;
+    const participant = &pool.participant;
+    pool.channels[number] = null;
+    defer allocator.destroy(opened);
+    const at_head: ends.At(.head) = .{ .channel = &opened.channel };
+    const at_tail: ends.At(.tail) = .{ .channel = &opened.channel };
+    if (memberOf(pool).isForgotten()) {
+        opened.async_sending.forget();
+        opened.async_receiving.forget();
+        return;
+    }
+    opened.async_sending.close(at_head, participant);
+    opened.async_receiving.close(at_tail, participant);
+    var patience: Patience = .untimed;
+    if (opened.sending.counted) at_head.end(participant, &patience);
+    if (opened.receiving.counted) at_tail.end(participant, &patience);
+    if (opened.subscription) |own| {
+        broadcast.unsubscribe(participant, &opened.channel, own, &patience);
+    }
+    opened.shared.opens -= 1;
+    if (opened.shared.opens == 0) directory.detach(participant, &opened.channel);
+}
+
+/// The pool is closed here.
+pub fn leaveAll(pool: *Pool) void {
+    for (0..pool.channels.len) |number| leave(pool, @intCast(number));
+    forgetAll(pool);
+}
+
+/// Only the memory: the thread ended, and its row says so.
+pub fn forgetAll(pool: *Pool) void {
+    for (pool.channels) |each| if (each) |opened| allocator.destroy(opened);
+    allocator.free(pool.channels);
+    pool.channels = &.{};
+}
+
+/// With the thread's participant.
+pub fn destroyShared(member: *Member) void {
+    var each = member.channels;
+    member.channels = null;
+    while (each) |shared| {
+        each = shared.next;
+        allocator.destroy(shared);
+    }
+}
+
+/// Moves a hold of this open into the channel, or drops what the channel's overflow says. The hold
+/// stays on every error. ChannelFull: of a channel whose senders wait for room. ChannelClosed.
+pub inline fn send(pool: *Pool, opened: *OpenChannel, handle: u64, patience: *Patience) Error!enum {
+    sent,
+    dropped,
+} {
+    if (!holds.has(pool, handle)) return error.StaleHandle;
+    return switch (try sending.send(&pool.participant, &opened.channel, handle, patience)) {
+        .sent => {
+            holds.remove(pool, handle);
+            return .sent;
+        },
+        .dropped => {
+            holds.remove(pool, handle);
+            return .dropped;
+        },
+        .full => error.ChannelFull,
+        .closed => error.ChannelClosed,
+    };
+}
+
+/// As `send`, but drops nothing. ChannelFull: there is no room.
+pub inline fn trySend(pool: *Pool, opened: *OpenChannel, handle: u64, patience: *Patience) Error!void {
+    if (!holds.has(pool, handle)) return error.StaleHandle;
+    switch (try sending.trySend(&pool.participant, &opened.channel, handle, patience)) {
+        .sent => holds.remove(pool, handle),
+        .full => return error.ChannelFull,
+        .closed => return error.ChannelClosed,
+    }
+}
+
+/// One slice of a wait for room. PENDING: call again.
+pub fn sendSlice(pool: *Pool, opened: *OpenChannel, handle: u64, deadline_ns: u64) Error!void {
+    if (!holds.has(pool, handle)) return error.StaleHandle;
+    var want: ends.Sending = .of(&pool.participant, &opened.channel, handle);
+    try blocking.slice(&want, &opened.sending, deadline_ns);
+    holds.remove(pool, handle);
+}
+
+/// A hold of this open of what comes next. ChannelEmpty: nothing is there. ChannelClosed: and nothing
+/// comes.
+pub inline fn receive(pool: *Pool, opened: *OpenChannel, patience: *Patience) Error!holds.Held {
+    const want: ends.Receiving = .of(&pool.participant, &opened.channel, opened.subscription);
+    const handle = try want.tryNow(patience) orelse return error.ChannelEmpty;
+    return holds.adopt(pool, handle);
+}
+
+/// One slice of a wait for an item. PENDING: call again.
+pub fn receiveSlice(pool: *Pool, opened: *OpenChannel, deadline_ns: u64) Error!holds.Held {
+    var want: ends.Receiving = .of(&pool.participant, &opened.channel, opened.subscription);
+    const handle = try blocking.slice(&want, &opened.receiving, deadline_ns);
+    return holds.adopt(pool, handle);
+}
+
+/// For everybody: nothing is sent from now on.
+pub fn close(pool: *Pool, opened: *OpenChannel) Error!void {
+    var patience: Patience = .untimed;
+    _ = try ring.close(&pool.participant, &opened.channel, &patience);
+}
