@@ -13,7 +13,7 @@ const numbers = @import("numbers.zig");
 const open_pool = @import("../process/open_pool.zig");
 const thaw = @import("../protocol/recovery/thaw.zig");
 const words = @import("../format/words.zig");
-const made = @import("made.zig");
+const hold_result = @import("hold_result.zig");
 
 const Channel = @import("../protocol/channel/channel.zig").Channel;
 const Descriptor = descriptor.Descriptor;
@@ -198,7 +198,7 @@ pub export fn xmem_bun_channel_receive(number: Descriptor, channel: u32) i32 {
     var patience: Patience = .untimed;
     const held = channels.receive(pool, found, &patience) catch |err|
         return numbers.refusedBare(err);
-    return made.note(number, held);
+    return hold_result.note(number, held);
 }
 
 /// For an event loop: never waits. PENDING while a recovery has the pool.
@@ -209,7 +209,7 @@ pub export fn xmem_bun_channel_receive_at_once(number: Descriptor, channel: u32)
     var patience: Patience = .none;
     patience.expiry = error.Pending;
     const held = channels.receive(pool, found, &patience) catch |err| return refused(err);
-    return made.note(number, held);
+    return hold_result.note(number, held);
 }
 
 /// A slice of a wait for an item, which ends at `deadline_ms`. PENDING: call again.
@@ -223,7 +223,7 @@ pub export fn xmem_bun_channel_receive_blocking(
     const found = opened(pool, channel) catch |err| return refused(err);
     const held = channels.receiveSlice(pool, found, toNs(deadline_ms)) catch |err|
         return refused(err);
-    return made.note(number, held);
+    return hold_result.note(number, held);
 }
 
 /// The event loop's end of a socket that becomes readable when a try is worth it. `end`: 0 for
