@@ -157,6 +157,14 @@ export interface Native {
   xmem_bun_channel_async_arm(descriptor: Descriptor, channel: number, end: number, dueMs: number): number;
   xmem_bun_channel_async_disarm(descriptor: Descriptor, channel: number, end: number, passOn: number): void;
   xmem_bun_channel_stats(descriptor: Descriptor, channel: number, out: Memory): number;
+  /**
+   * A slice of a wait at several pools and channels, which ends at `deadline_ms`: the place of one
+   * that is worth a try. PENDING: call again.
+   *
+   * `sources`: for each two numbers, the pool's and the channel's; the channel's is
+   * `CHANNEL_NONE` for a buffer of the pool.
+   */
+  xmem_bun_wait_any(sources: Memory, count: number, deadlineMs: number): number;
 }
 
 /** The same, as `dlopen` wants to know it. */
@@ -237,4 +245,5 @@ export const symbols: Record<keyof Native, FFIFunction> = {
   xmem_bun_channel_async_arm: { args: ["u32", "u32", "u32", "f64"], returns: "i32" },
   xmem_bun_channel_async_disarm: { args: ["u32", "u32", "u32", "u32"], returns: "void" },
   xmem_bun_channel_stats: { args: ["u32", "u32", "ptr"], returns: "i32" },
+  xmem_bun_wait_any: { args: ["ptr", "u32", "f64"], returns: "i32" },
 };

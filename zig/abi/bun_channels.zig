@@ -12,6 +12,7 @@ const holds = @import("../process/holds.zig");
 const numbers = @import("numbers.zig");
 const open_pool = @import("../process/open_pool.zig");
 const thaw = @import("../protocol/recovery/thaw.zig");
+const wait_any = @import("../process/wait_any.zig");
 const words = @import("../format/words.zig");
 const hold_result = @import("hold_result.zig");
 
@@ -307,3 +308,31 @@ fn readStats(channel: *const Channel, out: *[std.meta.fields(Stat).len]f64) void
         });
     }
 }
+
+/// A slice of a wait at several pools and channels, which ends at `deadline_ms`: the place of one
+/// that is worth a try. PENDING: call again.
+///
+/// `sources`: for each two numbers, the pool's and the channel's; the channel's is
+/// `CHANNEL_NONE` for a buffer of the pool.
+pub export fn xmem_bun_wait_any(sources: [*]const u32, count: u32, deadline_ms: f64) i32 {
+    errors.clear();
+    if (count == 0 or count > wait_any.sources_max) return refused(error.InvalidArgument);
+    var found: [wait_any.sources_max]wait_any.Source = undefined;
+    for (found[0..count], 0..) |*source, place| {
+        const pool = descriptor.poolOf(sources[2 * place]);
+        if (holds.attend(pool)) |err| return refused(err);
+        const channel = sources[2 * place + 1];
+        source.* = .{
+            .pool = pool,
+            .channel = if (channel == channel_none)
+                null
+            else
+                channels.at(pool, channel) orelse return refused(error.ChannelClosed),
+        };
+    }
+    const place = wait_any.slice(found[0..count], toNs(deadline_ms)) catch |err|
+        return refused(err);
+    return @intCast(place);
+}
+
+pub const channel_none = std.math.maxInt(u32);
