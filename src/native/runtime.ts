@@ -17,9 +17,16 @@ export function requireRuntime(): void {
 /** What is wrong with a Bun of this version; null when nothing is. */
 export function shortcoming(version: string, transfers: boolean): string | null {
   const needed = `xmem needs Bun ${bunNeeded} or later`;
-  if (version.localeCompare(bunNeeded, "en", { numeric: true }) < 0) {
-    return `this is Bun ${version}, and ${needed}`;
-  }
+  if (isOlder(version, bunNeeded)) return `this is Bun ${version}, and ${needed}`;
   if (transfers) return null;
   return `this Bun ${version} has no ArrayBuffer.prototype.transfer, and ${needed}, which has it`;
+}
+
+/** By the three numbers; `Bun.semver` would take a debug build of the same version for older. */
+function isOlder(version: string, than: string): boolean {
+  const [ours = [], theirs = []] = [version, than].map((each) =>
+    each.split(".", 3).map((part) => Number.parseInt(part, 10)),
+  );
+  const place = ours.findIndex((number, index) => number !== theirs[index]);
+  return place >= 0 && (ours[place] ?? 0) < (theirs[place] ?? 0);
 }
