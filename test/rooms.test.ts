@@ -179,7 +179,7 @@ test("no file of the interface imports itself by way of others", () => {
 test("an import of the interface that goes up, in a circle or to an address is found", () => {
   const planted = {
     "errors/error.ts": 'import { native } from "../native/native.ts";',
-    "views/shared_views.ts": 'import type { Session } from "../session/session.ts";',
+    "views/view_cache.ts": 'import type { Session } from "../session/session.ts";',
     "wait/queue.ts": 'export { BufferPool } from "../pool/pool.ts";',
     "buffer/guard.ts": 'import { BufferPool } from "../index.ts";',
     "pool/pool.ts": 'import { dlopen } from "bun:ffi";',

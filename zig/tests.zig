@@ -20,7 +20,7 @@ test {
     _ = @import("abi/generate/typescript.zig");
     _ = @import("errors.zig");
     _ = @import("format/digest.zig");
-    _ = @import("format/fresh.zig");
+    _ = @import("format/new_object.zig");
     _ = @import("format/geometry.zig");
     _ = @import("format/layout.zig");
     _ = @import("format/words.zig");
@@ -60,6 +60,7 @@ test {
     _ = @import("protocol/pool/content.zig");
     _ = @import("protocol/pool/flush.zig");
     _ = @import("protocol/pool/free_list.zig");
+    _ = @import("protocol/pool/lease.zig");
     _ = @import("protocol/pool/losses.zig");
     _ = @import("protocol/pool/maintained_slots.zig");
     _ = @import("protocol/pool/preallocate.zig");
@@ -80,7 +81,7 @@ test {
     _ = @import("protocol/waiting/waiter.zig");
     _ = @import("protocol/waiting/waker.zig");
     _ = @import("system/clock.zig");
-    _ = @import("system/draft.zig");
+    _ = @import("system/unpublished_file.zig");
     _ = @import("system/file_call.zig");
     _ = @import("system/file_status.zig");
     _ = @import("system/folder.zig");

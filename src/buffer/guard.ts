@@ -9,8 +9,8 @@ import { trace, tracing, untrace } from "../lifetime/trace.ts";
 import { generationOf, indexOf } from "../native/handle.ts";
 import { closed, native, releaseIndex } from "../native/native.ts";
 import type { Session } from "../session/session.ts";
-import type { OwnViews } from "../views/own_views.ts";
-import type { Bytes } from "../views/shared_views.ts";
+import type { GuardViews } from "../views/guard_views.ts";
+import type { Bytes } from "../views/view_cache.ts";
 import { BufferMeta, type DType, type MetaAccess } from "./meta.ts";
 
 /**
@@ -134,7 +134,7 @@ export class BufferGuard implements Disposable {
       #session in guard &&
       guard.#live &&
       guard.#session === session &&
-      session.ownViews === null;
+      session.guardViews === null;
     generationHeld = (guard) => guard.#generation;
     endPlain = (guard) => {
       guard.#live = false;
@@ -366,8 +366,8 @@ export class BufferGuard implements Disposable {
     // Its descriptor, and not one noted here: the number of a closed pool is issued again. And that
     // the call has an argument is for the engine's compiler, which inlines this only so.
     const session = this.#session;
-    if (session.ownViews !== null) {
-      this.#endOwn(session.ownViews);
+    if (session.guardViews !== null) {
+      this.#endOwn(session.guardViews);
       return;
     }
     this.#bytes = null;
@@ -386,23 +386,23 @@ export class BufferGuard implements Disposable {
   }
 
   /** The end of a guard whose hold may have to wait for a view that I/O has pinned. */
-  #endOwn(ownViews: OwnViews): void {
+  #endOwn(guardViews: GuardViews): void {
     if (tracing) untrace(this);
     const bytes = this.#bytes;
     this.#bytes = null;
     const { descriptor } = this.#session;
-    if (bytes === null || !ownViews.detaching || descriptor === closed) {
+    if (bytes === null || !guardViews.detaching || descriptor === closed) {
       releaseIndex(descriptor, this.#index, this.#generation);
     } else {
-      ownViews.end(this.#index, this.#generation, bytes);
+      guardViews.end(this.#index, this.#generation, bytes);
     }
   }
 
   #handOff(tried: string): void {
     const descriptor = this.#readable(tried);
-    const { ownViews } = this.#session;
+    const { guardViews } = this.#session;
     // The receiver may be done before a view is dead that cannot be detached: that has its own hold.
-    const spare = ownViews?.detaching === true && this.#bytes !== null;
+    const spare = guardViews?.detaching === true && this.#bytes !== null;
     if (spare) {
       const held = native.xmem_bun_get(descriptor, this.handle);
       if (held < 0) throw this.#failure(held, tried);
@@ -413,7 +413,7 @@ export class BufferGuard implements Disposable {
       throw this.#failure(result, tried);
     }
     this.#live = false;
-    if (spare) this.#endOwn(ownViews);
+    if (spare) this.#endOwn(guardViews);
     else {
       this.#bytes = null;
       if (tracing) untrace(this);
@@ -422,11 +422,11 @@ export class BufferGuard implements Disposable {
 
   /** The guard is known to be readable. */
   #makeBytes(): Bytes {
-    const { views, ownViews } = this.#session;
+    const { views, guardViews } = this.#session;
     const made =
-      ownViews === null
+      guardViews === null
         ? views.bytes(this.#index, this.#size)
-        : ownViews.bytes(this.#index, this.#size, this, this.#bytes);
+        : guardViews.bytes(this.#index, this.#size, this, this.#bytes);
     this.#bytes = made;
     return made;
   }

@@ -52,6 +52,9 @@ interface Opened {
   info: Float64Array;
 }
 
+/** The pool's descriptor and the channel's number; null for what is no channel. */
+export let sourceIn: (channel: unknown, tried: string) => readonly [Descriptor, number] | null;
+
 /**
  * A bounded queue of a pool's buffers, which processes and Workers have open by its name: what one
  * sends, another one receives, without a copy. In mode "queue" each buffer goes to one receiver, in
@@ -84,6 +87,14 @@ export class Channel implements Disposable, AsyncIterable<BufferGuard> {
   readonly #mode: ChannelInfo["mode"];
   readonly #overflow: ChannelInfo["overflow"];
   #closed: Promise<void> | undefined;
+
+  // What a wait at several places needs of a channel. A program has no way to it.
+  static {
+    sourceIn = (channel, tried) => {
+      if (typeof channel !== "object" || channel === null || !(#session in channel)) return null;
+      return [channel.#openToReceive(tried), channel.#number];
+    };
+  }
 
   /** Made by the pool. @internal */
   constructor(session: Session, { number, name, on, subscribe, info }: Opened) {

@@ -172,6 +172,14 @@ export interface Native {
    * written.
    */
   xmem_bun_channel_subscribers(descriptor: Descriptor, channel: number, out: Memory, subscribersMax: number): number;
+  /**
+   * A slice of a wait at several pools and channels, which ends at `deadline_ms`: the place of one
+   * that is worth a try. PENDING: call again.
+   *
+   * `sources`: for each two numbers, the pool's and the channel's; the channel's is
+   * `CHANNEL_NONE` for a buffer of the pool.
+   */
+  xmem_bun_wait_any(sources: Memory, count: number, deadlineMs: number): number;
 }
 
 /** The same, as `dlopen` wants to know it. */
@@ -256,4 +264,5 @@ export const symbols: Record<keyof Native, FFIFunction> = {
   xmem_bun_channel_stats: { args: ["u32", "u32", "ptr"], returns: "i32" },
   xmem_bun_channels: { args: ["u32", "ptr", "ptr", "u32"], returns: "u32" },
   xmem_bun_channel_subscribers: { args: ["u32", "u32", "ptr", "u32"], returns: "u32" },
+  xmem_bun_wait_any: { args: ["ptr", "u32", "f64"], returns: "i32" },
 };

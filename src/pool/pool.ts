@@ -19,13 +19,14 @@ import {
 import * as validate from "../arguments/validate.ts";
 import { BufferGuard, guardOf } from "../buffer/guard.ts";
 import type { ReadGuard } from "../buffer/read_guard.ts";
-import { type Channel, openChannel } from "../channel/channel.ts";
+import { type Channel, openChannel, sourceIn } from "../channel/channel.ts";
 import { raise } from "../errors/error.ts";
 import { publish } from "../errors/user_frame.ts";
 import type { Descriptor } from "../generated/abi.gen.ts";
 import * as constants from "../generated/constants.gen.ts";
 import { acquireIndex, closed, generationMade, native, sizeMade } from "../native/native.ts";
 import { cString, float64s } from "../native/scratch.ts";
+import { nativeError } from "../native/system_error.ts";
 import { Session } from "../session/session.ts";
 import { buffers } from "../wait/buffers.ts";
 import { sinceCall } from "../wait/caller.ts";
@@ -296,6 +297,55 @@ export class BufferPool implements Disposable {
     const dir = folder.poolDirectory();
     const { dryRun } = pruneOptions("BufferPool.prune()", options, `of ${dir}`);
     return folder.prune(dir, dryRun);
+  }
+
+  /**
+   * Blocks this thread until one of several channels has a buffer, or was closed, or one of several
+   * pools has a free one. Returns the place in `sources` of one that is worth a try: somebody else
+   * may be faster, so `tryReceive` or `tryAcquire` comes next. The first of several is returned.
+   * It waits for at most `options.timeout` milliseconds, 0 to 2^32 - 1; 0 looks once.
+   *
+   * @throws TIMEOUT: none of them had anything in time.
+   * @throws INVALID_ARGUMENT: `sources` is not an array of 1 to 128 pools and channels, a channel
+   *   only sends, `timeout` is not a whole number from 0 to 2^32 - 1, or an option does not exist.
+   * @throws CHANNEL_CLOSED: one of the objects let go of its channel.
+   * @throws POOL_CORRUPT: the pool's control area holds what xmem never wrote.
+   * @throws POOL_CLOSED: one of the pools was closed here, or was opened before this process was
+   *   forked.
+   *
+   * @example
+   * ```ts
+   * const inputs = [pool.channel("left"), pool.channel("right")];
+   * const ready = BufferPool.waitAny(inputs, { timeout: 1000 });
+   * using received = inputs[ready]?.tryReceive();
+   * ```
+   */
+  static waitAny(sources: readonly (Channel | BufferPool)[], options: { timeout: number }): number {
+    const tried = "BufferPool.waitAny()";
+    const most = constants.LIMIT_WAIT_SOURCES;
+    if (!Array.isArray(sources) || sources.length === 0 || sources.length > most) {
+      const given = Array.isArray(sources) ? `${sources.length} sources` : sources;
+      validate.refuse(tried, "what to wait for", given, `1 to ${most} pools and channels`);
+    }
+    const numbers = sources.flatMap((source: unknown, place) => {
+      if (typeof source === "object" && source !== null && #session in source) {
+        return [source.#open(tried), constants.CHANNEL_NONE];
+      }
+      const channel = sourceIn(source, tried);
+      if (channel !== null) return channel;
+      return validate.refuse(tried, `source ${place}`, source, "a pool or a channel");
+    });
+    const timeout = blockingTimeout(tried, options, "");
+    const deadline = native.xmem_bun_now() + timeout;
+    const list = new Uint32Array(new ArrayBuffer(numbers.length * 4));
+    list.set(numbers);
+    while (true) {
+      const found = native.xmem_bun_wait_any(list, sources.length, deadline);
+      if (found >= 0) return found;
+      if (found === -constants.ERROR_PENDING) continue;
+      if (found !== -constants.ERROR_TIMEOUT) throw nativeError(found, tried, "");
+      raise("TIMEOUT", tried, `none of ${sources.length} had anything in ${timeout} ms`);
+    }
   }
 
   static #openSession(how: How, name: unknown, given: unknown): Session {

@@ -12,8 +12,8 @@ import { tracing } from "../lifetime/trace.ts";
 import { DataArea } from "../native/data_area.ts";
 import { closed, native } from "../native/native.ts";
 import { float64s } from "../native/scratch.ts";
-import { OwnViews } from "../views/own_views.ts";
-import { Views } from "../views/shared_views.ts";
+import { GuardViews } from "../views/guard_views.ts";
+import { ViewCache } from "../views/view_cache.ts";
 import { type Asked, failureOn } from "./failure.ts";
 
 export class Session {
@@ -30,9 +30,9 @@ export class Session {
   /** Names the participant among all of this thread: several opens of one pool share it. */
   readonly participant: string;
   readonly poolId: number;
-  readonly views: Views;
+  readonly views: ViewCache;
   /** Set where each guard has views of its own, which end with it. */
-  readonly ownViews: OwnViews | null;
+  readonly guardViews: GuardViews | null;
   readonly tether: Tether;
   /** Queues of this thread's waiters for which this session's native threads watch. */
   readonly waits: Set<object> = new Set();
@@ -63,8 +63,8 @@ export class Session {
     }
     const area = new DataArea(this, counter, info);
     const detaching = options.views === "detach";
-    this.views = new Views(area, options.viewCache);
-    this.ownViews = detaching || tracing ? new OwnViews(area, detaching) : null;
+    this.views = new ViewCache(area, options.viewCache);
+    this.guardViews = detaching || tracing ? new GuardViews(area, detaching) : null;
     this.tether = { descriptor, counter, sockets: new Set(), wasClosed: false };
     keep(this);
     if (reloadable) onceLost(this, endingOf(this.tether));
@@ -76,7 +76,7 @@ export class Session {
     letGo(this);
     if (reloadable) notLost(this);
     this.views.close();
-    this.ownViews?.close();
+    this.guardViews?.close();
     this.tether.wasClosed = true;
     end(this.tether);
   }

@@ -17,10 +17,10 @@ const description = @import("../protocol/pool/content.zig");
 const descriptor = @import("../process/descriptor.zig");
 const errors = @import("../errors.zig");
 const flush_file = @import("../protocol/pool/flush.zig");
-const fresh = @import("../format/fresh.zig");
+const new_object = @import("../format/new_object.zig");
 const holds = @import("../process/holds.zig");
 const info = @import("../process/info.zig");
-const made = @import("made.zig");
+const hold_result = @import("hold_result.zig");
 const numbers = @import("numbers.zig");
 const observing = @import("../process/observing.zig");
 const occupancy = @import("../protocol/occupancy.zig");
@@ -189,8 +189,8 @@ pub export fn xmem_bun_release(number: Descriptor, handle_number: f64) void {
 }
 
 /// Where a call that made a hold puts the buffer's generation and its size.
-pub export fn xmem_bun_made() *const made.Made {
-    return &made.table;
+pub export fn xmem_bun_made() *const hold_result.HoldResult {
+    return &hold_result.table;
 }
 
 /// As `xmem_bun_acquire`, but returns the index. That is faster than a handle: everything after an
@@ -205,7 +205,7 @@ pub export fn xmem_bun_acquire_index(number: Descriptor, size: u32) i32 {
     const acquired = acquire_file.acquireStraight(&pool.participant, size, now_ns) orelse
         return acquireIndexSlowly(number, size);
     pool.counts[acquired.index] +|= 1;
-    made.table.generation[number] = acquired.generation;
+    hold_result.table.generation[number] = acquired.generation;
     if (pool.participant.view.populatedBytes(acquired.index) < acquired.need)
         return populateIndex(number, acquired.index);
     return @intCast(acquired.index);
@@ -219,7 +219,7 @@ noinline fn acquireIndexSlowly(number: u32, size: u32) i32 {
         return refused(err);
     const index = indexOf(handle);
     pool.counts[index] +|= 1;
-    made.table.generation[number] = generationOf(handle);
+    hold_result.table.generation[number] = generationOf(handle);
     return @intCast(index);
 }
 
@@ -279,8 +279,8 @@ inline fn hold(number: u32, comptime operation: references.Operation, ref_number
     if (attend(pool)) |err| return failedBare(err);
     const ref = toRef(ref_number) orelse return failedBare(error.InvalidArgument);
     const held = holds.hold(pool, operation, ref) catch |err| return failedBare(err);
-    made.table.generation[number] = generationOf(held.handle);
-    made.table.size[number] = held.size;
+    hold_result.table.generation[number] = generationOf(held.handle);
+    hold_result.table.size[number] = held.size;
     return fromHandle(held.handle);
 }
 
@@ -411,7 +411,7 @@ pub export fn xmem_bun_handle_age(number: Descriptor, handle_number: f64) f64 {
     const view = &mapping.view;
     if (handle.index >= view.geometry.capacity) return -1;
     const control = words.Control.load(&view.slots[handle.index].control, .monotonic);
-    const first = fresh.firstGeneration(mapping.identity.pool_id, handle.index);
+    const first = new_object.firstGeneration(mapping.identity.pool_id, handle.index);
     const age = words.generationsBetween(handle.generation, control.generation);
     // The first one is the slot's before anybody acquired it.
     if (age >= words.generationsBetween(first, control.generation)) return -1;

@@ -13,8 +13,9 @@ const open_pool = @import("../process/open_pool.zig");
 const statistics = @import("../protocol/channel/statistics.zig");
 const ring = @import("../protocol/channel/ring.zig");
 const thaw = @import("../protocol/recovery/thaw.zig");
+const wait_any = @import("../process/wait_any.zig");
 const words = @import("../format/words.zig");
-const made = @import("made.zig");
+const hold_result = @import("hold_result.zig");
 
 const Channel = @import("../protocol/channel/channel.zig").Channel;
 const Descriptor = descriptor.Descriptor;
@@ -206,7 +207,7 @@ pub export fn xmem_bun_channel_receive(number: Descriptor, channel: u32) i32 {
     var patience: Patience = .untimed;
     const held = channels.receive(pool, found, &patience) catch |err|
         return numbers.refusedBare(err);
-    return made.note(number, held);
+    return hold_result.note(number, held);
 }
 
 /// For an event loop: never waits. PENDING while a recovery has the pool.
@@ -217,7 +218,7 @@ pub export fn xmem_bun_channel_receive_at_once(number: Descriptor, channel: u32)
     var patience: Patience = .none;
     patience.expiry = error.Pending;
     const held = channels.receive(pool, found, &patience) catch |err| return refused(err);
-    return made.note(number, held);
+    return hold_result.note(number, held);
 }
 
 /// A slice of a wait for an item, which ends at `deadline_ms`. PENDING: call again.
@@ -231,7 +232,7 @@ pub export fn xmem_bun_channel_receive_blocking(
     const found = opened(pool, channel) catch |err| return refused(err);
     const held = channels.receiveSlice(pool, found, toNs(deadline_ms)) catch |err|
         return refused(err);
-    return made.note(number, held);
+    return hold_result.note(number, held);
 }
 
 /// The event loop's end of a socket that becomes readable when a try is worth it. `end`: one of
@@ -340,3 +341,31 @@ pub export fn xmem_bun_channel_subscribers(
     const values = out[0 .. subscribers_max * statistics.subscriber_field_count];
     return statistics.subscribers(view, &found, values, subscribers_max);
 }
+
+/// A slice of a wait at several pools and channels, which ends at `deadline_ms`: the place of one
+/// that is worth a try. PENDING: call again.
+///
+/// `sources`: for each two numbers, the pool's and the channel's; the channel's is
+/// `CHANNEL_NONE` for a buffer of the pool.
+pub export fn xmem_bun_wait_any(sources: [*]const u32, count: u32, deadline_ms: f64) i32 {
+    errors.clear();
+    if (count == 0 or count > wait_any.sources_max) return refused(error.InvalidArgument);
+    var found: [wait_any.sources_max]wait_any.Source = undefined;
+    for (found[0..count], 0..) |*source, place| {
+        const pool = descriptor.poolOf(sources[2 * place]);
+        if (holds.attend(pool)) |err| return refused(err);
+        const channel = sources[2 * place + 1];
+        source.* = .{
+            .pool = pool,
+            .channel = if (channel == channel_none)
+                null
+            else
+                channels.at(pool, channel) orelse return refused(error.ChannelClosed),
+        };
+    }
+    const place = wait_any.slice(found[0..count], toNs(deadline_ms)) catch |err|
+        return refused(err);
+    return @intCast(place);
+}
+
+pub const channel_none = std.math.maxInt(u32);

@@ -16,6 +16,7 @@ const options = @import("../process/options.zig");
 const participant_file = @import("../protocol/participant.zig");
 const statistics = @import("../protocol/statistics.zig");
 const thaw = @import("../protocol/recovery/thaw.zig");
+const wait_any = @import("../process/wait_any.zig");
 const words = @import("../format/words.zig");
 
 pub const Constant = struct { name: []const u8, value: f64 };
@@ -46,6 +47,8 @@ pub const all = numbers("ERROR_", errors.Code, false) ++
         .{ .name = "LIMIT_CAPACITY", .value = words.capacity_max },
         .{ .name = "LIMIT_PARTICIPANTS", .value = layout.participants_max },
         .{ .name = "LIMIT_CHANNELS", .value = layout.channels_max },
+        .{ .name = "CHANNEL_NONE", .value = channels.channel_none },
+        .{ .name = "LIMIT_WAIT_SOURCES", .value = wait_any.sources_max },
         .{ .name = "LIMIT_CHANNEL_CAPACITY", .value = layout.channel_cells_max },
         .{ .name = "LIMIT_CHANNEL_NAME_BYTES", .value = layout.channel_name_bytes_max },
         .{

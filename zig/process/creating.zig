@@ -5,9 +5,9 @@ const std = @import("std");
 const abandoned = @import("abandoned.zig");
 const closing = @import("closing.zig");
 const digest = @import("../format/digest.zig");
-const draft_file = @import("../system/draft.zig");
+const draft_file = @import("../system/unpublished_file.zig");
 const errors = @import("../errors.zig");
-const fresh = @import("../format/fresh.zig");
+const new_object = @import("../format/new_object.zig");
 const geometry_file = @import("../format/geometry.zig");
 const layout = @import("../format/layout.zig");
 const mapping_file = @import("mapping.zig");
@@ -54,7 +54,7 @@ pub fn create(
     errdefer if (owned) system.memory.unmap(base, geometry.total_size);
     try system.memory.commit(draft.fd, base, 0, geometry.fixedBytes());
     const identity = identityOf(asked, geometry);
-    fresh.fill(base, geometry, identity);
+    new_object.fill(base, geometry, identity);
 
     const mapping = try mapping_file.make(base, geometry, identity, .{
         .fd = draft.fd,

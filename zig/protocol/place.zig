@@ -54,8 +54,8 @@ pub const Place = struct {
 
     /// Everybody who waits here looks again.
     pub fn wakeAll(place: Place) void {
-        // SYNC: after what everybody shall see. Pairs with `blocking.untilServed` and
-        // `waiter_thread.watch`.
+        // SYNC: after what everybody shall see. Pairs with `blocking.untilServed`,
+        // `wait_any.untilWorthATry` and `waiter_thread.watch`.
         _ = atomic.fetchAdd(u32, place.wake_seq, 1);
         _ = system.futex.wake(place.wake_seq, std.math.maxInt(i32));
     }

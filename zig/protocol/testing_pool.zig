@@ -3,7 +3,7 @@
 //! it.
 
 const std = @import("std");
-const fresh = @import("../format/fresh.zig");
+const new_object = @import("../format/new_object.zig");
 const geometry_file = @import("../format/geometry.zig");
 const layout = @import("../format/layout.zig");
 const participant_file = @import("participant.zig");
@@ -33,7 +33,7 @@ pub const TestingPool = struct {
         identity.max_committed = options.max_committed;
         identity.zero_on_release = @intFromBool(options.zero_on_release);
         identity.state = layout.state_ready;
-        fresh.fill(base, geometry, identity);
+        new_object.fill(base, geometry, identity);
         pool.* = .{ .view = undefined };
         pool.view = .init(base, geometry, identity, fd, &pool.populated);
     }

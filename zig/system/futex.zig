@@ -60,6 +60,64 @@ pub fn wakeBits(word: *const u32, bits: u32) u32 {
         linuxWakeBits(word, bits);
 }
 
+/// As many words as one `waitAny` can watch.
+pub const words_max = 128;
+
+/// Sleeps while each of `words` is what `expected` says at its place, until a wake at any of them.
+/// At most `words_max`. Where the system cannot watch several words, it sleeps for a millisecond at
+/// most, so that the caller looks again: that is Linux before 5.16, macOS, and sandboxes.
+pub fn waitAny(words: []const *const u32, expected: []const u32, deadline_ns: u64) Wait {
+    if (words.len == 1) return wait(words[0], expected[0], deadline_ns);
+    hooks.call();
+    if (is_darwin) {
+        sleepBriefly(deadline_ns);
+        return .changed;
+    }
+    return linuxWaitAny(words, expected, deadline_ns);
+}
+
+/// `struct futex_waitv` of linux/futex.h.
+const WaitWord = extern struct { expected: u64, address: u64, flags: u32, reserved: u32 };
+const futex2_size_u32: u32 = 2;
+/// The same on every architecture.
+const sys_futex_waitv: linux.SYS = @enumFromInt(449);
+
+fn linuxWaitAny(words: []const *const u32, expected: []const u32, deadline_ns: u64) Wait {
+    var waits: [words_max]WaitWord = undefined;
+    for (waits[0..words.len], words, expected) |*each, word, value| each.* = .{
+        .expected = value,
+        .address = @intFromPtr(word),
+        .flags = futex2_size_u32,
+        .reserved = 0,
+    };
+    const deadline: linux.timespec = .{
+        .sec = @intCast(deadline_ns / std.time.ns_per_s),
+        .nsec = @intCast(deadline_ns % std.time.ns_per_s),
+    };
+    const result = linux.syscall5(
+        sys_futex_waitv,
+        @intFromPtr(&waits),
+        words.len,
+        0,
+        @intFromPtr(&deadline),
+        @intFromEnum(linux.clockid_t.MONOTONIC),
+    );
+    return switch (linux.errno(result)) {
+        .SUCCESS => .woken,
+        .AGAIN => .changed,
+        .TIMEDOUT => .timed_out,
+        .INTR => .interrupted,
+        else => {
+            sleepBriefly(deadline_ns);
+            return .changed;
+        },
+    };
+}
+
+fn sleepBriefly(deadline_ns: u64) void {
+    if (clock.monotonicNs() < deadline_ns) pauseBriefly();
+}
+
 fn linuxWait(word: *const u32, expected: u32, deadline_ns: u64, bits: u32) Wait {
     // Not PRIVATE: the sleepers are in other processes, which map the word at other addresses.
     // WAIT_BITSET, unlike WAIT, takes an absolute time, so that a wait cut short and started again
@@ -370,4 +428,26 @@ test "a wake reaches another process through its own mapping" {
     @atomicStore(u32, word, 1, .seq_cst);
     _ = wake(word, 1);
     try testing.expectEqual(@as(?u8, 0), testing_os.exitCode(child));
+}
+
+test "a wake at any of several words ends a wait, and so does the deadline" {
+    var words: [3]u32 align(4) = .{ 1, 2, 3 };
+    const pointers = [_]*const u32{ &words[0], &words[1], &words[2] };
+    const soon_ns = clock.monotonicNs() + 2 * std.time.ns_per_ms;
+    const ended = waitAny(&pointers, &words, soon_ns);
+    try testing.expect(ended == .timed_out or ended == .changed);
+    const other = [_]u32{ 1, 2, 4 };
+    try testing.expectEqual(Wait.changed, waitAny(&pointers, &other, never_ns));
+    var woken: u32 = 0;
+    const sleeper = try std.Thread.spawn(.{}, struct {
+        fn run(watched: []const *const u32, is_woken: *u32) void {
+            const seen = [_]u32{ 1, 2, 3 };
+            while (@atomicLoad(u32, watched[1], .seq_cst) == 2)
+                _ = waitAny(watched, &seen, never_ns);
+            @atomicStore(u32, is_woken, 1, .seq_cst);
+        }
+    }.run, .{ &pointers, &woken });
+    @atomicStore(u32, &words[1], 5, .seq_cst);
+    while (@atomicLoad(u32, &woken, .seq_cst) == 0) _ = wake(&words[1], 1);
+    sleeper.join();
 }

@@ -5,7 +5,7 @@
 const std = @import("std");
 const geometry_file = @import("core").format.geometry;
 const layout = @import("core").format.layout;
-const fresh = @import("core").format.fresh;
+const new_object = @import("core").format.new_object;
 const access = @import("access.zig");
 const fiber = @import("fiber.zig");
 const independence = @import("independence.zig");
@@ -159,7 +159,7 @@ fn makePool() void {
     identity.ephemeral = @intFromBool(current.ephemeral);
     identity.state = layout.state_ready;
     state.view = .init(&state.object, geometry, identity, -1, &state.now.populated[0]);
-    fresh.fill(&state.object, geometry, identity);
+    new_object.fill(&state.object, geometry, identity);
     for (state.view.slots[0..current.slots], state.now.slots[0..current.slots]) |*slot, *facts| {
         slot.control = @bitCast(words.Control.freed(@bitCast(@as(u64, 1))));
         slot.committed = current.committed;

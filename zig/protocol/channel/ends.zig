@@ -228,7 +228,8 @@ pub const Receiving = struct {
     pub fn isWorthATry(want: *const Receiving) bool {
         const subscription = want.subscription orelse return hasItem(want.channel);
         const cursor = words.Position.load(&subscription.entry.cursor, .monotonic);
-        return channel_file.positionOf(want.channel.tail) != cursor;
+        return channel_file.positionOf(want.channel.tail) != cursor or
+            ring.looksClosed(want.channel);
     }
 
     pub fn lookForLosses(want: *const Receiving) bool {

@@ -3,10 +3,10 @@
 const std = @import("std");
 const atomic = @import("hooks");
 const damage = @import("../recovery/damage.zig");
+const lease = @import("lease.zig");
 const memory_work = @import("../memory_work.zig");
 const participant_file = @import("../participant.zig");
 const recovery = @import("../recovery/recovery.zig");
-const section = @import("section.zig");
 const system = @import("../../system/door.zig");
 const words = @import("../../format/words.zig");
 
@@ -49,7 +49,7 @@ fn lookAtSome(view: *const View, now_ns: u64) enum { nothing, expired, damaged }
         const control = Control.load(&slot.control, .acquire);
         if (isFree(view, control)) is_any_free = true;
         // The next look begins here again: what is deferred now is due then.
-        if (section.isLeaseOver(slot, control, now_ns)) return .expired;
+        if (lease.isOver(slot, control, now_ns)) return .expired;
     }
     atomic.store(u32, cursor, last, .monotonic);
     if (!is_any_free or resting == null) return .nothing;

@@ -7,6 +7,7 @@ const std = @import("std");
 const atomic = @import("hooks");
 const errors = @import("../../errors.zig");
 const free_list = @import("free_list.zig");
+const lease = @import("lease.zig");
 const participant_file = @import("../participant.zig");
 const system = @import("../../system/door.zig");
 const thaw = @import("../recovery/thaw.zig");
@@ -284,11 +285,9 @@ fn releaseOwed(participant: *Participant, index: u32, patience: *Patience) Error
     _ = try operateWithin(participant, .release, index, 0, patience);
 }
 
-/// A fetch-max before the CAS that makes the reference: a recovery that sees the reference sees a
-/// lease that lasts. An operation that is refused raises nothing, since the lease may be somebody
-/// else's. Where the slot is recycled between the check and the raise, the time was read before the
-/// check, so that it is no later than what the next owner's own references raise it to. False: the
-/// word is frozen.
+/// An operation that is refused raises nothing, since the lease may be somebody else's. Where the
+/// slot is recycled between the check and the raise, the time was read before the check, so that it
+/// is no later than what the next owner's own references raise it to. False: the word is frozen.
 fn raiseLease(
     participant: *Participant,
     comptime operation: Operation,
@@ -296,17 +295,11 @@ fn raiseLease(
     argument: u32,
 ) Error!bool {
     const slot = &participant.view.slots[ref.index];
-    const deadline_ns = if (participant.view.lease_timeout_ns == 0)
-        std.math.maxInt(u64)
-    else
-        system.clock.coarseNs() + participant.view.lease_timeout_ns;
+    const deadline_ns = lease.deadlineFromNow(&participant.view);
     const control = Control.load(&slot.control, .acquire);
     if (control.frozen) return false;
     _ = try checked(operation, control, ref, argument);
-    // Most of those who come within one tick of the clock find it raised: a load is cheaper.
-    if (atomic.load(u64, &slot.lease_deadline_ns, .monotonic) >= deadline_ns) return true;
-    // SYNC: before the CAS. Pairs with `section.leaseExpired`.
-    _ = atomic.fetchMax(u64, &slot.lease_deadline_ns, deadline_ns);
+    lease.raise(slot, deadline_ns);
     return true;
 }
 

@@ -5,6 +5,7 @@ const atomic = @import("hooks");
 const damage = @import("../recovery/damage.zig");
 const gate = @import("../gate.zig");
 const layout = @import("../../format/layout.zig");
+const lease = @import("lease.zig");
 const memory_work = @import("../memory_work.zig");
 const participant_file = @import("../participant.zig");
 const phases = @import("../recovery/phases.zig");
@@ -23,19 +24,13 @@ pub const isDue = gate.flushIsOrphaned;
 /// Leases have run out: a plain scan of all, before anything is frozen.
 pub fn hasLosses(view: *const View, now_ns: u64) bool {
     for (view.slots[0..view.geometry.capacity]) |*slot| {
-        if (isLeaseOver(slot, Control.load(&slot.control, .acquire), now_ns)) return true;
+        if (lease.isOver(slot, Control.load(&slot.control, .acquire), now_ns)) return true;
     }
     return false;
 }
 
 pub fn isDamaged(view: *const View) bool {
     return damage.listIsBroken(view) or damage.committedSumIsWrong(view);
-}
-
-pub fn isLeaseOver(slot: *const layout.Slot, control: Control, now_ns: u64) bool {
-    if (control.state != .used) return false;
-    if (control.in_flight == 0 and control.references != 0) return false;
-    return leaseExpired(slot, now_ns);
 }
 
 pub fn freeze(view: *const View) void {
@@ -126,7 +121,7 @@ fn rewriteWord(
     const from = Control.load(&slot.control, .acquire);
     const held = sumOf(view, index);
     if (from.state == .maintained and held == 0) return rewriteMaintained(view, slot, index, from);
-    const expired = leaseExpired(slot, now_ns);
+    const expired = lease.hasExpired(slot, now_ns);
     var to = from;
     if (to.generation == 0) to.generation = 1;
     to.in_flight = switch (from.state) {
@@ -204,12 +199,6 @@ fn rebuildList(view: *const View) void {
     // SYNC: a store loses no push, since nobody is in a bracket; it comes after the links. Pairs
     // with `free_list.headOf`.
     atomic.store(u64, &view.header.hot.free_head, @bitCast(rebuilt), .seq_cst);
-}
-
-/// SYNC: read after the word: whoever sees a reference sees the lease that was raised before it.
-/// Pairs with `references.raiseLease`.
-fn leaseExpired(slot: *const layout.Slot, now_ns: u64) bool {
-    return atomic.load(u64, &slot.lease_deadline_ns, .acquire) <= now_ns;
 }
 
 pub fn forEachPlace(view: *const View, comptime visit: fn (Place, *const View) void) void {

@@ -8,9 +8,9 @@ import { detach, detachLater, linger } from "../lifetime/lingering.ts";
 import { tracing } from "../lifetime/trace.ts";
 import type { DataArea } from "../native/data_area.ts";
 import { native, releaseIndex } from "../native/native.ts";
-import { type Bytes, noBytes } from "./shared_views.ts";
+import { type Bytes, noBytes } from "./view_cache.ts";
 
-export class OwnViews {
+export class GuardViews {
   readonly #area: DataArea;
   /** Whether they are detached when their guard is released. */
   readonly detaching: boolean;

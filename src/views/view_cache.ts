@@ -30,7 +30,7 @@ class Sized {
   readonly views: (Bytes | undefined)[] = new Array(sizesMax).fill(undefined);
 }
 
-export class Views {
+export class ViewCache {
   readonly #area: DataArea;
   readonly #budget: number;
   /**

@@ -5,12 +5,12 @@ const descriptor = @import("../process/descriptor.zig");
 const holds = @import("../process/holds.zig");
 const words = @import("../format/words.zig");
 
-pub const Made = extern struct {
+pub const HoldResult = extern struct {
     generation: [descriptor.descriptors_max]u32,
     size: [descriptor.descriptors_max]u32,
 };
 
-pub var table: Made = @import("std").mem.zeroes(Made);
+pub var table: HoldResult = @import("std").mem.zeroes(HoldResult);
 
 /// Returns the buffer's index.
 pub inline fn note(number: u32, held: holds.Held) i32 {

@@ -1,0 +1,75 @@
+//! The lease of a buffer: until when references that nobody owns keep it. Whatever makes an
+//! in-flight reference, or counts a buffer to 0 by hand, raises the slot's deadline; a recovery
+//! drops what is past it. An acquire begins at 0.
+
+const std = @import("std");
+const atomic = @import("hooks");
+const layout = @import("../../format/layout.zig");
+const participant_file = @import("../participant.zig");
+const system = @import("../../system/door.zig");
+const words = @import("../../format/words.zig");
+
+const Control = words.Control;
+const View = participant_file.View;
+
+/// Until when a reference that is made now lives. A pool with a timeout of 0 lets none expire.
+pub fn deadlineFromNow(view: *const View) u64 {
+    if (view.lease_timeout_ns == 0) return std.math.maxInt(u64);
+    return system.clock.coarseNs() + view.lease_timeout_ns;
+}
+
+/// Before the CAS that makes the reference: a recovery that sees the reference sees a lease that
+/// lasts. Never lowers it.
+pub fn raise(slot: *layout.Slot, deadline_ns: u64) void {
+    // Most of those who come within one tick of the clock find it raised: a load is cheaper.
+    if (atomic.load(u64, &slot.lease_deadline_ns, .monotonic) >= deadline_ns) return;
+    // SYNC: before the CAS. Pairs with `hasExpired`.
+    _ = atomic.fetchMax(u64, &slot.lease_deadline_ns, deadline_ns);
+}
+
+/// Whether the buffer lives by its lease: somebody has handed it over, or counted it to 0 by hand.
+pub fn isDueTo(control: Control) bool {
+    return control.state == .used and (control.in_flight > 0 or control.references == 0);
+}
+
+/// Whether a recovery would drop something of the buffer.
+pub fn isOver(slot: *const layout.Slot, control: Control, now_ns: u64) bool {
+    return isDueTo(control) and hasExpired(slot, now_ns);
+}
+
+/// SYNC: read after the word: whoever sees a reference sees the lease that was raised before it.
+/// Pairs with `raise`.
+pub fn hasExpired(slot: *const layout.Slot, now_ns: u64) bool {
+    return atomic.load(u64, &slot.lease_deadline_ns, .acquire) <= now_ns;
+}
+
+const testing = std.testing;
+
+test "a lease is never lowered, and is over at its deadline" {
+    var slot = std.mem.zeroes(layout.Slot);
+    raise(&slot, 7);
+    raise(&slot, 5);
+    try testing.expect(!hasExpired(&slot, 6));
+    try testing.expect(hasExpired(&slot, 7));
+    raise(&slot, 8);
+    try testing.expect(!hasExpired(&slot, 7));
+}
+
+test "a buffer lives by its lease while something is in flight, or nothing is left" {
+    const held: Control = .{
+        .generation = 7,
+        .in_flight = 0,
+        .references = 1,
+        .state = .used,
+        .frozen = false,
+    };
+    var shared = held;
+    shared.references = 2;
+    shared.in_flight = 1;
+    var parked = held;
+    parked.references = 0;
+    try testing.expect(!isDueTo(held));
+    try testing.expect(isDueTo(shared));
+    try testing.expect(isDueTo(parked));
+    try testing.expect(!isDueTo(held.freed()));
+}
