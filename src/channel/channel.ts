@@ -446,6 +446,9 @@ export class Channel implements Disposable, AsyncIterable<BufferGuard> {
    * Resolves when the channel is closed for everybody, whoever does that. What is left in it can
    * still be received then. It keeps no process alive, and never settles where this object lets go
    * of the channel before that.
+   *
+   * @throws OUT_OF_MEMORY: it is rejected, since the system has no memory for the thread that waits.
+   * @throws SYSTEM: it is rejected, since a system call failed; `cause` names it.
    */
   get closed(): Promise<void> {
     this.#closed ??= this.#untilClosed();

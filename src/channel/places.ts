@@ -56,7 +56,7 @@ export function placesOf(session: Session, number: number, on: string): Places {
     },
     closing: {
       ...place(number, constants.CHANNEL_END_CLOSING, `${opens} closing`),
-      call: "closed",
+      call: "waiting for the close",
       keepsAlive: false,
       attempt: (descriptor) => native.xmem_bun_channel_closed(descriptor, number),
       mayCome: (result) => result === -constants.ERROR_CHANNEL_EMPTY,
