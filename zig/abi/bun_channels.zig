@@ -215,9 +215,7 @@ pub export fn xmem_bun_channel_receive_at_once(number: Descriptor, channel: u32)
     const pool = descriptor.poolOf(number);
     errors.clear();
     const found = opened(pool, channel) catch |err| return refused(err);
-    var patience: Patience = .none;
-    patience.expiry = error.Pending;
-    const held = channels.receive(pool, found, &patience) catch |err| return refused(err);
+    const held = channels.receiveAtOnce(pool, found) catch |err| return refused(err);
     return hold_result.note(number, held);
 }
 

@@ -303,8 +303,9 @@ pub const Sending = struct {
     }
 };
 
-/// A dead subscriber keeps what it had still to read, and a dead participant buffers.
-fn lookForTheDead(view: *const View) bool {
+/// A dead subscriber keeps what it had still to read, and a dead participant buffers. True when
+/// there was somebody, and a recovery ran.
+pub fn lookForTheDead(view: *const View) bool {
     return participant_file.anybodyDead(view) and recovery.run(view, .{}).ran;
 }
 
