@@ -46,6 +46,7 @@ pub const OpenChannel = struct {
     sending: blocking.Wait = .{},
     async_receiving: AsyncWait = .{},
     async_sending: AsyncWait = .{},
+    async_closing: AsyncWait = .{},
 };
 
 pub const List = []?*OpenChannel;
@@ -135,13 +136,18 @@ pub fn leave(pool: *Pool, number: u32) void {
     if (memberOf(pool).isForgotten()) {
         opened.async_sending.forget();
         opened.async_receiving.forget();
+        opened.async_closing.forget();
         return;
     }
     opened.async_sending.close(at_head, participant);
     opened.async_receiving.close(at_tail, participant);
+    opened.async_closing.close(ends.Closing{ .channel = &opened.channel }, participant);
     var patience: Patience = .untimed;
     if (opened.sending.counted) at_head.end(participant, &patience);
     if (opened.receiving.counted) at_tail.end(participant, &patience);
+    // A wake that was this open's is another waiter's.
+    at_head.passOn(participant);
+    at_tail.passOn(participant);
     if (opened.subscription) |own| {
         broadcast.unsubscribe(participant, &opened.channel, own, &patience);
     }
@@ -149,7 +155,7 @@ pub fn leave(pool: *Pool, number: u32) void {
     if (opened.shared.opens == 0) directory.detach(participant, &opened.channel);
 }
 
-/// The pool is closed here.
+/// The pool is closed here, now or as soon as nobody sees its memory any more.
 pub fn leaveAll(pool: *Pool) void {
     for (0..pool.channels.len) |number| leave(pool, @intCast(number));
     forgetAll(pool);
@@ -179,7 +185,7 @@ pub inline fn send(pool: *Pool, opened: *OpenChannel, handle: u64, patience: *Pa
     dropped,
 } {
     if (!holds.has(pool, handle)) return error.StaleHandle;
-    return switch (try sending.send(&pool.participant, &opened.channel, handle, patience)) {
+    while (true) switch (try sending.send(&pool.participant, &opened.channel, handle, patience)) {
         .sent => {
             holds.remove(pool, handle);
             return .sent;
@@ -188,8 +194,8 @@ pub inline fn send(pool: *Pool, opened: *OpenChannel, handle: u64, patience: *Pa
             holds.remove(pool, handle);
             return .dropped;
         },
-        .full => error.ChannelFull,
-        .closed => error.ChannelClosed,
+        .full => if (!lookForTheDead(pool)) return error.ChannelFull,
+        .closed => return error.ChannelClosed,
     };
 }
 
@@ -201,11 +207,17 @@ pub inline fn trySend(
     patience: *Patience,
 ) Error!void {
     if (!holds.has(pool, handle)) return error.StaleHandle;
-    switch (try sending.trySend(&pool.participant, &opened.channel, handle, patience)) {
-        .sent => holds.remove(pool, handle),
-        .full => return error.ChannelFull,
+    while (true) switch (try sending.trySend(&pool.participant, &opened.channel, handle, patience)) {
+        .sent => return holds.remove(pool, handle),
+        .full => if (!lookForTheDead(pool)) return error.ChannelFull,
         .closed => return error.ChannelClosed,
-    }
+    };
+}
+
+/// A dead subscriber keeps what it had still to read. True: a try is worth it.
+fn lookForTheDead(pool: *const Pool) bool {
+    @branchHint(.unlikely);
+    return ends.lookForTheDead(&pool.participant.view);
 }
 
 /// One slice of a wait for room. PENDING: call again.
@@ -224,6 +236,16 @@ pub inline fn receive(pool: *Pool, opened: *OpenChannel, patience: *Patience) Er
     return holds.adopt(pool, handle);
 }
 
+/// As `receive`, for an event loop, which is told of the dead until somebody has recovered.
+pub fn receiveAtOnce(pool: *Pool, opened: *OpenChannel) Error!holds.Held {
+    var patience: Patience = .none;
+    patience.expiry = error.Pending;
+    return receive(pool, opened, &patience) catch |err| {
+        if (err != error.ChannelEmpty or !lookForTheDead(pool)) return err;
+        return receive(pool, opened, &patience);
+    };
+}
+
 /// One slice of a wait for an item. PENDING: call again.
 pub fn receiveSlice(pool: *Pool, opened: *OpenChannel, deadline_ns: u64) Error!holds.Held {
     var want: ends.Receiving = .of(&pool.participant, &opened.channel, opened.subscription);
@@ -235,4 +257,6 @@ pub fn receiveSlice(pool: *Pool, opened: *OpenChannel, deadline_ns: u64) Error!h
 pub fn close(pool: *Pool, opened: *OpenChannel) Error!void {
     var patience: Patience = .untimed;
     _ = try ring.close(&pool.participant, &opened.channel, &patience);
+    const closing: ends.Closing = .{ .channel = &opened.channel };
+    closing.place().wakeAll();
 }
