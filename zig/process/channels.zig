@@ -214,6 +214,19 @@ pub inline fn trySend(
     }
 }
 
+/// For an event loop: as `receiveAtOnce`.
+pub fn sendAtOnce(
+    pool: *Pool,
+    opened: *OpenChannel,
+    handle: u64,
+    patience: *Patience,
+) Error!void {
+    trySend(pool, opened, handle, patience) catch |err| {
+        if (err != error.ChannelFull or !ends.lookForTheDead(&pool.participant.view)) return err;
+        return trySend(pool, opened, handle, patience);
+    };
+}
+
 /// One slice of a wait for room. PENDING: call again.
 pub fn sendSlice(pool: *Pool, opened: *OpenChannel, handle: u64, deadline_ns: u64) Error!void {
     if (!holds.has(pool, handle)) return error.StaleHandle;
@@ -228,6 +241,14 @@ pub inline fn receive(pool: *Pool, opened: *OpenChannel, patience: *Patience) Er
     const want: ends.Receiving = .of(&pool.participant, &opened.channel, opened.subscription);
     const handle = try want.tryNow(patience) orelse return error.ChannelEmpty;
     return holds.adopt(pool, handle);
+}
+
+/// For an event loop, which is told to try when somebody died: what the dead kept goes first.
+pub fn receiveAtOnce(pool: *Pool, opened: *OpenChannel, patience: *Patience) Error!holds.Held {
+    return receive(pool, opened, patience) catch |err| {
+        if (err != error.ChannelEmpty or !ends.lookForTheDead(&pool.participant.view)) return err;
+        return receive(pool, opened, patience);
+    };
 }
 
 /// One slice of a wait for an item. PENDING: call again.

@@ -304,7 +304,7 @@ pub const Sending = struct {
 };
 
 /// A dead subscriber keeps what it had still to read, and a dead participant buffers.
-fn lookForTheDead(view: *const View) bool {
+pub fn lookForTheDead(view: *const View) bool {
     return participant_file.anybodyDead(view) and recovery.run(view, .{}).ran;
 }
 
