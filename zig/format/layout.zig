@@ -166,7 +166,12 @@ pub const Description = extern struct {
     content_type: [text_bytes_max + 1]u8,
     producer: [text_bytes_max + 1]u8,
     device_handle: [64]u8,
-    padding: [40]u8,
+    /// Of a request or a reply: which one, and the channel that waits for the reply.
+    request: u64,
+    reply_to: [reply_name_bytes_max + 1]u8,
+    /// `words.Letter`.
+    letter: u32,
+    padding: [4]u8,
 };
 
 pub const Slot = extern struct {
@@ -261,6 +266,8 @@ pub const Subscriber = extern struct {
 };
 
 pub const channel_name_bytes_max = 63;
+/// Of a channel that replies are sent to.
+pub const reply_name_bytes_max = 23;
 /// Both are small where every step is explored.
 pub const channel_subscribers_max = if (hooks.modelled) 4 else 256;
 pub const channel_cells_max = if (hooks.modelled) 4 else 1 << 16;

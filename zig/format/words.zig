@@ -164,7 +164,7 @@ pub const Described = packed struct(u8) {
     strides: bool = false,
     content_type: bool = false,
     producer: bool = false,
-    unused: bool = false,
+    letter: bool = false,
 };
 
 /// What an acquire looks at before its bracket: 0 in ordinary times, so that one comparison with 0
@@ -228,6 +228,10 @@ pub const ChannelState = enum(u32) { free = 0, live = 1 };
 
 /// Each item to one receiver, or to every subscriber.
 pub const ChannelMode = enum(u32) { queue = 0, broadcast = 1 };
+
+/// What a buffer is to the one who asked. `refusal`: the request itself, which comes back without a
+/// reply.
+pub const Letter = enum(u32) { none = 0, request = 1, reply = 2, refusal = 3 };
 
 /// What a send does that finds the channel full.
 pub const ChannelOverflow = enum(u32) { block = 0, drop_newest = 1, drop_oldest = 2 };
