@@ -67,8 +67,7 @@ pub inline fn acquireStraight(participant: *const Participant, size: u32, now_ns
     if (!isFree(from)) return leaveNull(bracket);
     if (committed < need) return leaveNull(bracket);
     if (!free_list.take(header, there)) return leaveNull(bracket);
-    const generation = use(participant, bracket, there.slot, there.index, from, size, now_ns);
-    return .{ .index = there.index, .generation = generation, .need = need };
+    return use(participant, bracket, there, from, size, need, now_ns);
 }
 
 inline fn leaveNull(bracket: Bracket) ?Acquired {
@@ -84,26 +83,25 @@ inline fn isFree(control: Control) bool {
     return control.state == .free and control.references == 0 and !frozen;
 }
 
-/// The end of an acquire: the slot is off the list, and becomes USED by this row. Returns its
-/// generation.
+/// The end of an acquire: the slot is off the list, and becomes USED by this row.
 inline fn use(
     participant: *const Participant,
     bracket: Bracket,
-    slot: *layout.Slot,
-    index: u32,
+    there: free_list.Top,
     from: Control,
     size: u32,
+    need: u64,
     now_ns: u64,
-) u29 {
+) Acquired {
     const generation = words.generationAfter(from.generation);
-    describe(&participant.view, slot, size, now_ns);
+    describe(&participant.view, there.slot, size, now_ns);
     // SYNC: release, so that whoever reads the word finds the size and the description. Pairs with
     // `references.attempt`, `content.of` and `maintained_slots.keepMarked`.
-    Control.store(&slot.control, from.held(.used, generation), .release);
-    participant.addHold(index);
+    Control.store(&there.slot.control, from.held(.used, generation), .release);
+    participant.addHold(there.index);
     bracket.count("acquired");
     bracket.leave();
-    return generation;
+    return .{ .index = there.index, .generation = generation, .need = need };
 }
 
 const Attempt = union(enum) {
@@ -131,6 +129,11 @@ pub fn acquire(participant: *Participant, size: u32) Error!u64 {
         ensurePopulated(participant, acquired.index);
         return acquired.handle();
     }
+    return acquireByAttempts(participant, size, now_ns);
+}
+
+/// The same where the straight line has just failed.
+pub fn acquireByAttempts(participant: *Participant, size: u32, now_ns: u64) Error!u64 {
     errors.clear();
     var patience: Patience = .untimed;
     const first = attempt(participant, size, now_ns, false);
@@ -346,12 +349,7 @@ fn attempt(
             bracket.leave();
             continue;
         }
-        const generation = use(participant, bracket, there.slot, there.index, from, size, now_ns);
-        return .{ .acquired = .{
-            .index = there.index,
-            .generation = generation,
-            .need = need,
-        } };
+        return .{ .acquired = use(participant, bracket, there, from, size, need, now_ns) };
     }
 }
 
