@@ -99,7 +99,7 @@ pub const Control = packed struct(u64) {
         return control.state == .maintained and control.in_flight == row;
     }
 
-    /// Taken off the list by somebody who could not wait: its maintainer pushes it.
+    /// Taken off the list by an acquire that could not wait: its maintainer pushes it.
     pub inline fn setAside(control: Control) Control {
         var aside = control;
         aside.references = 1;
@@ -116,13 +116,13 @@ pub const Control = packed struct(u64) {
     }
 };
 
-/// What an acquire says of a buffer's content: written whole by who takes the slot off the list.
-/// Later, holders set and clear the bits of what is described and make the size smaller, and who
-/// zeroes clears the dirty one.
+/// What an acquire says of a buffer's content: it writes the whole word. Later, holders set and
+/// clear the bits of `described` and make the size smaller, and a release that zeroes clears
+/// `dirty`.
 pub const Content = packed struct(u64) {
     /// Bytes that were asked for, or what a truncation left of them.
     size: u32,
-    /// What of the description was set since: all else has its default.
+    /// The fields of the description that were set since; all others have their defaults.
     described: Described = .{},
     /// Whether a user may have written since the content was last zeroed (pools that zero only).
     dirty: bool,
@@ -148,7 +148,7 @@ pub const Content = packed struct(u64) {
         return @max(content.size, atomic.load(u32, truncated_from, .monotonic));
     }
 
-    /// By who has the slot to itself, while it is PRIVATE or the pool stands still.
+    /// Only for a slot that nobody else changes: it is PRIVATE, or the pool stands still.
     pub fn storeClean(ptr: *u64) void {
         var content = load(ptr);
         content.dirty = false;
@@ -167,14 +167,14 @@ pub const Described = packed struct(u8) {
     unused: bool = false,
 };
 
-/// What an acquire looks at before its bracket: 0 in ordinary times, so that one comparison with 0
-/// is all that it costs.
+/// An acquire looks at it before its bracket. It is 0 in ordinary times, so that it costs one
+/// comparison with 0.
 pub const Gate = packed struct(u64) {
     /// 0, or the row + 1 of a participant that flushes.
     flusher: u13,
     /// 0, or the row + 1 of the waiter that goes first.
     claimant: u13,
-    /// What it lacks is memory, which others may take with any buffer.
+    /// It waits for memory, which others may take with any buffer.
     claims_memory: bool,
     /// When the claim ends by itself, in milliseconds of the monotonic clock. It wraps after 4
     /// years.

@@ -16,16 +16,16 @@ const View = participant_file.View;
 /// Called before the first change that may be undone. A thread has one piece of work at a time.
 pub fn begin(participant: *const Participant) void {
     const working = &participant.row.working;
-    // SYNC: sequential before the first change: who found that, and reads this after it, finds it
-    // odd. Pairs with `restingBeside` and `isUnderWay`.
+    // SYNC: sequential before the first change: a participant that found the change, and reads this
+    // after it, finds it odd. Pairs with `restingBeside` and `isUnderWay`.
     atomic.store(u32, working, (atomic.load(u32, working, .monotonic) +% 1) | 1, .seq_cst);
 }
 
 /// Called after the last change, when nothing can be undone any more.
 pub fn end(participant: *const Participant) void {
     const working = &participant.row.working;
-    // SYNC: after the last change: who reads the even value finds it. Pairs with `restingBeside`
-    // and `isUnderWay`.
+    // SYNC: after the last change: a participant that reads the even value finds the change. Pairs
+    // with `restingBeside` and `isUnderWay`.
     atomic.store(u32, working, atomic.load(u32, working, .monotonic) +% 1, .seq_cst);
 }
 
@@ -46,9 +46,9 @@ pub fn isUnderWay(view: *const View, row_index: u32) bool {
     return atomic.load(u32, &row.working, .acquire) & 1 != 0 and participant_file.isLive(row);
 }
 
-/// A number that changes with each piece of work; null while one is under way. What is seen between
-/// two equal answers is true: it includes no change that was undone later. Recovery undoes the work
-/// of dead participants, so that nobody waits for it.
+/// A number that changes with each piece of work; null while one is under way. Between two equal
+/// answers no change was made that is undone later. The work of the dead does not count, since a
+/// recovery undoes it.
 pub fn restingAt(view: *const View) ?u64 {
     return restingBeside(view, std.math.maxInt(u32));
 }

@@ -180,8 +180,8 @@ pub const Bracket = struct {
     /// As it is inside: odd.
     busy: u64,
 
-    /// SYNC: the release makes the row's change visible to whoever reads the even value. Pairs with
-    /// `phases.waitUntilQuiet`.
+    /// SYNC: the release makes the row's change visible to a recovery that reads the even value.
+    /// Pairs with `phases.waitUntilQuiet`.
     pub inline fn leave(bracket: Bracket) void {
         const even = bracket.busy +% 1;
         if (atomic.broken(.leave_relaxed))

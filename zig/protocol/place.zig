@@ -1,6 +1,6 @@
 //! A place where participants wait: its words in shared memory, its bit in each row, and what one
-//! thread remembers of it. The pool is a place, and so is each end of each channel. How one waits
-//! there, and wakes others, is in `waiting/`; what a recovery does with a place is here.
+//! thread remembers of it. The pool is a place, and so is each end of each channel. How a thread
+//! waits there, and wakes others, is in `waiting/`; the work of a recovery on a place is here.
 
 const std = @import("std");
 const atomic = @import("hooks");
@@ -72,7 +72,7 @@ pub const Place = struct {
     }
 };
 
-/// By which a sleeper in the futex is singled out; 32 rows share one.
+/// The bit that singles out a row's sleeper in the futex; several rows share one.
 pub fn sleeperBit(row: u32) u32 {
     return @as(u32, 1) << @truncate(row);
 }

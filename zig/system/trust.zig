@@ -15,7 +15,7 @@ pub const Trust = struct {
     owner: ?u32 = null,
     /// Objects that belong to this group: only its members can make one.
     group: ?u32 = null,
-    /// Everybody's: for root, who looks from outside.
+    /// Everybody's: for root when it looks from outside.
     anybody: bool = false,
 
     pub fn check(

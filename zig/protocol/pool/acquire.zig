@@ -95,7 +95,7 @@ inline fn use(
 ) Acquired {
     const generation = words.generationAfter(from.generation);
     describe(&participant.view, there.slot, size, now_ns);
-    // SYNC: release, so that whoever reads the word finds the size and the description. Pairs with
+    // SYNC: release, so that all that read the word find the size and the description. Pairs with
     // `references.attempt`, `content.of` and `maintained_slots.keepMarked`.
     Control.store(&there.slot.control, from.held(.used, generation), .release);
     participant.addHold(there.index);
@@ -146,7 +146,7 @@ pub fn acquireByAttempts(participant: *Participant, size: u32, now_ns: u64) Erro
 /// The same for an event loop, which must not be kept waiting: PENDING while a recovery has the
 /// pool, and COMMIT_LIMIT where a release, or another try, may bring memory.
 ///
-/// `waited_ns`: for how long the loop has waited for this buffer, counted as one who waits.
+/// `waited_ns`: for how long the loop has waited for this buffer as a counted waiter.
 pub fn acquireAtOnce(participant: *Participant, size: u32, waited_ns: u64) Error!u64 {
     var patience: Patience = .none;
     patience.expiry = error.Pending;
@@ -547,7 +547,7 @@ const Want = struct {
     }
 };
 
-/// What a caller that was refused with this error lacks, and a release may bring; null: nothing.
+/// The thing that a refused caller lacks and that a release may bring; null: no release helps.
 fn lackOf(err: Error) ?gate.Lack {
     return switch (err) {
         error.PoolFull => .buffer,

@@ -21,7 +21,7 @@ pub fn deadlineFromNow(view: *const View) u64 {
 /// Before the CAS that makes the reference: a recovery that sees the reference sees a lease that
 /// lasts. Never lowers it.
 pub fn raise(slot: *layout.Slot, deadline_ns: u64) void {
-    // Most of those who come within one tick of the clock find it raised: a load is cheaper.
+    // Within one tick of the clock most calls find it raised: a load is cheaper.
     if (atomic.load(u64, &slot.lease_deadline_ns, .monotonic) >= deadline_ns) return;
     // SYNC: before the CAS. Pairs with `hasExpired`.
     _ = atomic.fetchMax(u64, &slot.lease_deadline_ns, deadline_ns);
@@ -37,7 +37,7 @@ pub fn isOver(slot: *const layout.Slot, control: Control, now_ns: u64) bool {
     return isDueTo(control) and hasExpired(slot, now_ns);
 }
 
-/// SYNC: read after the word: whoever sees a reference sees the lease that was raised before it.
+/// SYNC: read after the word: a recovery that sees a reference sees the lease raised before it.
 /// Pairs with `raise`.
 pub fn hasExpired(slot: *const layout.Slot, now_ns: u64) bool {
     return atomic.load(u64, &slot.lease_deadline_ns, .acquire) <= now_ns;

@@ -142,7 +142,7 @@ pub fn begin(participant: *Participant, batch: *Batch, patience: *Patience) Erro
     keepMarked(participant, batch);
 }
 
-/// What a Timeout of `begin` means to a user.
+/// The error that a user gets for a Timeout of `begin`.
 pub fn stoodStill() Error {
     const text = "another participant has stood still in the middle of an operation";
     return errors.fail(error.PoolBusy, 0, text, .{});
@@ -170,7 +170,7 @@ fn mark(participant: *Participant, batch: *Batch) void {
         const slot = &view.slots[index];
         const from = Control.load(&slot.control, .acquire);
         if (from.frozen or from.state != .free or from.references != 0) continue;
-        // SYNC: before the tag grows: who reads that head reads the mark. Pairs with
+        // SYNC: before the tag grows: an acquire that reads that head reads the mark. Pairs with
         // `acquire.attempt` and `section.freezeWord`.
         if (!Control.cas(&slot.control, from, from.maintainedBy(participant.index))) continue;
         batch.indexes[marked] = index;
@@ -192,7 +192,7 @@ fn growTag(participant: *Participant, patience: *Patience) Error!void {
         }
         defer bracket.leave();
         // SYNC: releases the marks; sequential before the loads of `busy`, and acquires the `busy`
-        // of whoever popped before. Pairs with `free_list.headOf` and `free_list.take`.
+        // of each earlier pop. Pairs with `free_list.headOf` and `free_list.take`.
         if (Head.cas(head_ptr, head, head.successor(head.index), .seq_cst)) return;
     }
 }

@@ -37,7 +37,7 @@ pub fn freeze(view: *const View) void {
     for (view.slots[0..view.geometry.capacity]) |*slot| freezeWord(slot);
 }
 
-/// SYNC: acquires every change of the word, and with it the `busy` of who made it. Pairs with
+/// SYNC: acquires every change of the word, and with it the `busy` of its maker. Pairs with
 /// `references.attempt`, `references.releaseSole`, `references.finishPrivate`,
 /// `maintained_slots.mark` and `maintained_slots.finish`.
 fn freezeWord(slot: *layout.Slot) void {
@@ -72,8 +72,7 @@ fn emptyRow(view: *const View, index: u32, report: *Report) void {
     atomic.store(u32, &row.flushing, 0, .monotonic);
 }
 
-/// A row that nobody has, and nobody died with, has no holds: what stands there
-/// is damage.
+/// A row without an owner, live or dead, has no holds: a count that stands there is damage.
 fn holdsOf(view: *const View, index: u32) u16 {
     var sum: u16 = 0;
     for (view.rows[0..view.rowsUsed()], 0..) |*row, row_index| {
@@ -101,7 +100,7 @@ pub fn rewrite(
         if (committed <= view.geometry.stride) {
             committed_bytes += committed;
         } else {
-            // Rubbish. To commit what is there already costs a call, to believe it a fault.
+            // Rubbish. Believing it would be a fault; committing the memory again costs one call.
             atomic.store(u64, &slot.committed, 0, .monotonic);
         }
     }
@@ -117,7 +116,8 @@ fn rewriteWord(
     now_ns: u64,
     report: *Report,
 ) void {
-    // SYNC: whose word says PRIVATE may have died before its hold. Pairs with `acquire.reserve`.
+    // SYNC: a participant may die between a PRIVATE word and its hold. Pairs with
+    // `acquire.reserve`.
     const from = Control.load(&slot.control, .acquire);
     const held = sumOf(view, index);
     if (from.state == .maintained and held == 0) return rewriteMaintained(view, slot, index, from);
@@ -151,7 +151,8 @@ fn rewriteMaintained(view: *const View, slot: *layout.Slot, index: u32, from: Co
     if (memory_work.isUnderWay(view, from.in_flight)) {
         var listed = from.maintainedBy(from.in_flight);
         if (listed.generation == 0) listed.generation = 1;
-        // SYNC: as all that is rewritten: seen by who finds the word thawed. Pairs with `thawWord`.
+        // SYNC: seen by all that find the word thawed, as everything rewritten. Pairs with
+        // `thawWord`.
         return Control.store(&slot.control, listed, .release);
     }
     makeClean(view, slot, index, true);
@@ -165,8 +166,8 @@ fn staysParked(control: Control, expired: bool) bool {
     return control.references == 0 and !expired;
 }
 
-/// What a dead owner left dirty, or half committed, is given back to the system whole: a hole reads
-/// as zeros, and punching it cannot fault.
+/// Memory that a dead owner left dirty, or half committed, is given back to the system whole: a
+/// hole reads as zeros, and punching it cannot fault.
 fn makeClean(view: *const View, slot: *layout.Slot, index: u32, unfinished: bool) void {
     const content = words.Content.load(&slot.content);
     const dirty = view.zero_on_release and content.dirty;

@@ -1,6 +1,7 @@
-//! Damage that nobody died of and no operation runs into: what a pool never shows unless somebody
-//! wrote into its control area, and what would keep it closed for ever. Looked for only where an
-//! acquire is refused or a user asks for a recovery; an ordinary recovery repairs it. Reads only.
+//! Damage that comes from no death, and that no operation finds by itself: somebody wrote rubbish
+//! into the control area, and the pool would refuse acquires for ever. It is looked for only where
+//! an acquire is refused or a user asks for a recovery; an ordinary recovery repairs it. Reads
+//! only.
 
 const atomic = @import("hooks");
 const memory_work = @import("../memory_work.zig");
@@ -16,8 +17,8 @@ const View = participant_file.View;
 /// everybody stood still meanwhile. A pool that never rests is not judged.
 const looks_max = 3;
 
-/// The list leads out of the pool, in a circle, to slots in use, or past free ones. Not repaired in
-/// the builds of checkers, who must see what the protocol itself loses.
+/// The list leads out of the pool, in a circle, to slots in use, or past free ones. The builds of
+/// checkers do not repair that: a checker must see what the protocol itself loses.
 pub fn listIsBroken(view: *const View) bool {
     if (!atomic.repairs_silently) return false;
     return seenAtRest(view, listDiffers);
@@ -65,7 +66,7 @@ fn listDiffers(view: *const View) bool {
     var free_count: u32 = 0;
     for (view.slots[0..capacity]) |*slot| {
         const control = Control.load(&slot.control, .monotonic);
-        // On the list or set aside from it: whoever works on it takes the mark away again.
+        // On the list or set aside from it: its maintainer takes the mark away again.
         const maintained = control.state == .maintained;
         if (maintained and !memory_work.isUnderWay(view, control.in_flight)) return true;
         if (isListed(control)) free_count += 1;
