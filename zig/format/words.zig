@@ -110,6 +110,12 @@ pub const Control = packed struct(u64) {
         return control.references != 0;
     }
 
+    /// Whether the buffer lives by its lease: somebody has handed it over, or counted it to 0 by
+    /// hand.
+    pub fn isOnLease(control: Control) bool {
+        return control.state == .used and (control.in_flight > 0 or control.references == 0);
+    }
+
     /// The handle that names this generation of the slot at `index`.
     pub inline fn handle(control: Control, index: u32) u64 {
         return @bitCast(Handle{ .index = @intCast(index), .generation = control.generation });
@@ -363,6 +369,25 @@ test "what was acquired is known whatever a truncation left of it, and is never 
         content.truncated = true;
         try std.testing.expectEqual(@max(from, 10), content.acquiredSize(&from));
     }
+}
+
+test "a buffer lives by its lease while something is in flight, or nothing is left" {
+    const held: Control = .{
+        .generation = 7,
+        .in_flight = 0,
+        .references = 1,
+        .state = .used,
+        .frozen = false,
+    };
+    var shared = held;
+    shared.references = 2;
+    shared.in_flight = 1;
+    var parked = held;
+    parked.references = 0;
+    try std.testing.expect(!held.isOnLease());
+    try std.testing.expect(shared.isOnLease());
+    try std.testing.expect(parked.isOnLease());
+    try std.testing.expect(!held.freed().isOnLease());
 }
 
 test "generations wrap to 1, tags to 0" {

@@ -220,7 +220,7 @@ fn carryOn(participant: *Participant, size: u32, first: Attempt, patience: *Pati
                 if (err != error.OutOfMemory) return err;
                 switch (try makeRoom(participant, need, patience)) {
                     .freed => continue,
-                    .unfinished => return if (waits(patience)) error.CommitLimit else err,
+                    .unfinished => return if (patience.isOfWait()) error.CommitLimit else err,
                     .nothing => return err,
                 }
             },
@@ -253,7 +253,7 @@ const Certainty = struct {
     fn allows(certainty: *Certainty, participant: *const Participant, patience: *Patience) bool {
         const view = &participant.view;
         // A caller that waits for a release anyway is woken when something is given back.
-        if (waits(patience)) return true;
+        if (patience.isOfWait()) return true;
         const epoch = memory_work.epochOf(view);
         const now = memory_work.restingBeside(view, participant.index);
         if (certainty.resting != null and now == certainty.resting) return true;
@@ -268,10 +268,6 @@ const Certainty = struct {
     }
 };
 
-fn waits(patience: *const Patience) bool {
-    return patience.expiry == error.Pending;
-}
-
 /// Gives memory of free slots back to the system: about as much as is asked for, if there is time.
 fn makeRoom(participant: *Participant, bytes: u64, patience: *Patience) Error!trim.Outcome {
     const view = &participant.view;
@@ -280,7 +276,7 @@ fn makeRoom(participant: *Participant, bytes: u64, patience: *Patience) Error!tr
         patience.trim_until_ns = if (patience.until_ns > 1)
             patience.until_ns
         else
-            now_ns + if (waits(patience)) trim_at_once_ns else thaw.patience_untimed_ns;
+            now_ns + if (patience.isOfWait()) trim_at_once_ns else thaw.patience_untimed_ns;
     }
     const outcome = trim.some(participant, bytes, patience.trim_until_ns, patience) catch |err| {
         // Somebody stands still inside an operation: what can be given back shows later.
@@ -288,7 +284,7 @@ fn makeRoom(participant: *Participant, bytes: u64, patience: *Patience) Error!tr
     };
     // An event loop goes on at its next try, so it has to be woken for that.
     if (outcome == .unfinished and patience.isImpatient()) waiting.wakeAll(view);
-    if (outcome == .nothing and waits(patience)) waiting.forMemory(view);
+    if (outcome == .nothing and patience.isOfWait()) waiting.forMemory(view);
     return outcome;
 }
 

@@ -27,14 +27,9 @@ pub fn raise(slot: *layout.Slot, deadline_ns: u64) void {
     _ = atomic.fetchMax(u64, &slot.lease_deadline_ns, deadline_ns);
 }
 
-/// Whether the buffer lives by its lease: somebody has handed it over, or counted it to 0 by hand.
-pub fn isDueTo(control: Control) bool {
-    return control.state == .used and (control.in_flight > 0 or control.references == 0);
-}
-
 /// Whether a recovery would drop something of the buffer.
 pub fn isOver(slot: *const layout.Slot, control: Control, now_ns: u64) bool {
-    return isDueTo(control) and hasExpired(slot, now_ns);
+    return control.isOnLease() and hasExpired(slot, now_ns);
 }
 
 /// SYNC: read after the word: a recovery that sees a reference sees the lease raised before it.
@@ -53,23 +48,4 @@ test "a lease is never lowered, and is over at its deadline" {
     try testing.expect(hasExpired(&slot, 7));
     raise(&slot, 8);
     try testing.expect(!hasExpired(&slot, 7));
-}
-
-test "a buffer lives by its lease while something is in flight, or nothing is left" {
-    const held: Control = .{
-        .generation = 7,
-        .in_flight = 0,
-        .references = 1,
-        .state = .used,
-        .frozen = false,
-    };
-    var shared = held;
-    shared.references = 2;
-    shared.in_flight = 1;
-    var parked = held;
-    parked.references = 0;
-    try testing.expect(!isDueTo(held));
-    try testing.expect(isDueTo(shared));
-    try testing.expect(isDueTo(parked));
-    try testing.expect(!isDueTo(held.freed()));
 }

@@ -31,11 +31,11 @@ const View = participant_file.View;
 
 /// How long an acquire waits for work on the slot on top before it looks at the one below.
 const patience_ns: u64 = 10 * std.time.ns_per_ms;
+/// The same for the try of a wait: the end of the work wakes waiters anyway.
+const at_once_ns: u64 = if (atomic.stepped) 0 else 200 * std.time.ns_per_us;
 const slice_ns: u64 = 5 * std.time.ns_per_ms;
 /// How long a maintainer waits to see everybody outside a bracket: the machine may be busy.
 const rest_patience_ns: u64 = 200 * std.time.ns_per_ms;
-/// The same for an event loop.
-const at_once_ns: u64 = if (atomic.stepped) 0 else 200 * std.time.ns_per_us;
 const spins_max = if (atomic.stepped) 0 else 500;
 
 /// Slots that are worked on together. They cannot be popped meanwhile, or while the maintainer is
@@ -250,7 +250,7 @@ pub fn wait(participant: *Participant, index: u32, patience: *Patience) Error!vo
         std.atomic.spinLoopHint();
     }
     const now_ns = system.clock.monotonicNs();
-    const waits = patience.expiry == error.Pending;
+    const waits = patience.isOfWait();
     if (patience.maintained_until_ns == 0)
         patience.maintained_until_ns = now_ns + if (waits) at_once_ns else patience_ns;
     if (now_ns < patience.maintained_until_ns) {

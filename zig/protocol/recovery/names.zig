@@ -4,7 +4,6 @@
 //! name is removed is in `system/removal.zig`; here `name` is anything with `remove` and
 //! `leadsHere`.
 
-const std = @import("std");
 const atomic = @import("hooks");
 const errors = @import("../../errors.zig");
 const layout = @import("../../format/layout.zig");
@@ -15,8 +14,8 @@ const recovery = @import("recovery.zig");
 const Error = errors.Error;
 const View = participant_file.View;
 
-/// Rows by their index.
-pub const Rows = std.StaticBitSet(layout.participants_max);
+/// The same as a recovery's.
+pub const Rows = @import("phases.zig").Rows;
 
 /// Takes the name away from a pool that no live participant has. True when it is gone: taken by
 /// this call, or by another before. Waits for the recovery mutex as `membership.lockRepair` does.

@@ -39,6 +39,11 @@ pub const Patience = struct {
     pub fn isImpatient(patience: *const Patience) bool {
         return patience.until_ns == 1;
     }
+
+    /// Whether the try belongs to a wait, which comes again, and which a wake ends.
+    pub fn isOfWait(patience: *const Patience) bool {
+        return patience.expiry == error.Pending;
+    }
 };
 
 /// Returns when it is worth starting the operation again from its first step.
