@@ -19,6 +19,7 @@ test {
     _ = @import("abi/constants.zig");
     _ = @import("abi/generate/declarations.zig");
     _ = @import("abi/generate/typescript.zig");
+    _ = @import("abi/numbers.zig");
     _ = @import("errors.zig");
     _ = @import("format/digest.zig");
     _ = @import("format/new_object.zig");

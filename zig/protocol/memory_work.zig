@@ -87,3 +87,45 @@ pub fn wait(view: *const View, seen: u32, until_ns: u64) void {
 pub fn epochOf(view: *const View) u32 {
     return atomic.load(u32, &view.header.repair.epoch, .seq_cst);
 }
+
+const testing = std.testing;
+const TestingPool = @import("testing_pool.zig").TestingPool;
+
+test "nothing rests while a live participant is at work, and the number then differs" {
+    var pool: TestingPool = undefined;
+    try pool.init(.{ .capacity = 2, .buffer_size = 64, .participant_count = 2 });
+    defer pool.deinit();
+    const first = pool.participant(0);
+    const second = pool.participant(1);
+    const view = &pool.view;
+    const before = restingAt(view).?;
+    const key = memoryKey(view).?;
+    begin(&first);
+    try testing.expectEqual(null, restingAt(view));
+    try testing.expectEqual(null, memoryKey(view));
+    try testing.expect(isUnderWay(view, first.index));
+    try testing.expect(!isUnderWay(view, second.index));
+    // A participant does not wait for itself.
+    try testing.expect(restingBeside(view, first.index) != null);
+    try testing.expectEqual(null, restingBeside(view, second.index));
+    const epoch = epochOf(view);
+    endForAll(&first);
+    try testing.expect(epochOf(view) != epoch);
+    try testing.expect(!isUnderWay(view, first.index));
+    try testing.expect(restingAt(view).? != before);
+    try testing.expect(memoryKey(view).? != key);
+}
+
+test "work of the dead, and of rows that never joined, is not under way" {
+    var pool: TestingPool = undefined;
+    try pool.init(.{ .capacity = 2, .buffer_size = 64, .participant_count = 2 });
+    defer pool.deinit();
+    const dead = pool.participant(0);
+    begin(&dead);
+    dead.row.mutex.unlock();
+    try testing.expect(restingAt(&pool.view) != null);
+    try testing.expect(!isUnderWay(&pool.view, dead.index));
+    pool.view.rows[1].working = 1;
+    try testing.expect(!isUnderWay(&pool.view, 1));
+    try testing.expect(!isUnderWay(&pool.view, 7));
+}

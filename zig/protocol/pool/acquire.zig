@@ -551,3 +551,104 @@ fn lackOf(err: Error) ?gate.Lack {
         else => null,
     };
 }
+
+const testing = std.testing;
+const TestingPool = @import("../testing_pool.zig").TestingPool;
+
+/// A pool of two slots with memory for a page each, and its first participant.
+fn opened(pool: *TestingPool) !Participant {
+    try pool.init(.{ .capacity = 2, .buffer_size = 4096, .participant_count = 2 });
+    for (pool.view.slots[0..2]) |*slot| slot.committed = 4096;
+    pool.view.header.repair.committed_bytes = 2 * 4096;
+    return pool.participant(0);
+}
+
+test "the straight line and an attempt acquire the same, and a release brings it back" {
+    var pool: TestingPool = undefined;
+    var participant = try opened(&pool);
+    defer pool.deinit();
+    const slot = &pool.view.slots[0];
+    var handles: [2]words.Handle = undefined;
+    for (&handles, 0..) |*handle, which| {
+        const acquired = if (which == 0)
+            acquireStraight(&participant, 100, 9).?
+        else
+            attempt(&participant, 100, 9, false).acquired;
+        handle.* = @bitCast(acquired.handle());
+        try testing.expectEqual(@as(u32, 0), acquired.index);
+        try testing.expectEqual(@as(u64, 4096), acquired.need);
+        const control = Control.load(&slot.control, .monotonic);
+        try testing.expectEqual(words.State.used, control.state);
+        try testing.expectEqual(@as(u16, 1), control.references);
+        try testing.expectEqual(control.generation, handle.generation);
+        try testing.expectEqual(@as(u16, 1), participant.holds[0]);
+        try testing.expectEqual(@as(u32, 100), words.Content.load(&slot.content).size);
+        try testing.expectEqual(@as(u64, 9), slot.acquired_at_ns);
+        try testing.expectEqual(@as(u64, 0), participant.row.busy & 1);
+        try testing.expect(references.giveBack(&participant, @bitCast(handle.*)));
+        try testing.expectEqual(@as(u16, 0), participant.holds[0]);
+    }
+    const between = words.generationsBetween(handles[0].generation, handles[1].generation);
+    try testing.expectEqual(@as(u32, 1), between);
+    try testing.expectEqual(@as(u64, 2), participant.row.counters.acquired);
+    try testing.expectEqual(@as(u64, 2), participant.row.counters.released);
+}
+
+test "each obstacle ends the straight line, and an attempt names it" {
+    const Obstacle = enum { size, head, word, marked, rubbish, list, flush };
+    inline for (.{
+        .{ Obstacle.size, Attempt.too_large },
+        .{ Obstacle.head, Attempt.frozen },
+        .{ Obstacle.word, Attempt.frozen },
+        .{ Obstacle.marked, Attempt{ .maintained = 0 } },
+        .{ Obstacle.rubbish, Attempt.corrupt },
+        .{ Obstacle.list, Attempt.empty },
+        .{ Obstacle.flush, Attempt.flushing },
+    }) |case| {
+        var pool: TestingPool = undefined;
+        const participant = try opened(&pool);
+        defer pool.deinit();
+        const hot = &pool.view.header.hot;
+        const slot = &pool.view.slots[0];
+        var head: words.Head = @bitCast(hot.free_head);
+        var control: Control = @bitCast(slot.control);
+        switch (case[0]) {
+            .size => {},
+            .head => head.frozen = true,
+            .word => control.frozen = true,
+            .marked => control = control.maintainedBy(1),
+            .rubbish => control.state = .used,
+            .list => head.index = words.index_nil,
+            .flush => hot.gate = @bitCast(words.Gate.open.withFlusher(1)),
+        }
+        hot.free_head = @bitCast(head);
+        slot.control = @bitCast(control);
+        const size: u32 = if (case[0] == .size) 4097 else 100;
+        try testing.expectEqual(null, acquireStraight(&participant, size, 9));
+        try testing.expectEqual(case[1], attempt(&participant, size, 9, false));
+        try testing.expectEqual(@as(u64, 0), participant.row.busy & 1);
+        try testing.expectEqual(@as(u16, 0), participant.holds[0]);
+        try testing.expectEqual(@as(u64, @bitCast(head)), hot.free_head);
+        try testing.expectEqual(@as(u64, @bitCast(control)), slot.control);
+    }
+}
+
+test "a slot without enough memory becomes PRIVATE, as far as the bound allows" {
+    var pool: TestingPool = undefined;
+    const participant = try opened(&pool);
+    defer pool.deinit();
+    const slot = &pool.view.slots[0];
+    slot.committed = 0;
+    const total = &pool.view.header.repair.committed_bytes;
+    total.* = 2 * 4096;
+    try testing.expectEqual(Attempt{ .limited = 4096 }, attempt(&participant, 100, 9, false));
+    try testing.expectEqual(words.State.free, Control.load(&slot.control, .monotonic).state);
+    total.* = 4096;
+    try testing.expectEqual(null, acquireStraight(&participant, 100, 9));
+    try testing.expectEqual(Attempt{ .uncommitted = 0 }, attempt(&participant, 100, 9, false));
+    try testing.expectEqual(words.State.private, Control.load(&slot.control, .monotonic).state);
+    try testing.expectEqual(@as(u64, 2 * 4096), total.*);
+    try testing.expectEqual(@as(u64, 4096), slot.committed);
+    try testing.expectEqual(@as(u16, 1), participant.holds[0]);
+    try testing.expect(memory_work.isUnderWay(&pool.view, participant.index));
+}

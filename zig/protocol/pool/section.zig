@@ -219,3 +219,79 @@ fn thawWord(slot: *layout.Slot) void {
         if (!control.frozen or Control.cas(&slot.control, control, thawed)) return;
     }
 }
+
+const std = @import("std");
+const testing = std.testing;
+const TestingPool = @import("../testing_pool.zig").TestingPool;
+
+fn wordOf(state: words.State, references: u16, in_flight: u16) Control {
+    return .{
+        .generation = 7,
+        .in_flight = in_flight,
+        .references = references,
+        .state = state,
+        .frozen = true,
+    };
+}
+
+const most = words.references_max;
+
+/// The word before, the holds of the living, whether the lease has passed, and the word after.
+const rewritten = [_]struct { Control, u16, bool, Control }{
+    .{ wordOf(.free, 0, 0), 0, true, wordOf(.free, 0, 0) },
+    // Damage: somebody holds what says that it is free.
+    .{ wordOf(.free, 0, 0), 2, true, wordOf(.used, 2, 0) },
+    .{ wordOf(.used, 3, 0), 3, true, wordOf(.used, 3, 0) },
+    // A dead participant had the others.
+    .{ wordOf(.used, 3, 0), 1, true, wordOf(.used, 1, 0) },
+    .{ wordOf(.used, 3, 0), 0, true, wordOf(.free, 0, 0) },
+    .{ wordOf(.used, 3, 2), 1, false, wordOf(.used, 3, 2) },
+    .{ wordOf(.used, 3, 2), 1, true, wordOf(.used, 1, 0) },
+    .{ wordOf(.used, 2, 1), 0, false, wordOf(.used, 1, 1) },
+    .{ wordOf(.used, 2, 1), 0, true, wordOf(.free, 0, 0) },
+    .{ wordOf(.used, most, most), 1, false, wordOf(.used, most, most - 1) },
+    // Parked.
+    .{ wordOf(.used, 0, 0), 0, false, wordOf(.used, 0, 0) },
+    .{ wordOf(.used, 0, 0), 0, true, wordOf(.free, 0, 0) },
+    .{ wordOf(.private, 1, 0), 1, true, wordOf(.private, 1, 0) },
+    .{ wordOf(.private, 1, 0), 0, true, wordOf(.free, 0, 0) },
+    // Row 0 is not at work on it, row 1 is.
+    .{ wordOf(.maintained, 1, 0), 0, true, wordOf(.free, 0, 0) },
+    .{ wordOf(.maintained, 0, 1), 0, true, wordOf(.maintained, 0, 1) },
+    .{ wordOf(.maintained, 1, 1), 0, true, wordOf(.maintained, 0, 1) },
+};
+
+test "each word becomes what holds, what is in flight and the lease say" {
+    for (rewritten) |case| {
+        const before, const held, const is_over, const after = case;
+        var pool: TestingPool = undefined;
+        try pool.init(.{ .capacity = 1, .buffer_size = 64, .participant_count = 2 });
+        defer pool.deinit();
+        const view = &pool.view;
+        pool.participant(0).holds[0] = held;
+        memory_work.begin(&pool.participant(1));
+        const slot = &view.slots[0];
+        slot.control = @bitCast(before);
+        slot.lease_deadline_ns = if (is_over) 5 else 6;
+        var report: Report = .{};
+        rewrite(view, holdsOf, 5, &report);
+        try testing.expectEqual(after, Control.load(&slot.control, .monotonic));
+        const head = Head.load(&view.header.hot.free_head, .monotonic);
+        const is_listed = after.state == .free or after.state == .maintained;
+        try testing.expectEqual(is_listed, head.index == 0);
+        try testing.expect(head.frozen);
+    }
+}
+
+test "only rows of the living and of the dead have holds" {
+    var pool: TestingPool = undefined;
+    try pool.init(.{ .capacity = 1, .buffer_size = 64, .participant_count = 4 });
+    defer pool.deinit();
+    for (0..4) |index| pool.participant(@intCast(index)).holds[0] = 1;
+    // One gave its row back, another died; the last one's row was never joined.
+    pool.view.rows[1].mutex.unlock();
+    pool.view.rows[2].mutex.unlock();
+    pool.view.rows[2].abandoned = 1;
+    pool.view.rows[3].joined = 0;
+    try testing.expectEqual(@as(u16, 2), holdsOf(&pool.view, 0));
+}

@@ -120,3 +120,81 @@ pub fn committedSumIsFoundWrong(view: *const View, audit: *participant_file.Audi
     audit.* = .{ .clean_key = if (wrong) 0 else key };
     return wrong;
 }
+
+const std = @import("std");
+const testing = std.testing;
+const TestingPool = @import("../testing_pool.zig").TestingPool;
+
+/// What somebody wrote into a pool of four free slots, whose list is 0, 1, 2, 3.
+const Rubbish = union(enum) {
+    head: u24,
+    link: struct { u32, u32 },
+    used: u32,
+    maintained: u32,
+};
+
+const rubbish = [_]struct { []const Rubbish, bool }{
+    .{ &.{}, false },
+    .{ &.{.{ .head = 4 }}, true },
+    .{ &.{.{ .head = 1 }}, true },
+    .{ &.{.{ .head = words.index_nil }}, true },
+    .{ &.{.{ .link = .{ 3, 4 } }}, true },
+    .{ &.{.{ .link = .{ 3, 0 } }}, true },
+    .{ &.{.{ .link = .{ 1, 1 } }}, true },
+    .{ &.{.{ .link = .{ 1, words.index_nil } }}, true },
+    .{ &.{.{ .used = 2 }}, true },
+    .{ &.{ .{ .used = 0 }, .{ .head = 1 } }, false },
+    .{ &.{ .{ .used = 1 }, .{ .link = .{ 0, 2 } } }, false },
+    // Nobody works on it.
+    .{ &.{.{ .maintained = 2 }}, true },
+};
+
+test "a list is broken if it is not all free slots, each once" {
+    if (!atomic.repairs_silently) return;
+    for (rubbish) |case| {
+        var pool: TestingPool = undefined;
+        try pool.init(.{ .capacity = 4, .buffer_size = 64, .participant_count = 2 });
+        defer pool.deinit();
+        for (case[0]) |each| switch (each) {
+            .head => |index| {
+                const head: Head = .{ .index = index, .tag = 1, .frozen = false };
+                pool.view.header.hot.free_head = @bitCast(head);
+            },
+            .link => |link| pool.view.slots[link[0]].next_free = link[1],
+            .used => |index| change(&pool, index, .used),
+            .maintained => |index| change(&pool, index, .maintained),
+        };
+        try testing.expectEqual(case[1], listIsBroken(&pool.view));
+    }
+}
+
+fn change(pool: *TestingPool, index: u32, state: words.State) void {
+    const slot = &pool.view.slots[index];
+    var control = Control.load(&slot.control, .monotonic);
+    control.state = state;
+    slot.control = @bitCast(control);
+}
+
+test "a sum of committed bytes is wrong if it is not that of the slots, or one claims too much" {
+    if (!atomic.repairs_silently) return;
+    const cases = [_]struct { [2]u64, u64, bool }{
+        .{ .{ 0, 0 }, 0, false },
+        .{ .{ 4096, 0 }, 4096, false },
+        .{ .{ 4096, 4096 }, 8192, false },
+        .{ .{ 4096, 0 }, 8192, true },
+        .{ .{ 4096, 4096 }, 4096, true },
+        .{ .{ 8192, 0 }, 8192, true },
+    };
+    for (cases) |case| {
+        var pool: TestingPool = undefined;
+        try pool.init(.{ .capacity = 2, .buffer_size = 4096, .participant_count = 2 });
+        defer pool.deinit();
+        for (pool.view.slots[0..2], case[0]) |*slot, committed| slot.committed = committed;
+        pool.view.header.repair.committed_bytes = case[1];
+        try testing.expectEqual(case[2], committedSumIsWrong(&pool.view));
+        var audit: participant_file.Audit = .{};
+        try testing.expectEqual(case[2], committedSumIsFoundWrong(&pool.view, &audit));
+        // A sum that was right is not added up again before something changes.
+        try testing.expect(case[2] or audit.clean_key != 0);
+    }
+}
