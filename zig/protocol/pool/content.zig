@@ -263,8 +263,8 @@ pub fn truncate(participant: *Participant, handle: u64, size: u32) Error!void {
         var to = from;
         to.size = size;
         to.truncated = true;
-        // SYNC: who reads "truncated" finds the size that was acquired; who zeroes has the control
-        // word from all holders besides. Pairs with `content`.
+        // SYNC: a reader of "truncated" finds the size that was acquired; a release that zeroes has
+        // acquired the control word from all holders besides. Pairs with `content`.
         if (words.Content.cas(&slot.content, from, to)) return;
     }
 }
