@@ -63,7 +63,7 @@ function read(source: string): Module {
   for (const text of split(source)) {
     const code = withoutComments(text).trim();
     const imported = /^import (?:type )?(.*) from "(.*)";$/s.exec(code);
-    const declared = /^(?:export )?(?:declare )?(?:class|interface|type|const|function) (\w+)/;
+    const declared = /^(?:export )?(?:declare )?(?:class|interface|type|const|let|function) (\w+)/;
     if (imported !== null) {
       const [, names = "", from = ""] = imported;
       const namespace = /^\* as (\w+)$/.exec(names)?.[1];

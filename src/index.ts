@@ -1,4 +1,5 @@
 export type {
+  ChannelOptions,
   LookOptions,
   OpenOptions,
   PoolOptions,
@@ -14,6 +15,8 @@ export type {
 } from "./buffer/guard.ts";
 export type { BufferMeta, DType } from "./buffer/meta.ts";
 export type { ReadGuard, ReadonlyBytes, ReadonlyView } from "./buffer/read_guard.ts";
+export type { Channel } from "./channel/channel.ts";
+export type { ChannelInfo, ChannelStats, SubscriptionStats } from "./channel/statistics.ts";
 export { XmemError, type XmemErrorCode } from "./errors/error.ts";
 export type { PoolInfo } from "./pool/folder.ts";
 export { BufferPool, type ReclaimReport } from "./pool/pool.ts";

@@ -10,6 +10,7 @@ const sources = join(import.meta.dir, "..", "src");
 const prefixes: Record<string, { fixed: string; own: string }> = {
   BufferPool: { fixed: "BufferPool.", own: "" },
   BufferGuard: { fixed: "BufferGuard.", own: "" },
+  Channel: { fixed: "Channel.", own: "" },
   BufferMeta: { fixed: "BufferMeta.", own: "meta." },
 };
 

@@ -51,6 +51,7 @@ function lettersOf(bell: Bench, letters: number[]): Place<number> {
   return {
     name: "letters",
     call: "takeLetter()",
+    keepsAlive: true,
     open: () => buffers.open(descriptor),
     arm: (_, due) => buffers.arm(descriptor, due),
     disarm: (_, passOn) => buffers.disarm(descriptor, passOn),

@@ -90,6 +90,7 @@ const floors = [
   "session",
   "buffer",
   "wait",
+  "channel",
   "pool",
 ];
 

@@ -38,6 +38,7 @@ test("a new pool is all free, with one participant and nothing counted", () =>
           timeouts: 0,
         },
       ],
+      channels: [],
       counters: {
         acquired: 0,
         released: 0,

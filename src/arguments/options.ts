@@ -123,6 +123,32 @@ export interface WaitOptions {
   signal?: AbortSignal | undefined;
 }
 
+/** What a channel is made with, and what this object does with it. */
+export interface ChannelOptions {
+  /** How many buffers can be queued, 1 to 65,536; default 16. */
+  capacity?: number | undefined;
+  /**
+   * Whether each buffer goes to one receiver, "queue", the default, or to every subscriber.
+   */
+  mode?: "queue" | "broadcast" | undefined;
+  /**
+   * What `send` does where the channel is full: "block", the default, refuses it, so that senders
+   * wait; "drop-newest" drops the buffer that is sent; "drop-oldest" drops the one that has been
+   * queued for longest.
+   */
+  overflow?: "block" | "drop-newest" | "drop-oldest" | undefined;
+  /**
+   * Whether this object receives; default true. With false it only sends, and in mode "broadcast"
+   * it has no subscription, which would have to keep up with the others.
+   */
+  subscribe?: boolean | undefined;
+  /**
+   * In mode "broadcast", how many of the newest buffers stay in the channel, for subscribers that
+   * come late; below `capacity`, default 0.
+   */
+  history?: number | undefined;
+}
+
 /** What an option's value must be. */
 interface Rule<Value> {
   check(tried: string, what: string, value: unknown, on: string): Value;
@@ -138,6 +164,20 @@ function whole(least: number, most: number, place?: number): Rule<number> {
 
 function flag(place?: number): Rule<boolean> {
   return { check: boolean, place };
+}
+
+/** One of the names of `numbers`, by which the core knows them. */
+function oneOf<Name extends string>(numbers: Readonly<Record<Name, number>>): Rule<Name> {
+  const known = Object.keys(numbers);
+  const quoted = known.map((each) => JSON.stringify(each));
+  const expected = `${quoted.slice(0, -1).join(", ")} or ${quoted.at(-1)}`;
+  const isKnown = (value: unknown): value is Name => known.includes(value as string);
+  return {
+    check(tried, what, value, on) {
+      if (isKnown(value)) return value;
+      refuse(tried, what, value, expected, on);
+    },
+  };
 }
 
 const poolRules: Rules<PoolOptions> = {
@@ -272,6 +312,60 @@ export function waitOptions(
       timeout === undefined ? undefined : waitRules.timeout.check(tried, "timeout", timeout, on),
     signal: signal === undefined ? undefined : waitRules.signal.check(tried, "signal", signal, on),
   };
+}
+
+type Mode = NonNullable<ChannelOptions["mode"]>;
+type Overflow = NonNullable<ChannelOptions["overflow"]>;
+
+export const channelModes: Readonly<Record<Mode, number>> = {
+  queue: constants.CHANNEL_MODE_QUEUE,
+  broadcast: constants.CHANNEL_MODE_BROADCAST,
+};
+
+export const channelOverflows: Readonly<Record<Overflow, number>> = {
+  block: constants.CHANNEL_OVERFLOW_BLOCK,
+  "drop-newest": constants.CHANNEL_OVERFLOW_DROP_NEWEST,
+  "drop-oldest": constants.CHANNEL_OVERFLOW_DROP_OLDEST,
+};
+
+const channelRules: Rules<ChannelOptions> = {
+  capacity: whole(1, constants.LIMIT_CHANNEL_CAPACITY),
+  mode: oneOf(channelModes),
+  overflow: oneOf(channelOverflows),
+  subscribe: flag(),
+  history: whole(0, constants.LIMIT_CHANNEL_CAPACITY),
+};
+
+/** By the core's places, -1 where an option was not given; and whether the object receives. */
+export function channelOptions(
+  tried: string,
+  value: unknown,
+  on: string,
+): { numbers: Float64Array; subscribe: boolean } {
+  const given = object(tried, "options", value, on);
+  refuseUnknown(tried, given, channelRules, on);
+  const checked = <Value>(name: keyof ChannelOptions, rule: Rule<Value>): Value | undefined =>
+    given[name] === undefined ? undefined : rule.check(tried, name, given[name], on);
+  const capacity = checked("capacity", channelRules.capacity);
+  const mode = checked("mode", channelRules.mode);
+  const overflow = checked("overflow", channelRules.overflow);
+  const subscribe = checked("subscribe", channelRules.subscribe) ?? true;
+  const history = checked("history", channelRules.history);
+  // What an existing channel makes of the rest, the core says.
+  if (history !== undefined && history > 0 && mode === "queue") {
+    refuse(tried, "history", history, '0 in mode "queue"', on);
+  }
+  if (history !== undefined && capacity !== undefined && history >= capacity) {
+    refuse(tried, "history", history, `less than the capacity, ${capacity}`, on);
+  }
+  const numbers = float64s(constants.CHANNEL_OPTION_COUNT).fill(-1);
+  numbers[constants.CHANNEL_OPTION_CAPACITY] = capacity ?? -1;
+  numbers[constants.CHANNEL_OPTION_MODE] = mode === undefined ? -1 : channelModes[mode];
+  numbers[constants.CHANNEL_OPTION_OVERFLOW] =
+    overflow === undefined ? -1 : channelOverflows[overflow];
+  numbers[constants.CHANNEL_OPTION_HISTORY] = history ?? -1;
+  numbers[constants.CHANNEL_OPTION_SUBSCRIBE] = Number(subscribe);
+  return { numbers, subscribe };
 }
 
 /** The timeout of a call that blocks, which must be given: nothing else can end it. */

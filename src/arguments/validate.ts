@@ -1,7 +1,11 @@
 // Checks public arguments before they reach the core: bun:ffi would convert wrong ones silently.
 
 import { raise } from "../errors/error.ts";
-import { LIMIT_NAME_BYTES, LIMIT_TEXT_BYTES } from "../generated/constants.gen.ts";
+import {
+  LIMIT_CHANNEL_NAME_BYTES,
+  LIMIT_NAME_BYTES,
+  LIMIT_TEXT_BYTES,
+} from "../generated/constants.gen.ts";
 
 export const uint32Max: number = 2 ** 32 - 1;
 
@@ -79,6 +83,12 @@ export function poolName(tried: string, value: unknown): string {
   refuse(tried, "the name", value, expected);
 }
 
+export function channelName(tried: string, value: unknown, on: string): string {
+  if (isText(value, LIMIT_CHANNEL_NAME_BYTES) && value !== "") return value;
+  const expected = `1 to ${LIMIT_CHANNEL_NAME_BYTES} bytes of UTF-8 without NUL`;
+  refuse(tried, "the channel's name", value, expected, on);
+}
+
 export function object(
   tried: string,
   what: string,
@@ -99,10 +109,16 @@ export function boolean(tried: string, what: string, value: unknown, on: string)
 
 export function text(tried: string, what: string, value: unknown, on: string): string {
   if (typeof value !== "string") refuse(tried, what, value, "a string", on);
-  // Half of a surrogate pair has no UTF-8, and would be read back as another text.
-  const legal = value.isWellFormed() && !value.includes("\0");
-  if (!legal || Buffer.byteLength(value) > LIMIT_TEXT_BYTES) {
-    refuse(tried, what, value, `at most ${LIMIT_TEXT_BYTES} bytes of UTF-8 without NUL`, on);
-  }
-  return value;
+  if (isText(value, LIMIT_TEXT_BYTES)) return value;
+  refuse(tried, what, value, `at most ${LIMIT_TEXT_BYTES} bytes of UTF-8 without NUL`, on);
+}
+
+/** Half of a surrogate pair has no UTF-8, and would be read back as another text. */
+function isText(value: unknown, bytesMax: number): value is string {
+  return (
+    typeof value === "string" &&
+    value.isWellFormed() &&
+    !value.includes("\0") &&
+    Buffer.byteLength(value) <= bytesMax
+  );
 }

@@ -82,11 +82,23 @@ const classes: Record<DType, TypedArrayConstructor> = {
 /** What all classes of typed arrays extend; a DataView does not. */
 const TypedArray = Object.getPrototypeOf(Uint8Array) as typeof Uint8Array;
 
+function isObject(value: unknown): value is object {
+  return typeof value === "object" && value !== null;
+}
+
 /**
  * Makes structuredClone and postMessage refuse what has it, instead of giving the receiver an object
  * without its hold. It is shown where the object is printed.
  */
 const notCloned: unique symbol = Symbol("send guard.handOff() instead");
+
+/** Whose guard it is, and whether it is not done; null for what is no guard. */
+export let holderOf: (guard: unknown) => { session: Session; live: boolean } | null;
+/** Whether the hold is the session's, and nothing but it: no view that must end with the guard. */
+export let isPlain: (guard: unknown, session: Session) => guard is BufferGuard;
+export let generationHeld: (guard: BufferGuard) => number;
+/** The hold went elsewhere. */
+export let endPlain: (guard: BufferGuard) => void;
 
 /**
  * One hold of one buffer. The buffer is somebody else's, or goes back to the pool, once the guard
@@ -112,6 +124,23 @@ export class BufferGuard implements Disposable {
   /** Null once the guard is done. */
   #bytes: Bytes | null = null;
   #meta: BufferMeta | null = null;
+
+  // What a channel does with a guard that it sends. A program has no way to these.
+  static {
+    holderOf = (guard) =>
+      isObject(guard) && #session in guard ? { session: guard.#session, live: guard.#live } : null;
+    isPlain = (guard, session): guard is BufferGuard =>
+      isObject(guard) &&
+      #session in guard &&
+      guard.#live &&
+      guard.#session === session &&
+      session.guardViews === null;
+    generationHeld = (guard) => guard.#generation;
+    endPlain = (guard) => {
+      guard.#live = false;
+      guard.#bytes = null;
+    };
+  }
 
   /** Made by the pool. @internal */
   constructor(

@@ -22,7 +22,7 @@ export type XmemErrorCode =
   | "POOL_BUSY"
   /** The object was made by another format version, layout, libc or page size. */
   | "VERSION_MISMATCH"
-  /** The existing pool is smaller than `openOrCreate` explicitly asked for. */
+  /** The existing pool or channel is another one than was explicitly asked for. */
   | "OPTIONS_MISMATCH"
   /** The system does not let this user use the object, or the object's owner is not trusted. */
   | "PERMISSION_DENIED"
@@ -42,9 +42,9 @@ export type XmemErrorCode =
   | "TOO_LARGE"
   /** The file system, the process or `maxCommitted` has no room for what was asked for. */
   | "OUT_OF_MEMORY"
-  /** Reserved for channels: no room in the channel. */
+  /** The channel is full, and what is sent to it is not to be dropped. */
   | "CHANNEL_FULL"
-  /** Reserved for channels: it was closed. */
+  /** The channel was closed, and nothing is left in it, or this object let go of it. */
   | "CHANNEL_CLOSED"
   /** Reserved for channels: the participant that was to reply died. */
   | "PEER_DIED"
@@ -52,7 +52,7 @@ export type XmemErrorCode =
   | "READ_ONLY"
   /** The guard was released, handed off or forgotten before. */
   | "RELEASED"
-  /** The time of a wait passed before there was a buffer. */
+  /** The time of a wait passed before there was a buffer, or room for one. */
   | "TIMEOUT"
   /** An argument is out of range, of the wrong type, or an option that does not exist. */
   | "INVALID_ARGUMENT"

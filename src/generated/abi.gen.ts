@@ -121,10 +121,14 @@ export interface Native {
   xmem_bun_channel_open(descriptor: Descriptor, name: Memory, options: Memory): number;
   /** Lets go of the channel; it goes on for the others. */
   xmem_bun_channel_leave(descriptor: Descriptor, channel: number): void;
+  /** Lets go of all channels that the open has: it is about to be closed. */
+  xmem_bun_channel_leave_all(descriptor: Descriptor): void;
   /** What the channel was made as. */
   xmem_bun_channel_info(descriptor: Descriptor, channel: number, out: Memory): number;
   /** For everybody: nothing is sent from now on. */
   xmem_bun_channel_close(descriptor: Descriptor, channel: number): number;
+  /** 0: it was closed, for everybody. CHANNEL_EMPTY: it was not. */
+  xmem_bun_channel_closed(descriptor: Descriptor, channel: number): number;
   /**
    * 0: the channel has the buffer. 1: it was dropped, as the channel's overflow says. CHANNEL_FULL:
    * the hold stays.
@@ -149,14 +153,25 @@ export interface Native {
   /** A slice of a wait for an item, which ends at `deadline_ms`. PENDING: call again. */
   xmem_bun_channel_receive_blocking(descriptor: Descriptor, channel: number, deadlineMs: number): number;
   /**
-   * The event loop's end of a socket that becomes readable when a try is worth it. `end`: 0 for
-   * sending, 1 for receiving.
+   * The event loop's end of a socket that becomes readable when a try is worth it. `end`: one of
+   * `End`.
    */
   xmem_bun_channel_async_open(descriptor: Descriptor, channel: number, end: number): number;
   /** As `xmem_bun_async_arm`. */
   xmem_bun_channel_async_arm(descriptor: Descriptor, channel: number, end: number, dueMs: number): number;
   xmem_bun_channel_async_disarm(descriptor: Descriptor, channel: number, end: number, passOn: number): void;
+  /** What the channel looks like, as `xmem_bun_channels` says it of each. */
   xmem_bun_channel_stats(descriptor: Descriptor, channel: number, out: Memory): number;
+  /**
+   * All live channels of the pool, which may be one that is only looked at. Returns how many were
+   * written.
+   */
+  xmem_bun_channels(descriptor: Descriptor, out: Memory, names: Memory, channelsMax: number): number;
+  /**
+   * Those who read a broadcast, which is named by its number within the pool. Returns how many were
+   * written.
+   */
+  xmem_bun_channel_subscribers(descriptor: Descriptor, channel: number, out: Memory, subscribersMax: number): number;
   /**
    * A slice of a wait at several pools and channels, which ends at `deadline_ms`: the place of one
    * that is worth a try. PENDING: call again.
@@ -232,8 +247,10 @@ export const symbols: Record<keyof Native, FFIFunction> = {
   xmem_bun_bench_pop_push: { args: ["u32"], returns: "void" },
   xmem_bun_channel_open: { args: ["u32", "ptr", "ptr"], returns: "i32" },
   xmem_bun_channel_leave: { args: ["u32", "u32"], returns: "void" },
+  xmem_bun_channel_leave_all: { args: ["u32"], returns: "void" },
   xmem_bun_channel_info: { args: ["u32", "u32", "ptr"], returns: "i32" },
   xmem_bun_channel_close: { args: ["u32", "u32"], returns: "i32" },
+  xmem_bun_channel_closed: { args: ["u32", "u32"], returns: "i32" },
   xmem_bun_channel_send: { args: ["u32", "u32", "u32", "u32"], returns: "i32" },
   xmem_bun_channel_try_send: { args: ["u32", "u32", "u32", "u32"], returns: "i32" },
   xmem_bun_channel_send_at_once: { args: ["u32", "u32", "u32", "u32"], returns: "i32" },
@@ -245,5 +262,7 @@ export const symbols: Record<keyof Native, FFIFunction> = {
   xmem_bun_channel_async_arm: { args: ["u32", "u32", "u32", "f64"], returns: "i32" },
   xmem_bun_channel_async_disarm: { args: ["u32", "u32", "u32", "u32"], returns: "void" },
   xmem_bun_channel_stats: { args: ["u32", "u32", "ptr"], returns: "i32" },
+  xmem_bun_channels: { args: ["u32", "ptr", "ptr", "u32"], returns: "u32" },
+  xmem_bun_channel_subscribers: { args: ["u32", "u32", "ptr", "u32"], returns: "u32" },
   xmem_bun_wait_any: { args: ["ptr", "u32", "f64"], returns: "i32" },
 };

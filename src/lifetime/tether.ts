@@ -29,6 +29,8 @@ export function end(tether: Tether): void {
   const { descriptor, counter, sockets, wasClosed } = tether;
   tether.descriptor = closed;
   for (const socket of sockets) socket.terminate();
+  // A view that is alive puts off the rest; a subscription that nobody reads would hold a channel up.
+  native.xmem_bun_channel_leave_all(descriptor);
   const finish = (): boolean => {
     if (native.xmem_bun_give_back_unseen(descriptor, counter) > 0) return false;
     native.xmem_bun_views_close(counter);

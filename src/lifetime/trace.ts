@@ -21,6 +21,9 @@ const makers = [
   "getMut()",
   "take()",
   "clone()",
+  "tryReceive()",
+  "receiveBlocking()",
+  "receive()",
 ];
 
 export function trace(guard: object, session: { readonly tether: Tether }, handle: number): void {

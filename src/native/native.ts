@@ -32,11 +32,14 @@ export const native: Native = opened.symbols as unknown as Native;
 /** The descriptor of no pool: the native side refuses it by itself. */
 export const closed: Descriptor = 0;
 
-// The two calls of the fast path have names of their own. A constant of a module is a constant to
+// The calls of the fast paths have names of their own. A constant of a module is a constant to
 // the engine's compiler, too, so that the call is always direct. A call through a property of
 // `native` is direct only most of the time.
 export const acquireIndex: Native["xmem_bun_acquire_index"] = native.xmem_bun_acquire_index;
 export const releaseIndex: Native["xmem_bun_release_index"] = native.xmem_bun_release_index;
+export const sendIndex: Native["xmem_bun_channel_send"] = native.xmem_bun_channel_send;
+export const trySendIndex: Native["xmem_bun_channel_try_send"] = native.xmem_bun_channel_try_send;
+export const receiveIndex: Native["xmem_bun_channel_receive"] = native.xmem_bun_channel_receive;
 
 // Further results of the last call that made a hold: two tables, by descriptor. They are static
 // memory of the library, which is never unloaded.
@@ -49,7 +52,7 @@ export function generationMade(descriptor: Descriptor): number {
   return generations[descriptor] as number;
 }
 
-/** The size of the buffer that `xmem_bun_get` or `xmem_bun_take` held last, in bytes. */
+/** The size of the buffer that `xmem_bun_get`, `xmem_bun_take` or a receive held last, in bytes. */
 export function sizeMade(descriptor: Descriptor): number {
   return sizes[descriptor] as number;
 }

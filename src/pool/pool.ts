@@ -3,6 +3,7 @@
 
 import {
   blockingTimeout,
+  type ChannelOptions,
   type How,
   type LookOptions,
   lookOptions,
@@ -18,14 +19,17 @@ import {
 import * as validate from "../arguments/validate.ts";
 import { BufferGuard, guardOf } from "../buffer/guard.ts";
 import type { ReadGuard } from "../buffer/read_guard.ts";
-import { raise, XmemError } from "../errors/error.ts";
-import { framesOf, publish } from "../errors/user_frame.ts";
+import { type Channel, openChannel, sourceIn } from "../channel/channel.ts";
+import { raise } from "../errors/error.ts";
+import { publish } from "../errors/user_frame.ts";
 import type { Descriptor } from "../generated/abi.gen.ts";
 import * as constants from "../generated/constants.gen.ts";
 import { acquireIndex, closed, generationMade, native, sizeMade } from "../native/native.ts";
 import { cString, float64s } from "../native/scratch.ts";
+import { nativeError } from "../native/system_error.ts";
 import { Session } from "../session/session.ts";
 import { buffers } from "../wait/buffers.ts";
+import { sinceCall } from "../wait/caller.ts";
 import { endWaits, queueOf } from "../wait/queue.ts";
 import * as folder from "./folder.ts";
 import { type PoolStats, statsOf } from "./statistics.ts";
@@ -295,6 +299,55 @@ export class BufferPool implements Disposable {
     return folder.prune(dir, dryRun);
   }
 
+  /**
+   * Blocks this thread until one of several channels has a buffer, or was closed, or one of several
+   * pools has a free one. Returns the place in `sources` of one that is worth a try: somebody else
+   * may be faster, so `tryReceive` or `tryAcquire` comes next. The first of several is returned.
+   * It waits for at most `options.timeout` milliseconds, 0 to 2^32 - 1; 0 looks once.
+   *
+   * @throws TIMEOUT: none of them had anything in time.
+   * @throws INVALID_ARGUMENT: `sources` is not an array of 1 to 128 pools and channels, a channel
+   *   only sends, `timeout` is not a whole number from 0 to 2^32 - 1, or an option does not exist.
+   * @throws CHANNEL_CLOSED: one of the objects let go of its channel.
+   * @throws POOL_CORRUPT: the pool's control area holds what xmem never wrote.
+   * @throws POOL_CLOSED: one of the pools was closed here, or was opened before this process was
+   *   forked.
+   *
+   * @example
+   * ```ts
+   * const inputs = [pool.channel("left"), pool.channel("right")];
+   * const ready = BufferPool.waitAny(inputs, { timeout: 1000 });
+   * using received = inputs[ready]?.tryReceive();
+   * ```
+   */
+  static waitAny(sources: readonly (Channel | BufferPool)[], options: { timeout: number }): number {
+    const tried = "BufferPool.waitAny()";
+    const most = constants.LIMIT_WAIT_SOURCES;
+    if (!Array.isArray(sources) || sources.length === 0 || sources.length > most) {
+      const given = Array.isArray(sources) ? `${sources.length} sources` : sources;
+      validate.refuse(tried, "what to wait for", given, `1 to ${most} pools and channels`);
+    }
+    const numbers = sources.flatMap((source: unknown, place) => {
+      if (typeof source === "object" && source !== null && #session in source) {
+        return [source.#open(tried), constants.CHANNEL_NONE];
+      }
+      const channel = sourceIn(source, tried);
+      if (channel !== null) return channel;
+      return validate.refuse(tried, `source ${place}`, source, "a pool or a channel");
+    });
+    const timeout = blockingTimeout(tried, options, "");
+    const deadline = native.xmem_bun_now() + timeout;
+    const list = new Uint32Array(new ArrayBuffer(numbers.length * 4));
+    list.set(numbers);
+    while (true) {
+      const found = native.xmem_bun_wait_any(list, sources.length, deadline);
+      if (found >= 0) return found;
+      if (found === -constants.ERROR_PENDING) continue;
+      if (found !== -constants.ERROR_TIMEOUT) throw nativeError(found, tried, "");
+      raise("TIMEOUT", tried, `none of ${sources.length} had anything in ${timeout} ms`);
+    }
+  }
+
   static #openSession(how: How, name: unknown, given: unknown): Session {
     const tried = `BufferPool.${how}()`;
     const checkedName = validate.poolName(tried, name);
@@ -452,20 +505,10 @@ export class BufferPool implements Disposable {
       native.xmem_bun_async_timed_out(descriptor);
       throw this.#session.failure(-constants.ERROR_TIMEOUT, tried, { timeout });
     }
-    // A later failure happens in a timer or a socket's callback, whose stack does not show the
-    // caller.
-    const asked = new Error(tried);
-    Error.captureStackTrace(asked, BufferPool.prototype.acquireAsync);
-    try {
-      const handle = await waits.wait(this.#session, length, timeout, signal);
-      const guard = guardOf(this.#session, handle, length, true);
-      return guard;
-    } catch (error) {
-      if (error instanceof XmemError && error !== signal?.reason) {
-        error.stack = `${error}\n${framesOf(asked)}`;
-      }
-      throw error;
-    }
+    const begin = () => waits.wait(this.#session, length, timeout, signal);
+    const handle = await sinceCall(BufferPool.prototype.acquireAsync, signal, begin);
+    const guard = guardOf(this.#session, handle, length, true);
+    return guard;
   }
 
   /**
@@ -817,8 +860,38 @@ export class BufferPool implements Disposable {
   }
 
   /**
-   * Gives back the holds that were made through this object, ends its waits, detaches its views and
-   * lets go of the mapping. Its guards are done. A second call does nothing.
+   * Opens the channel of that name, or makes it. What is not asked for is what the channel has, or
+   * its default where it is made. Each call returns an object of its own: in mode "broadcast" it
+   * has a subscription of its own, which starts with what is sent from now on.
+   *
+   * @throws INVALID_ARGUMENT: `name` is not 1 to 63 bytes of UTF-8 without NUL; an option does not
+   *   exist, is out of range or of the wrong type, or does not fit the mode.
+   * @throws OPTIONS_MISMATCH: the channel exists, and has less `capacity`, or another `mode`,
+   *   `overflow` or `history`, than was explicitly asked for.
+   * @throws OUT_OF_MEMORY: the pool has as many channels as it was made for (`channels`), or the
+   *   system has no room for another one.
+   * @throws TOO_MANY_PARTICIPANTS: the channel has 256 subscribers.
+   * @throws POOL_CORRUPT: the pool's control area holds what xmem never wrote.
+   * @throws POOL_BUSY: another participant has been stopped in the middle of a recovery for two
+   *   seconds.
+   * @throws POOL_CLOSED: the pool was closed here, or was opened before this process was forked.
+   * @throws SYSTEM: a system call failed; `cause` names it.
+   *
+   * @example
+   * ```ts
+   * using frames = pool.channel("frames", { capacity: 4, overflow: "drop-oldest" });
+   * frames.send(pool.acquire(640 * 480));
+   * ```
+   */
+  channel(name: string, options?: ChannelOptions): Channel {
+    this.#open("channel()");
+    const channel = openChannel(this.#session, name, options);
+    return channel;
+  }
+
+  /**
+   * Gives back the holds that were made through this object, ends its waits, lets go of its
+   * channels, detaches its views and lets go of the mapping. Its guards are done. A second call does nothing.
    */
   close(): void {
     if (this.#session.descriptor === closed) return;

@@ -1,5 +1,6 @@
 // What a pool looks like: the numbers of it, and of each participant. It writes nothing.
 
+import { type ChannelInfo, channelsOf } from "../channel/statistics.ts";
 import type { Descriptor } from "../generated/abi.gen.ts";
 import * as constants from "../generated/constants.gen.ts";
 import { native } from "../native/native.ts";
@@ -68,6 +69,8 @@ export interface PoolStats {
   longestHoldMs: number;
   /** Every participant, including dead ones that were not recovered yet. */
   participants: ParticipantStats[];
+  /** Every channel that the pool has now. */
+  channels: ChannelInfo[];
   /** Sums since the pool was made, over all participants, including those that left. */
   counters: {
     /** Buffers acquired. */
@@ -93,6 +96,8 @@ export function statsOf(descriptor: Descriptor): PoolStats {
   const values = float64s(constants.STAT_COUNT);
   native.xmem_bun_stats(descriptor, values);
   const value = (index: number): number => values[index] ?? 0;
+  const info = float64s(constants.INFO_COUNT);
+  native.xmem_bun_info(descriptor, info);
   return {
     capacity: value(constants.STAT_CAPACITY),
     free: value(constants.STAT_FREE),
@@ -105,7 +110,8 @@ export function statsOf(descriptor: Descriptor): PoolStats {
     linked: value(constants.STAT_LINKED) !== 0,
     oldestLeaseMs: value(constants.STAT_OLDEST_LEASE_MS),
     longestHoldMs: value(constants.STAT_LONGEST_HOLD_MS),
-    participants: participantsOf(descriptor),
+    participants: participantsOf(descriptor, info[constants.INFO_MAX_PARTICIPANTS] ?? 0),
+    channels: channelsOf(descriptor, info[constants.INFO_CHANNELS] ?? 0),
     counters: {
       acquired: value(constants.STAT_ACQUIRED),
       released: value(constants.STAT_RELEASED),
@@ -118,10 +124,7 @@ export function statsOf(descriptor: Descriptor): PoolStats {
   };
 }
 
-function participantsOf(descriptor: Descriptor): ParticipantStats[] {
-  const info = float64s(constants.INFO_COUNT);
-  native.xmem_bun_info(descriptor, info);
-  const rowsMax = info[constants.INFO_MAX_PARTICIPANTS] ?? 0;
+function participantsOf(descriptor: Descriptor, rowsMax: number): ParticipantStats[] {
   const values = float64s(rowsMax * constants.PARTICIPANT_COUNT);
   const names = bytes(rowsMax * nameBytes);
   const rows = native.xmem_bun_participants(descriptor, values, names, rowsMax);

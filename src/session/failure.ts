@@ -8,6 +8,7 @@ import { generationOf, indexOf } from "../native/handle.ts";
 import { native } from "../native/native.ts";
 import { float64s } from "../native/scratch.ts";
 import { nativeAccount } from "../native/system_error.ts";
+import { type ChannelAsked, reasonOfChannel } from "./channel_failure.ts";
 import { whatFills } from "./occupancy.ts";
 
 /** What a call was about. */
@@ -17,6 +18,7 @@ export interface Asked {
   /** Milliseconds. */
   timeout?: number;
   count?: number;
+  channel?: ChannelAsked;
 }
 
 /** The pool that it failed on. */
@@ -37,7 +39,9 @@ export function failureOn(place: Place, result: number, tried: string, asked: As
   const code = codeOf(result);
   // This comes first: the native calls below overwrite it.
   const account = nativeAccount(result, place.dir);
-  const reason = reasonOf(place, result, asked);
+  const reason =
+    (asked.channel && reasonOfChannel(place.descriptor, result, asked.channel, asked.timeout)) ??
+    reasonOf(place, result, asked);
   const found = [account.found, reason.found].filter(Boolean).join("; ");
   const advice = account.advice ?? reason.advice;
   return make(code, tried, found, { cause: account.cause, advice });

@@ -83,7 +83,7 @@ export class Session {
 
   /** The error for a native failure of `tried`, with the numbers that it was about. */
   failure(result: number, tried: string, asked: Asked = {}): XmemError {
-    const what = `${tried} ${this.on}`;
+    const what = `${tried} ${asked.channel?.on ?? this.on}`;
     if (this.descriptor === closed) return make("POOL_CLOSED", what);
     return failureOn(this, result, what, asked);
   }

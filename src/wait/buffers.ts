@@ -7,6 +7,7 @@ import type { Place } from "./place.ts";
 export const buffers: Place<number> = {
   name: "pool",
   call: "acquireAsync()",
+  keepsAlive: true,
   open: (descriptor) => native.xmem_bun_async_open(descriptor),
   arm: (descriptor, due) => native.xmem_bun_async_arm(descriptor, due),
   disarm: (descriptor, passOn) => native.xmem_bun_async_disarm(descriptor, passOn ? 1 : 0),

@@ -12,6 +12,8 @@ export interface Place<Request> {
   readonly name: string;
   /** What the user calls to wait there, for messages. */
   readonly call: string;
+  /** Whether somebody who waits there keeps the process alive. */
+  readonly keepsAlive: boolean;
   /** Starts the native thread that watches; its socket becomes readable when a try is worth it. */
   open(descriptor: Descriptor): number;
   /**

@@ -4,7 +4,7 @@
 // says.
 
 import type { Socket } from "bun";
-import { make } from "../errors/error.ts";
+import { make, type XmemError } from "../errors/error.ts";
 import {
   ERROR_PENDING,
   ERROR_POOL_BUSY,
@@ -82,6 +82,11 @@ function forget(participant: string, place: string): void {
 export function endWaits(session: Session): void {
   const queues = participants.get(session.participant)?.values() ?? [];
   for (const queue of [...queues]) queue.deref()?.close(session);
+}
+
+/** The place goes away for this thread: who waits there is told why, and nothing is taken. */
+export function endWaitsAt(session: Session, place: { name: string }, reason: unknown): void {
+  participants.get(session.participant)?.get(place.name)?.deref()?.end(reason);
 }
 
 class WaitQueue<Request> {
@@ -163,12 +168,34 @@ class WaitQueue<Request> {
     for (const waiter of this.#waiting) {
       if (waiter.session !== session) continue;
       this.#remove(waiter);
-      waiter.reject(make("POOL_CLOSED", `${this.#place.call} ${session.on}`));
+      waiter.reject(make("POOL_CLOSED", this.#tried(waiter)));
     }
     if (session === this.#carrier) this.#dropCarrier();
     if (this.isEmpty) this.#rest(false);
     // The others wait on through a session of theirs.
     else if (this.#carrier === undefined) this.#begin();
+  }
+
+  end(reason: unknown): void {
+    for (const waiter of this.#waiting) {
+      this.#remove(waiter);
+      waiter.reject(reason);
+    }
+    this.#rest(true);
+    this.#dropCarrier();
+    forget(this.#participant, this.#place.name);
+  }
+
+  /** What a waiter called, and on what. */
+  #tried({ session, request }: Waiter<Request>): string {
+    return `${this.#place.call} ${this.#place.asked(request).channel?.on ?? session.on}`;
+  }
+
+  #failure(waiter: Waiter<Request>, result: number): XmemError {
+    const { session, request, timeout } = waiter;
+    const asked = this.#place.asked(request);
+    const about = result === -ERROR_TIMEOUT ? { ...asked, timeout } : asked;
+    return session.failure(result, this.#place.call, about);
   }
 
   #dropCarrier(): void {
@@ -195,7 +222,7 @@ class WaitQueue<Request> {
       session.waits.add(this);
       this.#connect(fd, session);
     }
-    this.#socket?.ref();
+    if (this.#place.keepsAlive) this.#socket?.ref();
     this.#serve();
   }
 
@@ -205,16 +232,15 @@ class WaitQueue<Request> {
         if (this.#carrier !== carrier) return socket.terminate();
         this.#socket = socket;
         carrier.tether.sockets.add(socket);
-        if (this.isEmpty) socket.unref();
+        if (this.isEmpty || !this.#place.keepsAlive) socket.unref();
         this.#serve();
       },
       (cause: unknown) => {
         if (this.#carrier !== carrier) return;
         for (const waiter of this.#waiting) {
           this.#remove(waiter);
-          const tried = `${this.#place.call} ${waiter.session.on}`;
           const found = `the event loop cannot watch its socket: ${cause}`;
-          waiter.reject(make("SYSTEM", tried, found, { cause }));
+          waiter.reject(make("SYSTEM", this.#tried(waiter), found, { cause }));
         }
         this.#rest(true);
         // The next wait tries again.
@@ -258,7 +284,7 @@ class WaitQueue<Request> {
       if (this.#place.mayCome(result) || result === -ERROR_PENDING) return result;
       this.#remove(waiter);
       if (result >= 0) waiter.resolve(result);
-      else waiter.reject(session.failure(result, this.#place.call, this.#place.asked(request)));
+      else waiter.reject(this.#failure(waiter, result));
     }
     return 0;
   }
@@ -269,7 +295,7 @@ class WaitQueue<Request> {
     for (const waiter of this.#waiting) {
       if (waiter.deadline !== Number.POSITIVE_INFINITY) continue;
       this.#remove(waiter);
-      waiter.reject(waiter.session.failure(-ERROR_POOL_BUSY, this.#place.call));
+      waiter.reject(this.#failure(waiter, -ERROR_POOL_BUSY));
     }
     if (this.isEmpty) this.#rest(true);
   }
@@ -295,9 +321,8 @@ class WaitQueue<Request> {
     // A last try, for whoever is first in the queue only: nobody overtakes.
     this.#serve();
     if (!this.#waiting.has(waiter)) return;
-    const { session, timeout } = waiter;
-    this.#place.timedOut(session.descriptor);
-    this.#giveUp(waiter, session.failure(-ERROR_TIMEOUT, this.#place.call, { timeout }));
+    this.#place.timedOut(waiter.session.descriptor);
+    this.#giveUp(waiter, this.#failure(waiter, -ERROR_TIMEOUT));
   }
 
   #giveUp(waiter: Waiter<Request>, reason: unknown): void {
@@ -310,7 +335,7 @@ class WaitQueue<Request> {
   #failAll(result: number): void {
     for (const waiter of this.#waiting) {
       this.#remove(waiter);
-      waiter.reject(waiter.session.failure(result, this.#place.call));
+      waiter.reject(this.#failure(waiter, result));
     }
     this.#rest(false);
   }

@@ -3,7 +3,6 @@
 
 const std = @import("std");
 const channels = @import("../process/channels.zig");
-const channel_statistics = @import("../protocol/channel/statistics.zig");
 const descriptor = @import("../process/descriptor.zig");
 const directory = @import("../protocol/channel/directory.zig");
 const ends = @import("../protocol/channel/ends.zig");
@@ -11,6 +10,8 @@ const errors = @import("../errors.zig");
 const holds = @import("../process/holds.zig");
 const numbers = @import("numbers.zig");
 const open_pool = @import("../process/open_pool.zig");
+const statistics = @import("../protocol/channel/statistics.zig");
+const ring = @import("../protocol/channel/ring.zig");
 const thaw = @import("../protocol/recovery/thaw.zig");
 const wait_any = @import("../process/wait_any.zig");
 const words = @import("../format/words.zig");
@@ -30,18 +31,10 @@ const toNs = numbers.toNs;
 pub const Option = enum { CAPACITY, MODE, OVERFLOW, HISTORY, SUBSCRIBE };
 const ChannelOptions = [std.meta.fields(Option).len]f64;
 
-pub const Info = enum { NUMBER, CAPACITY, MODE, OVERFLOW, HISTORY };
+/// Where an event loop can wait at a channel.
+pub const End = enum { SENDING, RECEIVING, CLOSING };
 
-pub const Stat = enum {
-    QUEUED,
-    CAPACITY,
-    SENT,
-    RECEIVED,
-    DROPPED,
-    WAITING_SENDERS,
-    WAITING_RECEIVERS,
-    SUBSCRIBERS,
-};
+pub const Info = enum { NUMBER, CAPACITY, MODE, OVERFLOW, HISTORY };
 
 /// Opens the channel of that name, or makes it. Returns the number by which this open of the pool
 /// knows it.
@@ -87,6 +80,13 @@ pub export fn xmem_bun_channel_leave(number: Descriptor, channel: u32) void {
     channels.leave(pool, channel);
 }
 
+/// Lets go of all channels that the open has: it is about to be closed.
+pub export fn xmem_bun_channel_leave_all(number: Descriptor) void {
+    const pool = descriptor.poolOf(number);
+    if (pool.mapping == null or pool.is_observer) return;
+    channels.leaveAll(pool);
+}
+
 /// The channel, of an open pool that is not closed.
 inline fn opened(pool: *Pool, channel: u32) Error!*OpenChannel {
     if (holds.attend(pool)) |err| return err;
@@ -119,6 +119,14 @@ pub export fn xmem_bun_channel_close(number: Descriptor, channel: u32) i32 {
     errors.clear();
     const found = opened(pool, channel) catch |err| return refused(err);
     channels.close(pool, found) catch |err| return refused(err);
+    return 0;
+}
+
+/// 0: it was closed, for everybody. CHANNEL_EMPTY: it was not.
+pub export fn xmem_bun_channel_closed(number: Descriptor, channel: u32) i32 {
+    const pool = descriptor.poolOf(number);
+    const found = opened(pool, channel) catch |err| return numbers.refusedBare(err);
+    if (!ring.looksClosed(&found.channel)) return numbers.refusedBare(error.ChannelEmpty);
     return 0;
 }
 
@@ -227,17 +235,18 @@ pub export fn xmem_bun_channel_receive_blocking(
     return hold_result.note(number, held);
 }
 
-/// The event loop's end of a socket that becomes readable when a try is worth it. `end`: 0 for
-/// sending, 1 for receiving.
+/// The event loop's end of a socket that becomes readable when a try is worth it. `end`: one of
+/// `End`.
 pub export fn xmem_bun_channel_async_open(number: Descriptor, channel: u32, end: u32) i32 {
     const pool = descriptor.poolOf(number);
     errors.clear();
     const found = opened(pool, channel) catch |err| return refused(err);
     const participant = &pool.participant;
-    return switch (end) {
-        0 => found.async_sending.open(atHead(found), participant) catch |err| refused(err),
-        else => found.async_receiving.open(atTail(found), participant) catch |err| refused(err),
-    };
+    return switch (endOf(end)) {
+        .SENDING => found.async_sending.open(atHead(found), participant),
+        .RECEIVING => found.async_receiving.open(atTail(found), participant),
+        .CLOSING => found.async_closing.open(atClosing(found), participant),
+    } catch |err| refused(err);
 }
 
 /// As `xmem_bun_async_arm`.
@@ -252,9 +261,10 @@ pub export fn xmem_bun_channel_async_arm(
     const found = opened(pool, channel) catch |err| return refused(err);
     const participant = &pool.participant;
     const due_ns = toNs(due_ms);
-    (switch (end) {
-        0 => found.async_sending.arm(atHead(found), participant, due_ns),
-        else => found.async_receiving.arm(atTail(found), participant, due_ns),
+    (switch (endOf(end)) {
+        .SENDING => found.async_sending.arm(atHead(found), participant, due_ns),
+        .RECEIVING => found.async_receiving.arm(atTail(found), participant, due_ns),
+        .CLOSING => found.async_closing.arm(atClosing(found), participant, due_ns),
     }) catch |err| return refused(err);
     return 0;
 }
@@ -268,10 +278,19 @@ pub export fn xmem_bun_channel_async_disarm(
     const pool = descriptor.poolOf(number);
     const found = opened(pool, channel) catch return;
     const participant = &pool.participant;
-    switch (end) {
-        0 => found.async_sending.disarm(atHead(found), participant, pass_on != 0),
-        else => found.async_receiving.disarm(atTail(found), participant, pass_on != 0),
+    switch (endOf(end)) {
+        .SENDING => found.async_sending.disarm(atHead(found), participant, pass_on != 0),
+        .RECEIVING => found.async_receiving.disarm(atTail(found), participant, pass_on != 0),
+        .CLOSING => found.async_closing.disarm(atClosing(found), participant, pass_on != 0),
     }
+}
+
+fn endOf(end: u32) End {
+    return std.enums.fromInt(End, end) orelse .CLOSING;
+}
+
+fn atClosing(found: *const OpenChannel) ends.Closing {
+    return .{ .channel = &found.channel };
 }
 
 fn atHead(found: *const OpenChannel) ends.At(.head) {
@@ -282,31 +301,45 @@ fn atTail(found: *const OpenChannel) ends.At(.tail) {
     return .{ .channel = &found.channel };
 }
 
-pub export fn xmem_bun_channel_stats(
-    number: Descriptor,
-    channel: u32,
-    out: *[std.meta.fields(Stat).len]f64,
-) i32 {
+/// What the channel looks like, as `xmem_bun_channels` says it of each.
+pub export fn xmem_bun_channel_stats(number: Descriptor, channel: u32, out: [*]f64) i32 {
     const pool = descriptor.poolOf(number);
     const found = opened(pool, channel) catch |err| return numbers.refusedBare(err);
-    readStats(&found.channel, out);
+    const values = statistics.collect(&pool.participant.view, &found.channel);
+    out[0..statistics.stat_count].* = values;
     return 0;
 }
 
-fn readStats(channel: *const Channel, out: *[std.meta.fields(Stat).len]f64) void {
-    const stats = channel_statistics.collect(channel);
-    for (std.enums.values(Stat)) |field| {
-        out[@intFromEnum(field)] = @floatFromInt(switch (field) {
-            .QUEUED => stats.queued,
-            .CAPACITY => channel.capacity,
-            .SENT => stats.sent,
-            .RECEIVED => stats.received,
-            .DROPPED => stats.dropped,
-            .WAITING_SENDERS => stats.waiting_senders,
-            .WAITING_RECEIVERS => stats.waiting_receivers,
-            .SUBSCRIBERS => stats.subscribers,
-        });
-    }
+/// All live channels of the pool, which may be one that is only looked at. Returns how many were
+/// written.
+pub export fn xmem_bun_channels(
+    number: Descriptor,
+    out: [*]f64,
+    names: [*]u8,
+    channels_max: u32,
+) u32 {
+    const pool = descriptor.poolOf(number);
+    const mapping = pool.mapping orelse return 0;
+    const values = out[0 .. channels_max * statistics.stat_count];
+    const names_all = names[0 .. channels_max * statistics.name_room];
+    return statistics.channels(&mapping.view, values, names_all, channels_max);
+}
+
+/// Those who read a broadcast, which is named by its number within the pool. Returns how many were
+/// written.
+pub export fn xmem_bun_channel_subscribers(
+    number: Descriptor,
+    channel: u32,
+    out: [*]f64,
+    subscribers_max: u32,
+) u32 {
+    const pool = descriptor.poolOf(number);
+    const mapping = pool.mapping orelse return 0;
+    const view = &mapping.view;
+    if (channel >= directory.blocksUsed(view) or !directory.isLive(view, channel)) return 0;
+    const found = Channel.of(view, channel) orelse return 0;
+    const values = out[0 .. subscribers_max * statistics.subscriber_field_count];
+    return statistics.subscribers(view, &found, values, subscribers_max);
 }
 
 /// A slice of a wait at several pools and channels, which ends at `deadline_ms`: the place of one

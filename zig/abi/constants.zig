@@ -4,6 +4,7 @@
 
 const std = @import("std");
 const channels = @import("bun_channels.zig");
+const channel_statistics = @import("../protocol/channel/statistics.zig");
 const description = @import("../protocol/pool/content.zig");
 const descriptor = @import("../process/descriptor.zig");
 const errors = @import("../errors.zig");
@@ -33,7 +34,9 @@ pub const all = numbers("ERROR_", errors.Code, false) ++
     numbers("OCCUPANCY_", occupancy.Field, true) ++
     numbers("CHANNEL_OPTION_", channels.Option, true) ++
     numbers("CHANNEL_INFO_", channels.Info, true) ++
-    numbers("CHANNEL_STAT_", channels.Stat, true) ++
+    numbers("CHANNEL_STAT_", channel_statistics.Stat, true) ++
+    numbers("CHANNEL_SUBSCRIBER_", channel_statistics.SubscriberField, true) ++
+    numbers("CHANNEL_END_", channels.End, false) ++
     numbers("CHANNEL_MODE_", words.ChannelMode, false) ++
     numbers("CHANNEL_OVERFLOW_", words.ChannelOverflow, false) ++
     numbers("META_", description.Number, false) ++
@@ -48,6 +51,11 @@ pub const all = numbers("ERROR_", errors.Code, false) ++
         .{ .name = "LIMIT_WAIT_SOURCES", .value = wait_any.sources_max },
         .{ .name = "LIMIT_CHANNEL_CAPACITY", .value = layout.channel_cells_max },
         .{ .name = "LIMIT_CHANNEL_NAME_BYTES", .value = layout.channel_name_bytes_max },
+        .{
+            .name = "LIMIT_CHANNEL_SUBSCRIBERS",
+            .value = layout.channel_subscribers_max,
+        },
+        .{ .name = "CHANNEL_NAME_ROOM", .value = channel_statistics.name_room },
         .{ .name = "LIMIT_REFERENCES", .value = words.references_max },
         .{ .name = "LIMIT_DESCRIPTORS", .value = descriptor.descriptors_max },
         .{ .name = "LIMIT_NAME_BYTES", .value = object_name.length_max },

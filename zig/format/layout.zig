@@ -233,7 +233,10 @@ pub const Channel = extern struct {
     reserved: [16]u8,
     /// Reserved for redelivery: the channel for what was delivered too often.
     dead_letter: [channel_name_bytes_max + 1]u8,
-    dead_letter_padding: [64]u8,
+    /// Where event loops wait for the channel's close. Nobody is counted there: who closes a channel
+    /// always wakes.
+    closing: WaitingPlace,
+    closing_padding: [48]u8,
 
     head: ChannelEnd,
     tail: ChannelEnd,
@@ -299,6 +302,7 @@ comptime {
     std.debug.assert(@offsetOf(ChannelEnd, "waiting") == 8);
     std.debug.assert(@sizeOf(Channel) == 1152);
     std.debug.assert(@offsetOf(Channel, "state") == 64);
+    std.debug.assert(@offsetOf(Channel, "closing") == 192);
     std.debug.assert(@offsetOf(Channel, "head") == 256);
     std.debug.assert(@offsetOf(Channel, "tail") == 384);
     std.debug.assert(@offsetOf(Channel, "subscribed") == 512);

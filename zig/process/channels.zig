@@ -46,6 +46,7 @@ pub const OpenChannel = struct {
     sending: blocking.Wait = .{},
     async_receiving: AsyncWait = .{},
     async_sending: AsyncWait = .{},
+    async_closing: AsyncWait = .{},
 };
 
 pub const List = []?*OpenChannel;
@@ -134,13 +135,18 @@ pub fn leave(pool: *Pool, number: u32) void {
     if (memberOf(pool).isForgotten()) {
         opened.async_sending.forget();
         opened.async_receiving.forget();
+        opened.async_closing.forget();
         return;
     }
     opened.async_sending.close(at_head, participant);
     opened.async_receiving.close(at_tail, participant);
+    opened.async_closing.close(ends.Closing{ .channel = &opened.channel }, participant);
     var patience: Patience = .untimed;
     if (opened.sending.counted) at_head.end(participant, &patience);
     if (opened.receiving.counted) at_tail.end(participant, &patience);
+    // A wake that was this open's is another waiter's.
+    at_head.passOn(participant);
+    at_tail.passOn(participant);
     if (opened.subscription) |own| {
         broadcast.unsubscribe(participant, &opened.channel, own, &patience);
     }
@@ -148,7 +154,7 @@ pub fn leave(pool: *Pool, number: u32) void {
     if (opened.shared.opens == 0) directory.detach(participant, &opened.channel);
 }
 
-/// The pool is closed here.
+/// The pool is closed here, now or as soon as nobody sees its memory any more.
 pub fn leaveAll(pool: *Pool) void {
     for (0..pool.channels.len) |number| leave(pool, @intCast(number));
     forgetAll(pool);
@@ -229,4 +235,6 @@ pub fn receiveSlice(pool: *Pool, opened: *OpenChannel, deadline_ns: u64) Error!h
 pub fn close(pool: *Pool, opened: *OpenChannel) Error!void {
     var patience: Patience = .untimed;
     _ = try ring.close(&pool.participant, &opened.channel, &patience);
+    const closing: ends.Closing = .{ .channel = &opened.channel };
+    closing.place().wakeAll();
 }

@@ -155,6 +155,36 @@ fn isWakeDue(channel: *const Channel, comptime end: End) bool {
     };
 }
 
+/// Where event loops wait for the channel's close, apart from those who wait for an item: the wake
+/// of one of these must not reach a loop that has no use for the item.
+pub const Closing = struct {
+    channel: *const Channel,
+
+    /// The number is the tail's: nobody is marked here, and it leads to the channel.
+    pub fn place(at: Closing) Place {
+        const tail = placeAt(at.channel, .tail);
+        return .at(&at.channel.block.channel.closing, tail.number);
+    }
+
+    pub fn begin(_: Closing, _: *Participant, _: *Patience) Error!void {}
+
+    pub fn end(_: Closing, _: *Participant, _: *Patience) void {}
+
+    pub fn passOn(_: Closing, _: *const Participant) void {}
+
+    pub fn watched(at: Closing, _: *const View) place_file.Watched {
+        return .{ .place = at.place(), .isWorthATry = isWorthATry, .passOn = passOnFrom };
+    }
+
+    /// Who closed it may have died before the wake.
+    fn isWorthATry(view: *const View, place_: Place) bool {
+        const channel = channelOf(view, place_) orelse return false;
+        return ring.looksClosed(&channel);
+    }
+
+    fn passOnFrom(_: *const View, _: Place, _: u32) void {}
+};
+
 /// An item for a receiver, as `waiting/blocking.zig` and an event loop wait for it.
 pub const Receiving = struct {
     participant: *Participant,
@@ -198,7 +228,8 @@ pub const Receiving = struct {
     pub fn isWorthATry(want: *const Receiving) bool {
         const subscription = want.subscription orelse return hasItem(want.channel);
         const cursor = words.Position.load(&subscription.entry.cursor, .monotonic);
-        return channel_file.positionOf(want.channel.tail) != cursor;
+        return channel_file.positionOf(want.channel.tail) != cursor or
+            ring.looksClosed(want.channel);
     }
 
     pub fn lookForLosses(want: *const Receiving) bool {

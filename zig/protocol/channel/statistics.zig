@@ -5,62 +5,182 @@
 const std = @import("std");
 const broadcast = @import("broadcast.zig");
 const channel_file = @import("channel.zig");
+const directory = @import("directory.zig");
 const layout = @import("../../format/layout.zig");
+const participant_file = @import("../participant.zig");
+const ring = @import("ring.zig");
 const words = @import("../../format/words.zig");
 
 const Channel = channel_file.Channel;
 const Position = words.Position;
+const View = participant_file.View;
 
-pub const Stats = struct {
-    queued: u64,
-    sent: u64,
+pub const Stat = enum {
+    NUMBER,
+    MODE,
+    OVERFLOW,
+    CAPACITY,
+    HISTORY,
+    CLOSED,
+    /// Participants that have it open.
+    OPEN_BY,
+    QUEUED,
+    SENT,
     /// By receivers, or by each subscriber.
-    received: u64,
+    RECEIVED,
     /// Refused by a full channel, or taken out of it to make room.
-    dropped: u64,
-    waiting_receivers: u32,
-    waiting_senders: u32,
-    subscribers: u32,
+    DROPPED,
+    WAITING_SENDERS,
+    WAITING_RECEIVERS,
+    SUBSCRIBERS,
 };
+pub const stat_count = std.meta.fields(Stat).len;
 
-pub fn collect(channel: *const Channel) Stats {
-    const head: Position = @bitCast(@atomicLoad(u64, &channel.head.position, .monotonic));
-    const tail: Position = @bitCast(@atomicLoad(u64, &channel.tail.position, .monotonic));
+pub const Values = [stat_count]f64;
+
+pub const name_room = layout.channel_name_bytes_max + 1;
+
+pub fn collect(view: *const View, channel: *const Channel) Values {
+    const shared = &channel.block.channel;
+    const head = positionIn(&channel.head.position);
+    const tail = positionIn(&channel.tail.position);
     const there = if (head.isBefore(tail)) head.countTo(tail, channel.capacity) else 0;
     const made_room = @atomicLoad(u64, &channel.head.dropped, .monotonic);
     const refused = @atomicLoad(u64, &channel.tail.dropped, .monotonic);
-    var stats: Stats = .{
-        .queued = @min(there, channel.capacity),
-        .sent = tail.ordinal(channel.capacity),
-        .received = head.ordinal(channel.capacity) -| made_room,
-        .dropped = made_room +% refused,
-        .waiting_receivers = @atomicLoad(u32, &channel.tail.waiting.waiters, .monotonic),
-        .waiting_senders = @atomicLoad(u32, &channel.head.waiting.waiters, .monotonic),
-        .subscribers = 0,
-    };
-    if (channel.mode == .broadcast) {
-        stats.received = @atomicLoad(u64, &channel.block.channel.received_before, .monotonic);
-        addSubscribers(channel, &stats);
+    const subscribed = if (channel.mode == .broadcast) countSubscribers(channel) else Subscribed{};
+    var values: Values = undefined;
+    for (std.enums.values(Stat)) |stat| {
+        const value: u64 = switch (stat) {
+            .NUMBER => channel.number,
+            .MODE => @intFromEnum(channel.mode),
+            .OVERFLOW => @intFromEnum(channel.overflow),
+            .CAPACITY => channel.capacity,
+            .HISTORY => channel.history,
+            .CLOSED => @intFromBool(ring.looksClosed(channel)),
+            .OPEN_BY => countOpen(view, channel),
+            .QUEUED => @min(there, channel.capacity),
+            .SENT => tail.ordinal(channel.capacity),
+            .RECEIVED => switch (channel.mode) {
+                .queue => head.ordinal(channel.capacity) -| made_room,
+                .broadcast => subscribed.received +%
+                    @atomicLoad(u64, &shared.received_before, .monotonic),
+            },
+            .DROPPED => made_room +% refused,
+            .WAITING_SENDERS => @atomicLoad(u32, &channel.head.waiting.waiters, .monotonic),
+            .WAITING_RECEIVERS => @atomicLoad(u32, &channel.tail.waiting.waiters, .monotonic),
+            .SUBSCRIBERS => subscribed.count,
+        };
+        values[@intFromEnum(stat)] = @floatFromInt(value);
     }
-    return stats;
+    return values;
 }
 
-fn addSubscribers(channel: *const Channel, stats: *Stats) void {
-    for (&channel.block.channel.subscribed, 0..) |*word, index| {
-        var bits = @atomicLoad(u64, word, .monotonic);
-        while (bits != 0) : (bits &= bits - 1) {
-            const entry = &channel.block.subscribers[index * 64 + @ctz(bits)];
-            stats.subscribers += 1;
-            stats.received +%= @atomicLoad(u64, &entry.received, .monotonic);
-        }
+fn positionIn(word: *const u64) Position {
+    return @bitCast(@atomicLoad(u64, word, .monotonic));
+}
+
+fn countOpen(view: *const View, channel: *const Channel) u64 {
+    var count: u64 = 0;
+    for (view.rows[0..view.rowsUsed()], 0..) |*row, index| {
+        if (directory.isOpenBy(channel, @intCast(index)) and participant_file.isLive(row))
+            count += 1;
     }
+    return count;
+}
+
+const Subscribed = struct { count: u64 = 0, received: u64 = 0 };
+
+fn countSubscribers(channel: *const Channel) Subscribed {
+    var all: Subscribed = .{};
+    for (0..layout.channel_subscribers_max) |number| {
+        if (!broadcast.isSubscribed(channel, @intCast(number))) continue;
+        all.count += 1;
+        const entry = &channel.block.subscribers[number];
+        all.received +%= @atomicLoad(u64, &entry.received, .monotonic);
+    }
+    return all;
+}
+
+/// The live channels. Returns how many were written.
+pub fn channels(view: *const View, values: []f64, names: []u8, channels_max: u32) u32 {
+    var written: u32 = 0;
+    for (0..directory.blocksUsed(view)) |number| {
+        if (written == channels_max) break;
+        if (!directory.isLive(view, @intCast(number))) continue;
+        const channel = Channel.of(view, @intCast(number)) orelse continue;
+        values[written * stat_count ..][0..stat_count].* = collect(view, &channel);
+        const name = names[written * name_room ..][0..name_room];
+        for (name, &channel.block.channel.name) |*byte, *shared|
+            byte.* = @atomicLoad(u8, shared, .monotonic);
+        written += 1;
+    }
+    return written;
+}
+
+pub const SubscriberField = enum { PID, TID, ALIVE, LAG, RECEIVED, MISSED };
+pub const subscriber_field_count = std.meta.fields(SubscriberField).len;
+
+/// Who reads a broadcast. Returns how many were written.
+pub fn subscribers(
+    view: *const View,
+    channel: *const Channel,
+    values: []f64,
+    subscribers_max: u32,
+) u32 {
+    if (channel.mode == .queue) return 0;
+    var written: u32 = 0;
+    for (0..layout.channel_subscribers_max) |number| {
+        if (written == subscribers_max) break;
+        if (!broadcast.isSubscribed(channel, @intCast(number))) continue;
+        const entry = &channel.block.subscribers[number];
+        const index = @atomicLoad(u32, &entry.participant, .monotonic);
+        if (index >= view.rowsUsed()) continue;
+        const row = &view.rows[index];
+        const behind = behindOf(channel, entry);
+        const out = values[written * subscriber_field_count ..][0..subscriber_field_count];
+        for (std.enums.values(SubscriberField)) |field| {
+            const value: u64 = switch (field) {
+                .PID => @atomicLoad(u32, &row.pid, .monotonic),
+                .TID => @atomicLoad(u32, &row.tid, .monotonic),
+                .ALIVE => @intFromBool(participant_file.isLive(row)),
+                .LAG => behind.lag,
+                .RECEIVED => @atomicLoad(u64, &entry.received, .monotonic),
+                .MISSED => @atomicLoad(u64, &entry.missed, .monotonic) +% behind.missed,
+            };
+            out[@intFromEnum(field)] = @floatFromInt(value);
+        }
+        written += 1;
+    }
+    return written;
+}
+
+/// What is in the ring for a subscriber, and what it has missed without having noticed it yet.
+fn behindOf(channel: *const Channel, entry: *const layout.Subscriber) struct {
+    lag: u64,
+    missed: u64,
+} {
+    const head = positionIn(&channel.head.position);
+    const tail = positionIn(&channel.tail.position);
+    const cursor = positionIn(&entry.cursor);
+    const since = positionIn(&entry.since);
+    const next = if (cursor.isBefore(head)) head else cursor;
+    const owed = if (cursor.isBefore(since)) since else cursor;
+    const lag = if (next.isBefore(tail)) next.countTo(tail, channel.capacity) else 0;
+    return .{
+        .lag = @min(lag, channel.capacity),
+        .missed = if (owed.isBefore(head)) owed.countTo(head, channel.capacity) else 0,
+    };
 }
 
 const testing = std.testing;
-const ring = @import("ring.zig");
 const sending = @import("sending.zig");
 const TestingChannel = @import("testing_channel.zig").TestingChannel;
 const thaw = @import("../recovery/thaw.zig");
+
+fn expectStats(bench: *TestingChannel, expected: []const struct { Stat, f64 }) !void {
+    const values = collect(&bench.pool.view, &bench.channel);
+    for (expected) |row| try testing.expectEqual(row[1], values[@intFromEnum(row[0])]);
+}
 
 test "what a queue sent, handed out and dropped follows from its ends" {
     inline for (.{ .drop_newest, .drop_oldest }) |overflow| {
@@ -71,12 +191,17 @@ test "what a queue sent, handed out and dropped follows from its ends" {
         var patience: thaw.Patience = .untimed;
         for (0..5) |_| _ = try sending.send(one, &bench.channel, bench.tryAcquire(0).?, &patience);
         _ = try ring.receive(one, &bench.channel, &patience);
-        const stats = collect(&bench.channel);
-        try testing.expectEqual(@as(u64, 2), stats.queued);
-        try testing.expectEqual(@as(u64, if (overflow == .drop_newest) 3 else 5), stats.sent);
-        try testing.expectEqual(@as(u64, 1), stats.received);
-        try testing.expectEqual(@as(u64, 2), stats.dropped);
-        try testing.expectEqual(@as(u32, 0), stats.subscribers);
+        try expectStats(&bench, &.{
+            .{ .QUEUED, 2 },
+            .{ .SENT, if (overflow == .drop_newest) 3 else 5 },
+            .{ .RECEIVED, 1 },
+            .{ .DROPPED, 2 },
+            .{ .SUBSCRIBERS, 0 },
+            .{ .CLOSED, 0 },
+            .{ .OPEN_BY, 1 },
+        });
+        _ = try ring.close(one, &bench.channel, &patience);
+        try expectStats(&bench, &.{.{ .CLOSED, 1 }});
     }
 }
 
@@ -92,12 +217,55 @@ test "a broadcast counts what each subscriber received, those that left too" {
         const participant = &bench.participants[row];
         _ = try broadcast.read(participant, &bench.channel, subscription, &patience);
     }
-    try testing.expectEqual(@as(u64, 2), collect(&bench.channel).received);
-    try testing.expectEqual(@as(u32, 2), collect(&bench.channel).subscribers);
+    try expectStats(&bench, &.{ .{ .RECEIVED, 2 }, .{ .SUBSCRIBERS, 2 } });
     broadcast.unsubscribe(one, &bench.channel, bench.opened[0].subscription.?, &patience);
-    const stats = collect(&bench.channel);
-    try testing.expectEqual(@as(u64, 2), stats.received);
-    try testing.expectEqual(@as(u32, 1), stats.subscribers);
-    try testing.expectEqual(@as(u64, 2), stats.queued);
-    try testing.expectEqual(@as(u64, 3), stats.sent);
+    try expectStats(&bench, &.{
+        .{ .RECEIVED, 2 },
+        .{ .SUBSCRIBERS, 1 },
+        .{ .QUEUED, 2 },
+        .{ .SENT, 3 },
+    });
+}
+
+test "each subscriber is listed with what it lags behind, and what it missed" {
+    var bench: TestingChannel = undefined;
+    try bench.init(2, .{ .capacity = 3, .mode = .broadcast, .overflow = .drop_oldest });
+    defer bench.deinit();
+    var patience: thaw.Patience = .untimed;
+    const one = &bench.participants[0];
+    const reader = bench.opened[1].subscription.?;
+    for (0..5) |sent| {
+        _ = try sending.send(one, &bench.channel, bench.tryAcquire(0).?, &patience);
+        if (sent >= 3) continue;
+        _ = try broadcast.read(&bench.participants[1], &bench.channel, reader, &patience);
+    }
+    var values: [2 * subscriber_field_count]f64 = undefined;
+    const written = subscribers(&bench.pool.view, &bench.channel, &values, 2);
+    try testing.expectEqual(@as(u32, 2), written);
+    const first, const second = .{ values[0..subscriber_field_count], values[subscriber_field_count..] };
+    for ([_]struct { SubscriberField, f64, f64 }{
+        .{ .ALIVE, 1, 1 },
+        .{ .LAG, 3, 2 },
+        .{ .RECEIVED, 0, 3 },
+        .{ .MISSED, 2, 0 },
+    }) |row| {
+        try testing.expectEqual(row[1], first[@intFromEnum(row[0])]);
+        try testing.expectEqual(row[2], second[@intFromEnum(row[0])]);
+    }
+}
+
+test "live channels are listed with their names" {
+    var bench: TestingChannel = undefined;
+    try bench.init(1, .{ .capacity = 3 });
+    defer bench.deinit();
+    _ = try directory.open(&bench.participants[0], "other", .{ .capacity = 2 });
+    const view = &bench.pool.view;
+    var values: [2 * stat_count]f64 = undefined;
+    var names: [2 * name_room]u8 = undefined;
+    try testing.expectEqual(@as(u32, 2), channels(view, &values, &names, 2));
+    try testing.expectEqualStrings("other", std.mem.sliceTo(names[name_room..], 0));
+    try testing.expectEqual(@as(f64, 2), values[stat_count + @intFromEnum(Stat.CAPACITY)]);
+    directory.free(view, &bench.channel);
+    try testing.expectEqual(@as(u32, 1), channels(view, &values, &names, 2));
+    try testing.expectEqualStrings("other", std.mem.sliceTo(&names, 0));
 }

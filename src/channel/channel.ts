@@ -1,0 +1,612 @@
+// A channel as its users see it: each method checks its arguments, makes one native call, and says
+// what went wrong where it did.
+
+import {
+  blockingTimeout,
+  channelOptions,
+  type WaitOptions,
+  waitOptions,
+} from "../arguments/options.ts";
+import { channelName } from "../arguments/validate.ts";
+import { BufferGuard, endPlain, generationHeld, isPlain } from "../buffer/guard.ts";
+import type { ReadGuard } from "../buffer/read_guard.ts";
+import { make, raise, XmemError } from "../errors/error.ts";
+import { publish } from "../errors/user_frame.ts";
+import type { Descriptor } from "../generated/abi.gen.ts";
+import * as constants from "../generated/constants.gen.ts";
+import {
+  closed,
+  generationMade,
+  native,
+  receiveIndex,
+  sendIndex,
+  sizeMade,
+  trySendIndex,
+} from "../native/native.ts";
+import { cString, float64s } from "../native/scratch.ts";
+import type { Session } from "../session/session.ts";
+import { sinceCall } from "../wait/caller.ts";
+import { endWaitsAt, queueOf } from "../wait/queue.ts";
+import { type Places, placesOf, type Received } from "./places.ts";
+import { checkSendable, move, type Send } from "./sending.ts";
+import {
+  type ChannelInfo,
+  type ChannelStats,
+  channelStatsOf,
+  modeOf,
+  overflowOf,
+} from "./statistics.ts";
+
+/** The number of no channel: the native side refuses it by itself. */
+const none = 2 ** 32 - 1;
+
+/** Makes structuredClone and postMessage refuse a channel. */
+const notCloned: unique symbol = Symbol("send channel.name instead");
+
+/** What `openChannel` found, as the constructor takes it. */
+interface Opened {
+  number: number;
+  name: string;
+  on: string;
+  subscribe: boolean;
+  info: Float64Array;
+}
+
+/** The pool's descriptor and the channel's number; null for what is no channel. */
+export let sourceIn: (channel: unknown, tried: string) => readonly [Descriptor, number] | null;
+
+/**
+ * A bounded queue of a pool's buffers, which processes and Workers have open by its name: what one
+ * sends, another one receives, without a copy. In mode "queue" each buffer goes to one receiver, in
+ * mode "broadcast" to every subscriber. A buffer in a channel is used and has no holder, so that it
+ * outlives its sender.
+ *
+ * @example
+ * ```ts
+ * using frames = pool.channel("frames");
+ * frames.send(pool.acquire(4096));
+ * using received = frames.receiveBlocking({ timeout: 1000 });
+ * ```
+ */
+export class Channel implements Disposable, AsyncIterable<BufferGuard> {
+  /** A symbol, so that no structured clone is made of a channel: its name opens it elsewhere. */
+  readonly uncloneable: symbol = notCloned;
+  readonly #session: Session;
+  /** `none` once this object let go of it. */
+  #number: number;
+  /** The same for receiving; `none` where this object only sends. */
+  #source: number;
+  readonly #receives: boolean;
+  /** Whether what is received is to be written: what every subscriber gets is not. */
+  readonly #writable: boolean;
+  readonly #name: string;
+  readonly #on: string;
+  readonly #places: Places;
+  readonly #capacity: number;
+  readonly #history: number;
+  readonly #mode: ChannelInfo["mode"];
+  readonly #overflow: ChannelInfo["overflow"];
+  #closed: Promise<void> | undefined;
+
+  // What a wait at several places needs of a channel. A program has no way to it.
+  static {
+    sourceIn = (channel, tried) => {
+      if (typeof channel !== "object" || channel === null || !(#session in channel)) return null;
+      return [channel.#openToReceive(tried), channel.#number];
+    };
+  }
+
+  /** Made by the pool. @internal */
+  constructor(session: Session, { number, name, on, subscribe, info }: Opened) {
+    const field = (index: number): number => info[index] ?? Number.NaN;
+    this.#session = session;
+    this.#number = number;
+    this.#source = subscribe ? number : none;
+    this.#receives = subscribe;
+    this.#name = name;
+    this.#on = on;
+    this.#places = placesOf(session, number, on);
+    this.#capacity = field(constants.CHANNEL_INFO_CAPACITY);
+    this.#history = field(constants.CHANNEL_INFO_HISTORY);
+    this.#mode = modeOf(field(constants.CHANNEL_INFO_MODE));
+    this.#overflow = overflowOf(field(constants.CHANNEL_INFO_OVERFLOW));
+    this.#writable = this.#mode === "queue";
+  }
+
+  /** The name that opens it elsewhere, through the same pool. */
+  get name(): string {
+    return this.#name;
+  }
+
+  /** How many buffers can be queued. */
+  get capacity(): number {
+    return this.#capacity;
+  }
+
+  /** Whether each buffer goes to one receiver, "queue", or to every subscriber, "broadcast". */
+  get mode(): "queue" | "broadcast" {
+    return this.#mode;
+  }
+
+  /** What `send` does where the channel is full. */
+  get overflow(): "block" | "drop-newest" | "drop-oldest" {
+    return this.#overflow;
+  }
+
+  /** How many of the newest buffers stay for subscribers that come late. */
+  get history(): number {
+    return this.#history;
+  }
+
+  /**
+   * Sends a buffer: the guard's hold goes into the channel, and the guard is done. Never blocks.
+   * Where the channel is full, its `overflow` says what happens. Returns false when the buffer that
+   * was sent was dropped; the guard is done then, too.
+   *
+   * @throws CHANNEL_FULL: its overflow is "block", and it is full; the guard stays.
+   * @throws CHANNEL_CLOSED: somebody closed the channel, or this object let go of it; the guard
+   *   stays.
+   * @throws INVALID_ARGUMENT: `guard` is no guard of this pool.
+   * @throws RELEASED: the guard was released, sent, handed off or forgotten before.
+   * @throws TOO_MANY_REFERENCES: views are detached, which takes one reference more, and the buffer
+   *   has 65,535 already.
+   * @throws STALE_HANDLE: the hold is gone, since the pool was damaged and a recovery rebuilt it.
+   * @throws POOL_CORRUPT: the pool's control area holds what xmem never wrote.
+   * @throws POOL_BUSY: another participant has been stopped in the middle of a recovery for two
+   *   seconds.
+   * @throws POOL_CLOSED: the pool was closed here, or was opened before this process was forked.
+   */
+  send(guard: BufferGuard | ReadGuard): boolean {
+    const session = this.#session;
+    if (!isPlain(guard, session)) {
+      const sent = this.#sendOther(guard);
+      return sent;
+    }
+    const result = sendIndex(session.descriptor, this.#number, guard.index, generationHeld(guard));
+    if (result < 0) throw this.#sendFailure(result, "send()");
+    endPlain(guard);
+    return result === 0;
+  }
+
+  /**
+   * As `send`, but drops nothing: where the channel is full it returns false, and the guard stays.
+   *
+   * @throws CHANNEL_CLOSED: somebody closed the channel, or this object let go of it; the guard
+   *   stays.
+   * @throws INVALID_ARGUMENT: `guard` is no guard of this pool.
+   * @throws RELEASED: the guard was released, sent, handed off or forgotten before.
+   * @throws TOO_MANY_REFERENCES: views are detached, which takes one reference more, and the buffer
+   *   has 65,535 already.
+   * @throws STALE_HANDLE: the hold is gone, since the pool was damaged and a recovery rebuilt it.
+   * @throws POOL_CORRUPT: the pool's control area holds what xmem never wrote.
+   * @throws POOL_BUSY: another participant has been stopped in the middle of a recovery for two
+   *   seconds.
+   * @throws POOL_CLOSED: the pool was closed here, or was opened before this process was forked.
+   */
+  trySend(guard: BufferGuard | ReadGuard): boolean {
+    const session = this.#session;
+    if (!isPlain(guard, session)) {
+      const sent = this.#trySendOther(guard);
+      return sent;
+    }
+    const { descriptor } = session;
+    const result = trySendIndex(descriptor, this.#number, guard.index, generationHeld(guard));
+    if (result === -constants.ERROR_CHANNEL_FULL) return false;
+    if (result < 0) throw this.#sendFailure(result, "trySend()");
+    endPlain(guard);
+    return true;
+  }
+
+  /**
+   * As `send`, but blocks this thread until there is room, whatever the overflow, for at most
+   * `options.timeout` milliseconds, 0 to 2^32 - 1; 0 tries once. On a thread with an event loop
+   * prefer `sendAsync`: signal handlers run only after a wait that blocks.
+   *
+   * @throws TIMEOUT: there was no room in time; the guard stays.
+   * @throws CHANNEL_CLOSED: somebody closed the channel, or this object let go of it; the guard
+   *   stays.
+   * @throws INVALID_ARGUMENT: `guard` is no guard of this pool, `timeout` is not a whole number
+   *   from 0 to 2^32 - 1, or an option does not exist.
+   * @throws RELEASED: the guard was released, sent, handed off or forgotten before.
+   * @throws TOO_MANY_REFERENCES: views are detached, which takes one reference more, and the buffer
+   *   has 65,535 already.
+   * @throws STALE_HANDLE: the hold is gone, since the pool was damaged and a recovery rebuilt it.
+   * @throws POOL_CORRUPT: the pool's control area holds what xmem never wrote.
+   * @throws POOL_CLOSED: the pool was closed here, or was opened before this process was forked.
+   */
+  sendBlocking(guard: BufferGuard | ReadGuard, options: { timeout: number }): void {
+    const tried = "sendBlocking()";
+    this.#open(tried);
+    checkSendable(this.#session, guard, `${tried} ${this.#on}`);
+    const timeout = blockingTimeout(tried, options, this.#on);
+    const deadline = native.xmem_bun_now() + timeout;
+    const number = this.#number;
+    const result = move(this.#session, guard, (descriptor, index, generation) => {
+      while (true) {
+        // A slice at a time, so that a Worker that waits can be terminated.
+        const slice = native.xmem_bun_channel_send_blocking(
+          descriptor,
+          number,
+          index,
+          generation,
+          deadline,
+        );
+        if (slice !== -constants.ERROR_PENDING) return slice;
+      }
+    });
+    if (result < 0) throw this.#sendFailure(result, tried, timeout);
+  }
+
+  /**
+   * As `sendBlocking`, but waits without blocking the event loop. Until it is done the guard is its
+   * caller's; when it is released before that, nothing is sent. The waits of one object are served
+   * in the order in which they began. A wait keeps the process alive.
+   *
+   * @throws TIMEOUT: there was no room in time; the guard stays.
+   * @throws CHANNEL_CLOSED: somebody closed the channel, or this object let go of it, before or
+   *   while it waited; the guard stays.
+   * @throws INVALID_ARGUMENT: `guard` is no guard of this pool, `timeout` is not a whole number
+   *   from 0 to 2^32 - 1, `signal` is no AbortSignal, or an option does not exist.
+   * @throws RELEASED: the guard was released, sent, handed off or forgotten, before or while it
+   *   waited.
+   * @throws TOO_MANY_REFERENCES: views are detached, which takes one reference more, and the buffer
+   *   has 65,535 already.
+   * @throws STALE_HANDLE: the hold is gone, since the pool was damaged and a recovery rebuilt it.
+   * @throws OUT_OF_MEMORY: the system has no memory for the thread that waits.
+   * @throws POOL_CORRUPT: the pool's control area holds what xmem never wrote.
+   * @throws POOL_BUSY: it waits without a timeout, and another participant has been stopped in the
+   *   middle of a recovery for two seconds.
+   * @throws POOL_CLOSED: the pool was closed here, before or while it waited, or was opened before
+   *   this process was forked.
+   * @throws SYSTEM: a system call failed, or the event loop cannot watch the wait's socket; `cause`
+   *   names it.
+   *
+   * @example
+   * ```ts
+   * using frames = pool.channel("frames");
+   * await frames.sendAsync(pool.acquire(4096), { timeout: 1000 });
+   * ```
+   */
+  async sendAsync(guard: BufferGuard | ReadGuard, options?: WaitOptions): Promise<void> {
+    const tried = "sendAsync()";
+    this.#open(tried);
+    checkSendable(this.#session, guard, `${tried} ${this.#on}`);
+    const { timeout, signal } = waitOptions(tried, options, this.#on);
+    signal?.throwIfAborted();
+    const place = this.#places.sending;
+    const waits = queueOf(this.#session, place);
+    // A new wait overtakes none that began before it.
+    if (timeout === 0) waits.signalled();
+    if (waits.isEmpty) {
+      const result = place.attempt(this.#session.descriptor, guard, 0);
+      if (result >= 0) return;
+      const mayPass = place.mayCome(result) || result === -constants.ERROR_PENDING;
+      if (!mayPass) throw this.#sendFailure(result, tried);
+    }
+    if (timeout === 0) throw this.#sendFailure(-constants.ERROR_TIMEOUT, tried, timeout);
+    const begin = () => waits.wait(this.#session, guard, timeout, signal);
+    await sinceCall(Channel.prototype.sendAsync, signal, begin);
+  }
+
+  /**
+   * Receives the next buffer; null where nothing is queued. In mode "broadcast" its guard is only
+   * read, since every subscriber has the same buffer.
+   *
+   * @throws CHANNEL_CLOSED: the channel was closed and nothing is left in it, or this object let go
+   *   of it.
+   * @throws INVALID_ARGUMENT: this object only sends (`subscribe: false`).
+   * @throws TOO_MANY_REFERENCES: the buffer has 65,535 references already.
+   * @throws POOL_CORRUPT: the pool's control area holds what xmem never wrote.
+   * @throws POOL_BUSY: another participant has been stopped in the middle of a recovery for two
+   *   seconds.
+   * @throws POOL_CLOSED: the pool was closed here, or was opened before this process was forked.
+   */
+  tryReceive(): BufferGuard | null {
+    const session = this.#session;
+    const { descriptor } = session;
+    const index = receiveIndex(descriptor, this.#source);
+    if (index === -constants.ERROR_CHANNEL_EMPTY) return null;
+    if (index < 0) throw this.#receiveFailure(index, "tryReceive()");
+    const generation = generationMade(descriptor);
+    return new BufferGuard(session, index, generation, sizeMade(descriptor), this.#writable);
+  }
+
+  /**
+   * As `tryReceive`, but blocks this thread until there is a buffer, for at most `options.timeout`
+   * milliseconds, 0 to 2^32 - 1; 0 tries once. On a thread with an event loop prefer `receive`:
+   * signal handlers run only after a wait that blocks.
+   *
+   * @throws TIMEOUT: nothing was sent in time.
+   * @throws CHANNEL_CLOSED: the channel was closed and nothing is left in it, or this object let go
+   *   of it.
+   * @throws INVALID_ARGUMENT: `timeout` is not a whole number from 0 to 2^32 - 1, an option does
+   *   not exist, or this object only sends (`subscribe: false`).
+   * @throws TOO_MANY_REFERENCES: the buffer has 65,535 references already.
+   * @throws POOL_CORRUPT: the pool's control area holds what xmem never wrote.
+   * @throws POOL_CLOSED: the pool was closed here, or was opened before this process was forked.
+   */
+  receiveBlocking(options: { timeout: number }): BufferGuard {
+    const tried = "receiveBlocking()";
+    const descriptor = this.#openToReceive(tried);
+    const timeout = blockingTimeout(tried, options, this.#on);
+    const deadline = native.xmem_bun_now() + timeout;
+    while (true) {
+      // A slice at a time, so that a Worker that waits can be terminated.
+      const index = native.xmem_bun_channel_receive_blocking(descriptor, this.#source, deadline);
+      if (index >= 0) {
+        const [generation, size] = [generationMade(descriptor), sizeMade(descriptor)];
+        return new BufferGuard(this.#session, index, generation, size, this.#writable);
+      }
+      if (index !== -constants.ERROR_PENDING) throw this.#receiveFailure(index, tried, timeout);
+    }
+  }
+
+  /**
+   * As `receiveBlocking`, but waits without blocking the event loop. The waits of one object are
+   * served in the order in which they began. A wait keeps the process alive.
+   *
+   * @throws TIMEOUT: nothing was sent in time.
+   * @throws CHANNEL_CLOSED: the channel was closed and nothing is left in it, or this object let go
+   *   of it, before or while it waited.
+   * @throws INVALID_ARGUMENT: `timeout` is not a whole number from 0 to 2^32 - 1, `signal` is no
+   *   AbortSignal, an option does not exist, or this object only sends (`subscribe: false`).
+   * @throws TOO_MANY_REFERENCES: the buffer has 65,535 references already.
+   * @throws OUT_OF_MEMORY: the system has no memory for the thread that waits.
+   * @throws POOL_CORRUPT: the pool's control area holds what xmem never wrote.
+   * @throws POOL_BUSY: it waits without a timeout, and another participant has been stopped in the
+   *   middle of a recovery for two seconds.
+   * @throws POOL_CLOSED: the pool was closed here, before or while it waited, or was opened before
+   *   this process was forked.
+   * @throws SYSTEM: a system call failed, or the event loop cannot watch the wait's socket; `cause`
+   *   names it.
+   *
+   * @example
+   * ```ts
+   * using frames = pool.channel("frames");
+   * using received = await frames.receive({ signal: AbortSignal.timeout(1000) });
+   * ```
+   */
+  async receive(options?: WaitOptions): Promise<BufferGuard> {
+    const tried = "receive()";
+    const descriptor = this.#openToReceive(tried);
+    const { timeout, signal } = waitOptions(tried, options, this.#on);
+    signal?.throwIfAborted();
+    const place = this.#places.receiving;
+    const waits = queueOf(this.#session, place);
+    const received: Received = { generation: 0, size: 0 };
+    // A new wait overtakes none that began before it.
+    if (timeout === 0) waits.signalled();
+    if (waits.isEmpty) {
+      const index = place.attempt(descriptor, received, 0);
+      if (index >= 0) {
+        const { generation, size } = received;
+        return new BufferGuard(this.#session, index, generation, size, this.#writable);
+      }
+      const mayPass = place.mayCome(index) || index === -constants.ERROR_PENDING;
+      if (!mayPass) throw this.#receiveFailure(index, tried);
+    }
+    if (timeout === 0) throw this.#receiveFailure(-constants.ERROR_TIMEOUT, tried, timeout);
+    const begin = () => waits.wait(this.#session, received, timeout, signal);
+    const index = await sinceCall(Channel.prototype.receive, signal, begin);
+    const { generation, size } = received;
+    return new BufferGuard(this.#session, index, generation, size, this.#writable);
+  }
+
+  /**
+   * Iterates over what is received, until the channel is closed and nothing is left in it. Each
+   * buffer is the loop's to release. It throws what `receive` throws, but for that end.
+   *
+   * @example
+   * ```ts
+   * using frames = pool.channel("frames");
+   * for await (using received of frames) console.log(received.size);
+   * ```
+   */
+  [Symbol.asyncIterator](): AsyncIterator<BufferGuard> {
+    const ending = new AbortController();
+    const { signal } = ending;
+    const done: IteratorReturnResult<undefined> = { value: undefined, done: true };
+    return {
+      next: async () => {
+        if (signal.aborted) return done;
+        try {
+          const guard = await this.receive({ signal });
+          if (!signal.aborted) return { value: guard, done: false };
+          // The loop ended when the buffer was on its way.
+          guard.release();
+          return done;
+        } catch (error) {
+          if (error === signal.reason || this.#isDrained(error)) return done;
+          throw error;
+        }
+      },
+      return: async () => {
+        ending.abort();
+        return done;
+      },
+    };
+  }
+
+  /**
+   * Counts what is in the channel and who waits at it, without stopping anybody.
+   *
+   * @throws CHANNEL_CLOSED: this object let go of the channel.
+   * @throws POOL_CLOSED: the pool was closed here, or was opened before this process was forked.
+   */
+  stats(): ChannelStats {
+    const descriptor = this.#open("stats()");
+    const values = float64s(constants.CHANNEL_STAT_COUNT);
+    const result = native.xmem_bun_channel_stats(descriptor, this.#number, values);
+    if (result < 0) throw this.#failure(result, "stats()");
+    const stats = channelStatsOf(descriptor, values);
+    return stats;
+  }
+
+  /**
+   * Resolves when the channel is closed for everybody, whoever does that. What is left in it can
+   * still be received then. It keeps no process alive, and never settles where this object lets go
+   * of the channel before that.
+   *
+   * @throws OUT_OF_MEMORY: it is rejected, since the system has no memory for the thread that waits.
+   * @throws SYSTEM: it is rejected, since a system call failed; `cause` names it.
+   */
+  get closed(): Promise<void> {
+    this.#closed ??= this.#untilClosed();
+    return this.#closed;
+  }
+
+  async #untilClosed(): Promise<void> {
+    const place = this.#places.closing;
+    const has = (): boolean => this.#number !== none && this.#session.descriptor !== closed;
+    try {
+      if (has()) {
+        if (place.attempt(this.#session.descriptor, undefined, 0) === 0) return;
+        await queueOf(this.#session, place).wait(this.#session, undefined, undefined, undefined);
+        return;
+      }
+    } catch (error) {
+      if (has()) throw error;
+    }
+    await new Promise(() => {});
+  }
+
+  /**
+   * Closes the channel, for everybody: nothing is sent to it from now on, what is in it can still
+   * be received, and then its receivers are told. A second call does nothing.
+   *
+   * @throws CHANNEL_CLOSED: this object let go of the channel.
+   * @throws POOL_CORRUPT: the pool's control area holds what xmem never wrote.
+   * @throws POOL_BUSY: another participant has been stopped in the middle of a recovery for two
+   *   seconds.
+   * @throws POOL_CLOSED: the pool was closed here, or was opened before this process was forked.
+   */
+  close(): void {
+    const result = native.xmem_bun_channel_close(this.#open("close()"), this.#number);
+    if (result < 0) throw this.#failure(result, "close()");
+    this.#tellClosed();
+  }
+
+  /**
+   * Lets go of the channel, which goes on for the others: this object's waits end with
+   * CHANNEL_CLOSED, and so does its subscription. What is queued stays. A second call does nothing.
+   */
+  [Symbol.dispose](): void {
+    if (this.#number === none) return;
+    this.#tellClosed();
+    const number = this.#number;
+    this.#number = none;
+    this.#source = none;
+    const { receiving, sending, closing } = this.#places;
+    for (const place of [receiving, sending, closing]) {
+      endWaitsAt(this.#session, place, this.#lostFailure(place.call));
+    }
+    native.xmem_bun_channel_leave(this.#session.descriptor, number);
+  }
+
+  /** Where somebody waits for the close, and it has come, this object's promise need not wait for the socket. */
+  #tellClosed(): void {
+    if (this.#closed !== undefined) queueOf(this.#session, this.#places.closing).signalled();
+  }
+
+  /** Says which channel it is, and nothing of what is in it. */
+  toJSON(): Record<string, unknown> {
+    const { name, capacity, mode, overflow, history } = this;
+    return { name, capacity, mode, overflow, history };
+  }
+
+  #sendOther(guard: unknown): boolean {
+    const result = this.#moveBy("send()", guard, native.xmem_bun_channel_send);
+    if (result < 0) throw this.#sendFailure(result, "send()");
+    return result === 0;
+  }
+
+  #trySendOther(guard: unknown): boolean {
+    const result = this.#moveBy("trySend()", guard, native.xmem_bun_channel_try_send);
+    if (result === -constants.ERROR_CHANNEL_FULL) return false;
+    if (result < 0) throw this.#sendFailure(result, "trySend()");
+    return true;
+  }
+
+  #moveBy(
+    tried: string,
+    guard: unknown,
+    call: (descriptor: Descriptor, channel: number, index: number, generation: number) => number,
+  ): number {
+    this.#open(tried);
+    checkSendable(this.#session, guard, `${tried} ${this.#on}`);
+    const number = this.#number;
+    const send: Send = (descriptor, index, generation) =>
+      call(descriptor, number, index, generation);
+    return move(this.#session, guard as BufferGuard, send);
+  }
+
+  #open(tried: string): Descriptor {
+    const { descriptor } = this.#session;
+    if (descriptor === closed) raise("POOL_CLOSED", `${tried} ${this.#on}`);
+    if (this.#number === none) throw this.#lostFailure(tried);
+    return descriptor;
+  }
+
+  #openToReceive(tried: string): Descriptor {
+    const descriptor = this.#open(tried);
+    if (!this.#receives) {
+      raise("INVALID_ARGUMENT", `${tried} ${this.#on}`, "this object only sends", {
+        advice: "open the channel without { subscribe: false }",
+      });
+    }
+    return descriptor;
+  }
+
+  /** Whether it says that the channel, which this object has open, is closed and drained. */
+  #isDrained(error: unknown): boolean {
+    const isClosed = error instanceof XmemError && error.code === "CHANNEL_CLOSED";
+    return isClosed && this.#number !== none;
+  }
+
+  #lostFailure(tried: string): XmemError {
+    return make("CHANNEL_CLOSED", `${tried} ${this.#on}`, "this object let go of the channel", {
+      advice: "open it again by pool.channel()",
+    });
+  }
+
+  #sendFailure(result: number, tried: string, timeout?: number): XmemError {
+    return this.#failure(result, tried, "sending", timeout);
+  }
+
+  #receiveFailure(result: number, tried: string, timeout?: number): XmemError {
+    // Native calls refuse what this object cannot do by the number alone.
+    if (result === -constants.ERROR_CHANNEL_CLOSED) this.#openToReceive(tried);
+    return this.#failure(result, tried, "receiving", timeout);
+  }
+
+  #failure(
+    result: number,
+    tried: string,
+    end?: "sending" | "receiving",
+    timeout?: number,
+  ): XmemError {
+    if (this.#session.descriptor !== closed && this.#number === none)
+      return this.#lostFailure(tried);
+    const channel = { on: this.#on, number: this.#number, ...(end && { end }) };
+    return this.#session.failure(result, tried, {
+      channel,
+      ...(timeout !== undefined && { timeout }),
+    });
+  }
+}
+
+/** Opens or makes the channel of that name, for `pool.channel`. */
+export function openChannel(session: Session, name: unknown, given: unknown): Channel {
+  const tried = "channel()";
+  const checkedName = channelName(tried, name, session.on);
+  const on = `on channel ${JSON.stringify(checkedName)} of pool "${session.name}"`;
+  const { numbers, subscribe } = channelOptions(tried, given, on);
+  const { descriptor } = session;
+  const number = native.xmem_bun_channel_open(descriptor, cString(checkedName), numbers);
+  if (number < 0) throw session.failure(number, tried, { channel: { on } });
+  const info = float64s(constants.CHANNEL_INFO_COUNT);
+  native.xmem_bun_channel_info(descriptor, number, info);
+  return new Channel(session, { number, name: checkedName, on, subscribe, info });
+}
+
+publish(Channel.prototype);

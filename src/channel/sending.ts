@@ -1,0 +1,57 @@
+// How the hold of a guard goes into a channel.
+
+import { describe } from "../arguments/validate.ts";
+import { type BufferGuard, endPlain, generationHeld, holderOf, isPlain } from "../buffer/guard.ts";
+import type { ReadGuard } from "../buffer/read_guard.ts";
+import { raise } from "../errors/error.ts";
+import type { Descriptor } from "../generated/abi.gen.ts";
+import { closed, native } from "../native/native.ts";
+import type { Session } from "../session/session.ts";
+
+/** What can be sent: a guard, whether it is written through or not. */
+export type Sendable = BufferGuard | ReadGuard;
+
+/** A native call that sends a buffer of the session's; its result is negative where it failed. */
+export type Send = (descriptor: Descriptor, index: number, generation: number) => number;
+
+/** Throws where `guard` is no guard of the session's pool, or is done. `tried` names the call. */
+export function checkSendable(session: Session, guard: unknown, tried: string): void {
+  const holder = holderOf(guard);
+  if (holder === null) {
+    raise("INVALID_ARGUMENT", tried, `the guard is ${describe(guard)}, expected a guard`, {
+      advice: "acquire() and get() of the same pool return one",
+    });
+  }
+  // Its other opens in this thread share the participant.
+  if (holder.session.participant !== session.participant) {
+    const found = `the guard's buffer is of pool "${holder.session.name}"`;
+    raise("INVALID_ARGUMENT", tried, found, { advice: "copy it into a buffer of this pool" });
+  }
+  if (!holder.live) raise("RELEASED", tried);
+  if (holder.session.descriptor === closed) raise("POOL_CLOSED", tried);
+}
+
+/** Moves the hold of a guard that was checked. The guard is done unless the result is negative. */
+export function move(session: Session, guard: Sendable, send: Send): number {
+  if (isPlain(guard, session)) {
+    const result = send(session.descriptor, guard.index, generationHeld(guard));
+    if (result >= 0) endPlain(guard);
+    return result;
+  }
+  return moveAnother(session, guard as BufferGuard, send);
+}
+
+/**
+ * Sends another hold of the same buffer, and releases the guard after that. So a view that cannot
+ * be detached keeps the guard's hold, and the hold of another open of the pool goes back there.
+ */
+function moveAnother(session: Session, guard: BufferGuard, send: Send): number {
+  const { descriptor } = session;
+  const { handle } = guard;
+  const held = native.xmem_bun_get(descriptor, handle);
+  if (held < 0) return held;
+  const result = send(descriptor, guard.index, generationHeld(guard));
+  if (result < 0) native.xmem_bun_release(descriptor, handle);
+  else guard.release();
+  return result;
+}
