@@ -166,7 +166,12 @@ pub const all = [_]Program{
             .{ .steps = &.{&.{.receive}} },
         },
         .budget = .{ .deaths = 1 },
-        .catches = &.{ .cursors_seen_before_own, .dead_cursors_kept, .passed_cells_kept },
+        .catches = &.{
+            .cursors_seen_before_own,
+            .cursor_before_reference,
+            .dead_cursors_kept,
+            .passed_cells_kept,
+        },
     },
     .{
         .name = "a broadcast send beside two subscribers",
@@ -202,7 +207,7 @@ pub const all = [_]Program{
             },
             .{ .steps = &.{ &.{.receive}, &.{.receive} } },
         },
-        .catches = &.{ .cursor_before_reference, .cell_not_read_again },
+        .catches = &.{.cell_not_read_again},
     },
     .{
         .name = "a subscriber that leaves beside a send",
@@ -356,4 +361,145 @@ pub const all = [_]Program{
             .{ .first = &.{.abandon}, .steps = &.{} },
         },
     },
+
+    .{
+        .name = "all of a queue by two",
+        .set = .large,
+        .channels = queue(2),
+        .threads = &.{
+            .{ .first = &.{ .acquire, .send, .acquire }, .steps = &.{ &of_a_queue, &of_a_queue } },
+            .{ .steps = &.{ &of_a_queue, &of_a_queue } },
+        },
+        .budget = .{ .deaths = 1, .deferrals = 1 },
+    },
+    .{
+        .name = "all of a full queue by three",
+        .set = .large,
+        .channels = queue(1),
+        .slots = 3,
+        .threads = &.{
+            .{ .first = &.{ .acquire, .send, .acquire }, .steps = &.{&.{ .send, .send_blocking }} },
+            .{ .first = &.{.acquire}, .steps = &.{&.{ .send, .send_blocking, .close_channel }} },
+            .{ .steps = &.{&.{ .receive, .receive_blocking }} },
+        },
+        .budget = .{ .deaths = 1, .deferrals = 1 },
+    },
+    .{
+        .name = "a send, a receive and a recovery, two deaths",
+        .set = .large,
+        .channels = queue(1),
+        .threads = &.{
+            .{ .first = &.{ .acquire, .send, .acquire }, .steps = &.{&.{.send}} },
+            .{ .steps = &.{&.{.receive}} },
+            .{ .steps = &.{&.{.reclaim}} },
+        },
+        .budget = .{ .deaths = 2, .deferrals = 2 },
+    },
+    .{
+        .name = "all of a broadcast by two",
+        .set = .large,
+        .channels = broadcast(.{ .capacity = 2 }),
+        .threads = &.{
+            .{ .first = &.{ .acquire, .send, .acquire }, .steps = &.{ &of_a_broadcast, &of_a_broadcast } },
+            .{ .steps = &.{ &of_a_broadcast, &of_a_broadcast } },
+        },
+        .budget = .{ .deaths = 1, .deferrals = 1 },
+    },
+    .{
+        .name = "two subscribers that read, leave or die beside a blocked sender",
+        .set = .large,
+        .channels = broadcast(.{ .capacity = 1 }),
+        .threads = &.{
+            .{
+                .first = &.{ .acquire, .send, .acquire },
+                .subscribes = false,
+                .steps = &.{&.{.send_blocking}},
+            },
+            .{ .steps = &.{&.{ .receive, .leave_channel }} },
+            .{ .steps = &.{&.{ .receive, .leave_channel }} },
+        },
+        .budget = .{ .deaths = 1 },
+    },
+    .{
+        .name = "two readers beside a sender that drops the oldest",
+        .set = .large,
+        .channels = broadcast(.{ .capacity = 1, .overflow = .drop_oldest }),
+        .slots = 3,
+        .threads = &.{
+            .{
+                .first = &.{ .acquire, .send, .acquire },
+                .subscribes = false,
+                .steps = &.{ &.{.send_dropping}, &.{.acquire}, &.{.send_dropping} },
+            },
+            .{ .steps = &.{ &.{.receive}, &.{.receive} } },
+            .{ .steps = &.{&.{.receive}} },
+        },
+    },
+    .{
+        .name = "a late subscriber beside a reader and a send, with history",
+        .set = .large,
+        .channels = broadcast(.{ .capacity = 2, .history = 1 }),
+        .slots = 3,
+        .threads = &.{
+            .{
+                .first = &.{ .acquire, .send, .acquire },
+                .subscribes = false,
+                .steps = &.{&.{.send}},
+            },
+            .{ .steps = &.{ &.{.receive}, &.{.receive} } },
+            .{ .opens = false, .steps = &.{ &.{.open_channel}, &.{.receive} } },
+        },
+    },
+    .{
+        .name = "channels that are made, left, removed and found by three",
+        .set = .large,
+        .channels = &.{
+            .{ .name = "a", .asked = .{ .capacity = 1 } },
+            .{ .name = "b", .asked = .{ .capacity = 2 } },
+        },
+        .blocks = 1,
+        .threads = &.{
+            .{ .steps = &.{ &.{.close_channel}, &.{.leave_channel} } },
+            .{ .opens = false, .channel = 1, .steps = &.{ &.{.open_channel}, &.{.leave_channel} } },
+            .{ .opens = false, .steps = &.{ &.{.open_channel}, &.{.close_channel} } },
+        },
+        .budget = .{ .deaths = 1 },
+    },
+    .{
+        .name = "somebody stops in a channel",
+        .set = .large,
+        .channels = queue(1),
+        .threads = &.{
+            .{ .first = &.{.acquire}, .steps = &.{ &.{.send}, &.{.receive} } },
+            .{ .steps = &.{ &.{.receive}, &.{.send} } },
+            .{ .opens = false, .first = &.{.abandon}, .steps = &.{} },
+        },
+        .budget = .{ .stops = 1 },
+    },
+    .{
+        .name = "store buffers: a reader that was passed over beside the freeze",
+        .memory = .tso,
+        .channels = broadcast(.{ .capacity = 1, .overflow = .drop_oldest }),
+        .threads = &.{
+            .{
+                .first = &.{ .acquire, .send, .acquire },
+                .subscribes = false,
+                .steps = &.{&.{.send_dropping}},
+            },
+            .{ .steps = &.{&.{.receive}} },
+            .{ .opens = false, .first = &.{.abandon}, .steps = &.{&.{.reclaim}} },
+        },
+    },
+};
+
+const Operation = @import("operations.zig").Operation;
+
+const of_a_queue = [_]Operation{
+    .acquire, .release,          .send,          .send_blocking, .send_dropping,
+    .receive, .receive_blocking, .close_channel, .leave_channel, .reclaim,
+};
+
+const of_a_broadcast = [_]Operation{
+    .acquire,       .release,       .send,         .send_blocking, .receive,
+    .close_channel, .leave_channel, .open_channel, .reclaim,
 };
