@@ -112,6 +112,8 @@ pub const process = struct {
 /// The exported symbols, and the numbers that other languages share with the core.
 pub const abi = struct {
     pub const bun = @import("abi/bun.zig");
+    pub const bun_channels = @import("abi/bun_channels.zig");
     pub const c = @import("abi/c.zig");
     pub const constants = @import("abi/constants.zig");
+    pub const hold_result = @import("abi/hold_result.zig");
 };

@@ -206,7 +206,8 @@ fn make(view: *const View, name: Name, asked: Asked) Error!u32 {
     for ([_]*layout.ChannelEnd{ &shared.head, &shared.tail }) |end| {
         Position.store(&end.position, .{ .place = 0, .lap = 0 }, .monotonic);
         atomic.store(u64, &end.dropped, 0, .monotonic);
-        atomic.store(u32, &end.waiting.waiters, 0, .monotonic);
+        // Who waits there stays as it is counted: a thread may still owe the end of a wait at the
+        // channel that was here before.
     }
     for (&shared.subscribed) |*bits| atomic.store(u64, bits, 0, .monotonic);
     for (&shared.open_by) |*bits| @atomicStore(u64, bits, 0, .monotonic);
