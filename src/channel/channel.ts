@@ -43,8 +43,8 @@ const none = 2 ** 32 - 1;
 /** Makes structuredClone and postMessage refuse a channel. */
 const notCloned: unique symbol = Symbol("send channel.name instead");
 
-/** What `openChannel` found, as the constructor takes it. */
-interface Opened {
+/** A channel that was opened or made, as the constructor takes it. */
+export interface OpenedChannel {
   number: number;
   name: string;
   on: string;
@@ -97,7 +97,7 @@ export class Channel implements Disposable, AsyncIterable<BufferGuard> {
   }
 
   /** Made by the pool. @internal */
-  constructor(session: Session, { number, name, on, subscribe, info }: Opened) {
+  constructor(session: Session, { number, name, on, subscribe, info }: OpenedChannel) {
     const field = (index: number): number => info[index] ?? Number.NaN;
     this.#session = session;
     this.#number = number;
@@ -158,10 +158,7 @@ export class Channel implements Disposable, AsyncIterable<BufferGuard> {
    */
   send(guard: BufferGuard | ReadGuard): boolean {
     const session = this.#session;
-    if (!isPlain(guard, session)) {
-      const sent = this.#sendOther(guard);
-      return sent;
-    }
+    if (!isPlain(guard, session)) return this.#sendOther(guard) === 0;
     const result = sendIndex(session.descriptor, this.#number, guard.index, generationHeld(guard));
     if (result < 0) throw this.#sendFailure(result, "send()");
     endPlain(guard);
@@ -185,10 +182,7 @@ export class Channel implements Disposable, AsyncIterable<BufferGuard> {
    */
   trySend(guard: BufferGuard | ReadGuard): boolean {
     const session = this.#session;
-    if (!isPlain(guard, session)) {
-      const sent = this.#trySendOther(guard);
-      return sent;
-    }
+    if (!isPlain(guard, session)) return this.#trySendOther(guard) === 0;
     const { descriptor } = session;
     const result = trySendIndex(descriptor, this.#number, guard.index, generationHeld(guard));
     if (result === -constants.ERROR_CHANNEL_FULL) return false;
@@ -514,17 +508,19 @@ export class Channel implements Disposable, AsyncIterable<BufferGuard> {
     return { name, capacity, mode, overflow, history };
   }
 
-  #sendOther(guard: unknown): boolean {
+  /** As the native call says it. */
+  #sendOther(guard: unknown): number {
     const result = this.#moveBy("send()", guard, native.xmem_bun_channel_send);
     if (result < 0) throw this.#sendFailure(result, "send()");
-    return result === 0;
+    return result;
   }
 
-  #trySendOther(guard: unknown): boolean {
+  #trySendOther(guard: unknown): number {
     const result = this.#moveBy("trySend()", guard, native.xmem_bun_channel_try_send);
-    if (result === -constants.ERROR_CHANNEL_FULL) return false;
-    if (result < 0) throw this.#sendFailure(result, "trySend()");
-    return true;
+    if (result < 0 && result !== -constants.ERROR_CHANNEL_FULL) {
+      throw this.#sendFailure(result, "trySend()");
+    }
+    return result;
   }
 
   #moveBy(
@@ -596,7 +592,7 @@ export class Channel implements Disposable, AsyncIterable<BufferGuard> {
 }
 
 /** Opens or makes the channel of that name, for `pool.channel`. */
-export function openChannel(session: Session, name: unknown, given: unknown): Channel {
+export function openChannel(session: Session, name: unknown, given: unknown): OpenedChannel {
   const tried = "channel()";
   const checkedName = channelName(tried, name, session.on);
   const on = `on channel ${JSON.stringify(checkedName)} of pool "${session.name}"`;
@@ -606,7 +602,7 @@ export function openChannel(session: Session, name: unknown, given: unknown): Ch
   if (number < 0) throw session.failure(number, tried, { channel: { on } });
   const info = float64s(constants.CHANNEL_INFO_COUNT);
   native.xmem_bun_channel_info(descriptor, number, info);
-  return new Channel(session, { number, name: checkedName, on, subscribe, info });
+  return { number, name: checkedName, on, subscribe, info };
 }
 
 publish(Channel.prototype);
