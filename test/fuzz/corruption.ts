@@ -83,8 +83,8 @@ export class Corruption {
     this.#participants = number(constants.AT_IDENTITY_PARTICIPANT_COUNT, 4);
     this.#participantsAt = number(constants.AT_IDENTITY_PARTICIPANTS_OFFSET, 8);
     this.#slotsAt = number(constants.AT_IDENTITY_SLOTS_OFFSET, 8);
-    this.#rowsAt = number(constants.AT_IDENTITY_ROWS_OFFSET, 8);
-    this.#rowStride = number(constants.AT_IDENTITY_ROW_STRIDE, 8);
+    this.#rowsAt = number(constants.AT_IDENTITY_HOLD_ROWS_OFFSET, 8);
+    this.#rowStride = number(constants.AT_IDENTITY_HOLD_ROW_STRIDE, 8);
     this.#dataAt = number(constants.AT_IDENTITY_DATA_OFFSET, 8);
     this.#original = this.#identity();
   }

@@ -60,7 +60,8 @@ pub fn open(pool: *Pool, name: []const u8, asked: directory.Asked) Error!u32 {
     const shared = threadChannel(pool, &found.channel) catch |err| {
         if (found.subscription) |own| broadcast.dropSubscriber(&found.channel, own.number);
         const again = known(pool, found.channel.number);
-        if (again == null or again.?.opens == 0) directory.detach(&pool.participant, &found.channel);
+        if (again == null or again.?.opens == 0)
+            directory.detach(&pool.participant, &found.channel);
         return err;
     };
     shared.opens += 1;
@@ -199,7 +200,12 @@ pub inline fn send(pool: *Pool, opened: *OpenChannel, handle: u64, patience: *Pa
 }
 
 /// As `send`, but drops nothing. ChannelFull: there is no room.
-pub inline fn trySend(pool: *Pool, opened: *OpenChannel, handle: u64, patience: *Patience) Error!void {
+pub inline fn trySend(
+    pool: *Pool,
+    opened: *OpenChannel,
+    handle: u64,
+    patience: *Patience,
+) Error!void {
     if (!holds.has(pool, handle)) return error.StaleHandle;
     while (true) switch (try sending.trySend(&pool.participant, &opened.channel, handle, patience)) {
         .sent => return holds.remove(pool, handle),
@@ -222,8 +228,8 @@ pub fn sendSlice(pool: *Pool, opened: *OpenChannel, handle: u64, deadline_ns: u6
     holds.remove(pool, handle);
 }
 
-/// A hold of this open of what comes next. ChannelEmpty: nothing is there. ChannelClosed: and nothing
-/// comes.
+/// A hold of this open of what comes next. ChannelEmpty: nothing is there. ChannelClosed: and
+/// nothing comes.
 pub inline fn receive(pool: *Pool, opened: *OpenChannel, patience: *Patience) Error!holds.Held {
     const want: ends.Receiving = .of(&pool.participant, &opened.channel, opened.subscription);
     const handle = try want.tryNow(patience) orelse return error.ChannelEmpty;

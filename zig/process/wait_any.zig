@@ -106,8 +106,8 @@ fn untilWorthATry(sources: []const Source, slice_end_ns: u64) ?u32 {
         for (sources, 0..) |*source, place| {
             const at = source.place();
             words[place] = at.wake_seq;
-            // SYNC: before the look, as in `blocking.untilServed`: a wake after it changes the word,
-            // and the sleep does not begin. Pairs with `waker.wake` and `place.wakeAll`.
+            // SYNC: before the look, as in `blocking.untilServed`: a wake after it changes the
+            // word, and the sleep does not begin. Pairs with `waker.wake` and `place.wakeAll`.
             seen[place] = @atomicLoad(u32, at.wake_seq, .seq_cst);
             waiter.aboutToSleep(at);
         }

@@ -221,7 +221,9 @@ test "a claim lasts a quarter of the wait, within bounds, and then nobody has to
     const first, const second = try opened(&pool);
     defer pool.deinit();
     first.row.waiting[0] = 1;
-    const waits = [_][2]u64{ .{ 25, 10 }, .{ 40, 10 }, .{ 160, 40 }, .{ 300, 75 }, .{ 60_000, 75 } };
+    const waits = [_][2]u64{
+        .{ 25, 10 }, .{ 40, 10 }, .{ 160, 40 }, .{ 300, 75 }, .{ 60_000, 75 },
+    };
     for (waits) |each| {
         const waited_ms, const lasts_ms = each;
         const now_ns = system.clock.monotonicNs();

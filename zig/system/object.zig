@@ -1,6 +1,6 @@
 //! A pool's object: the one regular file `xmem.<name>` in a folder of shared memory. Here it is
-//! opened and looked at. How it comes into being is in `unpublished_file.zig`, how its name is removed in
-//! `removal.zig`, and what its bytes mean is the format's.
+//! opened and looked at. How it comes into being is in `unpublished_file.zig`, how its name is
+//! removed in `removal.zig`, and what its bytes mean is the format's.
 
 const std = @import("std");
 const builtin = @import("builtin");

@@ -217,7 +217,7 @@ pub const Receiving = struct {
         else if (want.subscription) |subscription|
             try broadcast.read(want.participant, want.channel, subscription, patience)
         else
-            return errors.fail(error.InvalidArgument, 0, "this open of the channel only sends", .{});
+            return errors.fail(error.InvalidArgument, 0, "this open only sends", .{});
         return switch (received) {
             .item => |handle| handle,
             .nothing => null,

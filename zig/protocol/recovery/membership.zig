@@ -50,7 +50,7 @@ pub fn join(view: *const View, who: Who) Error!u32 {
 
 fn takeRow(view: *const View, row: *layout.ParticipantRow, index: u32, who: Who) Error!void {
     const offset = view.geometry.holdRowOffset(index);
-    try system.memory.commit(view.fd, view.base, offset, view.geometry.row_stride);
+    try system.memory.commit(view.fd, view.base, offset, view.geometry.hold_row_stride);
     retireCounters(view, row);
     for (view.holdRow(index)[0..view.geometry.capacity]) |*held| {
         @atomicStore(u16, held, 0, .monotonic);

@@ -13,8 +13,8 @@ const Error = errors.Error;
 const Head = words.Head;
 const Participant = participant_file.Participant;
 
-/// How long a call without a deadline waits for a participant that stands still: a recoverer that is
-/// stopped, and not dead, makes everybody wait.
+/// How long a call without a deadline waits for a participant that stands still: a recoverer that
+/// is stopped, and not dead, makes everybody wait.
 pub const patience_untimed_ns: u64 = 2 * std.time.ns_per_s;
 const slice_ns: u64 = 5 * std.time.ns_per_ms;
 /// A frozen word under a head that is not frozen is either read in passing or damage.
