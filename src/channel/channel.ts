@@ -44,8 +44,8 @@ const none = 2 ** 32 - 1;
 /** Makes structuredClone and postMessage refuse a channel. */
 const notCloned: unique symbol = Symbol("send channel.name instead");
 
-/** What `openChannel` found, as the constructor takes it. */
-interface Opened {
+/** A channel that was opened or made, as the constructor takes it. */
+export interface OpenedChannel {
   number: number;
   name: string;
   on: string;
@@ -98,7 +98,7 @@ export class Channel implements Disposable, AsyncIterable<BufferGuard> {
   }
 
   /** Made by the pool. @internal */
-  constructor(session: Session, { number, name, on, subscribe, info }: Opened) {
+  constructor(session: Session, { number, name, on, subscribe, info }: OpenedChannel) {
     const field = (index: number): number => info[index] ?? Number.NaN;
     this.#session = session;
     this.#number = number;
@@ -159,10 +159,7 @@ export class Channel implements Disposable, AsyncIterable<BufferGuard> {
    */
   send(guard: BufferGuard | ReadGuard): boolean {
     const session = this.#session;
-    if (!isPlain(guard, session)) {
-      const sent = this.#sendOther(guard);
-      return sent;
-    }
+    if (!isPlain(guard, session)) return this.#sendOther(guard) === 0;
     const result = sendIndex(session.descriptor, this.#number, guard.index, generationHeld(guard));
     if (result < 0) throw this.#sendFailure(result, "send()");
     endPlain(guard);
@@ -186,10 +183,7 @@ export class Channel implements Disposable, AsyncIterable<BufferGuard> {
    */
   trySend(guard: BufferGuard | ReadGuard): boolean {
     const session = this.#session;
-    if (!isPlain(guard, session)) {
-      const sent = this.#trySendOther(guard);
-      return sent;
-    }
+    if (!isPlain(guard, session)) return this.#trySendOther(guard) === 0;
     const { descriptor } = session;
     const result = trySendIndex(descriptor, this.#number, guard.index, generationHeld(guard));
     if (result === -constants.ERROR_CHANNEL_FULL) return false;
@@ -628,17 +622,19 @@ export class Channel implements Disposable, AsyncIterable<BufferGuard> {
     return { name, capacity, mode, overflow, history };
   }
 
-  #sendOther(guard: unknown): boolean {
+  /** As the native call says it. */
+  #sendOther(guard: unknown): number {
     const result = this.#moveBy("send()", guard, native.xmem_bun_channel_send);
     if (result < 0) throw this.#sendFailure(result, "send()");
-    return result === 0;
+    return result;
   }
 
-  #trySendOther(guard: unknown): boolean {
+  #trySendOther(guard: unknown): number {
     const result = this.#moveBy("trySend()", guard, native.xmem_bun_channel_try_send);
-    if (result === -constants.ERROR_CHANNEL_FULL) return false;
-    if (result < 0) throw this.#sendFailure(result, "trySend()");
-    return true;
+    if (result < 0 && result !== -constants.ERROR_CHANNEL_FULL) {
+      throw this.#sendFailure(result, "trySend()");
+    }
+    return result;
   }
 
   #moveBy(
@@ -711,8 +707,10 @@ export class Channel implements Disposable, AsyncIterable<BufferGuard> {
 
 /** Opens or makes a channel of replies. */
 function lineOpener(session: Session): OpenLine {
-  return (name, capacity) =>
-    openChannel(session, name, capacity === null ? {} : { capacity }, capacity !== null);
+  return (name, capacity) => {
+    const options = capacity === null ? {} : { capacity };
+    return new Channel(session, openChannel(session, name, options, capacity !== null));
+  };
 }
 
 /** Opens the channel of that name, for `pool.channel`; where there is none it makes it, if it may. */
@@ -721,7 +719,7 @@ export function openChannel(
   name: unknown,
   given: unknown,
   mayMake = true,
-): Channel {
+): OpenedChannel {
   const tried = "channel()";
   const checkedName = channelName(tried, name, session.on);
   const on = `on channel ${JSON.stringify(checkedName)} of pool "${session.name}"`;
@@ -732,7 +730,7 @@ export function openChannel(
   if (number < 0) throw session.failure(number, tried, { channel: { on } });
   const info = float64s(constants.CHANNEL_INFO_COUNT);
   native.xmem_bun_channel_info(descriptor, number, info);
-  return new Channel(session, { number, name: checkedName, on, subscribe, info });
+  return { number, name: checkedName, on, subscribe, info };
 }
 
 publish(Channel.prototype);
