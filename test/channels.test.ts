@@ -415,6 +415,8 @@ test("an existing channel is what it was made as, and more is refused", () =>
     for (const [name, given] of wrong) {
       expect(codeOf(() => pool.channel(name, given))).toBe("OPTIONS_MISMATCH");
     }
+    const { message } = errorOf(() => pool.channel("a", { overflow: "drop-newest" }));
+    expect(message).toContain("its overflow is drop-oldest, and drop-newest was asked for");
   }));
 
 test("arguments are checked", () =>

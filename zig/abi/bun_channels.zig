@@ -166,19 +166,18 @@ pub export fn xmem_bun_channel_try_send(
 }
 
 /// For an event loop: as `xmem_bun_channel_try_send`, but never waits. PENDING while a recovery has
-/// the pool.
+/// the pool. `is_first`: 1 where a wait begins with it.
 pub export fn xmem_bun_channel_send_at_once(
     number: Descriptor,
     channel: u32,
     index: u32,
     generation: u32,
+    is_first: u32,
 ) i32 {
     const pool = descriptor.poolOf(number);
     errors.clear();
     const found = opened(pool, channel) catch |err| return refused(err);
-    var patience: Patience = .none;
-    patience.expiry = error.Pending;
-    channels.trySend(pool, found, handleOf(index, generation), &patience) catch |err|
+    channels.sendAtOnce(pool, found, handleOf(index, generation), is_first != 0) catch |err|
         return refused(err);
     return 0;
 }
@@ -210,12 +209,17 @@ pub export fn xmem_bun_channel_receive(number: Descriptor, channel: u32) i32 {
     return hold_result.note(number, held);
 }
 
-/// For an event loop: never waits. PENDING while a recovery has the pool.
-pub export fn xmem_bun_channel_receive_at_once(number: Descriptor, channel: u32) i32 {
+/// For an event loop: never waits. PENDING while a recovery has the pool. `is_first`: 1 where a wait
+/// begins with it.
+pub export fn xmem_bun_channel_receive_at_once(
+    number: Descriptor,
+    channel: u32,
+    is_first: u32,
+) i32 {
     const pool = descriptor.poolOf(number);
     errors.clear();
     const found = opened(pool, channel) catch |err| return refused(err);
-    const held = channels.receiveAtOnce(pool, found) catch |err| return refused(err);
+    const held = channels.receiveAtOnce(pool, found, is_first != 0) catch |err| return refused(err);
     return hold_result.note(number, held);
 }
 

@@ -271,7 +271,7 @@ fn agree(channel: *const Channel, asked: Asked) Error!void {
             error.OptionsMismatch,
             0,
             "its " ++ option ++ " is {s}, and {s} was asked for",
-            .{ @tagName(own), @tagName(wanted) },
+            .{ spelled(own), spelled(wanted) },
         );
     }
     if (asked.history) |history| if (history != channel.history) return errors.fail(
@@ -280,6 +280,20 @@ fn agree(channel: *const Channel, asked: Asked) Error!void {
         "its history is {d}, and {d} was asked for",
         .{ channel.history, history },
     );
+}
+
+/// As users write it.
+fn spelled(kind: anytype) []const u8 {
+    switch (kind) {
+        inline else => |each| {
+            const name = comptime name: {
+                var name = @tagName(each)[0..@tagName(each).len].*;
+                std.mem.replaceScalar(u8, &name, '_', '-');
+                break :name name;
+            };
+            return &name;
+        },
+    }
 }
 
 const testing = std.testing;
