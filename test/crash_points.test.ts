@@ -1,115 +1,29 @@
 // Every operation, killed at every step that it makes, by real processes: before each access to
 // shared memory, and before each system call that others can see. The survivor recovers, keeps what
 // it holds, and finds every buffer again, each exactly once. Recoveries are killed too, and so are
-// the participants that carry them on.
+// the participants that carry them on. What happens at each step is in `crash_sweep.ts`.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
-import { join } from "node:path";
-import { run, zigBuild } from "../scripts/setup.ts";
+import { readdirSync } from "node:fs";
 import { type BufferGuard, BufferPool, type PoolOptions } from "../src/index.ts";
 import { runAgain } from "./canary.ts";
+import {
+  checkWhole,
+  crashing,
+  crashLibrary,
+  report,
+  startVictim,
+  sweep,
+  type Victim,
+} from "./crash_sweep.ts";
 
-const root = join(import.meta.dir, "..");
-const program = join(import.meta.dir, "programs", "crash_point.ts");
-/** How many points are tried at a time: each is mostly the start of a process. */
-const lanes = 4;
-const stepsMax = 2000;
-const directory = mkdtempSync("/dev/shm/xmem-crash-");
+const { directory, begin, end } = crashing("none", "dead_rows_kept");
 
-const library = (canary: string): string => join(root, "build", `crash-${canary}`, "libxmem.so");
+beforeAll(begin, 300_000);
+afterAll(end);
 
-beforeAll(() => {
-  process.env["XMEM_DIR"] = directory;
-  for (const canary of ["none", "dead_rows_kept"]) {
-    run(zigBuild(`build/crash-${canary}`, "-Dhook=crash", `-Dcanary=${canary}`));
-  }
-}, 300_000);
-
-afterAll(() => {
-  delete process.env["XMEM_DIR"];
-  const left = readdirSync(directory);
-  rmSync(directory, { recursive: true });
-  // No process left a file behind, whenever it was killed.
-  expect(left).toEqual([]);
-});
-
-interface Victim {
-  ended: () => boolean;
-  /** Resolves when it is about to begin; a gated one then waits for `go`. */
-  ready: Promise<void>;
-  go: () => void;
-  /** True when the operation was shorter than the step at which it had to die. */
-  survived: Promise<boolean>;
-}
-
-function start(name: string, operation: string, step: number, handle = 0, gate = ""): Victim {
-  const argv = [program, name, operation, String(step), String(handle), gate];
-  const child = Bun.spawn([process.execPath, ...argv], {
-    env: { ...process.env, XMEM_LIBRARY: library("none") },
-    stdio: ["pipe", "pipe", "pipe"],
-  });
-  const text: string[] = [];
-  const ready = Promise.withResolvers<void>();
-  const read = async (): Promise<void> => {
-    const decoder = new TextDecoder();
-    for await (const chunk of child.stdout) {
-      text.push(decoder.decode(chunk));
-      if (text.join("").includes("ready\n")) ready.resolve();
-    }
-    ready.resolve();
-  };
-  const survived = async (): Promise<boolean> => {
-    await read();
-    await child.exited;
-    // It dies by SIGKILL in any case, after the operation if not in it.
-    if (child.signalCode === "SIGKILL") return text.join("").includes("survived");
-    throw new Error(`${operation} at ${step}: ${await new Response(child.stderr).text()}`);
-  };
-  const ended = (): boolean => child.exitCode !== null || child.signalCode !== null;
-  return { ended, ready: ready.promise, go: () => void child.stdin.end(), survived: survived() };
-}
-
-/** Tries every step, a few at a time, until the operation is shorter. Returns the steps it has. */
-async function sweep(survives: (step: number) => Promise<boolean>): Promise<number> {
-  let next = 1;
-  let end = stepsMax;
-  const lane = async (): Promise<void> => {
-    while (next < end) {
-      const step = next++;
-      if (await survives(step)) end = Math.min(end, step);
-    }
-  };
-  await Promise.all(Array.from({ length: lanes }, lane));
-  if (end === stepsMax) throw new Error("the operation never ends");
-  return end - 1;
-}
-
-function report(what: string, points: number): void {
-  console.log(`${what}: ${points} crash points`);
-  expect(points).toBeGreaterThan(2);
-}
-
-/** Checks what has to hold after a recovery, when the survivor has given back its buffers. */
-async function checkWhole(pool: BufferPool, zeroed = false): Promise<void> {
-  // Coarse clocks tick in milliseconds; a lease of 1 ms has passed after some of them.
-  await Bun.sleep(15);
-  expect(pool.reclaim().deferred).toBe(false);
-  const { free, used, inFlight, waiters, flushing, participants, counters } = pool.stats();
-  expect({ free, used, inFlight }).toEqual({ free: pool.capacity, used: 0, inFlight: 0 });
-  expect({ waiters, flushing, participants: participants.length }).toEqual({
-    waiters: 0,
-    flushing: false,
-    participants: 1,
-  });
-  const all = Array.from({ length: pool.capacity }, () => pool.acquire());
-  expect(new Set(all.map(({ index }) => index)).size).toBe(pool.capacity);
-  expect(pool.tryAcquire(1)).toBeNull();
-  if (zeroed) for (const { bytes } of all) expect(bytes.every((byte) => byte === 0)).toBe(true);
-  for (const guard of all) guard.release();
-  // A frozen word, or a fault of the list, would have made this a recovery.
-  expect(pool.stats().counters.recoveries).toBe(counters.recoveries);
-}
+const start = (name: string, operation: string, step: number, handle = 0, gate = ""): Victim =>
+  startVictim("crash_point.ts", name, operation, String(step), String(handle), gate);
 
 interface Scenario {
   options?: PoolOptions;
@@ -206,7 +120,7 @@ test("a recovery that keeps the rows of the dead is caught", () => {
   const { exitCode, output } = runAgain(
     import.meta.path,
     "every step acquire$",
-    library("dead_rows_kept"),
+    crashLibrary("dead_rows_kept"),
   );
   expect(exitCode).toBe(1);
   expect(output).toContain("toEqual");

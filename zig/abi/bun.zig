@@ -206,7 +206,7 @@ pub export fn xmem_bun_acquire_index(number: Descriptor, size: u32) i32 {
     const now_ns = system.ticker.tickedNs();
     if (now_ns == 0) return acquireIndexSlowly(number, size);
     const acquired = acquire_file.acquireStraight(&pool.participant, size, now_ns) orelse
-        return acquireIndexSlowly(number, size);
+        return acquireIndexByAttempts(number, size);
     pool.counts[acquired.index] +|= 1;
     hold_result.table.generation[number] = acquired.generation;
     if (pool.participant.view.populatedBytes(acquired.index) < acquired.need)
@@ -218,8 +218,19 @@ noinline fn acquireIndexSlowly(number: u32, size: u32) i32 {
     const pool = descriptor.poolOf(number);
     errors.clear();
     if (attend(pool)) |err| return refused(err);
-    const handle = acquire_file.acquire(&pool.participant, size) catch |err|
-        return refused(err);
+    return noteAcquired(number, acquire_file.acquire(&pool.participant, size));
+}
+
+noinline fn acquireIndexByAttempts(number: u32, size: u32) i32 {
+    @branchHint(.cold);
+    const participant = &descriptor.poolOf(number).participant;
+    const now_ns = system.ticker.recentNs();
+    return noteAcquired(number, acquire_file.acquireByAttempts(participant, size, now_ns));
+}
+
+inline fn noteAcquired(number: u32, acquired: Error!u64) i32 {
+    const pool = descriptor.poolOf(number);
+    const handle = acquired catch |err| return refused(err);
     const index = indexOf(handle);
     pool.counts[index] +|= 1;
     hold_result.table.generation[number] = generationOf(handle);

@@ -94,8 +94,15 @@ pub fn compute(options: Options, page_size: u32) errors.Error!Geometry {
         page_size,
     );
     const hold_row_stride = std.mem.alignForward(u64, @as(u64, options.capacity) * 2, page_size);
-    const channels_offset = hold_rows_offset + options.participant_count * hold_row_stride;
-    const channel_stride = std.mem.alignForward(u64, @sizeOf(layout.ChannelBlock), page_size);
+    // Pages are larger than that but where every step is explored.
+    const channel_alignment = @max(page_size, layout.section_alignment);
+    const channels_offset = std.mem.alignForward(
+        u64,
+        hold_rows_offset + options.participant_count * hold_row_stride,
+        channel_alignment,
+    );
+    const channel_stride =
+        std.mem.alignForward(u64, @sizeOf(layout.ChannelBlock), channel_alignment);
     const data_offset = channels_offset + options.channel_count * channel_stride;
     const total_size = data_offset + options.capacity * stride;
     if (total_size > address_space_bytes)

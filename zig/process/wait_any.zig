@@ -59,7 +59,7 @@ pub const Source = struct {
         (ends.At(.tail){ .channel = &opened.channel }).end(participant, &patience);
     }
 
-    /// The wake may have been meant for one who waits there alone.
+    /// The wake may have been meant for a waiter at this place only.
     fn passOn(source: *const Source) void {
         const participant = &source.pool.participant;
         const opened = source.channel orelse return waiting.passOn(participant);
@@ -89,7 +89,7 @@ pub fn slice(sources: []const Source, deadline_ns: u64) Error!u32 {
         for (sources) |*source| _ = losses.lookForLosses(&source.pool.participant.view);
         return error.Pending;
     };
-    // What came at the others meanwhile is not this thread's.
+    // This thread takes from one source: wakes at the others go to the next waiters there.
     for (sources, 0..) |*source, place| if (place != found) source.passOn();
     return found;
 }

@@ -38,7 +38,7 @@ export fn explorer_cas(address: usize, bytes: u8, from: u64, to: u64, order: u8)
     memory_model.beforeExchange(address, @enumFromInt(order));
     const found = memory_model.read(address, bytes);
     if (found != from) return false;
-    oracle.beforeChange(address, found != to);
+    oracle.beforeChange(address, found, to);
     memory_model.put(address, bytes, to);
     return true;
 }
@@ -59,7 +59,7 @@ export fn explorer_change(address: usize, bytes: u8, amount: u64, how: hooks.Cha
         .bit_or => before | amount,
         .bit_and => before & amount,
     });
-    oracle.beforeChange(address, before != after);
+    oracle.beforeChange(address, before, after);
     memory_model.put(address, bytes, after);
     return before;
 }

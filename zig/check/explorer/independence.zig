@@ -3,24 +3,29 @@
 //! why it is sound; where a rule rests on an invariant of the core, the oracle reports every access
 //! that breaks it.
 
+const channel_file = @import("core").protocol.channel.channel;
 const fiber = @import("fiber.zig");
 const layout = @import("core").format.layout;
 const state = @import("state.zig");
 const system = @import("system.zig");
+const words = @import("core").format.words;
 
 /// Words that the program's operations never change: loads of them are loads of a constant.
 pub var rows_are_constant = false;
 pub var gate_is_open = false;
 pub var nobody_abandons = false;
+pub var channels_are_constant = false;
 
 pub fn ofLoad(address: usize) bool {
     return isOwnRow(address) or isConstant(address) or isOwners(address) or
-        standsStillForMe(address);
+        standsStillForMe(address) or isMadeOf(address) or isRecoverers(address) or
+        isOwnSubscription(address);
 }
 
 pub fn ofStore(address: usize) bool {
     // Only a recovery stores the same value there, into the rows of the dead.
-    return isConstant(address) or isOwners(address);
+    return isConstant(address) or isOwners(address) or isRecoverers(address) or
+        isUnfinished(address);
 }
 
 /// A row's mutex is its owner's for as long as that lives; and once nobody can die, join or leave
@@ -64,7 +69,7 @@ fn isConstant(address: usize) bool {
     return (rows_are_constant and offset == @offsetOf(layout.ParticipantRow, "joined")) or
         (nobody_abandons and offset == @offsetOf(layout.ParticipantRow, "abandoned")) or
         (gate_is_open and offset == @offsetOf(layout.ParticipantRow, "flushing")) or
-        // Bits of channels, of which a pool here has none.
+        // Bits of channels, of which a pool here has few.
         offset > @offsetOf(layout.ParticipantRow, "waiting");
 }
 
@@ -77,6 +82,53 @@ fn isOwners(address: usize) bool {
     // cleans up after a dead owner writes the same value again.
     return (offset == @offsetOf(layout.Slot, "content") and !state.view.zero_on_release) or
         offset == @offsetOf(layout.Slot, "acquired_at_ns");
+}
+
+/// What a channel was made as, and who has it open: loads of it stand under the recovery mutex, and
+/// but for the bits of those who leave, so do the stores.
+fn isMadeOf(address: usize) bool {
+    const offset = channelOffset(address) orelse {
+        const used = address == @intFromPtr(&state.view.header.hot.channels_used);
+        return used and (fiber.direct or channels_are_constant or isRecoverer());
+    };
+    const first = @offsetOf(layout.Channel, "open_by");
+    const of_users = offset == @offsetOf(layout.Channel, "last_user_gone_at_ns") or
+        (offset >= first and offset < first + @sizeOf(@FieldType(layout.Channel, "open_by")));
+    if (of_users) return channels_are_constant;
+    const made = offset < @offsetOf(layout.Channel, "last_user_gone_at_ns");
+    return made and (channels_are_constant or isRecoverer());
+}
+
+/// Whoever has the recovery mutex counts here, and nobody else looks. When a user left matters only
+/// where channels come and go.
+fn isRecoverers(address: usize) bool {
+    if (slotOffset(address)) |offset| return offset == @offsetOf(layout.Slot, "queued");
+    const offset = channelOffset(address) orelse return false;
+    return channels_are_constant and offset == @offsetOf(layout.Channel, "last_user_gone_at_ns");
+}
+
+/// A block that is no channel yet, or an entry that is nobody's: whoever has the recovery mutex
+/// makes it, and a death in between leaves nothing.
+fn isUnfinished(address: usize) bool {
+    const offset = channelOffset(address) orelse return false;
+    const block = blockAt(address).?;
+    if (offset == @offsetOf(layout.Channel, "state")) return false;
+    if (block.channel.state != @intFromEnum(words.ChannelState.live)) return true;
+    const first = @offsetOf(layout.ChannelBlock, "subscribers");
+    if (offset < first) return false;
+    const number = (offset - first) / @sizeOf(layout.Subscriber);
+    return block.channel.subscribed[0] >> @intCast(number) & 1 == 0;
+}
+
+/// A subscriber's own words are written by itself only, once it has its entry.
+fn isOwnSubscription(address: usize) bool {
+    if (fiber.direct or !state.now.ledgers[fiber.current].channel.subscribed) return false;
+    const entry = state.opened[fiber.current].subscription.?.entry;
+    return address == @intFromPtr(&entry.cursor) or address == @intFromPtr(&entry.since);
+}
+
+fn isRecoverer() bool {
+    return system.ownerOf(&state.view.header.repair.mutex) == fiber.current;
 }
 
 /// While the pool stands still, nobody but the recoverer changes words, rows and list: the oracle
@@ -97,12 +149,25 @@ pub fn standsStill(address: usize) bool {
     if (slotOffset(address)) |offset| return offset == @offsetOf(layout.Slot, "control") or
         offset == @offsetOf(layout.Slot, "next_free");
     if (rowOffset(address)) |offset| return offset == @offsetOf(layout.ParticipantRow, "waiting");
+    if (channelOffset(address)) |offset| return channelStandsStill(offset);
     const geometry = state.view.geometry;
     return isWithin(
         address,
         state.view.holdRow(0),
         geometry.participant_count * geometry.hold_row_stride,
     );
+}
+
+/// Cells, and the counts of those who wait at the ends. The ends and cursors may still be moved on
+/// by somebody who saw a cell before it was frozen, and in a memory with store buffers later.
+fn channelStandsStill(offset: usize) bool {
+    const cells = @offsetOf(layout.ChannelBlock, "cells");
+    if (offset >= cells) return offset < @offsetOf(layout.ChannelBlock, "subscribers");
+    inline for (.{ "head", "tail" }) |end| {
+        const waiting = @offsetOf(layout.Channel, end) + @offsetOf(layout.ChannelEnd, "waiting");
+        if (offset == waiting + @offsetOf(layout.WaitingPlace, "waiters")) return true;
+    }
+    return false;
 }
 
 /// Whether a fiber that spins may be waiting for this word: `busy` of a row, or a mutex.
@@ -123,6 +188,20 @@ fn slotOffset(address: usize) ?usize {
     const bytes = state.view.geometry.capacity * @sizeOf(layout.Slot);
     if (!isWithin(address, state.view.slots, bytes)) return null;
     return (address - @intFromPtr(state.view.slots)) % @sizeOf(layout.Slot);
+}
+
+fn blockAt(address: usize) ?*layout.ChannelBlock {
+    const geometry = &state.view.geometry;
+    const bytes = geometry.channel_count * geometry.channel_stride;
+    const start = state.view.base + geometry.channels_offset;
+    if (!isWithin(address, start, bytes)) return null;
+    const number = (address - @intFromPtr(start)) / geometry.channel_stride;
+    return channel_file.blockOf(&state.view, @intCast(number));
+}
+
+fn channelOffset(address: usize) ?usize {
+    const block = blockAt(address) orelse return null;
+    return address - @intFromPtr(block);
 }
 
 fn isWithin(address: usize, start: anytype, bytes: usize) bool {

@@ -138,6 +138,6 @@ pub fn drain(index: u8) void {
 }
 
 fn write(address: usize, bytes: u8, value: u64) void {
-    oracle.beforeChange(address, read(address, bytes) != cut(bytes, value));
+    oracle.beforeChange(address, read(address, bytes), cut(bytes, value));
     put(address, bytes, value);
 }

@@ -5,6 +5,7 @@
 const std = @import("std");
 const acquire_file = @import("core").protocol.pool.acquire;
 const blocking = @import("core").protocol.waiting.blocking;
+const channel_operations = @import("channel_operations.zig");
 const description = @import("core").protocol.pool.content;
 const errors = @import("core").errors;
 const fiber = @import("fiber.zig");
@@ -58,6 +59,15 @@ pub const Operation = enum(u8) {
     open_or_create,
     leave_at_exit,
     unlink,
+    /// With the thread's channel. A buffer that is held is sent; of a broadcast an item is read.
+    open_channel,
+    leave_channel,
+    close_channel,
+    send,
+    send_dropping,
+    send_blocking,
+    receive,
+    receive_blocking,
 };
 
 /// No operation of a set was possible.
@@ -71,6 +81,10 @@ pub fn isPossible(index: u8, operation: Operation) bool {
     return switch (operation) {
         .release, .clone, .share, .hand_off, .truncate => heldSlot(ledger) != null,
         .get, .take, .add_ref, .unref => state.now.mail != 0,
+        .open_channel => !ledger.channel.open,
+        .leave_channel, .close_channel => ledger.channel.open,
+        .send, .send_dropping, .send_blocking => ledger.channel.open and heldSlot(ledger) != null,
+        .receive, .receive_blocking => ledger.channel.open and channel_operations.isReader(index),
         .release_by_hand, .try_release, .set_ref_count => state.now.mail != 0,
         else => true,
     };
@@ -104,7 +118,7 @@ pub noinline fn perform(me: u8, operation: Operation) void {
             acquired(me, block(me, state.now.clock_ns + programs.short_ns));
             state.now.ledgers[me].timed = false;
         },
-        .release => release(me, heldSlot(&state.now.ledgers[me]).?),
+        .release => release(me, ownSlot(me)),
         .clone => gained(me, references.operate(participant, .get, ownHandle(me), 0), true),
         .share => share(me),
         .hand_off => handOff(me),
@@ -128,6 +142,14 @@ pub noinline fn perform(me: u8, operation: Operation) void {
         .open_or_create => openOrCreate(me),
         .leave_at_exit => leaveAtExit(me),
         .unlink => notRemoved((Name{ .me = me, .by_hand = true }).remove()),
+        .open_channel => channel_operations.open(me),
+        .leave_channel => channel_operations.leave(me),
+        .close_channel => channel_operations.close(me),
+        .send => channel_operations.send(me, ownSlot(me), .at_once),
+        .send_dropping => channel_operations.send(me, ownSlot(me), .dropping),
+        .send_blocking => channel_operations.send(me, ownSlot(me), .blocking),
+        .receive => channel_operations.receive(me, .at_once),
+        .receive_blocking => channel_operations.receive(me, .blocking),
     }
 }
 
@@ -136,9 +158,12 @@ fn heldSlot(ledger: *const state.Ledger) ?usize {
     return null;
 }
 
+fn ownSlot(me: u8) usize {
+    return heldSlot(&state.now.ledgers[me]).?;
+}
+
 fn ownHandle(me: u8) u64 {
-    const ledger = &state.now.ledgers[me];
-    return ledger.handles[heldSlot(ledger).?];
+    return state.now.ledgers[me].handles[ownSlot(me)];
 }
 
 fn indexOf(handle: u64) usize {
@@ -193,7 +218,7 @@ fn acquired(me: u8, result: Error!u64) void {
 }
 
 /// Allowed where a recoverer is stopped, or where the clock jumped beyond somebody's patience.
-fn mayBeBusy(err: Error) void {
+pub fn mayBeBusy(err: Error) void {
     if (err == error.PoolBusy and oracle.patienceMayEnd()) return;
     oracle.unexpected(err);
 }
@@ -370,6 +395,7 @@ fn tryJoin(me: u8) Error!void {
 fn leave(me: u8) void {
     const ledger = &state.now.ledgers[me];
     const participant = &state.participants[me];
+    if (ledger.channel.open) channel_operations.leave(me);
     while (heldSlot(ledger)) |slot| release(me, slot);
     if (participant.local.attention != 0) references.settle(participant);
     membership.prepareToLeave(participant);
@@ -386,6 +412,7 @@ fn leaveAtExit(me: u8) void {
     const ledger = &state.now.ledgers[me];
     @memset(&ledger.holds, 0);
     @memset(&ledger.contents, 0);
+    ledger.channel = std.mem.zeroes(state.ChannelLedger);
     ledger.joined = false;
     var own: names.Rows = .initEmpty();
     own.set(state.participants[me].index);
@@ -402,6 +429,7 @@ fn abandon(me: u8) void {
     const ledger = &state.now.ledgers[me];
     @memset(&ledger.holds, 0);
     @memset(&ledger.contents, 0);
+    ledger.channel = std.mem.zeroes(state.ChannelLedger);
     atomic.store(u32, &participant.row.abandoned, 1, .release);
     ledger.joined = false;
     participant.row.mutex.unlock();

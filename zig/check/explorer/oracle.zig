@@ -2,11 +2,13 @@
 //! the words in memory. Of the core's own functions it uses only a recovery, at the end of a run.
 
 const std = @import("std");
+const channel_oracle = @import("channel_oracle.zig");
 const errors = @import("core").errors;
 const fiber = @import("fiber.zig");
 const independence = @import("independence.zig");
 const memory_model = @import("memory_model.zig");
 const naming = @import("naming.zig");
+const place_file = @import("core").protocol.place;
 const programs = @import("programs.zig");
 const recovery = @import("core").protocol.recovery.recovery;
 const state = @import("state.zig");
@@ -255,8 +257,9 @@ pub fn isLive(status: state.Status) bool {
 }
 
 /// At each change of a word, before it.
-pub fn beforeChange(address: usize, changes: bool) void {
-    if (!changes) return;
+pub fn beforeChange(address: usize, before: u64, after: u64) void {
+    if (before == after) return;
+    channel_oracle.beforeChange(address, before, after);
     if (independence.isWatchedBySpinners(address)) wakeSpinners();
     if (fiber.direct or state.view.header.repair.still == 0) return;
     const recoverer = system.ownerOf(&state.view.header.repair.mutex) orelse return;
@@ -289,6 +292,7 @@ pub fn wakeSpinners() void {
 
 pub fn checkState() void {
     checkName();
+    channel_oracle.checkState();
     if (isFrozen()) require(programs.current.mayRecover(), "a recovery runs without a cause");
     const head: Head = @bitCast(state.view.header.hot.free_head);
     require(head.frozen or state.view.header.repair.still == 0, "a pool that stands still moves");
@@ -317,7 +321,9 @@ fn checkPromises(slot: usize, control: Control) void {
         for (contents(slot)[0..size]) |byte|
             require(byte == mark, "a held buffer lost its contents");
     }
-    require(held <= control.references - control.in_flight, "a live hold is not counted");
+    held += channel_oracle.queued(slot, control);
+    const counted = control.references - control.in_flight;
+    require(held <= counted, "a live hold or a queued buffer is not counted");
     if (control.state != .used) {
         require(facts.in_flight_min <= 0, "a reference in flight was dropped before its lease");
         require(facts.parked == 0, "a buffer counted to 0 by hand was recycled before its lease");
@@ -361,6 +367,7 @@ fn checkSleepers() void {
     for (&state.now.fibers, 0..) |*each, index| {
         require(each.status != .spinning, "a fiber waits for others for ever");
         if (each.status != .asleep) continue;
+        if (channel_oracle.checkSleeper(index, stopped)) continue;
         if (!system.sleepsOn(each, &hot.wake_seq)) {
             report("an operation sleeps for ever on a pool that nobody recovers");
             continue;
@@ -399,12 +406,16 @@ fn isFrozen() bool {
     for (state.view.slots[0..state.view.geometry.capacity]) |*slot| {
         if (@as(Control, @bitCast(slot.control)).frozen) return true;
     }
-    return false;
+    return channel_oracle.isFrozen();
 }
 
 /// What a sleeper that wakes up will find.
 pub fn isAnythingToFind(index: u8) bool {
-    return isFrozen() or isRowDead() or isLeaseOver() or isClaimIdle(index);
+    if (isFrozen() or isRowDead()) return true;
+    // At a channel's end nobody looks for more.
+    const each = &state.now.fibers[index];
+    if (!system.sleepsOn(each, &state.view.header.hot.wake_seq)) return false;
+    return isLeaseOver() or isClaimIdle(index);
 }
 
 fn theGate() words.Gate {
@@ -464,12 +475,14 @@ fn checkRecovered(stopped: bool) void {
     }
     require(!isLossPending(), "a recovery leaves a loss");
     clockMoved();
+    channel_oracle.checkRecovered();
     checkAccounts(true);
 }
 
 /// `recovered`: what was parked or in flight without a lease is gone as well.
 fn checkAccounts(recovered: bool) void {
     const geometry = &state.view.geometry;
+    channel_oracle.checkAccounts();
     var waiting: u32 = 0;
     for (0..geometry.participant_count) |row| waiting += checkRow(row, recovered);
     const waiters = state.view.header.hot.waiters;
@@ -495,15 +508,20 @@ fn checkRow(index: usize, recovered: bool) u32 {
     };
     const ledger = &state.now.ledgers[owner];
     const each = &state.now.fibers[owner];
-    if (each.status == .stopped) return @intFromBool(row.waiting[0] != 0);
+    if (each.status == .stopped) return @intCast(row.waiting[0] & 1);
     for (held, 0..) |count, slot| {
-        const owed = state.now.owed[owner][slot];
+        const owed = state.now.owed[owner][slot] + channel_oracle.offers(owner, slot);
         require(count == ledger.holds[slot] + owed, "a row is not what its owner has");
     }
-    const waits = each.status == .asleep or state.locals[owner].at_pool.owes_unwait;
-    require((row.waiting[0] != 0) == waits, "`waiting` is not whether the row's owner waits");
+    var place: ?*const place_file.Local = &state.locals[owner].at_pool;
+    var waiting: u64 = 0;
+    while (place) |local| : (place = local.next) {
+        if (system.sleepsOn(each, local.place.wake_seq) or local.owes_unwait)
+            waiting |= local.place.mask();
+    }
+    require(row.waiting[0] == waiting, "`waiting` is not where the row's owner waits");
     if (!recovered) require(row.busy & 1 == 0, "a participant at rest is busy");
-    return @intFromBool(row.waiting[0] != 0);
+    return @intCast(row.waiting[0] & 1);
 }
 
 fn walkList() [state.slots_max]u8 {
@@ -532,9 +550,9 @@ fn checkSlot(index: usize, listed: u8) void {
     for (state.view.rows[0..state.view.geometry.participant_count], 0..) |*row, each| {
         if (row.joined != 0) rows += state.view.holdRow(@intCast(each))[index];
     }
-    const sum = rows + control.in_flight;
+    const sum = rows + control.in_flight + channel_oracle.queued(index, control);
     if (control.state != .maintained)
-        require(control.references == sum, "references are not the sum of the rows");
+        require(control.references == sum, "references are not the sum of the rows and cells");
     switch (control.state) {
         .free => {
             require(listed == 1, "a free slot is not on the list");

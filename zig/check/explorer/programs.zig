@@ -7,6 +7,7 @@ const geometry_file = @import("core").format.geometry;
 const layout = @import("core").format.layout;
 const new_object = @import("core").format.new_object;
 const access = @import("access.zig");
+const directory = @import("core").protocol.channel.directory;
 const fiber = @import("fiber.zig");
 const independence = @import("independence.zig");
 const memory_model = @import("memory_model.zig");
@@ -32,7 +33,14 @@ pub const Thread = struct {
     steps: []const []const Operation,
     /// The size of each of its acquires, where it differs from the program's.
     size: ?u32 = null,
+    /// Its channel, of the program's. It has it open from the beginning if it has its row, and
+    /// reads it if it is a broadcast.
+    channel: u8 = 0,
+    opens: bool = true,
+    subscribes: bool = true,
 };
+
+pub const Channel = struct { name: []const u8 = "a", asked: directory.Asked };
 
 pub const Program = struct {
     name: []const u8,
@@ -56,6 +64,9 @@ pub const Program = struct {
     full_is_exact: bool = false,
     /// A waiter has been refused for memory, and nobody has released anything since.
     memory_wanted: bool = false,
+    channels: []const Channel = &.{},
+    /// Of channels, where there are fewer than that.
+    blocks: ?u32 = null,
     budget: state.Budget = .{},
     memory: memory_model.Model = .sequential,
     catches: []const Canary = &.{},
@@ -89,7 +100,20 @@ pub const Program = struct {
     pub fn mayRecover(program: *const Program) bool {
         const budget = program.budget;
         return budget.deaths + budget.stops + budget.leases > 0 or program.leases_over or
-            program.does(.reclaim) or program.does(.abandon) or program.begins(.abandon);
+            program.does(.reclaim) or program.does(.abandon) or program.begins(.abandon) or
+            program.changesChannels();
+    }
+
+    pub fn lacksBlocks(program: *const Program) bool {
+        return program.blockCount() < program.channels.len;
+    }
+
+    fn blockCount(program: *const Program) u32 {
+        return program.blocks orelse @intCast(program.channels.len);
+    }
+
+    fn changesChannels(program: *const Program) bool {
+        return program.does(.open_channel) or program.does(.leave_channel);
     }
 
     fn begins(program: *const Program, with: Operation) bool {
@@ -124,12 +148,18 @@ pub fn begin() void {
     access.claimAtOnce(current.claims);
     independence.gate_is_open = !current.flushes() and !current.waits();
     independence.nobody_abandons = false;
+    independence.channels_are_constant = false;
     state.now.clock_ns = clock_start_ns;
     state.now.name = naming.to_pool;
     makePool();
     for (current.threads, 0..) |thread, index| {
         fiber.current = @intCast(index);
         if (thread.joined) operations.join(@intCast(index));
+        if (thread.joined and thread.opens and current.channels.len > 0)
+            operations.perform(@intCast(index), .open_channel);
+    }
+    for (current.threads, 0..) |thread, index| {
+        fiber.current = @intCast(index);
         for (thread.first) |operation| operations.perform(@intCast(index), operation);
     }
     fiber.current = state.outside;
@@ -138,6 +168,7 @@ pub fn begin() void {
     if (current.leases_over) state.now.clock_ns += lease_ns + 1;
     oracle.clockMoved();
     independence.rows_are_constant = !current.changesRows();
+    independence.channels_are_constant = !current.changesRows() and !current.changesChannels();
     independence.nobody_abandons = !current.changesRows() and !current.begins(.abandon);
     for (0..current.threads.len) |index| fiber.prepare(@intCast(index), operations.body);
     state.track();
@@ -148,7 +179,7 @@ fn makePool() void {
         .capacity = current.slots,
         .buffer_size = state.buffer_size,
         .participant_count = current.rows orelse @intCast(current.threads.len),
-        .channel_count = 0,
+        .channel_count = current.blockCount(),
     }, state.page_size) catch unreachable;
     std.debug.assert(geometry.total_size <= state.object.len);
     var identity = std.mem.zeroes(layout.Identity);
@@ -170,7 +201,9 @@ fn makePool() void {
     for (&state.now.populated) |*bytes| @memset(bytes, state.buffer_size);
 }
 
-pub const all = [_]Program{
+pub const all = of_the_pool ++ @import("channel_programs.zig").all;
+
+const of_the_pool = [_]Program{
     .{
         .name = "pop and push",
         .threads = &.{

@@ -3,11 +3,17 @@
 //! of the explorer or of the core.
 
 const std = @import("std");
+const broadcast = @import("core").protocol.channel.broadcast;
+const channel_file = @import("core").protocol.channel.channel;
+const ends = @import("core").protocol.channel.ends;
 const layout = @import("core").format.layout;
 const participant_file = @import("core").protocol.participant;
 
 pub const fibers_max = 3;
 pub const slots_max = 3;
+/// Blocks of channels; and how many items each sends in one run, at most.
+pub const channels_max = 2;
+pub const items_max = 8;
 pub const page_size = 8;
 pub const buffer_size = 16;
 /// The actor when no fiber acts: set-up and the oracle.
@@ -99,6 +105,53 @@ pub const Ledger = extern struct {
     /// the one that is.
     acquiring: bool,
     must_acquire: bool,
+    channel: ChannelLedger,
+};
+
+/// Of the one channel that a fiber has open: see `channel_oracle.zig`.
+pub const ChannelLedger = extern struct {
+    open: bool,
+    subscribed: bool,
+    /// The position of its next item, and that from which on it is owed everything.
+    next: u8,
+    since: u8,
+    /// What the operation under way is for, and what was true of the channel since it began.
+    doing: Doing,
+    seen: Seen,
+    /// What it sends; it went into its cell.
+    sending: u64,
+    sent: bool,
+    /// What it took out of a cell, and has not returned yet: `Item`, or 0.
+    taken: u64,
+};
+
+pub const Doing = enum(u8) { nothing, send, send_dropping, receive };
+
+pub const Seen = packed struct(u8) {
+    full: bool = false,
+    empty: bool = false,
+    closed: bool = false,
+    drained: bool = false,
+    unused: u4 = 0,
+};
+
+/// A buffer in a channel: its handle, and what its sender wrote into it.
+pub const Item = packed struct(u64) {
+    handle: u56,
+    contents: u8,
+};
+
+/// What became of a channel, by the changes of its cells.
+pub const ChannelFacts = extern struct {
+    items: [items_max]u64,
+    live: bool,
+    closed: bool,
+    /// How many items were sent and taken, and their places follow from that.
+    sent: u8,
+    taken: u8,
+    /// How many channels the block has been.
+    times_made: u8,
+    padding: [3]u8,
 };
 
 /// What is known of a slot from outside.
@@ -148,6 +201,7 @@ const State = extern struct {
     stack_hashes: [fibers_max]u64,
     ledgers: [fibers_max]Ledger,
     slots: [slots_max]SlotFacts,
+    channels: [channels_max]ChannelFacts,
     budget: Budget,
     clock_ns: u64,
     /// The last handle that somebody passed on, for the operations that need one.
@@ -172,13 +226,20 @@ pub var buffers: [fibers_max]Buffer = undefined;
 pub var object: [16 * 1024]u8 align(4096) = undefined;
 pub var participants: [fibers_max]participant_file.Participant = undefined;
 pub var locals: [fibers_max]participant_file.Local = undefined;
+/// The channel that each fiber has open.
+pub const Opened = struct {
+    channel: channel_file.Channel,
+    subscription: ?broadcast.Subscription,
+    locals: ends.Locals,
+};
+pub var opened: [fibers_max]Opened = undefined;
 pub var stacks: [fibers_max]Stack align(64) = undefined;
 pub var view: participant_file.View = undefined;
 pub var buffered = false;
 
 /// The words of the object and of the participants that steps change. Left out are counters, names
 /// and ids, the description and the time of the last acquire: no step depends on them.
-var tracked: [320]*align(8) u64 = undefined;
+var tracked: [640]*align(8) u64 = undefined;
 var tracked_count: usize = 0;
 
 pub fn clear() void {
@@ -187,6 +248,7 @@ pub fn clear() void {
     @memset(&object, 0);
     @memset(std.mem.asBytes(&participants), 0);
     @memset(std.mem.asBytes(&locals), 0);
+    @memset(std.mem.asBytes(&opened), 0);
     @memset(std.mem.asBytes(&stacks), 0);
 }
 
@@ -223,6 +285,28 @@ pub fn track() void {
         }
     }
     for (&locals) |*local| add(local, @sizeOf(participant_file.Local));
+    for (0..view.geometry.channel_count) |number| trackChannel(@intCast(number));
+    if (view.geometry.channel_count == 0) return;
+    for (&opened) |*each| add(each, @sizeOf(Opened));
+}
+
+/// Statistics are left out again, and all that no program has.
+fn trackChannel(number: u32) void {
+    const block = channel_file.blockOf(&view, number);
+    const channel = &block.channel;
+    add(&channel.name, 8);
+    add(&channel.state, @offsetOf(layout.Channel, "redeliver") - @offsetOf(layout.Channel, "state"));
+    add(&channel.last_user_gone_at_ns, 8);
+    add(&channel.reserved, 8);
+    for ([_]*layout.ChannelEnd{ &channel.head, &channel.tail }) |end|
+        add(end, @offsetOf(layout.ChannelEnd, "dropped"));
+    add(&channel.subscribed, 8);
+    add(&channel.open_by, 8);
+    add(&block.cells, @sizeOf(@TypeOf(block.cells)));
+    for (&block.subscribers) |*entry| {
+        add(entry, @offsetOf(layout.Subscriber, "received"));
+        add(&entry.participant, 4);
+    }
 }
 
 fn add(start: anytype, bytes: usize) void {
@@ -332,7 +416,7 @@ const Sum = struct {
     }
 };
 
-pub const image_max = 8 * 1024 + fibers_max * 4096;
+pub const image_max = 16 * 1024 + fibers_max * 4096;
 
 /// Writes the state to `image`; its length.
 pub fn keep(image: []u8) usize {

@@ -183,6 +183,6 @@ pub fn isMarked(mutex: *const RobustMutex) bool {
 }
 
 fn become(mutex: *RobustMutex, word: u32) void {
-    oracle.beforeChange(@intFromPtr(mutex), mutex.word != word);
+    oracle.beforeChange(@intFromPtr(mutex), mutex.word, word);
     mutex.word = word;
 }

@@ -2,6 +2,7 @@
 //! for machines: the choices alone, which `--replay` takes.
 
 const std = @import("std");
+const channel_file = @import("core").protocol.channel.channel;
 const choices = @import("choices.zig");
 const layout = @import("core").format.layout;
 const operations = @import("operations.zig");
@@ -94,6 +95,12 @@ fn describeWord(address: usize) void {
     const slots = @intFromPtr(state.view.slots);
     const holds = @intFromPtr(state.view.holdRow(0));
     const geometry = state.view.geometry;
+    if (address >= @intFromPtr(state.view.base) + geometry.channels_offset) {
+        const offset = address - @intFromPtr(state.view.base) - geometry.channels_offset;
+        const number = offset / geometry.channel_stride;
+        describeWordOfChannel(offset % geometry.channel_stride);
+        return print(" of channel {d}", .{number});
+    }
     if (address >= holds) {
         const offset = address - holds;
         return print("holds of row {d} in slot {d}", .{
@@ -110,6 +117,32 @@ fn describeWord(address: usize) void {
     const offset = address - rows;
     const field = fieldAt(layout.ParticipantRow, offset % @sizeOf(layout.ParticipantRow));
     print("{s} of row {d}", .{ field, offset / @sizeOf(layout.ParticipantRow) });
+}
+
+fn describeWordOfChannel(offset: usize) void {
+    const Block = layout.ChannelBlock;
+    if (offset < @offsetOf(Block, "cells")) {
+        inline for (.{ "head", "tail" }) |end| {
+            const first = @offsetOf(layout.Channel, end);
+            if (offset >= first and offset < first + @sizeOf(layout.ChannelEnd)) {
+                const word = offset - first;
+                const waiting = @offsetOf(layout.ChannelEnd, "waiting");
+                if (word >= waiting and word < waiting + @sizeOf(layout.WaitingPlace)) {
+                    const name = fieldAt(layout.WaitingPlace, word - waiting);
+                    return print("{s} at the " ++ end, .{name});
+                }
+                return print("{s} of the " ++ end, .{fieldAt(layout.ChannelEnd, word)});
+            }
+        }
+        return print("{s}", .{fieldAt(layout.Channel, offset)});
+    }
+    if (offset < @offsetOf(Block, "subscribers"))
+        return print("cell {d}", .{(offset - @offsetOf(Block, "cells")) / 8});
+    const entry = offset - @offsetOf(Block, "subscribers");
+    print("{s} of subscriber {d}", .{
+        fieldAt(layout.Subscriber, entry % @sizeOf(layout.Subscriber)),
+        entry / @sizeOf(layout.Subscriber),
+    });
 }
 
 fn fieldAt(comptime Struct: type, offset: usize) []const u8 {
@@ -130,7 +163,41 @@ fn describeValue(address: usize, value: u64) void {
         print(" <- ", .{});
         return describeControl(@bitCast(value));
     }
+    if (isCell(address)) return describeCell(@bitCast(value));
+    if (isPosition(address)) {
+        const position: words.Position = @bitCast(value);
+        return print(" <- place {d}, lap {d}", .{ position.place, position.lap });
+    }
     print(" <- {d}", .{value});
+}
+
+fn isCell(address: usize) bool {
+    for (0..state.view.geometry.channel_count) |number| {
+        const cells = &channel_file.blockOf(&state.view, @intCast(number)).cells;
+        const first = @intFromPtr(cells);
+        if (address >= first and address < first + @sizeOf(@TypeOf(cells.*))) return true;
+    }
+    return false;
+}
+
+fn isPosition(address: usize) bool {
+    for (0..state.view.geometry.channel_count) |number| {
+        const block = channel_file.blockOf(&state.view, @intCast(number));
+        if (address == @intFromPtr(&block.channel.head.position)) return true;
+        if (address == @intFromPtr(&block.channel.tail.position)) return true;
+        for (&block.subscribers) |*entry| if (address == @intFromPtr(&entry.cursor)) return true;
+    }
+    return false;
+}
+
+fn describeCell(cell: words.Cell) void {
+    print(" <- {s}", .{if (cell.full) "full" else "empty"});
+    if (cell.full) print(" of slot {d}", .{cell.index});
+    print(", lap {d}{s}{s}", .{
+        cell.lap,
+        if (cell.closed) ", closed" else "",
+        if (cell.frozen) ", frozen" else "",
+    });
 }
 
 fn describeHead(head: words.Head) void {

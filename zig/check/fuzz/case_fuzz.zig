@@ -5,6 +5,7 @@
 
 const std = @import("std");
 const c = @import("core").abi.bun;
+const channel_file = @import("channel_fuzz.zig");
 const constants = @import("core").abi.constants;
 const corruption_file = @import("corruption_fuzz.zig");
 const descriptor = @import("core").process.descriptor;
@@ -93,7 +94,7 @@ const Case = struct {
             .capacity = case.pick(u32, &.{ 1, 2, 3, 4, 5, 8, 16, 33, 64 }),
             .buffer_size = case.pick(u32, &.{ 1, 100, 4096, 5000 }),
             .participant_count = case.pick(u32, &.{ 2, 3, 4, 8 }),
-            .channel_count = case.pick(u32, &.{ 0, 0, 1 }),
+            .channel_count = case.pick(u32, &.{ 0, 1, 1, 2 }),
             .lease_timeout_ms = case.pick(u32, &.{ 0, 1, 30_000 }),
             .max_committed = case.pick(u64, &.{ 0, 0, 8192, 65_536 }),
             .zero_on_release = case.random.boolean(),
@@ -218,6 +219,7 @@ const Case = struct {
         c.xmem_bun_close(case.user.pool);
         case.user.end(.close, began_ns);
         case.user.held_count = 0;
+        case.user.opened.count = 0;
     }
 
     /// Now nobody else has the pool, and nothing more is damaged. All holds are given back and a
@@ -227,6 +229,7 @@ const Case = struct {
         const began_ns = user.begin(.verify);
         defer user.end(.verify, began_ns);
         while (user.drop()) |handle| c.xmem_bun_release(user.pool, handle);
+        channel_file.leaveAll(user);
         _ = c.xmem_bun_flush(user.pool, 0);
         var report: [constants.reclaim_count]f64 = undefined;
         var code: errors.Code = .POOL_FULL;
@@ -440,6 +443,7 @@ const Companion = struct {
             var progress: operation_file.Progress = .{};
             var user: User = .init(pool, dir, case.name, case.random, &progress, false);
             for (0..4) |_| user.keep(c.xmem_bun_acquire(pool, 1));
+            channel_file.use(&user);
             _ = c.xmem_bun_add_ref(pool, user.seen[0]);
             _ = std.c.kill(std.c.getpid(), .KILL);
         }

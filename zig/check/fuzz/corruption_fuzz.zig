@@ -41,6 +41,9 @@ const fields = struct {
     const row = fieldsOf(layout.ParticipantRow);
     const slot = fieldsOf(layout.Slot);
     const description = fieldsOf(layout.Description);
+    const channel = fieldsOf(layout.Channel);
+    const channel_end = fieldsOf(layout.ChannelEnd);
+    const subscriber = fieldsOf(layout.Subscriber);
 };
 
 /// A word of the control area: aligned, of 1, 2, 4 or 8 bytes.
@@ -85,13 +88,13 @@ pub const Corruption = struct {
     }
 
     fn section(corruption: *Corruption, with_identity: bool) Section {
-        return switch (corruption.below(24)) {
+        return switch (corruption.below(28)) {
             0...6 => .hot,
             7...9 => .repair,
             10...12 => .rows,
             13...19 => .slots,
             20...21 => .hold_rows,
-            22 => if (corruption.geometry.channel_count > 0) .channels else .slots,
+            22...26 => if (corruption.geometry.channel_count > 0) .channels else .slots,
             else => if (with_identity) .identity else .hot,
         };
     }
@@ -121,15 +124,38 @@ pub const Corruption = struct {
                     2 * corruption.below(geometry.capacity),
                 .width = 2,
             },
-            .channels => .{
-                .name = "channel",
-                .offset = geometry.channels_offset + 8 * corruption.random.uintLessThan(
-                    u64,
-                    geometry.channel_count * geometry.channel_stride / 8,
-                ),
-                .width = 8,
-            },
+            .channels => corruption.inChannel(corruption.below(geometry.channel_count)),
         };
+    }
+
+    /// Most often a cell or a subscriber that the channel has: it has few.
+    fn inChannel(corruption: *Corruption, number: u32) Place {
+        const base = corruption.geometry.channelOffset(number);
+        const few = corruption.below(4);
+        switch (corruption.below(8)) {
+            0, 1 => return corruption.within(fields.channel, base),
+            2 => return corruption.within(
+                fields.channel_end,
+                base + @offsetOf(layout.Channel, "head"),
+            ),
+            3 => return corruption.within(
+                fields.channel_end,
+                base + @offsetOf(layout.Channel, "tail"),
+            ),
+            4, 5 => {
+                const offset = base + @offsetOf(layout.ChannelBlock, "cells");
+                return .{ .name = "cell", .offset = offset + 8 * few, .width = 8 };
+            },
+            6 => {
+                const offset = base + @offsetOf(layout.ChannelBlock, "subscribers");
+                const entry = offset + few * @sizeOf(layout.Subscriber);
+                return corruption.within(fields.subscriber, entry);
+            },
+            else => {
+                const offset = corruption.below(@sizeOf(layout.ChannelBlock) / 8) * 8;
+                return .{ .name = "channel", .offset = base + offset, .width = 8 };
+            },
+        }
     }
 
     fn inSlot(corruption: *Corruption, index: u32) Place {
@@ -161,20 +187,40 @@ pub const Corruption = struct {
     fn value(corruption: *Corruption, to: Place) u64 {
         const random = corruption.random;
         const now = corruption.load(to);
-        const packed_word = std.mem.eql(u8, to.name, "control") or
-            std.mem.eql(u8, to.name, "free_head");
+        const Kind = enum { control, free_head, cell, position, cursor };
+        const kind = std.meta.stringToEnum(Kind, to.name);
         return switch (corruption.below(8)) {
             0, 1 => now ^ (@as(u64, 1) << @intCast(corruption.below(@as(u32, to.width) * 8))),
             2 => random.int(u64),
             3 => if (to.width == 8) corruption.time() else now +% 1,
             4 => now -% 1,
-            else => if (!packed_word)
-                corruption.interesting()
-            else if (to.name[0] == 'c')
-                corruption.controlWord(@bitCast(now))
-            else
-                corruption.headWord(@bitCast(now)),
+            else => switch (kind orelse return corruption.interesting()) {
+                .control => corruption.controlWord(@bitCast(now)),
+                .free_head => corruption.headWord(@bitCast(now)),
+                .cell => corruption.cellWord(@bitCast(now)),
+                .position, .cursor => corruption.positionWord(@bitCast(now)),
+            },
         };
+    }
+
+    fn cellWord(corruption: *Corruption, now: words.Cell) u64 {
+        const capacity = corruption.geometry.capacity;
+        const laps = [_]u37{ 0, 1, now.lap, now.lap +% 1, now.lap -% 1, std.math.maxInt(u37) };
+        return @bitCast(words.Cell{
+            .index = @intCast(corruption.below(capacity + 2)),
+            .lap = laps[corruption.below(laps.len)],
+            .full = corruption.below(2) == 0,
+            .closed = corruption.below(4) == 0,
+            .frozen = corruption.below(4) == 0,
+        });
+    }
+
+    fn positionWord(corruption: *Corruption, now: words.Position) u64 {
+        const laps = [_]u40{ 0, 1, now.lap, now.lap +% 1, now.lap -% 1, std.math.maxInt(u40) };
+        return @bitCast(words.Position{
+            .place = @intCast(corruption.below(6)),
+            .lap = laps[corruption.below(laps.len)],
+        });
     }
 
     fn interesting(corruption: *Corruption) u64 {
@@ -285,6 +331,11 @@ pub const Corruption = struct {
         if (corruption.below(8) == 0) return .{ first, geometry.hold_rows_offset - first };
         const lengths = [_]u64{ 8, 64, 128, 384, 640 };
         const length = lengths[corruption.below(lengths.len)];
+        if (geometry.channel_count > 0 and corruption.below(4) == 0) {
+            // Its cells too, as far as it has any.
+            const base = geometry.channelOffset(corruption.below(geometry.channel_count));
+            return .{ base + corruption.below(@sizeOf(layout.Channel) / 8) * 8, length };
+        }
         const end = geometry.hold_rows_offset;
         const start = corruption.random.intRangeLessThan(u64, first / 8, end / 8) * 8;
         return .{ start, @min(length, end - start) };

@@ -3,6 +3,7 @@
 
 const std = @import("std");
 const c = @import("core").abi.bun;
+const channel_file = @import("channel_fuzz.zig");
 const c_file = @import("c_fuzz.zig");
 const constants = @import("core").abi.constants;
 const description = @import("core").protocol.pool.content;
@@ -42,6 +43,8 @@ pub const Operation = enum(u32) {
     describe,
     touch,
     through_c,
+    channels,
+    channels_again,
     // Not chosen, but shown where the fuzzer stands.
     open,
     close,
@@ -95,6 +98,7 @@ pub const User = struct {
     verbose: bool = false,
     held: [held_max]f64 = undefined,
     held_count: u32 = 0,
+    opened: channel_file.Opened = .{},
     /// Handles that were seen once, stale or not.
     seen: [held_max]f64 = @splat(0),
 
@@ -200,6 +204,7 @@ pub const User = struct {
             .describe => user.describe(),
             .touch => user.touch(),
             .through_c => c_file.use(user),
+            .channels, .channels_again => channel_file.use(user),
             else => unreachable,
         }
     }

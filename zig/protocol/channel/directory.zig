@@ -29,6 +29,8 @@ pub const Asked = struct {
     mode: ?words.ChannelMode = null,
     overflow: ?words.ChannelOverflow = null,
     history: ?u32 = null,
+    /// Whether it is made where there is none; else that is ChannelClosed.
+    make: bool = true,
     /// Of a broadcast: whether the caller reads it.
     subscribe: bool = true,
 
@@ -73,6 +75,7 @@ pub fn open(participant: *Participant, name: []const u8, asked: Asked) Error!Ope
     _ = recovery.runLocked(view, .{}, inherited);
     const padded = paddedName(name);
     const found = find(view, padded);
+    if (found == null and !asked.make) return error.ChannelClosed;
     const number = found orelse try make(view, padded, asked);
     const channel = Channel.of(view, number) orelse return error.PoolCorrupt;
     if (found != null) try agree(&channel, asked);
@@ -203,7 +206,8 @@ fn make(view: *const View, name: Name, asked: Asked) Error!u32 {
     for ([_]*layout.ChannelEnd{ &shared.head, &shared.tail }) |end| {
         Position.store(&end.position, .{ .place = 0, .lap = 0 }, .monotonic);
         atomic.store(u64, &end.dropped, 0, .monotonic);
-        atomic.store(u32, &end.waiting.waiters, 0, .monotonic);
+        // Who waits there stays as it is counted: a thread may still owe the end of a wait at the
+        // channel that was here before.
     }
     for (&shared.subscribed) |*bits| atomic.store(u64, bits, 0, .monotonic);
     for (&shared.open_by) |*bits| @atomicStore(u64, bits, 0, .monotonic);

@@ -31,11 +31,14 @@ const View = participant_file.View;
 pub const End = enum(u1) { head = 0, tail = 1 };
 
 pub fn placeAt(channel: *const Channel, comptime end: End) Place {
-    const words_there = switch (end) {
-        .head => &channel.head.waiting,
-        .tail => &channel.tail.waiting,
+    return switch (end) {
+        .head => placeOf(channel.number, end, channel.head),
+        .tail => placeOf(channel.number, end, channel.tail),
     };
-    return .at(words_there, 1 + 2 * channel.number + @intFromEnum(end));
+}
+
+pub fn placeOf(number: u32, comptime end: End, words_there: *layout.ChannelEnd) Place {
+    return .at(&words_there.waiting, 1 + 2 * number + @intFromEnum(end));
 }
 
 /// Both ends as one thread knows them, however often it has the channel open.

@@ -187,17 +187,21 @@ pub fn referencesTo(view: *const View, index: u32) u16 {
 /// The cells are right when they are settled.
 pub fn rewrite(_: *const View, comptime _: phases.SumOf, _: u64, _: *Report) void {}
 
-/// Both ends of each channel.
+/// Both ends of each block, also of one that is no channel now: a row may still say that its owner
+/// waits there.
 pub fn forEachPlace(view: *const View, comptime visit: fn (Place, *const View) void) void {
-    var walk: Walk = .over(view);
-    while (walk.next()) |channel| {
-        visit(ends.placeAt(&channel, .head), view);
-        visit(ends.placeAt(&channel, .tail), view);
+    for (0..directory.blocksUsed(view)) |at| {
+        const number: u32 = @intCast(at);
+        const shared = &channel_file.blockOf(view, number).channel;
+        visit(ends.placeOf(number, .head, &shared.head), view);
+        visit(ends.placeOf(number, .tail, &shared.tail), view);
     }
 }
 
 const testing = std.testing;
 const bench_file = @import("testing_channel.zig");
+const Local = @import("../place.zig").Local;
+const waiter = @import("../waiting/waiter.zig");
 const sending = @import("sending.zig");
 const TestingChannel = bench_file.TestingChannel;
 const thaw_file = @import("../recovery/thaw.zig");
@@ -331,4 +335,34 @@ test "both ends of each channel are woken, and their waiters counted anew" {
 
 fn wakeAll(place: Place, _: *const View) void {
     place.wakeAll();
+}
+
+test "whoever owes the end of a wait at a channel that was removed counts in the next one's" {
+    var bench: TestingChannel = undefined;
+    try bench.init(1, .{});
+    defer bench.deinit();
+    const view = &bench.pool.view;
+    const one = &bench.participants[0];
+    const at_tail = &bench.locals[0].at_tail;
+    one.local.at_pool.next = at_tail;
+    var patience: thaw_file.Patience = .none;
+    _ = try waiter.begin(at_tail, one, &patience);
+    const head: *words.Head = @ptrCast(&view.header.hot.free_head);
+    head.frozen = true;
+    _ = view.header.repair.mutex.tryLock();
+    waiter.end(at_tail, one, &patience);
+    head.frozen = false;
+    view.header.repair.mutex.unlock();
+    try testing.expect(at_tail.owes_unwait);
+
+    patience = .untimed;
+    _ = try ring.close(one, &bench.channel, &patience);
+    directory.detach(one, &bench.channel);
+    var other = bench.pool.participant(1);
+    const next = try directory.open(&other, "next", .{});
+    try testing.expectEqual(bench.channel.number, next.channel.number);
+    var other_at_tail: Local = .{ .place = ends.placeAt(&next.channel, .tail) };
+    _ = try waiter.begin(&other_at_tail, &other, &patience);
+    try testing.expect(waiter.settle(one));
+    try testing.expectEqual(@as(u32, 1), next.channel.tail.waiting.waiters);
 }

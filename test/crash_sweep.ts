@@ -1,0 +1,118 @@
+// Death at every step of an operation, by processes of their own: what the tests of crash points
+// have in common. A program of `programs/` arms the crash library, and dies at the step that it was
+// told.
+
+import { expect } from "bun:test";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { run, zigBuild } from "../scripts/setup.ts";
+import type { BufferPool } from "../src/index.ts";
+
+const root = join(import.meta.dir, "..");
+/** How many points are tried at a time: each is mostly the start of a process. */
+const lanes = 4;
+const stepsMax = 2000;
+
+export const crashLibrary = (canary: string): string =>
+  join(root, "build", `crash-${canary}`, "libxmem.so");
+
+/** A folder for one file's pools, and the libraries that it needs. */
+export function crashing(...canaries: string[]): {
+  directory: string;
+  begin: () => void;
+  end: () => void;
+} {
+  const directory = mkdtempSync("/dev/shm/xmem-crash-");
+  const begin = (): void => {
+    process.env["XMEM_DIR"] = directory;
+    for (const canary of canaries) {
+      run(zigBuild(`build/crash-${canary}`, "-Dhook=crash", `-Dcanary=${canary}`));
+    }
+  };
+  const end = (): void => {
+    delete process.env["XMEM_DIR"];
+    const left = readdirSync(directory);
+    rmSync(directory, { recursive: true });
+    // No process left a file behind, whenever it was killed.
+    expect(left).toEqual([]);
+  };
+  return { directory, begin, end };
+}
+
+export interface Victim {
+  ended: () => boolean;
+  /** Resolves when it is about to begin; a gated one then waits for `go`. */
+  ready: Promise<void>;
+  go: () => void;
+  /** True when the operation was shorter than the step at which it had to die. */
+  survived: Promise<boolean>;
+}
+
+/** Starts that program of `programs/`. */
+export function startVictim(program: string, ...argv: string[]): Victim {
+  const path = join(import.meta.dir, "programs", program);
+  const child = Bun.spawn([process.execPath, path, ...argv], {
+    env: { ...process.env, XMEM_LIBRARY: crashLibrary("none") },
+    stdio: ["pipe", "pipe", "pipe"],
+  });
+  const text: string[] = [];
+  const ready = Promise.withResolvers<void>();
+  const read = async (): Promise<void> => {
+    const decoder = new TextDecoder();
+    for await (const chunk of child.stdout) {
+      text.push(decoder.decode(chunk));
+      if (text.join("").includes("ready\n")) ready.resolve();
+    }
+    ready.resolve();
+  };
+  const survived = async (): Promise<boolean> => {
+    await read();
+    await child.exited;
+    // It dies by SIGKILL in any case, after the operation if not in it.
+    if (child.signalCode === "SIGKILL") return text.join("").includes("survived");
+    throw new Error(`${argv.join(" ")}: ${await new Response(child.stderr).text()}`);
+  };
+  const ended = (): boolean => child.exitCode !== null || child.signalCode !== null;
+  return { ended, ready: ready.promise, go: () => void child.stdin.end(), survived: survived() };
+}
+
+/** Tries every step, a few at a time, until the operation is shorter. Returns the steps it has. */
+export async function sweep(survives: (step: number) => Promise<boolean>): Promise<number> {
+  let next = 1;
+  let end = stepsMax;
+  const lane = async (): Promise<void> => {
+    while (next < end) {
+      const step = next++;
+      if (await survives(step)) end = Math.min(end, step);
+    }
+  };
+  await Promise.all(Array.from({ length: lanes }, lane));
+  if (end === stepsMax) throw new Error("the operation never ends");
+  return end - 1;
+}
+
+export function report(what: string, points: number): void {
+  console.log(`${what}: ${points} crash points`);
+  expect(points).toBeGreaterThan(2);
+}
+
+/** Checks what has to hold after a recovery, when the survivor has given back its buffers. */
+export async function checkWhole(pool: BufferPool, zeroed = false): Promise<void> {
+  // Coarse clocks tick in milliseconds; a lease of 1 ms has passed after some of them.
+  await Bun.sleep(15);
+  expect(pool.reclaim().deferred).toBe(false);
+  const { free, used, inFlight, waiters, flushing, participants, counters } = pool.stats();
+  expect({ free, used, inFlight }).toEqual({ free: pool.capacity, used: 0, inFlight: 0 });
+  expect({ waiters, flushing, participants: participants.length }).toEqual({
+    waiters: 0,
+    flushing: false,
+    participants: 1,
+  });
+  const all = Array.from({ length: pool.capacity }, () => pool.acquire());
+  expect(new Set(all.map(({ index }) => index)).size).toBe(pool.capacity);
+  expect(pool.tryAcquire(1)).toBeNull();
+  if (zeroed) for (const { bytes } of all) expect(bytes.every((byte) => byte === 0)).toBe(true);
+  for (const guard of all) guard.release();
+  // A frozen word, or a fault of the list, would have made this a recovery.
+  expect(pool.stats().counters.recoveries).toBe(counters.recoveries);
+}

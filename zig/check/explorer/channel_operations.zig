@@ -1,0 +1,178 @@
+//! What a fiber does with its channel, as the interface for Bun would: see `operations.zig`.
+
+const std = @import("std");
+const blocking = @import("core").protocol.waiting.blocking;
+const broadcast = @import("core").protocol.channel.broadcast;
+const channel_oracle = @import("channel_oracle.zig");
+const directory = @import("core").protocol.channel.directory;
+const ends = @import("core").protocol.channel.ends;
+const errors = @import("core").errors;
+const operations = @import("operations.zig");
+const oracle = @import("oracle.zig");
+const programs = @import("programs.zig");
+const ring = @import("core").protocol.channel.ring;
+const sending = @import("core").protocol.channel.sending;
+const state = @import("state.zig");
+const thaw = @import("core").protocol.recovery.thaw;
+const words = @import("core").format.words;
+
+const Error = errors.Error;
+
+pub const How = enum {
+    /// Gives up where there is no room, or nothing there.
+    at_once,
+    /// Does what the channel does when it is full.
+    dropping,
+    blocking,
+};
+
+pub fn open(me: u8) void {
+    const thread = &programs.current.threads[me];
+    const wanted = programs.current.channels[thread.channel];
+    const before = channel_oracle.opens(me);
+    const participant = &state.participants[me];
+    var asked = wanted.asked;
+    asked.subscribe = thread.subscribes;
+    const found = directory.open(participant, wanted.name, asked) catch |err| return switch (err) {
+        error.OutOfMemory => if (!programs.current.lacksBlocks()) oracle.unexpected(err),
+        else => operations.mayBeBusy(err),
+    };
+    const opened = &state.opened[me];
+    opened.channel = found.channel;
+    opened.subscription = found.subscription;
+    link(me);
+    opened.channel.locals = &opened.locals;
+    channel_oracle.opened(me, before);
+}
+
+/// A thread keeps what it knows of the ends, also of a channel that it left: see
+/// `process/channels.zig`.
+fn link(me: u8) void {
+    const opened = &state.opened[me];
+    const at_pool = &state.participants[me].local.at_pool;
+    const place = ends.placeAt(&opened.channel, .head);
+    if (at_pool.next != null and opened.locals.at_head.place.number == place.number) return;
+    opened.locals = .of(&opened.channel);
+    opened.locals.at_head.next = &opened.locals.at_tail;
+    at_pool.next = &opened.locals.at_head;
+}
+
+pub fn leave(me: u8) void {
+    const participant = &state.participants[me];
+    const opened = &state.opened[me];
+    const ledger = &state.now.ledgers[me].channel;
+    ledger.subscribed = false;
+    var patience: thaw.Patience = .untimed;
+    if (opened.subscription) |own|
+        broadcast.unsubscribe(participant, &opened.channel, own, &patience);
+    opened.subscription = null;
+    directory.detach(participant, &opened.channel);
+    ledger.open = false;
+}
+
+pub fn close(me: u8) void {
+    var patience: thaw.Patience = .untimed;
+    _ = ring.close(&state.participants[me], &state.opened[me].channel, &patience) catch |err|
+        return operations.mayBeBusy(err);
+    channel_oracle.closes(me);
+}
+
+pub fn isReader(me: u8) bool {
+    const opened = &state.opened[me];
+    return opened.channel.mode == .queue or opened.subscription != null;
+}
+
+pub fn send(me: u8, slot: usize, how: How) void {
+    const ledger = &state.now.ledgers[me];
+    const handle = ledger.handles[slot];
+    const contents = ledger.contents[slot];
+    // From here on the pool has to keep it for whom it is sent to.
+    ledger.holds[slot] -= 1;
+    if (ledger.holds[slot] == 0) ledger.contents[slot] = 0;
+    const item: state.Item = .{ .handle = @intCast(handle), .contents = contents };
+    const doing: state.Doing = if (how == .dropping) .send_dropping else .send;
+    channel_oracle.begin(me, doing, @bitCast(item));
+    const result = attempt(me, handle, how);
+    const done = channel_oracle.end(me);
+    const outcome = result catch |err| {
+        if (done.sent) oracle.report("a send fails after it has sent");
+        keep(ledger, slot, contents);
+        return operations.mayBeBusy(err);
+    };
+    if (done.sent != (outcome == .sent)) oracle.report("a send says that it was another one");
+    switch (outcome) {
+        .sent => {},
+        .dropped => if (!done.seen.full) oracle.report("an item is refused by a channel with room"),
+        .full => {
+            if (!done.seen.full) oracle.report("a channel is said to be full that is not");
+            keep(ledger, slot, contents);
+        },
+        .closed => {
+            if (!done.seen.closed) oracle.report("a channel is said to be closed that is not");
+            keep(ledger, slot, contents);
+        },
+    }
+}
+
+fn keep(ledger: *state.Ledger, slot: usize, contents: u8) void {
+    ledger.holds[slot] += 1;
+    ledger.contents[slot] = contents;
+}
+
+fn attempt(me: u8, handle: u64, how: How) Error!sending.Outcome {
+    const participant = &state.participants[me];
+    const channel = &state.opened[me].channel;
+    var patience: thaw.Patience = .untimed;
+    switch (how) {
+        .at_once => return switch (try sending.trySend(participant, channel, handle, &patience)) {
+            .sent => .sent,
+            .full => .full,
+            .closed => .closed,
+        },
+        .dropping => return sending.send(participant, channel, handle, &patience),
+        .blocking => {
+            var want: ends.Sending = .of(participant, channel, handle);
+            block(&want) catch |err| return if (err == error.ChannelClosed) .closed else err;
+            return .sent;
+        },
+    }
+}
+
+fn block(want: anytype) Error!@TypeOf(want.*).Result {
+    var wait: blocking.Wait = .{};
+    while (true) {
+        return blocking.slice(want, &wait, std.math.maxInt(u64)) catch |err| {
+            if (err == error.Pending) continue;
+            return err;
+        };
+    }
+}
+
+pub fn receive(me: u8, how: How) void {
+    const opened = &state.opened[me];
+    channel_oracle.begin(me, .receive, 0);
+    var want: ends.Receiving =
+        .of(&state.participants[me], &opened.channel, opened.subscription);
+    const result = attemptToReceive(&want, how);
+    const done = channel_oracle.end(me);
+    const found = result catch |err| return switch (err) {
+        error.ChannelClosed => nothingTaken(done, done.seen.drained),
+        else => operations.mayBeBusy(err),
+    };
+    const handle = found orelse return nothingTaken(done, done.seen.empty);
+    const contents = channel_oracle.received(me, done, handle);
+    oracle.holds(me, handle);
+    const ledger = &state.now.ledgers[me];
+    ledger.contents[@as(words.Handle, @bitCast(handle)).index] = contents;
+}
+
+fn nothingTaken(done: state.ChannelLedger, was_so: bool) void {
+    if (done.taken != 0) oracle.report("a receiver lost the item that it took");
+    if (!was_so) oracle.report("a channel is said to have nothing that has an item");
+}
+
+fn attemptToReceive(want: *ends.Receiving, how: How) Error!?u64 {
+    if (how == .blocking) return try block(want);
+    var patience: thaw.Patience = .untimed;
+    return want.tryNow(&patience);
+}
