@@ -369,7 +369,7 @@ test "what was explicitly asked for and is not so is refused, with what is" {
     const refused = [_]struct { Asked, []const u8 }{
         .{ .{ .capacity = 5 }, "its capacity is 4, and 5 was asked for" },
         .{ .{ .mode = .queue }, "its mode is broadcast, and queue was asked for" },
-        .{ .{ .overflow = .drop-newest }, "its overflow is block, and drop_newest was asked for" },
+        .{ .{ .overflow = .drop_newest }, "its overflow is block, and drop-newest was asked for" },
         .{ .{ .history = 0 }, "its history is 2, and 0 was asked for" },
     };
     for (refused) |row| {
