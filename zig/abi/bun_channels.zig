@@ -129,8 +129,10 @@ pub export fn xmem_bun_channel_close(number: Descriptor, channel: u32) i32 {
 pub export fn xmem_bun_channel_closed(number: Descriptor, channel: u32) i32 {
     const pool = descriptor.poolOf(number);
     const found = opened(pool, channel) catch |err| return numbers.refusedBare(err);
-    if (!ring.looksClosed(&found.channel)) return numbers.refusedBare(error.ChannelEmpty);
-    return 0;
+    if (ring.looksClosed(&found.channel)) return 0;
+    // An event loop is told of the dead until somebody has recovered.
+    _ = ends.lookForTheDead(&pool.participant.view);
+    return numbers.refusedBare(error.ChannelEmpty);
 }
 
 inline fn handleOf(index: u32, generation: u32) u64 {
