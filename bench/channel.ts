@@ -13,7 +13,7 @@ import { BufferPool, type Channel } from "../src/index.ts";
 
 const frame = 6_220_800;
 const sizes = [1, frame] as const;
-const batches = 15;
+const batches = 60;
 const [role = "", name = "", folder = ""] = process.argv.slice(2);
 const wait = { timeout: 60_000 };
 
@@ -134,7 +134,7 @@ for (const [way, take] of Object.entries(takes)) {
       ping.send(guard);
       return guard;
     };
-    const count = way === "hot" ? 10_000 : 1000;
+    const count = way === "hot" ? 1000 : 300;
     rows.push([`channels, ${way}, ${size} B`, await trips(count, pass, () => take(pong))]);
   }
   ping.close();
@@ -161,7 +161,7 @@ const passBy =
     readSync(from, handle);
     return pool.take(handle[0] as number);
   };
-  rows.push(["a handle through two FIFOs, readSync", await trips(1000, pass, answer)]);
+  rows.push(["a handle through two FIFOs, readSync", await trips(300, pass, answer)]);
   closeSync(to);
   await ready;
   closeSync(from);
@@ -173,7 +173,7 @@ const passBy =
     child.send(handle);
   });
   const answer: Take = async () => pool.take((await reply) as number);
-  rows.push(["a handle by Bun's IPC", await trips(300, pass, answer)]);
+  rows.push(["a handle by Bun's IPC", await trips(100, pass, answer)]);
   const bytes = new Uint8Array(frame);
   const whole: number[] = [];
   for (let i = 0; i < 7; i++) {
@@ -207,7 +207,7 @@ const passBy =
     worker.postMessage(handle);
   });
   const answer: Take = async () => pool.take((await reply) as number);
-  rows.push(["a handle by a Worker's messages", await trips(1000, pass, answer)]);
+  rows.push(["a handle by a Worker's messages", await trips(300, pass, answer)]);
   const bytes = new Uint8Array(frame);
   const whole: number[] = [];
   for (let i = 0; i < 21; i++) {
@@ -227,7 +227,7 @@ const passBy =
     channel.trySend(guard);
     return guard;
   };
-  const both = await trips(200_000, pass, () => channel.tryReceive() as Guard);
+  const both = await trips(20_000, pass, () => channel.tryReceive() as Guard);
   rows.push(["acquire, trySend, tryReceive, release in one thread", both]);
 }
 rmSync(dir, { recursive: true });

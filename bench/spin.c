@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BATCHES = 15, TRIPS = 20000 };
+enum { BATCHES = 60, TRIPS = 2000 };
 
 /* Each word alone on its cache lines. */
 struct words {
