@@ -90,6 +90,49 @@ pub const all = [_]Program{
         .budget = .{ .deaths = 1 },
     },
     .{
+        .name = "two sends and a receiver that blocks twice",
+        .channels = queue(2),
+        .threads = &.{
+            .{ .first = &.{.acquire}, .steps = &.{&.{.send}} },
+            .{ .first = &.{.acquire}, .steps = &.{&.{.send}} },
+            .{ .steps = &.{ &.{.receive_blocking}, &.{.receive_blocking} } },
+        },
+    },
+    .{
+        .name = "a blocked subscriber beside a send that a close follows",
+        .channels = broadcast(.{ .capacity = 1 }),
+        .threads = &.{
+            .{
+                .first = &.{.acquire},
+                .subscribes = false,
+                .steps = &.{ &.{.send}, &.{.close_channel} },
+            },
+            .{ .steps = &.{ &.{.receive_blocking}, &.{.receive_blocking} } },
+        },
+        .budget = .{ .deaths = 1 },
+    },
+    .{
+        .name = "two blocked receivers, one gives up",
+        .channels = queue(1),
+        .threads = &.{
+            .{ .first = &.{.acquire}, .steps = &.{&.{.send}} },
+            .{ .steps = &.{&.{.receive_timed}} },
+            .{ .steps = &.{&.{.receive_blocking}} },
+        },
+        .budget = .{ .timeouts = 1 },
+    },
+    .{
+        .name = "two blocked senders, one gives up",
+        .channels = queue(1),
+        .slots = 3,
+        .threads = &.{
+            .{ .first = &.{ .acquire, .send, .acquire }, .steps = &.{&.{.send_timed}} },
+            .{ .first = &.{.acquire}, .steps = &.{&.{.send_blocking}} },
+            .{ .steps = &.{&.{.receive}} },
+        },
+        .budget = .{ .timeouts = 1 },
+    },
+    .{
         .name = "two blocked receivers and two sends",
         .set = .medium,
         .channels = queue(1),
