@@ -1,5 +1,5 @@
 //! The part of the stress that uses channels: all threads send on and receive from the same ones.
-//! What is received bears the stamp of whoever acquired it, and the cell is all that orders the two.
+//! What is received bears the stamp of whoever acquired it, and only the cell orders the two.
 
 const std = @import("std");
 const bun = @import("core").abi.bun;
@@ -13,7 +13,13 @@ const words = @import("core").format.words;
 const Code = errors.Code;
 const Life = stress.Life;
 
-const Made = struct { name: [:0]const u8, capacity: f64, mode: f64, overflow: f64, history: f64 = -1 };
+const Made = struct {
+    name: [:0]const u8,
+    capacity: f64,
+    mode: f64,
+    overflow: f64,
+    history: f64 = -1,
+};
 
 const queue = 0;
 const broadcast = 1;

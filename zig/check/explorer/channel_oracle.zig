@@ -103,7 +103,8 @@ fn cellChanges(number: usize, place: u8, from: Cell, to: Cell) void {
     }
     if (!from.closed and to.closed) {
         require(!facts.closed, "a channel is closed twice");
-        require(place == facts.sent % capacityOf(number), "the closed mark is not at the next place");
+        const is_next = place == facts.sent % capacityOf(number);
+        require(is_next, "the closed mark is not at the next place");
         facts.closed = true;
     }
     require(to.closed or !from.closed, "the closed mark goes");
