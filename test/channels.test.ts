@@ -258,6 +258,17 @@ describe("waits", () => {
       expect(pool.refCount(kept.handle)).toBe(1);
     }));
 
+  test("of a send whose guard's open of the pool is closed meanwhile send nothing", () =>
+    withChannel({ capacity: 1 }, async (channel, pool, name) => {
+      sendSizes(pool, channel, 1);
+      const other = BufferPool.open(name);
+      const sending = codeOfLater(() => channel.sendAsync(other.acquire(2)));
+      other.close();
+      expect(drain(channel)).toEqual([1]);
+      expect(await sending).toBe("RELEASED");
+      expect(pool.stats().used).toBe(0);
+    }));
+
   test("end with the pool, the channel's close and the object", () =>
     withPool({ ...options }, async (pool, name) => {
       const ends: [XmemErrorCode, (other: BufferPool, channel: Channel) => void][] = [

@@ -3,7 +3,7 @@
 
 import { holderOf } from "../buffer/guard.ts";
 import * as constants from "../generated/constants.gen.ts";
-import { generationMade, native, sizeMade } from "../native/native.ts";
+import { closed, generationMade, native, sizeMade } from "../native/native.ts";
 import type { Asked } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 import type { Place } from "../wait/place.ts";
@@ -47,7 +47,9 @@ export function placesOf(session: Session, number: number, on: string): Places {
       call: "sendAsync()",
       keepsAlive: true,
       attempt(_, guard, waited) {
-        if (holderOf(guard)?.live !== true) return -constants.ERROR_RELEASED;
+        const holder = holderOf(guard);
+        const isHeld = holder?.live === true && holder.session.descriptor !== closed;
+        if (!isHeld) return -constants.ERROR_RELEASED;
         const isFirst = Number(waited === 0);
         return move(session, guard, (descriptor, index, generation) =>
           native.xmem_bun_channel_send_at_once(descriptor, number, index, generation, isFirst),
