@@ -40,3 +40,9 @@ export function compileObject(
   const how = ["-c", `-std=${standard}`, ...strict, `-I${join(root, "include")}`];
   return compile(zig("cc", ...how, "-x", language, source, "-o", object));
 }
+
+/** A shared library for musl that stands in for symbols of another libc. */
+export function compileShim(source: string, library: string): Compiled {
+  const how = ["-target", "x86_64-linux-musl", "-std=c99", "-shared", "-nostdlib"];
+  return compile(zig("cc", ...how, source, "-o", library));
+}

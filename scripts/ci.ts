@@ -3,10 +3,12 @@
 // `bun run test` has just run. Every check runs, also after one failed.
 
 import { join } from "node:path";
+import { passesOnArm64 } from "./arm64.ts";
 import { explore } from "./explore.ts";
 import { buildFuzzer, fuzzCore, fuzzInterface } from "./fuzz.ts";
 import { generatedIsCurrent } from "./generate.ts";
-import { root, runRecorded, setup, tool, zig, zigBuild } from "./setup.ts";
+import { isReproducible } from "./reproducible.ts";
+import { root, runRecorded, setup, tool, zig } from "./setup.ts";
 import { type Count, test } from "./test.ts";
 import { sanitized } from "./tsan.ts";
 import { isUnhooked } from "./unhooked.ts";
@@ -72,7 +74,8 @@ const checks: Record<string, () => Promise<boolean>> = {
   soak: () => succeeds([...soak, "--minutes", "1"]),
   "soak with delays": () => succeeds([...soak, "--minutes", "1", "--delays"]),
   "soak's canaries": soakCanariesAreCaught,
-  "libraries of all targets": () => succeeds(zigBuild("build/cross", "cross")),
+  "the same packages when they are made again": isReproducible,
+  "the core's tests on arm64, as far as they go": passesOnArm64,
   "a library without a trace of hooks": isUnhooked,
   "explorations that take longer": async () => {
     const { passed, failed } = await explore({ set: "medium", canaries: false });

@@ -1,19 +1,31 @@
-// Makes the tarball that `bun add` installs: the sources as one file of JavaScript, their
-// declarations, and the library built for every platform that it supports. The tree itself stays as
-// it is; the package is put together in dist/package.
+// Makes what users install: the sources as one file of JavaScript, their declarations, and the
+// library built for every platform. The tree itself stays as it is; the packages are put together in
+// dist/packages. docs/platforms.md says why there are these.
+//
+//   dist/xmem-<version>.tgz             all that a machine of this kind needs, in one file
+//   dist/registry/xmem-<version>.tgz    the same without a library, for a registry, with
+//   dist/registry/xmem-<platform>-...   one package for each platform, of which it chooses
 
-import { cpSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
+import { platforms } from "../src/native/library.ts";
 import { declare } from "./declare.ts";
 import { root, run, setup, zigBuild } from "./setup.ts";
 
 interface Manifest {
   name: string;
   version: string;
+  description: string;
   [field: string]: unknown;
 }
-
-const platforms = ["linux-x64-gnu", "linux-arm64-gnu", "linux-x64-musl", "linux-arm64-musl"];
 
 /** Fields that only the development tree can use; an installed package has neither. */
 const development = ["scripts", "devDependencies"];
@@ -31,10 +43,21 @@ const copied = [
 
 /** Where the package differs from the tree, which runs from the sources. */
 const packaged = {
-  exports: { ".": { types: "./dist/xmem.d.ts", default: "./dist/xmem.js" } },
+  exports: {
+    ".": {
+      types: "./dist/xmem.d.ts",
+      bun: "./dist/xmem.js",
+      node: "./dist/other_runtime.cjs",
+      default: "./dist/xmem.js",
+    },
+  },
   types: "./dist/xmem.d.ts",
   files: ["dist", "prebuilt", ...copied],
 };
+
+function libraryFile(platform: string): string {
+  return platform.startsWith("darwin") ? "libxmem.dylib" : "libxmem.so";
+}
 
 /**
  * One file, which a program loads several times faster than the sources. It is not minified: people
@@ -44,7 +67,7 @@ async function bundle(folder: string): Promise<void> {
   const { outputs } = await Bun.build({
     entrypoints: [join(root, "src", "index.ts")],
     target: "bun",
-    external: ["*.so"],
+    external: ["*.so", "*.dylib"],
   });
   const [output] = outputs;
   if (output === undefined || outputs.length > 1)
@@ -52,36 +75,99 @@ async function bundle(folder: string): Promise<void> {
   const code = await output.text();
   // The bundler of a program that uses the package must find the libraries, as in
   // src/native/library.ts, which lies one folder deeper.
-  const paths = /\b__require\("\.\.\//g;
+  const paths = /\b__require\("(?:\.\.\/)?/g;
   writeFileSync(join(folder, "xmem.js"), code.replaceAll(paths, 'require("'));
   writeFileSync(join(folder, "xmem.d.ts"), declare());
+  cpSync(join(root, "src", "other_runtime.cjs"), join(folder, "other_runtime.cjs"));
 }
 
-export async function pack(): Promise<string> {
-  run(zigBuild("build/cross", "cross"));
-  const dist = join(root, "dist");
-  const folder = join(dist, "package");
+/** A folder for a package, empty but for its package.json. */
+function begin(folder: string, manifest: object): void {
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
-  const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as Manifest;
-  for (const field of development) delete manifest[field];
-  const written = JSON.stringify({ ...manifest, ...packaged }, null, 2);
-  writeFileSync(join(folder, "package.json"), `${written}\n`);
+  writeFileSync(join(folder, "package.json"), `${JSON.stringify(manifest, null, 2)}\n`);
+}
+
+/** The package itself, without a library. */
+async function beginMain(folder: string, manifest: Manifest): Promise<void> {
+  begin(folder, manifest);
   mkdirSync(join(folder, "dist"));
   await bundle(join(folder, "dist"));
-  for (const path of copied) {
-    cpSync(join(root, path), join(folder, path), { recursive: true });
+  for (const path of copied) cpSync(join(root, path), join(folder, path), { recursive: true });
+}
+
+function compress(folder: string, destination: string): void {
+  run([process.execPath, "pm", "pack", "--quiet", "--destination", destination], { cwd: folder });
+}
+
+/** A package with one library, which installers leave out elsewhere. */
+function packPlatform(platform: string, from: Manifest, libraries: string, to: string): string {
+  const [os = "", cpu = "", libc] = platform.split("-");
+  const file = libraryFile(platform);
+  const manifest = {
+    name: `${from.name}-${platform}`,
+    version: from.version,
+    description: `The native library of ${from.name} for ${platform}`,
+    license: from["license"],
+    os: [os],
+    cpu: [cpu],
+    // Of macOS there is one.
+    ...(libc === undefined ? {} : { libc: [libc === "gnu" ? "glibc" : libc] }),
+    files: [file],
+  };
+  const folder = join(root, "dist", "packages", manifest.name);
+  begin(folder, manifest);
+  cpSync(join(libraries, platform, file), join(folder, file));
+  cpSync(join(root, "LICENSE"), join(folder, "LICENSE"));
+  compress(folder, to);
+  return manifest.name;
+}
+
+/** Makes all packages, and returns the path of the one for machines like this. */
+export async function pack(): Promise<string> {
+  run(zigBuild("build/cross", "cross"));
+  const libraries = join(root, "build", "cross");
+  const dist = join(root, "dist");
+  const registry = join(dist, "registry");
+  rmSync(registry, { recursive: true, force: true });
+  mkdirSync(registry, { recursive: true });
+  const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as Manifest;
+  for (const field of development) delete manifest[field];
+  const main: Manifest = { ...manifest, ...packaged };
+
+  const names = platforms.map((platform) => packPlatform(platform, main, libraries, registry));
+  const folder = join(dist, "packages", main.name);
+  const optionalDependencies = Object.fromEntries(names.map((name) => [name, main.version]));
+  await beginMain(folder, { ...main, optionalDependencies });
+  compress(folder, registry);
+
+  // It names no other package: an installation asks no registry for anything.
+  writeFileSync(join(folder, "package.json"), `${JSON.stringify(main, null, 2)}\n`);
+  const machine = `${process.platform}-${process.arch}`;
+  for (const platform of platforms.filter((each) => each.startsWith(machine))) {
+    const library = join(platform, libraryFile(platform));
+    cpSync(join(libraries, library), join(folder, "prebuilt", library));
   }
-  for (const platform of platforms) {
-    const library = join(platform, "libxmem.so");
-    cpSync(join(root, "build", "cross", library), join(folder, "prebuilt", library));
+  compress(folder, dist);
+  return join(dist, `${main.name}-${main.version}.tgz`);
+}
+
+/** What the packages take, packed and installed, for docs/platforms.md. */
+async function report(): Promise<void> {
+  const dist = join(root, "dist");
+  const tarballs = readdirSync(dist, { recursive: true, encoding: "utf8" })
+    .filter((file) => file.endsWith(".tgz"))
+    .sort();
+  for (const tarball of tarballs) {
+    const path = join(dist, tarball);
+    const files = await new Bun.Archive(await Bun.file(path).bytes()).files();
+    const installed = [...files.values()].reduce((sum, { size }) => sum + size, 0);
+    console.log(`${path}: ${statSync(path).size} bytes, installed ${installed}`);
   }
-  run([process.execPath, "pm", "pack", "--quiet", "--destination", dist], { cwd: folder });
-  return join(dist, `${manifest.name}-${manifest.version}.tgz`);
 }
 
 if (import.meta.main) {
   setup();
-  const tarball = await pack();
-  console.log(`${tarball}: ${statSync(tarball).size} bytes`);
+  await pack();
+  await report();
 }

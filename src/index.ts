@@ -16,6 +16,7 @@ export type {
 export type { BufferMeta, DType } from "./buffer/meta.ts";
 export type { ReadGuard, ReadonlyBytes, ReadonlyView } from "./buffer/read_guard.ts";
 export type { Channel } from "./channel/channel.ts";
+export type { Request } from "./channel/requests.ts";
 export type { ChannelInfo, ChannelStats, SubscriptionStats } from "./channel/statistics.ts";
 export { XmemError, type XmemErrorCode } from "./errors/error.ts";
 export type { PoolInfo } from "./pool/folder.ts";

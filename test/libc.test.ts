@@ -1,13 +1,16 @@
 // glibc and musl lay out a mutex differently, so that a process of one refuses a pool of the other
-// and says why. A static program with the same core brings the other libc.
+// and says why. A static program with the same core brings the other libc. And Bun's musl build runs
+// the installed package.
 
-import { beforeAll, describe, expect, test } from "bun:test";
-import { closeSync, openSync, readSync } from "node:fs";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { closeSync, mkdtempSync, openSync, readSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { bunOnMusl, type MuslBun } from "../scripts/borrowed.ts";
 import { run, zigBuild } from "../scripts/setup.ts";
 import { ERROR_VERSION_MISMATCH } from "../src/generated/constants.gen.ts";
 import { BufferPool } from "../src/index.ts";
 import { errorOf } from "./codes.ts";
+import { PackageUser, printed } from "./package_user.ts";
 
 const folder = process.env["XMEM_DIR"] ?? "/dev/shm";
 const program = join(import.meta.dir, "../build/other-libc");
@@ -71,6 +74,64 @@ describe.skipIf(!onGlibc())("a pool of the other libc", () => {
       expect(other("open", name)).toStartWith(`${-ERROR_VERSION_MISMATCH} ${found}`);
       expect(guard.bytes.length).toBe(64);
       expect(pool.stats().participants.length).toBe(1);
+    } finally {
+      pool.unlink();
+    }
+  });
+});
+
+// The path of Bun's musl build has to be short.
+const muslFolder = mkdtempSync("/tmp/xmem-");
+afterAll(() => rmSync(muslFolder, { recursive: true }));
+
+function muslBun(): MuslBun | null {
+  if (process.platform === "linux" && process.arch === "x64") {
+    return bunOnMusl(Bun.version, muslFolder);
+  }
+  console.log("skipped: Debian's musl runs Bun's musl build on Linux x64");
+  return null;
+}
+
+const onMusl = muslBun();
+
+describe.skipIf(onMusl === null)("the package under Bun's musl build", () => {
+  let user: PackageUser;
+  beforeAll(async () => {
+    user = await PackageUser.on(onMusl as MuslBun);
+  }, 240_000);
+  afterAll(() => user[Symbol.dispose]());
+
+  test("runs on musl, not on glibc", () => {
+    const report = "console.log(process.report.getReport().header.glibcVersionRuntime)";
+    expect(user.bun("-e", report)).toBe("undefined\n");
+  });
+
+  test("runs the README's example", () => {
+    expect(user.bun("example.ts")).toBe(printed);
+  }, 60_000);
+
+  test("runs a Worker", () => {
+    expect(user.bun("worker.ts")).toBe("from the worker: 5\n");
+  }, 60_000);
+
+  test("runs a suite of bun test, with a child process", () => {
+    expect(user.bun("test")).toStartWith("bun test ");
+  }, 60_000);
+
+  test("runs from a compiled binary, with a Worker", () => {
+    expect(user.runCompiled("main.ts", "worker.ts")).toBe("from the worker: 5\n");
+  }, 60_000);
+
+  test("refuses a pool of this process", () => {
+    const name = `libc.${process.pid}.bun`;
+    using pool = BufferPool.create(name, { capacity: 2 });
+    try {
+      const open = `import { BufferPool } from "xmem";
+        try { BufferPool.open("${name}"); } catch (error) { console.log(error.code, error.message); }`;
+      user.write("open.ts", open);
+      const out = user.bun("open.ts");
+      expect(out).toStartWith("VERSION_MISMATCH");
+      expect(out).toContain("it was made by a glibc process, this is a musl process");
     } finally {
       pool.unlink();
     }

@@ -1,35 +1,13 @@
-// What a user gets: the tarball, installed into an empty folder that knows neither the repository
-// nor Zig, and the README's example run there in every form that Bun has.
+// What a user gets: the tarball, installed into an empty folder that knows neither the repository nor
+// Zig nor a registry, and programs run there in every form that Bun has.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { root } from "../scripts/setup.ts";
-import { tarball } from "./packed.ts";
-
-const readme = readFileSync(join(root, "README.md"), "utf8");
-const example = readme.match(/^```ts\n(.*?)^```$/ms)?.[1] ?? "";
-const printed = readme.match(/^It prints:\n\n```\n(.*?)^```$/ms)?.[1] ?? "";
-
-const worker = `
-  import { BufferPool } from "xmem";
-  using pool = BufferPool.openOrCreate("package-" + process.pid, { capacity: 2, ephemeral: true });
-  if (Bun.isMainThread) {
-    const thread = new Worker(new URL("./worker.ts", import.meta.url).href);
-    const { handle } = await new Promise((resolve, reject) => {
-      thread.onmessage = (event) => resolve(event.data);
-      thread.onerror = (event) => reject(new Error(event.message));
-    });
-    using frame = pool.take(handle);
-    console.log("from the worker: " + frame.bytes.at(-1));
-    thread.terminate();
-  } else {
-    const frame = pool.acquire(100);
-    frame.bytes.fill(5);
-    postMessage({ handle: frame.handOff() });
-  }
-`;
+import { BufferPool } from "../src/index.ts";
+import { example, PackageUser, printed, readme } from "./package_user.ts";
+import { programFile } from "./program_files.ts";
 
 const errs = `
   import { BufferPool } from "xmem";
@@ -37,81 +15,91 @@ const errs = `
   try { mistaken(); } catch (error) { console.log(error.stack); }
 `;
 
-const main = `import "./worker.ts";`;
-
+let user: PackageUser;
 let folder = "";
 
-/** Runs a program in the user's folder, with no tool of the repository on its PATH. */
-function run(...command: string[]): string {
-  const result = Bun.spawnSync(command, {
-    cwd: folder,
-    env: { HOME: folder, PATH: "/usr/bin:/bin", TMPDIR: folder },
-    stdio: ["ignore", "pipe", "pipe"],
-    timeout: 60_000,
-  });
-  const output = result.stdout.toString();
-  if (result.exitCode !== 0) throw new Error(`${command}: ${output}${result.stderr.toString()}`);
-  return output;
-}
-
-/** Compiles entry points into one binary and runs it while the package is not there. */
-function runCompiled(...entries: string[]): string {
-  run(process.execPath, "build", "--compile", ...entries, "--outfile", "compiled");
-  renameSync(join(folder, "node_modules"), join(folder, "hidden"));
-  try {
-    return run(join(folder, "compiled"));
-  } finally {
-    renameSync(join(folder, "hidden"), join(folder, "node_modules"));
-  }
-}
-
 beforeAll(async () => {
-  const packed = await tarball();
-  folder = mkdtempSync(join(tmpdir(), "xmem-package-"));
-  writeFileSync(join(folder, "package.json"), `{ "name": "user", "type": "module" }`);
-  writeFileSync(join(folder, "example.ts"), example);
-  writeFileSync(join(folder, "worker.ts"), worker);
-  writeFileSync(join(folder, "main.ts"), main);
-  run(process.execPath, "add", packed);
+  user = await PackageUser.on({ bun: process.execPath });
+  folder = user.folder;
 }, 240_000);
 
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+afterAll(() => user[Symbol.dispose]());
 
 test("the README's example prints what the README says", () => {
   expect(example).toContain('from "xmem"');
-  expect(run(process.execPath, "example.ts")).toBe(printed);
+  expect(user.bun("example.ts")).toBe(printed);
 }, 60_000);
 
 test("the README's example runs from a compiled binary", () => {
-  expect(runCompiled("example.ts")).toBe(printed);
+  expect(user.runCompiled("example.ts")).toBe(printed);
 }, 60_000);
 
 test("the installed package works in a Worker", () => {
-  expect(run(process.execPath, "worker.ts")).toBe("from the worker: 5\n");
+  expect(user.bun("worker.ts")).toBe("from the worker: 5\n");
 }, 60_000);
 
+test("a suite of bun test passes, with a child process", () => {
+  // Throws where a test of it fails.
+  expect(user.bun("test")).toStartWith("bun test ");
+}, 60_000);
+
+for (const flag of ["--hot", "--watch"]) {
+  test(`a program under ${flag} starts with the installed package again and again`, async () => {
+    const name = `package.${process.pid}.${flag.slice(2)}`;
+    const source = (version: number): string => `
+      globalThis.frames?.close();
+      globalThis.frames = BufferPool.openOrCreate("${name}", { ephemeral: true, capacity: 4 });
+      globalThis.held = globalThis.frames.acquire(8);
+      setInterval(() => {}, 1000);
+      say("version ${version}");`;
+    const library = join(folder, "node_modules/xmem/dist/xmem.js");
+    const program = programFile(source(1), { flags: [flag], library });
+    try {
+      await program.lineOf("version 1");
+      for (const version of [2, 3]) {
+        program.replace(source(version));
+        // A watcher may miss what is written while it is at work.
+        const again = setInterval(() => program.replace(source(version)), 3000);
+        await program.lineOf(`version ${version}`);
+        clearInterval(again);
+      }
+      const { used, participants } = BufferPool.inspect(name);
+      const pids = participants.map(({ pid }) => pid);
+      expect({ used, pids }).toEqual({ used: 1, pids: [program.pid] });
+    } finally {
+      await program.end();
+      BufferPool.prune();
+    }
+  }, 60_000);
+}
+
 test("a Worker of a compiled binary finds the library", () => {
-  expect(runCompiled("main.ts", "worker.ts")).toBe("from the worker: 5\n");
+  expect(user.runCompiled("main.ts", "worker.ts")).toBe("from the worker: 5\n");
 }, 60_000);
 
 test("an error of the installed package begins at the line that called it", () => {
-  writeFileSync(join(folder, "errs.ts"), errs);
+  user.write("errs.ts", errs);
   const first = (output: string): string | undefined => output.split("\n    at ")[1];
-  expect(first(run(process.execPath, "errs.ts"))).toMatch(/^mistaken \(.*errs\.ts:3:/);
-  expect(first(runCompiled("errs.ts"))).toMatch(/^mistaken /);
+  expect(first(user.bun("errs.ts"))).toMatch(/^mistaken \(.*errs\.ts:3:/);
+  expect(first(user.runCompiled("errs.ts"))).toMatch(/^mistaken /);
 }, 60_000);
-
-test("the tarball has a library for every platform that it claims", () => {
-  const platforms = ["linux-x64-gnu", "linux-arm64-gnu", "linux-x64-musl", "linux-arm64-musl"];
-  const machines = platforms.map((platform) => {
-    const library = join(folder, "node_modules/xmem/prebuilt", platform, "libxmem.so");
-    return readFileSync(library).readUInt16LE(18);
-  });
-  const [x64, arm64] = [62, 183]; // EM_X86_64 and EM_AARCH64 of the ELF header.
-  expect(machines).toEqual([x64, arm64, x64, arm64]);
-});
 
 test("the tarball has the header for C", () => {
   const installed = readFileSync(join(folder, "node_modules/xmem/include/xmem.h"), "utf8");
   expect(installed).toBe(readFileSync(join(root, "include/xmem.h"), "utf8"));
+});
+
+test("every link of the README leads to a file of the package", () => {
+  const links = [...readme.matchAll(/\]\((?!https?:)([^)#]+)/g)].map(([, path]) => path as string);
+  expect(links.length).toBeGreaterThan(5);
+  const installed = join(folder, "node_modules/xmem");
+  expect(links.filter((path) => !existsSync(join(installed, path)))).toEqual([]);
+});
+
+test("the package runs nothing when it is installed, and depends on nothing", () => {
+  const manifest = JSON.parse(readFileSync(join(folder, "node_modules/xmem/package.json"), "utf8"));
+  for (const field of ["scripts", "dependencies", "devDependencies", "optionalDependencies"]) {
+    expect(manifest).not.toHaveProperty(field);
+  }
+  expect(readdirSync(join(folder, "node_modules"))).toEqual(["xmem"]);
 });

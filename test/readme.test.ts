@@ -1,17 +1,23 @@
-// The README's first example runs as printed, and prints what the README says.
+// The README's first example and the programs of docs/channels.md run as printed, and print what the
+// page says.
 
 import { expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 const root = join(import.meta.dir, "..");
 
-test("the README's example prints the output that the README shows", async () => {
-  const readme = await Bun.file(join(root, "README.md")).text();
-  const printed = /```ts\n([\s\S]*?)```[\s\S]*?```\n([\s\S]*?)```/.exec(readme);
-  const [, example = "", output = ""] = printed ?? [];
-  expect(example).not.toBe("");
+/** The programs of a page that are followed by their output. */
+function programsOf(page: string): { example: string; output: string }[] {
+  const text = readFileSync(join(root, page), "utf8");
+  const printed = text.matchAll(
+    /```ts\n((?:(?!```)[\s\S])*)```(?:(?!```)[\s\S])*```\n([\s\S]*?)```/g,
+  );
+  return Array.from(printed, ([, example = "", output = ""]) => ({ example, output }));
+}
+
+async function expectPrinted(example: string, output: string): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), "xmem-readme-"));
   try {
     mkdirSync(join(folder, "node_modules"));
@@ -28,4 +34,16 @@ test("the README's example prints the output that the README shows", async () =>
   } finally {
     rmSync(folder, { recursive: true });
   }
+}
+
+test("the README's example prints the output that the README shows", async () => {
+  const [first] = programsOf("README.md");
+  expect(first?.example).toContain("import");
+  await expectPrinted(first?.example ?? "", first?.output ?? "");
+});
+
+test("each program of the page about channels prints what the page shows", async () => {
+  const all = programsOf("docs/channels.md");
+  expect(all.length).toBeGreaterThan(3);
+  for (const { example, output } of all) await expectPrinted(example, output);
 });

@@ -39,22 +39,22 @@ pub fn build(b: *std.Build) void {
 
     const options = b.addOptions();
     options.addOption(Canary, "canary", canary);
-    const house: House = .{ .b = b, .options = options, .hook = hook };
+    const parts: Parts = .{ .b = b, .options = options, .hook = hook };
 
     const host = b.standardTargetOptions(.{ .default_target = hostQuery() });
-    if (hook == .explored) return addExplorer(house, host);
-    addLibraries(house, host, optimize, tsan);
-    addGenerator(house, host);
-    addFuzzer(house, host);
-    addTests(house, host, tsan);
-    addStress(house, host);
-    addOtherLibc(house, host.result.cpu.arch);
+    if (hook == .explored) return addExplorer(parts, host);
+    addLibraries(parts, host, optimize, tsan);
+    addGenerator(parts, host);
+    addFuzzer(parts, host);
+    addTests(parts, host, tsan);
+    addStress(parts, host);
+    addOtherLibc(parts, host.result.cpu.arch);
 }
 
 /// The modules that programs are built of. `hooks/` is one of its own, so that the core does not
 /// know which of its files was chosen. A checker reaches the core by the name `core`, and so the
 /// core cannot import its checker.
-const House = struct {
+const Parts = struct {
     b: *std.Build,
     options: *std.Build.Step.Options,
     hook: Hook,
@@ -69,32 +69,32 @@ const House = struct {
     };
 
     /// Of the core itself, with a root in `zig/`.
-    fn part(house: House, root: []const u8, kind: Kind) *std.Build.Module {
-        const made = house.module(house.b.path(root), kind);
-        made.addImport("hooks", house.hooks(kind));
+    fn part(parts: Parts, root: []const u8, kind: Kind) *std.Build.Module {
+        const made = parts.module(parts.b.path(root), kind);
+        made.addImport("hooks", parts.hooks(kind));
         return made;
     }
 
     /// Of a checker, which has the core beside it.
-    fn checker(house: House, root: []const u8, kind: Kind) *std.Build.Module {
-        const made = house.module(house.b.path(root), kind);
-        const chosen = house.hooks(kind);
-        const core = house.module(house.b.path("core.zig"), kind);
+    fn checker(parts: Parts, root: []const u8, kind: Kind) *std.Build.Module {
+        const made = parts.module(parts.b.path(root), kind);
+        const chosen = parts.hooks(kind);
+        const core = parts.module(parts.b.path("core.zig"), kind);
         core.addImport("hooks", chosen);
         made.addImport("hooks", chosen);
         made.addImport("core", core);
         return made;
     }
 
-    fn hooks(house: House, kind: Kind) *std.Build.Module {
-        const file = house.b.fmt("hooks/{s}.zig", .{@tagName(house.hook)});
-        const made = house.module(house.b.path(file), kind);
-        made.addOptions("build_options", house.options);
+    fn hooks(parts: Parts, kind: Kind) *std.Build.Module {
+        const file = parts.b.fmt("hooks/{s}.zig", .{@tagName(parts.hook)});
+        const made = parts.module(parts.b.path(file), kind);
+        made.addOptions("build_options", parts.options);
         return made;
     }
 
-    fn module(house: House, root: std.Build.LazyPath, kind: Kind) *std.Build.Module {
-        return house.b.createModule(.{
+    fn module(parts: Parts, root: std.Build.LazyPath, kind: Kind) *std.Build.Module {
+        return parts.b.createModule(.{
             .root_source_file = root,
             .target = kind.target,
             .optimize = kind.optimize,
@@ -105,11 +105,11 @@ const House = struct {
         });
     }
 
-    fn library(house: House, kind: Kind) *std.Build.Step.Compile {
-        return house.b.addLibrary(.{
+    fn library(parts: Parts, kind: Kind) *std.Build.Step.Compile {
+        return parts.b.addLibrary(.{
             .name = "xmem",
             .linkage = .dynamic,
-            .root_module = house.part("library.zig", kind),
+            .root_module = parts.part("library.zig", kind),
             // ThreadSanitizer reports nothing with Zig's own backend.
             .use_llvm = true,
         });
@@ -118,13 +118,13 @@ const House = struct {
 
 /// For this machine by default, for every target by the step `cross`.
 fn addLibraries(
-    house: House,
+    parts: Parts,
     host: std.Build.ResolvedTarget,
     optimize: std.builtin.OptimizeMode,
     tsan: bool,
 ) void {
-    const b = house.b;
-    const built = house.library(.{
+    const b = parts.b;
+    const built = parts.library(.{
         .target = host,
         .optimize = optimize,
         .sanitize = tsan,
@@ -137,19 +137,19 @@ fn addLibraries(
     const cross = b.step("cross", "Build the library for every target");
     for (targets) |target| {
         const query = std.Target.Query.parse(.{ .arch_os_abi = target.triple }) catch unreachable;
-        const kind: House.Kind = .{
+        const kind: Parts.Kind = .{
             .target = b.resolveTargetQuery(query),
             .optimize = optimize,
             .strip = true,
         };
         const path = b.fmt("{s}/{s}", .{ target.name, target.file });
-        cross.dependOn(&b.addInstallFile(house.library(kind).getEmittedBin(), path).step);
+        cross.dependOn(&b.addInstallFile(parts.library(kind).getEmittedBin(), path).step);
     }
 }
 
-fn addGenerator(house: House, host: std.Build.ResolvedTarget) void {
-    const b = house.b;
-    const root = house.checker("abi/generate.zig", .{ .target = host, .optimize = .Debug });
+fn addGenerator(parts: Parts, host: std.Build.ResolvedTarget) void {
+    const b = parts.b;
+    const root = parts.checker("abi/generate.zig", .{ .target = host, .optimize = .Debug });
     // The text of a file outside the module's folder, for its comments.
     root.addAnonymousImport("errors.zig", .{ .root_source_file = b.path("errors.zig") });
     const generator = b.addExecutable(.{ .name = "generate", .root_module = root });
@@ -159,32 +159,32 @@ fn addGenerator(house: House, host: std.Build.ResolvedTarget) void {
     b.step("generate", "Write what other languages know of the core").dependOn(&generate.step);
 }
 
-fn addFuzzer(house: House, host: std.Build.ResolvedTarget) void {
-    const b = house.b;
+fn addFuzzer(parts: Parts, host: std.Build.ResolvedTarget) void {
+    const b = parts.b;
     // With safety checks, so that a wrong number is a finding.
-    const kind: House.Kind = .{ .target = host, .optimize = .ReleaseSafe };
-    const root = house.checker("check/fuzz/pool_fuzz.zig", kind);
+    const kind: Parts.Kind = .{ .target = host, .optimize = .ReleaseSafe };
+    const root = parts.checker("check/fuzz/pool_fuzz.zig", kind);
     const fuzzer = b.addExecutable(.{ .name = "pool_fuzz", .root_module = root });
     const install = b.addInstallFile(fuzzer.getEmittedBin(), "pool_fuzz");
     b.step("fuzz", "Build the corruption fuzzer").dependOn(&install.step);
 }
 
-fn addTests(house: House, host: std.Build.ResolvedTarget, tsan: bool) void {
-    const b = house.b;
-    const kind: House.Kind = .{ .target = host, .optimize = .Debug, .sanitize = tsan };
-    const root = house.part("tests.zig", kind);
+fn addTests(parts: Parts, host: std.Build.ResolvedTarget, tsan: bool) void {
+    const b = parts.b;
+    const kind: Parts.Kind = .{ .target = host, .optimize = .Debug, .sanitize = tsan };
+    const root = parts.part("tests.zig", kind);
     const tests = b.addTest(.{ .root_module = root, .use_llvm = if (tsan) true else null });
     const run_tests = b.addRunArtifact(tests);
     run_tests.has_side_effects = true;
     b.step("test", "Run the unit tests").dependOn(&run_tests.step);
 }
 
-fn addStress(house: House, host: std.Build.ResolvedTarget) void {
-    const b = house.b;
-    const kind: House.Kind = .{ .target = host, .optimize = .ReleaseSafe, .sanitize = true };
+fn addStress(parts: Parts, host: std.Build.ResolvedTarget) void {
+    const b = parts.b;
+    const kind: Parts.Kind = .{ .target = host, .optimize = .ReleaseSafe, .sanitize = true };
     const stress = b.addExecutable(.{
         .name = "stress",
-        .root_module = house.checker("check/stress.zig", kind),
+        .root_module = parts.checker("check/stress.zig", kind),
         // ThreadSanitizer reports nothing with Zig's own backend.
         .use_llvm = true,
     });
@@ -194,14 +194,14 @@ fn addStress(house: House, host: std.Build.ResolvedTarget) void {
 }
 
 /// Instead of the library: a program that runs the core's code on stacks of its own.
-fn addExplorer(house: House, host: std.Build.ResolvedTarget) void {
-    const root = house.checker("check/explorer.zig", .{
+fn addExplorer(parts: Parts, host: std.Build.ResolvedTarget) void {
+    const root = parts.checker("check/explorer.zig", .{
         .target = host,
         .optimize = .ReleaseSafe,
         .strip = true,
         .red_zone = false,
     });
-    house.b.installArtifact(house.b.addExecutable(.{
+    parts.b.installArtifact(parts.b.addExecutable(.{
         .name = "explorer",
         .root_module = root,
         .use_llvm = true,
@@ -210,13 +210,13 @@ fn addExplorer(house: House, host: std.Build.ResolvedTarget) void {
 
 /// A program for the tests that brings the core with another libc than a Bun on glibc has. Static,
 /// so that it runs where that libc is not installed.
-fn addOtherLibc(house: House, arch: std.Target.Cpu.Arch) void {
-    const b = house.b;
+fn addOtherLibc(parts: Parts, arch: std.Target.Cpu.Arch) void {
+    const b = parts.b;
     const musl = b.resolveTargetQuery(.{ .cpu_arch = arch, .os_tag = .linux, .abi = .musl });
-    const kind: House.Kind = .{ .target = musl, .optimize = .Debug };
+    const kind: Parts.Kind = .{ .target = musl, .optimize = .Debug };
     const program = b.addExecutable(.{
         .name = "other-libc",
-        .root_module = house.checker("../test/programs/other_libc.zig", kind),
+        .root_module = parts.checker("../test/programs/other_libc.zig", kind),
     });
     program.linkage = .static;
     const install = b.addInstallFile(program.getEmittedBin(), "other-libc");

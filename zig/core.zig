@@ -1,5 +1,5 @@
-//! The core, room by room, for the programs that check it. What a room may import: those above it
-//! in this file, and its own. `hooks/` is a module that `build.zig` chooses.
+//! The core, layer by layer, for the programs that check it. A layer may import those above it in
+//! this file, and itself. `hooks/` is a module that `build.zig` chooses.
 
 /// The codes that a failed call returns, and what more it has to say.
 pub const errors = @import("errors.zig");
@@ -8,7 +8,7 @@ pub const errors = @import("errors.zig");
 pub const system = struct {
     pub const clock = @import("system/clock.zig");
     pub const door = @import("system/door.zig");
-    pub const unpublished_file = @import("system/unpublished_file.zig");
+    pub const draft = @import("system/draft.zig");
     pub const file_call = @import("system/file_call.zig");
     pub const file_status = @import("system/file_status.zig");
     pub const folder = @import("system/folder.zig");

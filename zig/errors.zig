@@ -163,8 +163,10 @@ pub fn clear() void {
 pub fn fail(err: Error, errno: i32, comptime format: []const u8, arguments: anytype) Error {
     last.code = @intFromEnum(codeOf(err));
     last.errno = errno;
-    const text = std.fmt.bufPrint(&last.text, format, arguments) catch last.text[0..0];
-    last.length = @intCast(text.len);
+    var text: std.Io.Writer = .fixed(&last.text);
+    // A text that is too long, of a long path say, is cut.
+    text.print(format, arguments) catch {};
+    last.length = @intCast(text.end);
     return err;
 }
 
@@ -220,4 +222,12 @@ test "every error has its own code and survives the detail" {
     noteBare(error.VersionMismatch);
     try std.testing.expectEqual(@as(usize, 0), lastText().len);
     try std.testing.expectEqual(@as(i32, 0), lastErrno());
+}
+
+test "a text that is too long is cut" {
+    const path: [600]u8 = @splat('x');
+    try std.testing.expectEqual(Error.System, fail(error.System, 2, "opening {s} failed", .{path}));
+    try std.testing.expectEqual(@as(usize, 512), lastText().len);
+    try std.testing.expectEqualStrings("opening xxxx", lastText()[0..12]);
+    clear();
 }

@@ -187,7 +187,7 @@ export class BufferGuard implements Disposable {
   /**
    * The buffer itself, without a copy: `size` bytes. Valid until the guard is done; keep the guard
    * until I/O on its bytes has settled. `bytes.buffer` may be longer: it is the slot's, and shared
-   * by all of its guards here. Who transfers it gets it, and the guards get another.
+   * by all of its guards here. A transfer takes it away, and the guards get another.
    *
    * @throws RELEASED: the guard was released, handed off or forgotten before.
    * @throws POOL_CLOSED: the pool was closed, or was opened before this process was forked.

@@ -26,19 +26,19 @@ export type DType =
   | "float32"
   | "float64";
 
-const dtypes: readonly DType[] = [
-  "uint8",
-  "int8",
-  "uint16",
-  "int16",
-  "uint32",
-  "int32",
-  "uint64",
-  "int64",
-  "float16",
-  "float32",
-  "float64",
-];
+/** By the core's number. */
+const dtypes: DType[] = [];
+dtypes[constants.DTYPE_UINT8] = "uint8";
+dtypes[constants.DTYPE_INT8] = "int8";
+dtypes[constants.DTYPE_UINT16] = "uint16";
+dtypes[constants.DTYPE_INT16] = "int16";
+dtypes[constants.DTYPE_UINT32] = "uint32";
+dtypes[constants.DTYPE_INT32] = "int32";
+dtypes[constants.DTYPE_UINT64] = "uint64";
+dtypes[constants.DTYPE_INT64] = "int64";
+dtypes[constants.DTYPE_FLOAT16] = "float16";
+dtypes[constants.DTYPE_FLOAT32] = "float32";
+dtypes[constants.DTYPE_FLOAT64] = "float64";
 
 /** What a guard lets its description do. */
 export interface MetaAccess {

@@ -28,6 +28,7 @@ import type { Session } from "../session/session.ts";
 import { sinceCall } from "../wait/caller.ts";
 import { endWaitsAt, queueOf } from "../wait/queue.ts";
 import { type Places, placesOf, type Received } from "./places.ts";
+import { askerOf, type OpenLine, Request } from "./requests.ts";
 import { checkSendable, move, type Send } from "./sending.ts";
 import {
   type ChannelInfo,
@@ -43,8 +44,8 @@ const none = 2 ** 32 - 1;
 /** Makes structuredClone and postMessage refuse a channel. */
 const notCloned: unique symbol = Symbol("send channel.name instead");
 
-/** What `openChannel` found, as the constructor takes it. */
-interface Opened {
+/** A channel that was opened or made, as the constructor takes it. */
+export interface OpenedChannel {
   number: number;
   name: string;
   on: string;
@@ -97,7 +98,7 @@ export class Channel implements Disposable, AsyncIterable<BufferGuard> {
   }
 
   /** Made by the pool. @internal */
-  constructor(session: Session, { number, name, on, subscribe, info }: Opened) {
+  constructor(session: Session, { number, name, on, subscribe, info }: OpenedChannel) {
     const field = (index: number): number => info[index] ?? Number.NaN;
     this.#session = session;
     this.#number = number;
@@ -158,10 +159,7 @@ export class Channel implements Disposable, AsyncIterable<BufferGuard> {
    */
   send(guard: BufferGuard | ReadGuard): boolean {
     const session = this.#session;
-    if (!isPlain(guard, session)) {
-      const sent = this.#sendOther(guard);
-      return sent;
-    }
+    if (!isPlain(guard, session)) return this.#sendOther(guard) === 0;
     const result = sendIndex(session.descriptor, this.#number, guard.index, generationHeld(guard));
     if (result < 0) throw this.#sendFailure(result, "send()");
     endPlain(guard);
@@ -185,10 +183,7 @@ export class Channel implements Disposable, AsyncIterable<BufferGuard> {
    */
   trySend(guard: BufferGuard | ReadGuard): boolean {
     const session = this.#session;
-    if (!isPlain(guard, session)) {
-      const sent = this.#trySendOther(guard);
-      return sent;
-    }
+    if (!isPlain(guard, session)) return this.#trySendOther(guard) === 0;
     const { descriptor } = session;
     const result = trySendIndex(descriptor, this.#number, guard.index, generationHeld(guard));
     if (result === -constants.ERROR_CHANNEL_FULL) return false;
@@ -403,20 +398,27 @@ export class Channel implements Disposable, AsyncIterable<BufferGuard> {
    * ```
    */
   [Symbol.asyncIterator](): AsyncIterator<BufferGuard> {
+    return this.#iterate({});
+  }
+
+  #iterate(options: WaitOptions): AsyncIterator<BufferGuard> {
     const ending = new AbortController();
     const { signal } = ending;
+    const given = options.signal;
+    const both = given === undefined ? signal : AbortSignal.any([signal, given]);
+    const waiting: WaitOptions = { ...options, signal: both };
     const done: IteratorReturnResult<undefined> = { value: undefined, done: true };
     return {
       next: async () => {
         if (signal.aborted) return done;
         try {
-          const guard = await this.receive({ signal });
+          const guard = await this.receive(waiting);
           if (!signal.aborted) return { value: guard, done: false };
           // The loop ended when the buffer was on its way.
           guard.release();
           return done;
         } catch (error) {
-          if (error === signal.reason || this.#isDrained(error)) return done;
+          if ((signal.aborted && error === signal.reason) || this.#isDrained(error)) return done;
           throw error;
         }
       },
@@ -425,6 +427,112 @@ export class Channel implements Disposable, AsyncIterable<BufferGuard> {
         return done;
       },
     };
+  }
+
+  /**
+   * Sends a buffer and waits for the reply to just this: the guard of the buffer that the receiver
+   * passed to `Request.reply`. Without a timeout it waits for as long as somebody has the request.
+   * A wait keeps the process alive. The open of the pool takes one more channel for its replies,
+   * however many requests it makes.
+   *
+   * @throws PEER_DIED: its receiver died with the request, or let go of the buffer without a word.
+   * @throws RELEASED: its receiver released the request without a reply; or the guard was released,
+   *   sent, handed off or forgotten before.
+   * @throws TIMEOUT: there was no reply in time. The request may still be answered; nobody gets
+   *   that reply.
+   * @throws CHANNEL_CLOSED: somebody closed the channel, or this object let go of it, before the
+   *   request was in it; the guard stays.
+   * @throws CHANNEL_FULL: 1024 requests of this open of the pool wait for a reply.
+   * @throws INVALID_ARGUMENT: the channel is a broadcast, `guard` is no guard of this pool,
+   *   `timeout` is not a whole number from 0 to 2^32 - 1, `signal` is no AbortSignal, or an option
+   *   does not exist.
+   * @throws READ_ONLY: the guard is only read, and a request is marked in its description.
+   * @throws TOO_MANY_REFERENCES: views are detached, which takes one reference more, and the buffer
+   *   has 65,535 already.
+   * @throws STALE_HANDLE: the hold is gone, since the pool was damaged and a recovery rebuilt it.
+   * @throws OUT_OF_MEMORY: the pool has no room for another channel (`channels`), or the system no
+   *   memory for it.
+   * @throws POOL_CORRUPT: the pool's control area holds what xmem never wrote.
+   * @throws POOL_BUSY: another participant has been stopped in the middle of a recovery for two
+   *   seconds.
+   * @throws POOL_CLOSED: the pool was closed here, before or while it waited, or was opened before
+   *   this process was forked.
+   * @throws SYSTEM: a system call failed, or the event loop cannot watch the wait's socket; `cause`
+   *   names it.
+   *
+   * @example
+   * ```ts
+   * using reply = await pool.channel("jobs").request(pool.acquire(4096), { timeout: 1000 });
+   * ```
+   */
+  async request(guard: BufferGuard, options?: WaitOptions): Promise<BufferGuard> {
+    const tried = "request()";
+    this.#open(tried);
+    this.#refuseBroadcast(tried);
+    const on = `${tried} ${this.#on}`;
+    checkSendable(this.#session, guard, on);
+    if (!guard.writable) raise("READ_ONLY", on);
+    const { timeout, signal } = waitOptions(tried, options, this.#on);
+    signal?.throwIfAborted();
+    const deadline = native.xmem_bun_now() + (timeout ?? Number.POSITIVE_INFINITY);
+    const left = (): number => Math.max(0, Math.ceil(deadline - native.xmem_bun_now()));
+    const send = (): Promise<void> =>
+      this.sendAsync(guard, {
+        ...(timeout !== undefined && { timeout: left() }),
+        ...(signal && { signal }),
+      });
+    const failure = (): XmemError =>
+      make("TIMEOUT", on, `there was no reply, and ${timeout} ms have passed`);
+    const asker = askerOf(this.#session, lineOpener(this.#session));
+    return sinceCall(Channel.prototype.request, signal, () =>
+      asker.ask(on, guard, send, { signal, left, failure }),
+    );
+  }
+
+  /**
+   * Iterates over the requests that are received, until the channel is closed and nothing is left
+   * in it. Each is the loop's to answer or to dispose of. `options` are those of each wait. It
+   * throws what `receive` throws, but for that end.
+   *
+   * @throws INVALID_ARGUMENT: the channel is a broadcast.
+   * @throws POOL_CLOSED: the pool was closed here, or was opened before this process was forked.
+   * @throws CHANNEL_CLOSED: this object let go of the channel.
+   *
+   * @example
+   * ```ts
+   * for await (using request of pool.channel("jobs").requests()) {
+   *   request.reply(request.guard);
+   * }
+   * ```
+   */
+  requests(options: WaitOptions = {}): AsyncIterable<Request> {
+    this.#open("requests()");
+    this.#refuseBroadcast("requests()");
+    waitOptions("requests()", options, this.#on);
+    const open = lineOpener(this.#session);
+    return {
+      [Symbol.asyncIterator]: () => {
+        const guards = this.#iterate(options);
+        return {
+          next: async () => {
+            const next = await guards.next();
+            if (next.done === true) return { value: undefined, done: true };
+            return { value: new Request(this.#session, next.value, open, this.#on), done: false };
+          },
+          return: async () => {
+            await guards.return?.();
+            return { value: undefined, done: true };
+          },
+        };
+      },
+    };
+  }
+
+  #refuseBroadcast(tried: string): void {
+    if (this.#mode === "queue") return;
+    raise("INVALID_ARGUMENT", `${tried} ${this.#on}`, "a broadcast has no one receiver", {
+      advice: 'make requests through a channel of mode "queue"',
+    });
   }
 
   /**
@@ -514,17 +622,19 @@ export class Channel implements Disposable, AsyncIterable<BufferGuard> {
     return { name, capacity, mode, overflow, history };
   }
 
-  #sendOther(guard: unknown): boolean {
+  /** As the native call says it. */
+  #sendOther(guard: unknown): number {
     const result = this.#moveBy("send()", guard, native.xmem_bun_channel_send);
     if (result < 0) throw this.#sendFailure(result, "send()");
-    return result === 0;
+    return result;
   }
 
-  #trySendOther(guard: unknown): boolean {
+  #trySendOther(guard: unknown): number {
     const result = this.#moveBy("trySend()", guard, native.xmem_bun_channel_try_send);
-    if (result === -constants.ERROR_CHANNEL_FULL) return false;
-    if (result < 0) throw this.#sendFailure(result, "trySend()");
-    return true;
+    if (result < 0 && result !== -constants.ERROR_CHANNEL_FULL) {
+      throw this.#sendFailure(result, "trySend()");
+    }
+    return result;
   }
 
   #moveBy(
@@ -595,18 +705,32 @@ export class Channel implements Disposable, AsyncIterable<BufferGuard> {
   }
 }
 
-/** Opens or makes the channel of that name, for `pool.channel`. */
-export function openChannel(session: Session, name: unknown, given: unknown): Channel {
+/** Opens or makes a channel of replies. */
+function lineOpener(session: Session): OpenLine {
+  return (name, capacity) => {
+    const options = capacity === null ? {} : { capacity };
+    return new Channel(session, openChannel(session, name, options, capacity !== null));
+  };
+}
+
+/** Opens the channel of that name, for `pool.channel`; where there is none it makes it, if it may. */
+export function openChannel(
+  session: Session,
+  name: unknown,
+  given: unknown,
+  mayMake = true,
+): OpenedChannel {
   const tried = "channel()";
   const checkedName = channelName(tried, name, session.on);
   const on = `on channel ${JSON.stringify(checkedName)} of pool "${session.name}"`;
   const { numbers, subscribe } = channelOptions(tried, given, on);
+  numbers[constants.CHANNEL_OPTION_MAKE] = Number(mayMake);
   const { descriptor } = session;
   const number = native.xmem_bun_channel_open(descriptor, cString(checkedName), numbers);
   if (number < 0) throw session.failure(number, tried, { channel: { on } });
   const info = float64s(constants.CHANNEL_INFO_COUNT);
   native.xmem_bun_channel_info(descriptor, number, info);
-  return new Channel(session, { number, name: checkedName, on, subscribe, info });
+  return { number, name: checkedName, on, subscribe, info };
 }
 
 publish(Channel.prototype);

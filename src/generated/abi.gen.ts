@@ -180,6 +180,13 @@ export interface Native {
    * `CHANNEL_NONE` for a buffer of the pool.
    */
   xmem_bun_wait_any(sources: Memory, count: number, deadlineMs: number): number;
+  /**
+   * What a buffer is to the one who asked: its kind in `out[0]`, the number of the request in
+   * `out[1]`, and in `name` the channel that waits for the reply.
+   */
+  xmem_bun_letter(descriptor: Descriptor, handle: number, out: Memory, name: Memory): number;
+  /** Of a buffer that the caller holds. `kind` 0 takes it off. */
+  xmem_bun_set_letter(descriptor: Descriptor, handle: number, kindNumber: number, request: number, name: Memory): number;
 }
 
 /** The same, as `dlopen` wants to know it. */
@@ -265,4 +272,6 @@ export const symbols: Record<keyof Native, FFIFunction> = {
   xmem_bun_channels: { args: ["u32", "ptr", "ptr", "u32"], returns: "u32" },
   xmem_bun_channel_subscribers: { args: ["u32", "u32", "ptr", "u32"], returns: "u32" },
   xmem_bun_wait_any: { args: ["ptr", "u32", "f64"], returns: "i32" },
+  xmem_bun_letter: { args: ["u32", "f64", "ptr", "ptr"], returns: "i32" },
+  xmem_bun_set_letter: { args: ["u32", "f64", "u32", "f64", "ptr"], returns: "i32" },
 };

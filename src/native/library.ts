@@ -3,6 +3,7 @@
 import { existsSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
 import { raise } from "../errors/error.ts";
+import { requireRuntime } from "./runtime.ts";
 
 // A bundle (`bun build`, with or without --compile) has no folder beside it to look into. There the
 // library is an asset, and only a literal require() inside a try makes the bundler take it in and
@@ -10,40 +11,75 @@ import { raise } from "../errors/error.ts";
 // bundler, so that a binary carries only its own platform's libraries.
 declare const require: (path: string) => string;
 
-type Libc = "gnu" | "musl";
+/** All that there are libraries for. The package named `xmem-` and one of these has that library. */
+export const platforms: readonly string[] = [
+  "linux-x64-gnu",
+  "linux-x64-musl",
+  "linux-arm64-gnu",
+  "linux-arm64-musl",
+  "darwin-x64",
+  "darwin-arm64",
+];
 
-/** The report names glibc's version; under musl the field is missing. */
-function libcKind(): Libc {
+/** This machine's, whether or not there is a library for it. */
+function platform(): string {
+  const machine = `${process.platform}-${process.arch}`;
+  if (process.platform !== "linux") return machine;
+  // The report names glibc's version; under musl the field is missing.
   const report = process.report.getReport() as { header?: { glibcVersionRuntime?: string } };
-  return report.header?.glibcVersionRuntime === undefined ? "musl" : "gnu";
+  return `${machine}-${report.header?.glibcVersionRuntime === undefined ? "musl" : "gnu"}`;
 }
 
-function embedded(libc: Libc): string | null {
+/** What a bundle has taken in: from this package, from a platform's or from the development tree. */
+function bundled(musl: boolean): string | null {
   if (process.platform === "linux" && process.arch === "x64") {
     try {
-      return libc === "gnu"
-        ? require("../../prebuilt/linux-x64-gnu/libxmem.so")
-        : require("../../prebuilt/linux-x64-musl/libxmem.so");
-    } catch {
-      return builtHere();
-    }
+      return musl
+        ? require("../../prebuilt/linux-x64-musl/libxmem.so")
+        : require("../../prebuilt/linux-x64-gnu/libxmem.so");
+    } catch {}
+    try {
+      return musl
+        ? require("xmem-linux-x64-musl/libxmem.so")
+        : require("xmem-linux-x64-gnu/libxmem.so");
+    } catch {}
   }
   if (process.platform === "linux" && process.arch === "arm64") {
     try {
-      return libc === "gnu"
-        ? require("../../prebuilt/linux-arm64-gnu/libxmem.so")
-        : require("../../prebuilt/linux-arm64-musl/libxmem.so");
-    } catch {
-      return builtHere();
-    }
+      return musl
+        ? require("../../prebuilt/linux-arm64-musl/libxmem.so")
+        : require("../../prebuilt/linux-arm64-gnu/libxmem.so");
+    } catch {}
+    try {
+      return musl
+        ? require("xmem-linux-arm64-musl/libxmem.so")
+        : require("xmem-linux-arm64-gnu/libxmem.so");
+    } catch {}
   }
-  return null;
+  if (process.platform === "darwin") {
+    try {
+      return process.arch === "arm64"
+        ? require("../../prebuilt/darwin-arm64/libxmem.dylib")
+        : require("../../prebuilt/darwin-x64/libxmem.dylib");
+    } catch {}
+    try {
+      return process.arch === "arm64"
+        ? require("xmem-darwin-arm64/libxmem.dylib")
+        : require("xmem-darwin-x64/libxmem.dylib");
+    } catch {}
+  }
+  try {
+    return process.platform === "darwin"
+      ? require("../../build/libxmem.dylib")
+      : require("../../build/libxmem.so");
+  } catch {
+    return null;
+  }
 }
 
-/** Bundled from the development tree, which has no prebuilt libraries. */
-function builtHere(): string | null {
+function resolved(specifier: string): string | null {
   try {
-    return require("../../build/libxmem.so");
+    return Bun.resolveSync(specifier, import.meta.dir);
   } catch {
     return null;
   }
@@ -53,23 +89,41 @@ function builtHere(): string | null {
  * The file to load. XMEM_LIBRARY, an absolute path, overrides the choice (for checkers' builds).
  */
 export function libraryPath(): string {
+  requireRuntime();
   const chosen = process.env["XMEM_LIBRARY"];
   if (chosen) return chosen;
-  const libc = process.platform === "linux" ? libcKind() : "gnu";
-  const kind = process.platform === "linux" ? `-${libc}` : "";
+  const here = platform();
   const file = process.platform === "darwin" ? "libxmem.dylib" : "libxmem.so";
-  const folder = `${process.platform}-${process.arch}${kind}`;
   // The folder of this file, and of the one that the package has in its place.
-  const home = /^(.*)\/(?:src\/native\/library\.ts|dist\/xmem\.js)$/.exec(import.meta.path);
-  const root = home?.[1] ?? import.meta.dir;
-  const candidates = [join(root, "build", file), join(root, "prebuilt", folder, file)];
-  if (home !== null) {
-    for (const candidate of candidates) if (existsSync(candidate)) return candidate;
-  }
-  const asset = embedded(libc);
+  const home = /^(.*)\/(?:src\/native\/library\.ts|dist\/xmem\.js)$/.exec(import.meta.path)?.[1];
+  const candidates =
+    home === undefined ? [] : [join(home, "build", file), join(home, "prebuilt", here, file)];
+  const found = candidates.find((candidate) => existsSync(candidate));
+  if (found !== undefined) return found;
+  const beside = home === undefined ? null : resolved(`xmem-${here}/${file}`);
+  if (beside !== null) return beside;
+  const asset = bundled(here.endsWith("-musl"));
   if (asset !== null) return isAbsolute(asset) ? asset : join(import.meta.dir, asset);
-  const found = `there is no library for ${folder}: none of ${candidates.join(", ")} exists`;
-  const advice = "build one, and let XMEM_LIBRARY name it";
+  return missing(here, candidates);
+}
+
+/** Says what there is no library for, where it was looked for, and what can be done. */
+function missing(here: string, candidates: readonly string[]): never {
+  const own = "let XMEM_LIBRARY name a build of your own, by an absolute path";
+  if (!platforms.includes(here)) {
+    const found = `this is ${here}, and there are libraries for ${platforms.join(", ")}`;
+    raise("UNSUPPORTED_PLATFORM", "loading xmem", found, { advice: own });
+  }
+  const name = `xmem-${here}`;
+  if (candidates.length === 0) {
+    const found = `this program was bundled without the library for ${here}: ${import.meta.path}`;
+    const advice = `bundle it again where the package ${name} is installed, or ${own}`;
+    raise("UNSUPPORTED_PLATFORM", "loading xmem", found, { advice });
+  }
+  const found =
+    `there is no library for ${here}: none of ${candidates.join(", ")} exists, and the package ` +
+    `${name} is not installed where ${import.meta.dir} finds it`;
+  const advice = `install ${name} of the same version (it is an optional dependency), or ${own}`;
   raise("UNSUPPORTED_PLATFORM", "loading xmem", found, { advice });
 }
 

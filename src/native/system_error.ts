@@ -1,8 +1,9 @@
 // What the native side found when a call failed: its text, the words and the name of the errno, the
 // advice that fits both, and the errno as a cause in the shape that Node gives such errors.
 
-import { existsSync, statfsSync } from "node:fs";
-import { getSystemErrorMap, getSystemErrorName } from "node:util";
+// By the whole module: an older Bun lacks names of it, and would fail on them before it is refused.
+import fs from "node:fs";
+import util from "node:util";
 import { codeOf, make, type XmemError } from "../errors/error.ts";
 import { removeStack } from "../errors/user_frame.ts";
 import { native } from "./native.ts";
@@ -29,7 +30,7 @@ export function nativeAccount(result: number, dir: string): Account {
   const errno = native.xmem_bun_error_errno();
   const [text, advice] = divided(failureText());
   if (errno === 0) return { found: text, advice };
-  const name = getSystemErrorName(-errno);
+  const name = util.getSystemErrorName(-errno);
   const cause = Object.assign(new Error(described(errno)), { code: name, errno: -errno });
   removeStack(cause);
   // A text that does not end in "failed" says itself what these errnos mean.
@@ -60,8 +61,8 @@ function divided(text: string): [found: string, advice: string | undefined] {
 
 /** "EROFS: read-only file system". */
 function described(errno: number): string {
-  const name = getSystemErrorName(-errno);
-  const words = getSystemErrorMap().get(-errno)?.[1];
+  const name = util.getSystemErrorName(-errno);
+  const words = util.getSystemErrorMap().get(-errno)?.[1];
   return words === undefined ? name : `${name}: ${words}`;
 }
 
@@ -70,7 +71,7 @@ function adviceFor(name: string, text: string, dir: string): string | undefined 
     case "ENOSPC":
       return adviceWhenFull(dir);
     case "ENOENT":
-      if (existsSync(dir)) return undefined;
+      if (fs.existsSync(dir)) return undefined;
       return `make the folder ${dir}, or let XMEM_DIR name another one`;
     case "ENOTDIR":
       return "let XMEM_DIR name a folder";
@@ -103,7 +104,7 @@ function adviceFor(name: string, text: string, dir: string): string | undefined 
 /** A file system can lack bytes or inodes, and what helps differs. */
 function adviceWhenFull(dir: string): string | undefined {
   try {
-    const { files, ffree, bavail, bsize } = statfsSync(dir);
+    const { files, ffree, bavail, bsize } = fs.statfsSync(dir);
     if (files > 0 && ffree === 0) {
       return `all ${files} inodes of ${dir} are used: remove files there, or raise its nr_inodes`;
     }

@@ -19,7 +19,7 @@ import {
 import * as validate from "../arguments/validate.ts";
 import { BufferGuard, guardOf } from "../buffer/guard.ts";
 import type { ReadGuard } from "../buffer/read_guard.ts";
-import { type Channel, openChannel, sourceIn } from "../channel/channel.ts";
+import { Channel, openChannel, sourceIn } from "../channel/channel.ts";
 import { raise } from "../errors/error.ts";
 import { publish } from "../errors/user_frame.ts";
 import type { Descriptor } from "../generated/abi.gen.ts";
@@ -885,8 +885,7 @@ export class BufferPool implements Disposable {
    */
   channel(name: string, options?: ChannelOptions): Channel {
     this.#open("channel()");
-    const channel = openChannel(this.#session, name, options);
-    return channel;
+    return new Channel(this.#session, openChannel(this.#session, name, options));
   }
 
   /**

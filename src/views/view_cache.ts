@@ -25,7 +25,7 @@ function placeOf(size: number): number {
   return (size + (size >>> 6) * 37 + (size >>> 12) * 23) & (sizesMax - 1);
 }
 
-/** What a slot that is asked for several sizes keeps. */
+/** The views of one slot that is asked for several sizes. */
 class Sized {
   readonly views: (Bytes | undefined)[] = new Array(sizesMax).fill(undefined);
 }
@@ -115,7 +115,7 @@ export class ViewCache {
     this.#sizedSlots.splice(this.#sizedSlots.indexOf(index), 1);
   }
 
-  /** What is kept does not do. */
+  /** For a size that the kept view does not fit. */
   #findBuffer(index: number, size: number): Bytes {
     if (this.#wholes[index] !== undefined) this.#forget(index);
     let buffer = this.#buffers[index]?.deref();

@@ -5,7 +5,7 @@ import type { Asked } from "../session/failure.ts";
 
 /**
  * Its functions are the native calls of just this place, on an open pool: their results below 0 are
- * failures. Whoever waits there has a `Request`, and gets a number from 0 on.
+ * failures. A wait there has a `Request`, and brings a number from 0 on.
  */
 export interface Place<Request> {
   /** Tells it from the pool's other places. */

@@ -1,7 +1,7 @@
 // Waiting without blocking the event loop: one queue per place and participant, that is, per pool
 // and thread, however often the thread has it open. First asked, first served, woken by a native
-// thread through a socket that becomes readable when a try is worth it. What a try is, the place
-// says.
+// thread through a socket that becomes readable when a try is worth it. The place says what a try
+// is.
 
 import type { Socket } from "bun";
 import { make, type XmemError } from "../errors/error.ts";
@@ -78,7 +78,7 @@ function forget(participant: string, place: string): void {
   if (queues?.size === 0) participants.delete(participant);
 }
 
-/** The session closes: who waits through it, wherever, is told, and nothing is taken. */
+/** The session closes: its waits, at whichever place, are rejected, and no buffer is taken. */
 export function endWaits(session: Session): void {
   const queues = participants.get(session.participant)?.values() ?? [];
   for (const queue of [...queues]) queue.deref()?.close(session);
@@ -269,7 +269,7 @@ class WaitQueue<Request> {
         return;
       }
       this.#notBusy();
-      // Else a recovery ended between the two, and nobody knows yet that this one waits.
+      // Else a recovery ended between the two, and this thread is not counted as a waiter yet.
       if (armed === 0) break;
     }
     if (this.isEmpty) this.#rest(true);
@@ -289,7 +289,7 @@ class WaitQueue<Request> {
     return 0;
   }
 
-  /** Whoever stopped in the middle of a recovery may stay so: who has no timeout is told. */
+  /** A recoverer that is stopped may stay so: waits without a timeout are rejected. */
   #tellBusy(): void {
     this.#notBusy();
     for (const waiter of this.#waiting) {
@@ -318,7 +318,7 @@ class WaitQueue<Request> {
       this.#setTimer(waiter);
       return;
     }
-    // A last try, for whoever is first in the queue only: nobody overtakes.
+    // A last try, for the first in the queue only: nobody overtakes.
     this.#serve();
     if (!this.#waiting.has(waiter)) return;
     this.#place.timedOut(waiter.session.descriptor);

@@ -88,8 +88,8 @@ export class Corruption {
     this.#participants = number(constants.AT_IDENTITY_PARTICIPANT_COUNT, 4);
     this.#participantsAt = number(constants.AT_IDENTITY_PARTICIPANTS_OFFSET, 8);
     this.#slotsAt = number(constants.AT_IDENTITY_SLOTS_OFFSET, 8);
-    this.#rowsAt = number(constants.AT_IDENTITY_ROWS_OFFSET, 8);
-    this.#rowStride = number(constants.AT_IDENTITY_ROW_STRIDE, 8);
+    this.#rowsAt = number(constants.AT_IDENTITY_HOLD_ROWS_OFFSET, 8);
+    this.#rowStride = number(constants.AT_IDENTITY_HOLD_ROW_STRIDE, 8);
     this.#channels = number(constants.AT_IDENTITY_CHANNEL_COUNT, 4);
     this.#channelsAt = number(constants.AT_IDENTITY_CHANNELS_OFFSET, 8);
     this.#channelStride = number(constants.AT_IDENTITY_CHANNEL_STRIDE, 8);

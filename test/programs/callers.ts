@@ -203,6 +203,57 @@ for (const field of ["bytes", "meta"]) {
   });
 }
 
+const channel = pool.channel("frames", { capacity: 1 });
+const calls = channel as unknown as Loose;
+fails("channel()", (mark) => {
+  mark(here());
+  pool.channel("");
+});
+fails("channel()", (mark) => {
+  mark(here());
+  pool.channel("frames", { capacity: 2 });
+});
+fails("BufferPool.waitAny()", (mark) => {
+  mark(here());
+  BufferPool.waitAny([channel], { timeout: 0 });
+});
+for (const method of ["send", "trySend", "sendBlocking"]) {
+  fails(`${method}()`, (mark) => {
+    mark(here());
+    calls[method]?.(null, { timeout: 0 });
+  });
+}
+fails("receiveBlocking()", (mark) => {
+  mark(here());
+  channel.receiveBlocking({ timeout: 0 });
+});
+for (const timeout of [0, 1]) {
+  await rejects("receive()", async (mark) => {
+    mark(here());
+    await channel.receive({ timeout });
+  });
+}
+const other = pool.acquire(7);
+channel.close();
+for (const method of ["send", "trySend", "sendBlocking", "tryReceive"]) {
+  fails(`${method}()`, (mark) => {
+    mark(here());
+    calls[method]?.(other, { timeout: 0 });
+  });
+}
+await rejects("sendAsync()", async (mark) => {
+  mark(here());
+  await channel.sendAsync(other);
+});
+other.release();
+channel[Symbol.dispose]();
+for (const method of ["close", "stats"]) {
+  fails(`${method}()`, (mark) => {
+    mark(here());
+    calls[method]?.();
+  });
+}
+
 const last = pool.acquire(7);
 await rejects("acquireAsync()", (mark) => {
   mark(here());
@@ -211,7 +262,15 @@ await rejects("acquireAsync()", (mark) => {
   return wait;
 });
 const closedMethods = ["acquire", "tryAcquire", "acquireBlocking", "preallocate", ...byRef];
-for (const method of [...closedMethods, "reclaim", "trim", "flush", "unflush", "stats"]) {
+for (const method of [
+  ...closedMethods,
+  "reclaim",
+  "trim",
+  "flush",
+  "unflush",
+  "stats",
+  "channel",
+]) {
   fails(`${method}()`, (mark) => {
     mark(here());
     loose[method]?.(0, { timeout: 0 });

@@ -17,6 +17,7 @@ const description = @import("../protocol/pool/content.zig");
 const descriptor = @import("../process/descriptor.zig");
 const errors = @import("../errors.zig");
 const flush_file = @import("../protocol/pool/flush.zig");
+const layout = @import("../format/layout.zig");
 const new_object = @import("../format/new_object.zig");
 const holds = @import("../process/holds.zig");
 const info = @import("../process/info.zig");
@@ -43,7 +44,9 @@ const Descriptor = descriptor.Descriptor;
 const Error = errors.Error;
 const Options = options_file.Options;
 const Pool = open_pool.Pool;
+const dimensions_max = layout.dimensions_max;
 const name_room = participant_file.name_room;
+const text_room = layout.text_bytes_max + 1;
 const attend = holds.attend;
 const copyOut = numbers.copyOut;
 const countOr = numbers.countOr;
@@ -203,7 +206,7 @@ pub export fn xmem_bun_acquire_index(number: Descriptor, size: u32) i32 {
     const now_ns = system.ticker.tickedNs();
     if (now_ns == 0) return acquireIndexSlowly(number, size);
     const acquired = acquire_file.acquireStraight(&pool.participant, size, now_ns) orelse
-        return acquireIndexSlowly(number, size);
+        return acquireIndexByAttempts(number, size);
     pool.counts[acquired.index] +|= 1;
     hold_result.table.generation[number] = acquired.generation;
     if (pool.participant.view.populatedBytes(acquired.index) < acquired.need)
@@ -215,8 +218,19 @@ noinline fn acquireIndexSlowly(number: u32, size: u32) i32 {
     const pool = descriptor.poolOf(number);
     errors.clear();
     if (attend(pool)) |err| return refused(err);
-    const handle = acquire_file.acquire(&pool.participant, size) catch |err|
-        return refused(err);
+    return noteAcquired(number, acquire_file.acquire(&pool.participant, size));
+}
+
+noinline fn acquireIndexByAttempts(number: u32, size: u32) i32 {
+    @branchHint(.cold);
+    const participant = &descriptor.poolOf(number).participant;
+    const now_ns = system.ticker.recentNs();
+    return noteAcquired(number, acquire_file.acquireByAttempts(participant, size, now_ns));
+}
+
+inline fn noteAcquired(number: u32, acquired: Error!u64) i32 {
+    const pool = descriptor.poolOf(number);
+    const handle = acquired catch |err| return refused(err);
     const index = indexOf(handle);
     pool.counts[index] +|= 1;
     hold_result.table.generation[number] = generationOf(handle);
@@ -529,12 +543,17 @@ fn metaSetNumber(pool: *Pool, handle: f64, which: u32, value: f64) Error!void {
     return description.setNumber(&pool.participant, try refOf(handle), number, value);
 }
 
-pub export fn xmem_bun_meta_dims(number: Descriptor, handle: f64, which: u32, out: *[8]f64) i32 {
+pub export fn xmem_bun_meta_dims(
+    number: Descriptor,
+    handle: f64,
+    which: u32,
+    out: *[dimensions_max]f64,
+) i32 {
     const pool = descriptor.poolOf(number);
     return countOr(metaDims(pool, handle, which, out));
 }
 
-fn metaDims(pool: *Pool, handle: f64, which: u32, out: *[8]f64) Error!u32 {
+fn metaDims(pool: *Pool, handle: f64, which: u32, out: *[dimensions_max]f64) Error!u32 {
     const dims = try field(description.Dims, pool, which);
     return description.dims(&pool.participant, try refOf(handle), dims, out);
 }
@@ -555,12 +574,17 @@ fn metaSetDims(pool: *Pool, handle: f64, which: u32, values: []const f64) Error!
     return description.setDims(&pool.participant, try refOf(handle), dims, values);
 }
 
-pub export fn xmem_bun_meta_text(number: Descriptor, handle: f64, which: u32, out: *[32]u8) i32 {
+pub export fn xmem_bun_meta_text(
+    number: Descriptor,
+    handle: f64,
+    which: u32,
+    out: *[text_room]u8,
+) i32 {
     const pool = descriptor.poolOf(number);
     return countOr(metaText(pool, handle, which, out));
 }
 
-fn metaText(pool: *Pool, handle: f64, which: u32, out: *[32]u8) Error!u32 {
+fn metaText(pool: *Pool, handle: f64, which: u32, out: *[text_room]u8) Error!u32 {
     const text = try field(description.Text, pool, which);
     return description.text(&pool.participant, try refOf(handle), text, out);
 }

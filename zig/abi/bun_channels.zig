@@ -3,11 +3,13 @@
 
 const std = @import("std");
 const channels = @import("../process/channels.zig");
+const description = @import("../protocol/pool/content.zig");
 const descriptor = @import("../process/descriptor.zig");
 const directory = @import("../protocol/channel/directory.zig");
 const ends = @import("../protocol/channel/ends.zig");
 const errors = @import("../errors.zig");
 const holds = @import("../process/holds.zig");
+const layout = @import("../format/layout.zig");
 const numbers = @import("numbers.zig");
 const open_pool = @import("../process/open_pool.zig");
 const statistics = @import("../protocol/channel/statistics.zig");
@@ -28,7 +30,7 @@ const toNs = numbers.toNs;
 
 /// Where each option stands in the array that `xmem_bun_channel_open` takes; -1 there means not
 /// given.
-pub const Option = enum { CAPACITY, MODE, OVERFLOW, HISTORY, SUBSCRIBE };
+pub const Option = enum { CAPACITY, MODE, OVERFLOW, HISTORY, SUBSCRIBE, MAKE };
 const ChannelOptions = [std.meta.fields(Option).len]f64;
 
 /// Where an event loop can wait at a channel.
@@ -59,6 +61,7 @@ fn askedOf(options: *const ChannelOptions) Error!directory.Asked {
         .overflow = try kind(words.ChannelOverflow, options, .OVERFLOW),
         .history = try whole(options, .HISTORY),
         .subscribe = (try whole(options, .SUBSCRIBE) orelse 1) != 0,
+        .make = (try whole(options, .MAKE) orelse 1) != 0,
     };
 }
 
@@ -215,9 +218,7 @@ pub export fn xmem_bun_channel_receive_at_once(number: Descriptor, channel: u32)
     const pool = descriptor.poolOf(number);
     errors.clear();
     const found = opened(pool, channel) catch |err| return refused(err);
-    var patience: Patience = .none;
-    patience.expiry = error.Pending;
-    const held = channels.receive(pool, found, &patience) catch |err| return refused(err);
+    const held = channels.receiveAtOnce(pool, found) catch |err| return refused(err);
     return hold_result.note(number, held);
 }
 
@@ -369,3 +370,51 @@ pub export fn xmem_bun_wait_any(sources: [*]const u32, count: u32, deadline_ms: 
 }
 
 pub const channel_none = std.math.maxInt(u32);
+
+/// What a buffer is to the one who asked: its kind in `out[0]`, the number of the request in
+/// `out[1]`, and in `name` the channel that waits for the reply.
+pub export fn xmem_bun_letter(
+    number: Descriptor,
+    handle: f64,
+    out: *[2]f64,
+    name: *[reply_name_room]u8,
+) i32 {
+    const pool = descriptor.poolOf(number);
+    if (holds.attend(pool)) |err| return numbers.refusedBare(err);
+    const ref = numbers.toRef(handle) orelse return numbers.refusedBare(error.InvalidArgument);
+    const found = description.letter(&pool.participant, ref, name) catch |err|
+        return numbers.refusedBare(err);
+    out.* = .{ @floatFromInt(@intFromEnum(found.kind)), @floatFromInt(found.request) };
+    return 0;
+}
+
+/// Of a buffer that the caller holds. `kind` 0 takes it off.
+pub export fn xmem_bun_set_letter(
+    number: Descriptor,
+    handle: f64,
+    kind_number: u32,
+    request: f64,
+    name: [*:0]const u8,
+) i32 {
+    const pool = descriptor.poolOf(number);
+    setLetter(pool, handle, kind_number, request, std.mem.span(name)) catch |err|
+        return numbers.refusedBare(err);
+    return 0;
+}
+
+fn setLetter(
+    pool: *Pool,
+    handle: f64,
+    kind_number: u32,
+    request: f64,
+    name: []const u8,
+) Error!void {
+    if (holds.attend(pool)) |err| return err;
+    const what: description.Letter = .{
+        .kind = std.enums.fromInt(words.Letter, kind_number) orelse return error.InvalidArgument,
+        .request = numbers.toRef(request) orelse return error.InvalidArgument,
+    };
+    return description.setLetter(&pool.participant, try numbers.refOf(handle), what, name);
+}
+
+pub const reply_name_room = layout.reply_name_bytes_max + 1;

@@ -37,6 +37,7 @@ pub const all = numbers("ERROR_", errors.Code, false) ++
     numbers("CHANNEL_STAT_", channel_statistics.Stat, true) ++
     numbers("CHANNEL_SUBSCRIBER_", channel_statistics.SubscriberField, true) ++
     numbers("CHANNEL_END_", channels.End, false) ++
+    numbers("LETTER_", words.Letter, false) ++
     numbers("CHANNEL_MODE_", words.ChannelMode, false) ++
     numbers("CHANNEL_OVERFLOW_", words.ChannelOverflow, false) ++
     numbers("META_", description.Number, false) ++
@@ -49,6 +50,7 @@ pub const all = numbers("ERROR_", errors.Code, false) ++
         .{ .name = "LIMIT_CHANNELS", .value = layout.channels_max },
         .{ .name = "CHANNEL_NONE", .value = channels.channel_none },
         .{ .name = "LIMIT_WAIT_SOURCES", .value = wait_any.sources_max },
+        .{ .name = "REPLY_NAME_ROOM", .value = channels.reply_name_room },
         .{ .name = "LIMIT_CHANNEL_CAPACITY", .value = layout.channel_cells_max },
         .{ .name = "LIMIT_CHANNEL_NAME_BYTES", .value = layout.channel_name_bytes_max },
         .{

@@ -78,3 +78,42 @@ pub fn copyOut(text: []const u8, buffer: [*]u8, length: u32) u32 {
     @memcpy(buffer[0..copied], text[0..copied]);
     return @intCast(copied);
 }
+
+const testing = std.testing;
+
+test "only whole numbers from 0 on that a double holds exactly are refs" {
+    const exact = 1 << 53;
+    for ([_]f64{ 0, 1, 1 << 24, 1 << 32, exact - 1 }) |number| {
+        const ref = toRef(number).?;
+        try testing.expectEqual(number, fromHandle(ref));
+    }
+    try testing.expectEqual(@as(?u64, 0), toRef(-0.0));
+    const nan = std.math.nan(f64);
+    const infinity = std.math.inf(f64);
+    for ([_]f64{ -1, 0.5, exact, -infinity, infinity, nan }) |number| {
+        try testing.expectEqual(null, toRef(number));
+        try testing.expectEqual(error.InvalidArgument, refOf(number));
+    }
+    try testing.expectEqual(@as(?u32, std.math.maxInt(u32)), toUint32((1 << 32) - 1));
+    try testing.expectEqual(null, toUint32(1 << 32));
+}
+
+test "times below 0 are 0, and none is too long to count" {
+    const times = [_]struct { f64, u64 }{
+        .{ 0, 0 },
+        .{ -1, 0 },
+        .{ std.math.nan(f64), 0 },
+        .{ 0.5, 500_000 },
+        .{ 1000, std.time.ns_per_s },
+        .{ std.math.inf(f64), (1 << 44) * std.time.ns_per_ms },
+    };
+    for (times) |time| try testing.expectEqual(time[1], toNs(time[0]));
+}
+
+test "a text is cut to the room that there is" {
+    var room: [4]u8 = @splat('-');
+    try testing.expectEqual(@as(u32, 3), copyOut("pool", &room, 3));
+    try testing.expectEqualStrings("poo-", &room);
+    try testing.expectEqual(@as(u32, 2), copyOut("ab", &room, 4));
+    try testing.expectEqualStrings("abo-", &room);
+}

@@ -1,5 +1,5 @@
 //! A digest of the whole format. Two builds whose formats differ in anything refuse each other's
-//! pools. It is gathered by reflection over the files of this room, so that a new struct, word or
+//! pools. It is gathered by reflection over the files of this folder, so that a new struct, word or
 //! number cannot be forgotten.
 
 const std = @import("std");

@@ -30,8 +30,8 @@ pub const Geometry = struct {
     stride: u64,
     participants_offset: u64,
     slots_offset: u64,
-    rows_offset: u64,
-    row_stride: u64,
+    hold_rows_offset: u64,
+    hold_row_stride: u64,
     channels_offset: u64,
     channel_stride: u64,
     data_offset: u64,
@@ -40,12 +40,12 @@ pub const Geometry = struct {
     /// The part that every pool has committed from its first moment: header, rows of participants,
     /// slots.
     pub fn fixedBytes(geometry: Geometry) u64 {
-        return geometry.rows_offset;
+        return geometry.hold_rows_offset;
     }
 
     /// Where a participant's hold row lies, and how much of it is committed when it joins.
     pub fn holdRowOffset(geometry: Geometry, participant: u32) u64 {
-        return geometry.rows_offset + @as(u64, participant) * geometry.row_stride;
+        return geometry.hold_rows_offset + @as(u64, participant) * geometry.hold_row_stride;
     }
 
     pub fn channelOffset(geometry: Geometry, channel: u32) u64 {
@@ -88,17 +88,17 @@ pub fn compute(options: Options, page_size: u32) errors.Error!Geometry {
         participants_offset + @as(u64, options.participant_count) * @sizeOf(layout.ParticipantRow),
         layout.section_alignment,
     );
-    const rows_offset = std.mem.alignForward(
+    const hold_rows_offset = std.mem.alignForward(
         u64,
         slots_offset + @as(u64, options.capacity) * @sizeOf(layout.Slot),
         page_size,
     );
-    const row_stride = std.mem.alignForward(u64, @as(u64, options.capacity) * 2, page_size);
+    const hold_row_stride = std.mem.alignForward(u64, @as(u64, options.capacity) * 2, page_size);
     // Pages are larger than that but where every step is explored.
     const channel_alignment = @max(page_size, layout.section_alignment);
     const channels_offset = std.mem.alignForward(
         u64,
-        rows_offset + options.participant_count * row_stride,
+        hold_rows_offset + options.participant_count * hold_row_stride,
         channel_alignment,
     );
     const channel_stride =
@@ -122,8 +122,8 @@ pub fn compute(options: Options, page_size: u32) errors.Error!Geometry {
         .stride = stride,
         .participants_offset = participants_offset,
         .slots_offset = slots_offset,
-        .rows_offset = rows_offset,
-        .row_stride = row_stride,
+        .hold_rows_offset = hold_rows_offset,
+        .hold_row_stride = hold_row_stride,
         .channels_offset = channels_offset,
         .channel_stride = channel_stride,
         .data_offset = data_offset,
@@ -222,10 +222,10 @@ test "sections follow each other without overlap" {
     try std.testing.expect(geometry.participants_offset >= @sizeOf(layout.Header));
     try std.testing.expect(geometry.slots_offset >=
         geometry.participants_offset + 64 * @sizeOf(layout.ParticipantRow));
-    try std.testing.expect(geometry.rows_offset >=
+    try std.testing.expect(geometry.hold_rows_offset >=
         geometry.slots_offset + 5 * @sizeOf(layout.Slot));
     try std.testing.expectEqual(
-        geometry.rows_offset + 64 * geometry.row_stride,
+        geometry.hold_rows_offset + 64 * geometry.hold_row_stride,
         geometry.channels_offset,
     );
     try std.testing.expect(geometry.data_offset % 4096 == 0);
@@ -272,8 +272,8 @@ test "a header is refused for each number that it must not have" {
         .{ "stride", error.PoolCorrupt },
         .{ "participants_offset", error.PoolCorrupt },
         .{ "slots_offset", error.PoolCorrupt },
-        .{ "rows_offset", error.PoolCorrupt },
-        .{ "row_stride", error.PoolCorrupt },
+        .{ "hold_rows_offset", error.PoolCorrupt },
+        .{ "hold_row_stride", error.PoolCorrupt },
         .{ "channels_offset", error.PoolCorrupt },
         .{ "channel_stride", error.PoolCorrupt },
         .{ "data_offset", error.PoolCorrupt },

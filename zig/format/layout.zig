@@ -1,4 +1,4 @@
-//! What stands in shared memory, byte by byte: a wire format between processes, checked at compile
+//! The structs in shared memory, byte by byte: a wire format between processes, checked at compile
 //! time. Sections are computed and validated in `geometry.zig`; what the words mean is in
 //! `words.zig`. No code here reads or writes shared memory.
 
@@ -36,8 +36,8 @@ pub const Identity = extern struct {
     total_size: u64,
     participants_offset: u64,
     slots_offset: u64,
-    rows_offset: u64,
-    row_stride: u64,
+    hold_rows_offset: u64,
+    hold_row_stride: u64,
     channels_offset: u64,
     channel_stride: u64,
     data_offset: u64,
@@ -56,11 +56,11 @@ pub const Hot = extern struct {
     free_head: u64,
     waiters: u32,
     wake_seq: u32,
-    /// Who flushes, and which waiter goes first: `words.Gate`.
+    /// The flusher, and the waiter that goes first: `words.Gate`.
     gate: u64,
     /// Rows at and past it were never joined. Grows only.
     rows_used: u32,
-    /// Raised by whoever is about to sleep until a buffer is released.
+    /// Raised by each waiter that is about to sleep until a buffer is released.
     sleeps: u32,
     /// Blocks of channels at and past it were never committed, and must not be touched. Grows only.
     channels_used: u32,
@@ -150,8 +150,8 @@ pub const Dimension = extern struct {
     stride: i64,
 };
 
-/// The description of a buffer's content. What `Slot.content` does not say is described is not
-/// there, whatever stands in the field: so an acquire need not touch it.
+/// The description of a buffer's content. A field counts only while its bit in `Slot.content` is
+/// set, so that an acquire need not touch it.
 pub const Description = extern struct {
     dtype: u8,
     shape_count: u8,
@@ -166,7 +166,12 @@ pub const Description = extern struct {
     content_type: [text_bytes_max + 1]u8,
     producer: [text_bytes_max + 1]u8,
     device_handle: [64]u8,
-    padding: [40]u8,
+    /// Of a request or a reply: which one, and the channel that waits for the reply.
+    request: u64,
+    reply_to: [reply_name_bytes_max + 1]u8,
+    /// `words.Letter`.
+    letter: u32,
+    padding: [4]u8,
 };
 
 pub const Slot = extern struct {
@@ -195,12 +200,12 @@ pub const WaitingPlace = extern struct {
     reserved: u32,
 };
 
-/// One end of a channel's ring, and what else is touched by whoever moves it.
+/// One end of a channel's ring, and the words that change with it.
 pub const ChannelEnd = extern struct {
     /// Where to look next: `words.Position`. The cells are the truth, and it lags behind them by
     /// one at most.
     position: u64 align(section_alignment),
-    /// Those who wait until this end moves: at the tail the receivers, at the head the senders.
+    /// Where participants wait until this end moves: receivers at the tail, senders at the head.
     waiting: WaitingPlace,
     /// At the tail items that were refused, at the head items that were taken out to make room.
     dropped: u64,
@@ -261,6 +266,8 @@ pub const Subscriber = extern struct {
 };
 
 pub const channel_name_bytes_max = 63;
+/// Of a channel that replies are sent to.
+pub const reply_name_bytes_max = 23;
 /// Both are small where every step is explored.
 pub const channel_subscribers_max = if (hooks.modelled) 4 else 256;
 pub const channel_cells_max = if (hooks.modelled) 4 else 1 << 16;

@@ -37,3 +37,16 @@ pub fn firstGeneration(pool_id: u64, index: u32) u29 {
     const mixed = (pool_id ^ index) *% 0x9e37_79b9_7f4a_7c15;
     return @intCast(1 + (mixed >> 35) % words.generation_max);
 }
+
+const std = @import("std");
+
+test "first generations are never 0, and differ by pool and by slot" {
+    var seen: [64]u29 = undefined;
+    for (0..8) |pool| for (0..8) |index| {
+        const generation = firstGeneration(0x1234_5678_9abc_def0 +% pool * 0x1_0001, @intCast(index));
+        try std.testing.expect(generation != 0);
+        const count = pool * 8 + index;
+        for (seen[0..count]) |other| try std.testing.expect(other != generation);
+        seen[count] = generation;
+    };
+}

@@ -99,7 +99,7 @@ pub const Control = packed struct(u64) {
         return control.state == .maintained and control.in_flight == row;
     }
 
-    /// Taken off the list by somebody who could not wait: its maintainer pushes it.
+    /// Taken off the list by an acquire that could not wait: its maintainer pushes it.
     pub inline fn setAside(control: Control) Control {
         var aside = control;
         aside.references = 1;
@@ -110,19 +110,25 @@ pub const Control = packed struct(u64) {
         return control.references != 0;
     }
 
+    /// Whether the buffer lives by its lease: somebody has handed it over, or counted it to 0 by
+    /// hand.
+    pub fn isOnLease(control: Control) bool {
+        return control.state == .used and (control.in_flight > 0 or control.references == 0);
+    }
+
     /// The handle that names this generation of the slot at `index`.
     pub inline fn handle(control: Control, index: u32) u64 {
         return @bitCast(Handle{ .index = @intCast(index), .generation = control.generation });
     }
 };
 
-/// What an acquire says of a buffer's content: written whole by who takes the slot off the list.
-/// Later, holders set and clear the bits of what is described and make the size smaller, and who
-/// zeroes clears the dirty one.
+/// What an acquire says of a buffer's content: it writes the whole word. Later, holders set and
+/// clear the bits of `described` and make the size smaller, and a release that zeroes clears
+/// `dirty`.
 pub const Content = packed struct(u64) {
     /// Bytes that were asked for, or what a truncation left of them.
     size: u32,
-    /// What of the description was set since: all else has its default.
+    /// The fields of the description that were set since; all others have their defaults.
     described: Described = .{},
     /// Whether a user may have written since the content was last zeroed (pools that zero only).
     dirty: bool,
@@ -148,7 +154,7 @@ pub const Content = packed struct(u64) {
         return @max(content.size, atomic.load(u32, truncated_from, .monotonic));
     }
 
-    /// By who has the slot to itself, while it is PRIVATE or the pool stands still.
+    /// Only for a slot that nobody else changes: it is PRIVATE, or the pool stands still.
     pub fn storeClean(ptr: *u64) void {
         var content = load(ptr);
         content.dirty = false;
@@ -164,17 +170,17 @@ pub const Described = packed struct(u8) {
     strides: bool = false,
     content_type: bool = false,
     producer: bool = false,
-    unused: bool = false,
+    letter: bool = false,
 };
 
-/// What an acquire looks at before its bracket: 0 in ordinary times, so that one comparison with 0
-/// is all that it costs.
+/// An acquire looks at it before its bracket. It is 0 in ordinary times, so that it costs one
+/// comparison with 0.
 pub const Gate = packed struct(u64) {
     /// 0, or the row + 1 of a participant that flushes.
     flusher: u13,
     /// 0, or the row + 1 of the waiter that goes first.
     claimant: u13,
-    /// What it lacks is memory, which others may take with any buffer.
+    /// It waits for memory, which others may take with any buffer.
     claims_memory: bool,
     /// When the claim ends by itself, in milliseconds of the monotonic clock. It wraps after 4
     /// years.
@@ -228,6 +234,10 @@ pub const ChannelState = enum(u32) { free = 0, live = 1 };
 
 /// Each item to one receiver, or to every subscriber.
 pub const ChannelMode = enum(u32) { queue = 0, broadcast = 1 };
+
+/// What a buffer is to the one who asked. `refusal`: the request itself, which comes back without a
+/// reply.
+pub const Letter = enum(u32) { none = 0, request = 1, reply = 2, refusal = 3 };
 
 /// What a send does that finds the channel full.
 pub const ChannelOverflow = enum(u32) { block = 0, drop_newest = 1, drop_oldest = 2 };
@@ -365,6 +375,25 @@ test "what was acquired is known whatever a truncation left of it, and is never 
         content.truncated = true;
         try std.testing.expectEqual(@max(from, 10), content.acquiredSize(&from));
     }
+}
+
+test "a buffer lives by its lease while something is in flight, or nothing is left" {
+    const held: Control = .{
+        .generation = 7,
+        .in_flight = 0,
+        .references = 1,
+        .state = .used,
+        .frozen = false,
+    };
+    var shared = held;
+    shared.references = 2;
+    shared.in_flight = 1;
+    var parked = held;
+    parked.references = 0;
+    try std.testing.expect(!held.isOnLease());
+    try std.testing.expect(shared.isOnLease());
+    try std.testing.expect(parked.isOnLease());
+    try std.testing.expect(!held.freed().isOnLease());
 }
 
 test "generations wrap to 1, tags to 0" {

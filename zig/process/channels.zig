@@ -60,7 +60,8 @@ pub fn open(pool: *Pool, name: []const u8, asked: directory.Asked) Error!u32 {
     const shared = threadChannel(pool, &found.channel) catch |err| {
         if (found.subscription) |own| broadcast.dropSubscriber(&found.channel, own.number);
         const again = known(pool, found.channel.number);
-        if (again == null or again.?.opens == 0) directory.detach(&pool.participant, &found.channel);
+        if (again == null or again.?.opens == 0)
+            directory.detach(&pool.participant, &found.channel);
         return err;
     };
     shared.opens += 1;
@@ -184,7 +185,7 @@ pub inline fn send(pool: *Pool, opened: *OpenChannel, handle: u64, patience: *Pa
     dropped,
 } {
     if (!holds.has(pool, handle)) return error.StaleHandle;
-    return switch (try sending.send(&pool.participant, &opened.channel, handle, patience)) {
+    while (true) switch (try sending.send(&pool.participant, &opened.channel, handle, patience)) {
         .sent => {
             holds.remove(pool, handle);
             return .sent;
@@ -193,19 +194,30 @@ pub inline fn send(pool: *Pool, opened: *OpenChannel, handle: u64, patience: *Pa
             holds.remove(pool, handle);
             return .dropped;
         },
-        .full => error.ChannelFull,
-        .closed => error.ChannelClosed,
+        .full => if (!lookForTheDead(pool)) return error.ChannelFull,
+        .closed => return error.ChannelClosed,
     };
 }
 
 /// As `send`, but drops nothing. ChannelFull: there is no room.
-pub inline fn trySend(pool: *Pool, opened: *OpenChannel, handle: u64, patience: *Patience) Error!void {
+pub inline fn trySend(
+    pool: *Pool,
+    opened: *OpenChannel,
+    handle: u64,
+    patience: *Patience,
+) Error!void {
     if (!holds.has(pool, handle)) return error.StaleHandle;
-    switch (try sending.trySend(&pool.participant, &opened.channel, handle, patience)) {
-        .sent => holds.remove(pool, handle),
-        .full => return error.ChannelFull,
+    while (true) switch (try sending.trySend(&pool.participant, &opened.channel, handle, patience)) {
+        .sent => return holds.remove(pool, handle),
+        .full => if (!lookForTheDead(pool)) return error.ChannelFull,
         .closed => return error.ChannelClosed,
-    }
+    };
+}
+
+/// A dead subscriber keeps what it had still to read. True: a try is worth it.
+fn lookForTheDead(pool: *const Pool) bool {
+    @branchHint(.unlikely);
+    return ends.lookForTheDead(&pool.participant.view);
 }
 
 /// One slice of a wait for room. PENDING: call again.
@@ -216,12 +228,22 @@ pub fn sendSlice(pool: *Pool, opened: *OpenChannel, handle: u64, deadline_ns: u6
     holds.remove(pool, handle);
 }
 
-/// A hold of this open of what comes next. ChannelEmpty: nothing is there. ChannelClosed: and nothing
-/// comes.
+/// A hold of this open of what comes next. ChannelEmpty: nothing is there. ChannelClosed: and
+/// nothing comes.
 pub inline fn receive(pool: *Pool, opened: *OpenChannel, patience: *Patience) Error!holds.Held {
     const want: ends.Receiving = .of(&pool.participant, &opened.channel, opened.subscription);
     const handle = try want.tryNow(patience) orelse return error.ChannelEmpty;
     return holds.adopt(pool, handle);
+}
+
+/// As `receive`, for an event loop, which is told of the dead until somebody has recovered.
+pub fn receiveAtOnce(pool: *Pool, opened: *OpenChannel) Error!holds.Held {
+    var patience: Patience = .none;
+    patience.expiry = error.Pending;
+    return receive(pool, opened, &patience) catch |err| {
+        if (err != error.ChannelEmpty or !lookForTheDead(pool)) return err;
+        return receive(pool, opened, &patience);
+    };
 }
 
 /// One slice of a wait for an item. PENDING: call again.

@@ -5,7 +5,7 @@ const std = @import("std");
 const abandoned = @import("abandoned.zig");
 const closing = @import("closing.zig");
 const digest = @import("../format/digest.zig");
-const draft_file = @import("../system/unpublished_file.zig");
+const draft_file = @import("../system/draft.zig");
 const errors = @import("../errors.zig");
 const new_object = @import("../format/new_object.zig");
 const geometry_file = @import("../format/geometry.zig");
@@ -31,13 +31,15 @@ pub fn create(
     participant_name: []const u8,
     options: *const Options,
 ) Error!*Pool {
+    const defaults: geometry_file.Options = .{};
+    const whole = options_file.whole;
     const asked: geometry_file.Options = .{
-        .capacity = options_file.whole(u32, options, .CAPACITY, 1024),
-        .buffer_size = options_file.whole(u32, options, .BUFFER_SIZE, 1 << 20),
-        .participant_count = options_file.whole(u32, options, .MAX_PARTICIPANTS, 64),
-        .channel_count = options_file.whole(u32, options, .CHANNELS, 16),
-        .lease_timeout_ms = options_file.whole(u32, options, .LEASE_TIMEOUT, 30_000),
-        .max_committed = options_file.whole(u64, options, .MAX_COMMITTED, 0),
+        .capacity = whole(u32, options, .CAPACITY, defaults.capacity),
+        .buffer_size = whole(u32, options, .BUFFER_SIZE, defaults.buffer_size),
+        .participant_count = whole(u32, options, .MAX_PARTICIPANTS, defaults.participant_count),
+        .channel_count = whole(u32, options, .CHANNELS, defaults.channel_count),
+        .lease_timeout_ms = whole(u32, options, .LEASE_TIMEOUT, defaults.lease_timeout_ms),
+        .max_committed = whole(u64, options, .MAX_COMMITTED, defaults.max_committed),
         .zero_on_release = options_file.given(options, .ZERO_ON_RELEASE) orelse 0 != 0,
         .ephemeral = options_file.given(options, .EPHEMERAL) orelse 0 != 0,
     };
@@ -46,7 +48,7 @@ pub fn create(
     // A pool for a group is made so that the group can open it.
     const group = options_file.trustOf(options).group;
     const mode_default: u32 = if (group == null) 0o600 else 0o660;
-    const mode = options_file.whole(u32, options, .MODE, mode_default) & 0o777;
+    const mode = whole(u32, options, .MODE, mode_default) & 0o777;
     var draft = try draft_file.create(dir, geometry.total_size, mode, group);
     var owned = true;
     errdefer if (owned) draft.discard();

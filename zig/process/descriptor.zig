@@ -17,6 +17,11 @@ pub const Descriptor = u32;
 /// Opens that one process can have at a time, and one more that is never opened.
 pub const descriptors_max = 1 << 14;
 
+comptime {
+    // A number becomes an address by a shift.
+    std.debug.assert(std.math.isPowerOfTwo(@sizeOf(Pool)));
+}
+
 /// In the zeroed part of the library's memory: places that are not used cost nothing.
 var table: [descriptors_max]Pool = undefined;
 var used: [descriptors_max]bool = @splat(false);

@@ -85,7 +85,7 @@ fn openExisting(
         try checkAsked(mapping, options);
     }
     return open_pool.make(mapping, participant_name) catch |err| {
-        // Somebody who found it abandoned is removing it, or died while doing so: help.
+        // Another process found it abandoned and is removing it, or died while doing so: help.
         if (err == error.PoolNotFound) {
             const detail = errors.detail();
             _ = try names.takeIfNobody(&mapping.view, own_name, 0);

@@ -46,3 +46,20 @@ pub fn whole(comptime T: type, options: *const Options, comptime which: Option, 
     const value = given(options, which) orelse return default;
     return if (value >= 1 << @bitSizeOf(T)) std.math.maxInt(T) else @intFromFloat(value);
 }
+
+const testing = std.testing;
+
+test "an option that was not given has its default, and one beyond its type the most of that" {
+    var options: Options = @splat(-1);
+    try testing.expectEqual(null, given(&options, .CAPACITY));
+    try testing.expectEqual(@as(u32, 7), whole(u32, &options, .CAPACITY, 7));
+    try testing.expectEqual(null, trustOf(&options).owner);
+    options[@intFromEnum(Option.CAPACITY)] = 0;
+    options[@intFromEnum(Option.BUFFER_SIZE)] = 1 << 32;
+    options[@intFromEnum(Option.ALLOW_GROUP)] = 100;
+    try testing.expectEqual(@as(u32, 0), whole(u32, &options, .CAPACITY, 7));
+    const most = std.math.maxInt(u32);
+    try testing.expectEqual(most, whole(u32, &options, .BUFFER_SIZE, 7));
+    try testing.expectEqual(@as(u64, 1 << 32), whole(u64, &options, .BUFFER_SIZE, 7));
+    try testing.expectEqual(@as(?u32, 100), trustOf(&options).group);
+}

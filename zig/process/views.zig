@@ -75,7 +75,7 @@ pub fn add(views: *Views, index: u32) void {
     _ = @atomicRmw(u32, &views.counts[index], .Add, 1, .monotonic);
 }
 
-/// SYNC: release, so that whoever gets the buffer next finds the view's last write. Pairs with
+/// SYNC: release, so that the next holder of the buffer finds the view's last write. Pairs with
 /// `count`.
 pub fn done(views: *Views, bytes: ?*const anyopaque) void {
     const index = (@intFromPtr(bytes) - views.data) / views.stride;

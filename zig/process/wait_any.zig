@@ -59,7 +59,7 @@ pub const Source = struct {
         (ends.At(.tail){ .channel = &opened.channel }).end(participant, &patience);
     }
 
-    /// The wake may have been meant for one who waits there alone.
+    /// The wake may have been meant for a waiter at this place only.
     fn passOn(source: *const Source) void {
         const participant = &source.pool.participant;
         const opened = source.channel orelse return waiting.passOn(participant);
@@ -89,7 +89,7 @@ pub fn slice(sources: []const Source, deadline_ns: u64) Error!u32 {
         for (sources) |*source| _ = losses.lookForLosses(&source.pool.participant.view);
         return error.Pending;
     };
-    // What came at the others meanwhile is not this thread's.
+    // This thread takes from one source: wakes at the others go to the next waiters there.
     for (sources, 0..) |*source, place| if (place != found) source.passOn();
     return found;
 }
@@ -106,8 +106,8 @@ fn untilWorthATry(sources: []const Source, slice_end_ns: u64) ?u32 {
         for (sources, 0..) |*source, place| {
             const at = source.place();
             words[place] = at.wake_seq;
-            // SYNC: before the look, as in `blocking.untilServed`: a wake after it changes the word,
-            // and the sleep does not begin. Pairs with `waker.wake` and `place.wakeAll`.
+            // SYNC: before the look, as in `blocking.untilServed`: a wake after it changes the
+            // word, and the sleep does not begin. Pairs with `waker.wake` and `place.wakeAll`.
             seen[place] = @atomicLoad(u32, at.wake_seq, .seq_cst);
             waiter.aboutToSleep(at);
         }

@@ -22,7 +22,7 @@ const Error = errors.Error;
 const Participant = participant_file.Participant;
 const View = participant_file.View;
 
-/// What the thread does.
+/// The states of the thread.
 const parked: u32 = 0;
 /// It sleeps at the place on the loop's behalf.
 const armed: u32 = 1;
@@ -30,7 +30,7 @@ const armed: u32 = 1;
 const signalled: u32 = 2;
 const stopping: u32 = 3;
 
-/// So soon a loop that is not busy has answered. Past it, the wake is the next waiter's.
+/// A loop that is not busy answers within this time. Past it, the wake goes to the next waiter.
 const answer_ns = std.time.ns_per_ms;
 
 pub const Waiter = struct {
@@ -42,7 +42,7 @@ pub const Waiter = struct {
     /// The thread's end; the event loop has, and closes, the other.
     socket: i32,
     loop_socket: i32,
-    /// What the thread shall do; it sleeps on this word while parked, and while signalled.
+    /// One of the states above; the thread sleeps on this word while parked, and while signalled.
     command: u32 = parked,
     /// `wake_seq` as the event loop knew it before its last try.
     seen: u32 = 0,
@@ -88,8 +88,8 @@ fn end(waiter: *Waiter) void {
     // SYNC: before `wake_seq` changes in `wakeAll`. Pairs with `main` and `watch`.
     @atomicStore(u32, &waiter.command, stopping, .seq_cst);
     _ = futex.wake(&waiter.command, 1);
-    // It may be about to sleep on the place's word: only a change of that keeps it awake. Others
-    // who wait there look once more than they had to.
+    // It may be about to sleep on the place's word: only a change of that keeps it awake. Other
+    // waiters there look once more than they had to.
     waiter.watched.place.wakeAll();
     waiter.native.join();
     thread.closeSocket(waiter.socket);
@@ -166,8 +166,8 @@ fn watch(waiter: *Waiter) void {
     }
 }
 
-/// Losses are looked for by whoever tries, so an idle loop has to be told to try. And a loop whose
-/// timers stand still, as in a test with fake ones, has to be told that a wait is over.
+/// Only a try looks for losses, so an idle loop has to be told to try. And a loop whose timers
+/// stand still, as in a test with fake ones, has to be told that a wait is over.
 fn isWorthATry(waiter: *const Waiter) bool {
     const view = &waiter.view;
     const due_ns = @atomicLoad(u64, &waiter.due_ns, .monotonic);

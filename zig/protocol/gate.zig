@@ -15,8 +15,8 @@ const Gate = words.Gate;
 const Participant = participant_file.Participant;
 const View = participant_file.View;
 
-/// Who has waited for so long claims the next buffer: long enough for a pool that is busy to be
-/// fast, and short beside the time that anybody may be overtaken.
+/// A waiter that has waited for so long claims the next buffer. It is so long that a busy pool
+/// stays fast, and short beside the time for which others could overtake a waiter.
 const starving_after_ns: u64 = 25 * std.time.ns_per_ms;
 
 /// A claim lasts a quarter of the time that was waited, within these bounds: a claimant that is
@@ -38,14 +38,14 @@ pub const Verdict = union(enum) {
     flushing,
     /// Another waiter goes first: the last free buffer is that one's.
     claimed,
-    /// And what it waits for is memory: so is all that others would free or commit.
+    /// Likewise, and it waits for memory: all that others would free or commit is that one's, too.
     memory_claimed,
-    /// A claim of nobody who could use it: `drop` it, and go on.
+    /// A claim whose owner can no longer use it: `drop` it, and go on.
     void: Gate,
 };
 
-/// What the gate says to a participant that wants a buffer. `goes_first`: it is for its own wait,
-/// which may have the claim; what a thread wants besides stands behind that.
+/// The gate's answer to a participant that wants a buffer. `goes_first`: the buffer is for a wait
+/// of this thread, which may have the claim. Other acquires of the thread stand behind the claim.
 pub fn look(participant: *const Participant, goes_first: bool) Verdict {
     const view = &participant.view;
     // SYNC: as in `isOpen`. Pairs with `settleFlusher` and `claim`.
@@ -58,8 +58,8 @@ pub fn look(participant: *const Participant, goes_first: bool) Verdict {
     return if (gate.claims_memory) .memory_claimed else .claimed;
 }
 
-/// A claim ends with its time, with its owner, and with its owner's wait. What no waiter writes is
-/// damage, and ends likewise.
+/// A claim ends with its time, with its owner, and with its owner's wait. A claim that no waiter
+/// can have written is damage, and counts as ended.
 fn isVoid(view: *const View, gate: Gate, now_ns: u64) bool {
     if (atomic.broken(.claim_never_ends)) return false;
     if (gate.claimant > view.geometry.participant_count) return true;
@@ -95,8 +95,8 @@ pub fn claim(participant: *const Participant, lack: Lack, now_ns: u64, waited_ns
         claimed.claims_memory = lack == .memory;
         claimed.claim_end_ms = milliseconds(now_ns) +% @as(u37, @intCast(lasts_ms));
         if (claimed == gate) return false;
-        // SYNC: whoever sees the claim sees that its owner waits. Pairs with `claimantOf`, `isOpen`
-        // and `look`.
+        // SYNC: a participant that sees the claim sees that its owner waits. Pairs with
+        // `claimantOf`, `isOpen` and `look`.
         if (Gate.cas(&view.header.hot.gate, gate, claimed)) return false;
     }
 }
@@ -136,8 +136,8 @@ pub fn claimantOf(view: *const View) ?u32 {
     return claimant - 1;
 }
 
-/// Under the recovery mutex, after a row's `flushing` changed or its owner died: the flusher named
-/// is a live one, whoever began, and none when there is none.
+/// Under the recovery mutex, after a row's `flushing` changed or its owner died: makes the gate
+/// name a live flusher, not always the one that began, or none where no flusher is left.
 ///
 /// SYNC: before `wake_seq` changes. Pairs with `isOpen` and `look`.
 pub fn settleFlusher(view: *const View) void {
@@ -208,7 +208,7 @@ test "a waiter claims after it has waited for long, and only one at a time" {
     _ = claim(&second, .buffer, now_ns, 60_000 * ms);
     try testing.expectEqual(@as(?u32, 0), claimantOf(&pool.view));
     try testing.expectEqual(Verdict.open, look(&first, true));
-    // What the same thread wants besides its wait stands behind the claim, too.
+    // Other acquires of the same thread stand behind the claim, too.
     try testing.expectEqual(Verdict.claimed, look(&first, false));
     try testing.expectEqual(Verdict.claimed, look(&second, true));
     try testing.expect(!relinquish(&second));
@@ -221,7 +221,9 @@ test "a claim lasts a quarter of the wait, within bounds, and then nobody has to
     const first, const second = try opened(&pool);
     defer pool.deinit();
     first.row.waiting[0] = 1;
-    const waits = [_][2]u64{ .{ 25, 10 }, .{ 40, 10 }, .{ 160, 40 }, .{ 300, 75 }, .{ 60_000, 75 } };
+    const waits = [_][2]u64{
+        .{ 25, 10 }, .{ 40, 10 }, .{ 160, 40 }, .{ 300, 75 }, .{ 60_000, 75 },
+    };
     for (waits) |each| {
         const waited_ms, const lasts_ms = each;
         const now_ns = system.clock.monotonicNs();

@@ -16,16 +16,16 @@ const View = participant_file.View;
 /// Called before the first change that may be undone. A thread has one piece of work at a time.
 pub fn begin(participant: *const Participant) void {
     const working = &participant.row.working;
-    // SYNC: sequential before the first change: who found that, and reads this after it, finds it
-    // odd. Pairs with `restingBeside` and `isUnderWay`.
+    // SYNC: sequential before the first change: a participant that found the change, and reads this
+    // after it, finds it odd. Pairs with `restingBeside` and `isUnderWay`.
     atomic.store(u32, working, (atomic.load(u32, working, .monotonic) +% 1) | 1, .seq_cst);
 }
 
 /// Called after the last change, when nothing can be undone any more.
 pub fn end(participant: *const Participant) void {
     const working = &participant.row.working;
-    // SYNC: after the last change: who reads the even value finds it. Pairs with `restingBeside`
-    // and `isUnderWay`.
+    // SYNC: after the last change: a participant that reads the even value finds the change. Pairs
+    // with `restingBeside` and `isUnderWay`.
     atomic.store(u32, working, atomic.load(u32, working, .monotonic) +% 1, .seq_cst);
 }
 
@@ -46,9 +46,9 @@ pub fn isUnderWay(view: *const View, row_index: u32) bool {
     return atomic.load(u32, &row.working, .acquire) & 1 != 0 and participant_file.isLive(row);
 }
 
-/// A number that changes with each piece of work; null while one is under way. What is seen between
-/// two equal answers is true: it includes no change that was undone later. Recovery undoes the work
-/// of dead participants, so that nobody waits for it.
+/// A number that changes with each piece of work; null while one is under way. Between two equal
+/// answers no change was made that is undone later. The work of the dead does not count, since a
+/// recovery undoes it.
 pub fn restingAt(view: *const View) ?u64 {
     return restingBeside(view, std.math.maxInt(u32));
 }
@@ -86,4 +86,46 @@ pub fn wait(view: *const View, seen: u32, until_ns: u64) void {
 /// SYNC: before the look at what is waited for. Pairs with `endForAll`.
 pub fn epochOf(view: *const View) u32 {
     return atomic.load(u32, &view.header.repair.epoch, .seq_cst);
+}
+
+const testing = std.testing;
+const TestingPool = @import("testing_pool.zig").TestingPool;
+
+test "nothing rests while a live participant is at work, and the number then differs" {
+    var pool: TestingPool = undefined;
+    try pool.init(.{ .capacity = 2, .buffer_size = 64, .participant_count = 2 });
+    defer pool.deinit();
+    const first = pool.participant(0);
+    const second = pool.participant(1);
+    const view = &pool.view;
+    const before = restingAt(view).?;
+    const key = memoryKey(view).?;
+    begin(&first);
+    try testing.expectEqual(null, restingAt(view));
+    try testing.expectEqual(null, memoryKey(view));
+    try testing.expect(isUnderWay(view, first.index));
+    try testing.expect(!isUnderWay(view, second.index));
+    // A participant does not wait for itself.
+    try testing.expect(restingBeside(view, first.index) != null);
+    try testing.expectEqual(null, restingBeside(view, second.index));
+    const epoch = epochOf(view);
+    endForAll(&first);
+    try testing.expect(epochOf(view) != epoch);
+    try testing.expect(!isUnderWay(view, first.index));
+    try testing.expect(restingAt(view).? != before);
+    try testing.expect(memoryKey(view).? != key);
+}
+
+test "work of the dead, and of rows that never joined, is not under way" {
+    var pool: TestingPool = undefined;
+    try pool.init(.{ .capacity = 2, .buffer_size = 64, .participant_count = 2 });
+    defer pool.deinit();
+    const dead = pool.participant(0);
+    begin(&dead);
+    dead.row.mutex.unlock();
+    try testing.expect(restingAt(&pool.view) != null);
+    try testing.expect(!isUnderWay(&pool.view, dead.index));
+    pool.view.rows[1].working = 1;
+    try testing.expect(!isUnderWay(&pool.view, 1));
+    try testing.expect(!isUnderWay(&pool.view, 7));
 }

@@ -93,7 +93,7 @@ fn lookAtSlots(view: *const View, looked_at: u32, out: *[field_count]f64) void {
         if (control.state != .used) continue;
         in_flight += control.in_flight;
         if (control.references == 0) parked += 1;
-        if (control.in_flight == 0 and control.references != 0) continue;
+        if (!control.isOnLease()) continue;
         const end_ns = @atomicLoad(u64, &slot.lease_deadline_ns, .monotonic);
         first_end_ns = @min(end_ns, first_end_ns orelse end_ns);
     }

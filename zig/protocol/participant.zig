@@ -180,8 +180,8 @@ pub const Bracket = struct {
     /// As it is inside: odd.
     busy: u64,
 
-    /// SYNC: the release makes the row's change visible to whoever reads the even value. Pairs with
-    /// `phases.waitUntilQuiet`.
+    /// SYNC: the release makes the row's change visible to a recovery that reads the even value.
+    /// Pairs with `phases.waitUntilQuiet`.
     pub inline fn leave(bracket: Bracket) void {
         const even = bracket.busy +% 1;
         if (atomic.broken(.leave_relaxed))
@@ -219,7 +219,7 @@ fn sum(holds: []const u16) u64 {
     return total;
 }
 
-/// One load: the kernel marked the row's mutex when its owner died, or its owner said so itself.
+/// The kernel marked the row's mutex when its owner died, or its owner gave up by itself.
 pub inline fn isDead(row: *const layout.ParticipantRow) bool {
     if (row.mutex.ownerDied()) return true;
     // SYNC: what the owner wrote before it gave up is seen. Pairs with

@@ -1,6 +1,6 @@
 //! A place where participants wait: its words in shared memory, its bit in each row, and what one
-//! thread remembers of it. The pool is a place, and so is each end of each channel. How one waits
-//! there, and wakes others, is in `waiting/`; what a recovery does with a place is here.
+//! thread remembers of it. The pool is a place, and so is each end of each channel. How a thread
+//! waits there, and wakes others, is in `waiting/`; the work of a recovery on a place is here.
 
 const std = @import("std");
 const atomic = @import("hooks");
@@ -72,7 +72,7 @@ pub const Place = struct {
     }
 };
 
-/// By which a sleeper in the futex is singled out; 32 rows share one.
+/// The bit that singles out a row's sleeper in the futex; several rows share one.
 pub fn sleeperBit(row: u32) u32 {
     return @as(u32, 1) << @truncate(row);
 }
@@ -106,3 +106,40 @@ pub const Watched = struct {
     /// A wake was meant for the loop of `row`, which does not come: it goes to another waiter.
     passOn: *const fn (view: *const View, place: Place, row: u32) void,
 };
+
+const testing = std.testing;
+const TestingPool = @import("testing_pool.zig").TestingPool;
+
+test "each place has a bit of its own in a row" {
+    var pool: TestingPool = undefined;
+    try pool.init(.{ .capacity = 1, .buffer_size = 64, .participant_count = 2 });
+    defer pool.deinit();
+    const row = pool.participant(0).row;
+    var words: layout.WaitingPlace = undefined;
+    for ([_]u32{ 0, 1, 63, 64, 2 * layout.channels_max }) |number| {
+        const place: Place = .at(&words, number);
+        try testing.expect(!place.isMarked(row));
+        place.wordOf(row).* |= place.mask();
+        try testing.expect(place.isMarked(row));
+    }
+    var bits: u32 = 0;
+    for (row.waiting) |word| bits += @popCount(word);
+    try testing.expectEqual(@as(u32, 5), bits);
+}
+
+test "a recount counts the rows that wait at just this place" {
+    var pool: TestingPool = undefined;
+    try pool.init(.{ .capacity = 1, .buffer_size = 64, .participant_count = 4 });
+    defer pool.deinit();
+    const marks = [_]u64{ 0b01, 0b10, 0b11 };
+    for (marks, 0..) |bits, index| pool.participant(@intCast(index)).row.waiting[0] = bits;
+    // Never joined: what stands there does not count.
+    pool.view.rows[3].waiting[0] = 0b11;
+    const at_pool: Place = .ofPool(pool.view.header);
+    const at_other = pool.otherPlace();
+    for ([_]Place{ at_pool, at_other }) |place| {
+        place.waiters.* = 9;
+        place.recount(&pool.view);
+        try testing.expectEqual(@as(u32, 2), place.waiters.*);
+    }
+}

@@ -5,6 +5,7 @@
 const std = @import("std");
 const layout = @import("../format/layout.zig");
 const participant_file = @import("participant.zig");
+const Place = @import("place.zig").Place;
 const system = @import("../system/door.zig");
 const words = @import("../format/words.zig");
 
@@ -98,7 +99,7 @@ fn addSlot(out: Out, view: *const View, slot: *const layout.Slot, now_ns: u64) v
         const since_ns = @atomicLoad(u64, &slot.acquired_at_ns, .monotonic);
         out.raise(.LONGEST_HOLD_MS, (now_ns -| since_ns) / std.time.ns_per_ms);
     }
-    if (control.in_flight > 0 or control.references == 0) {
+    if (control.isOnLease()) {
         // A lease began `lease_timeout_ns` before its end.
         const deadline_ns = @atomicLoad(u64, &slot.lease_deadline_ns, .monotonic);
         if (deadline_ns == std.math.maxInt(u64)) return;
@@ -119,6 +120,7 @@ fn addCounters(out: Out, counters: *const layout.Counters) void {
 
 /// The rows that a participant has, or had when it died. Returns how many were written.
 pub fn participants(view: *const View, values: []f64, names: []u8, rows_max: u32) u32 {
+    const place: Place = .ofPool(view.header);
     var written: u32 = 0;
     for (view.rows[0..view.rowsUsed()], 0..) |*row, index| {
         if (written == rows_max) break;
@@ -137,7 +139,7 @@ pub fn participants(view: *const View, values: []f64, names: []u8, rows_max: u32
                     0
                 else
                     participant_file.sumHolds(view, @intCast(index), view.geometry.capacity),
-                .WAITING => @intFromBool(@atomicLoad(u64, &row.waiting[0], .monotonic) & 1 != 0),
+                .WAITING => @intFromBool(waitsAt(place, row)),
                 .STARTED => @atomicLoad(u64, &row.start_time, .monotonic),
                 .ACQUIRED => @atomicLoad(u64, &row.counters.acquired, .monotonic),
                 .RELEASED => @atomicLoad(u64, &row.counters.released, .monotonic),
@@ -150,6 +152,10 @@ pub fn participants(view: *const View, values: []f64, names: []u8, rows_max: u32
         written += 1;
     }
     return written;
+}
+
+fn waitsAt(place: Place, row: *layout.ParticipantRow) bool {
+    return @atomicLoad(u64, place.wordOf(row), .monotonic) & place.mask() != 0;
 }
 
 const testing = std.testing;

@@ -33,7 +33,7 @@ pub fn open(dir: [:0]const u8) Error!i32 {
 }
 
 /// Calls `visit(context, name, fd)` for each readable file of a folder that has a pool's name,
-/// whoever owns it, and closes `fd` afterwards. Does nothing for a folder that cannot be read. Only
+/// of any owner, and closes `fd` afterwards. Does nothing for a folder that cannot be read. Only
 /// three system calls for each file, since a folder can have many.
 pub fn forEachObject(
     dir: [:0]const u8,

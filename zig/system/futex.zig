@@ -43,14 +43,14 @@ pub fn waitAs(word: *const u32, expected: u32, deadline_ns: u64, bits: u32) Wait
         linuxWait(word, expected, deadline_ns, bits);
 }
 
-/// Wakes at most `count` of those who sleep on `word`, and returns how many it woke. On macOS
+/// Wakes at most `count` sleepers on `word`, and returns how many it woke. On macOS
 /// a wake of everybody returns 1 for any number.
 pub fn wake(word: *const u32, count: u32) u32 {
     hooks.call();
     return if (is_darwin) darwin.wake(word, count) else linuxWake(word, count);
 }
 
-/// Wakes everybody who sleeps on `word` with one of these bits, and returns how many. macOS knows
+/// Wakes all sleepers on `word` with one of these bits, and returns how many. macOS knows
 /// no bits, and wakes all.
 pub fn wakeBits(word: *const u32, bits: u32) u32 {
     hooks.call();

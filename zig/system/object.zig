@@ -1,10 +1,10 @@
 //! A pool's object: the one regular file `xmem.<name>` in a folder of shared memory. Here it is
-//! opened and looked at. How it comes into being is in `unpublished_file.zig`, how its name is removed in
-//! `removal.zig`, and what its bytes mean is the format's.
+//! opened and looked at. How it comes into being is in `draft.zig`, how its name is
+//! removed in `removal.zig`, and what its bytes mean is the format's.
 
 const std = @import("std");
 const builtin = @import("builtin");
-const draft_file = @import("unpublished_file.zig");
+const draft_file = @import("draft.zig");
 const errors = @import("../errors.zig");
 const file_call = @import("file_call.zig");
 const file_status = @import("file_status.zig");

@@ -2,7 +2,7 @@
 
 const std = @import("std");
 const clock = @import("clock.zig");
-const draft_file = @import("unpublished_file.zig");
+const draft_file = @import("draft.zig");
 const errors = @import("../errors.zig");
 const file_call = @import("file_call.zig");
 const file_status = @import("file_status.zig");

@@ -56,10 +56,10 @@ pub const RobustMutex = extern struct {
     /// Makes it unlocked and owned by nobody, whatever it was. Only for one that no live thread
     /// has locked: libc keeps a list of a thread's robust mutexes through their bytes.
     pub fn initialise(mutex: *RobustMutex) void {
-        // libc fills a local one, and its words are then stored here one by one. So whoever looks
-        // at the mutex meanwhile sees whole words, and ThreadSanitizer sees atomic stores, where
-        // libc's own initialisation would be a race with `ownerDied`. A fresh mutex has no pointer
-        // to itself in either libc, so that a copy of its bytes is as good.
+        // libc fills a local one, and its words are then stored here one by one. So a process that
+        // looks at the mutex meanwhile sees whole words, and ThreadSanitizer sees atomic stores,
+        // where libc's own initialisation would be a race with `ownerDied`. A fresh mutex has no
+        // pointer to itself in either libc, so that a copy of its bytes is as good.
         var template: [8]u64 = @splat(0);
         if (!is_darwin) initialiseInLibc(@ptrCast(&template));
         const words: *[8]u64 = @ptrCast(&mutex.storage);
@@ -116,7 +116,7 @@ pub const RobustMutex = extern struct {
 
     fn load(mutex: *const RobustMutex) u32 {
         // SYNC: what an owner wrote before it died, by the kernel's mark, or before it unlocked is
-        // seen by whoever sees the word. Pairs with `initialise` and `unlock`.
+        // seen by all that see the word. Pairs with `initialise` and `unlock`.
         return @atomicLoad(u32, mutex.futexWord(), .acquire);
     }
 

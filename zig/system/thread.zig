@@ -76,7 +76,7 @@ fn ThreadExit(comptime callback: fn () void) type {
 
         /// No lock: a process that forks while another thread holds it would have it for ever.
         fn key() ?std.c.pthread_key_t {
-            // SYNC: who sees the key may use it. Pairs with the exchange below, in `key`.
+            // SYNC: a thread that sees the key may use it. Pairs with the exchange below, in `key`.
             const found = @atomicLoad(u64, &state, .acquire);
             if (found != 0) return @intCast(found - 1);
             var made: std.c.pthread_key_t = undefined;
@@ -329,7 +329,7 @@ pub const Lock = struct {
         if (found == contended) _ = futex.wake(&self.word, 1);
     }
 
-    /// Unlocks it whoever has it: for the child of a fork, where the owner does not exist.
+    /// Unlocks it for any owner: in the child of a fork the owner does not exist.
     pub fn reset(self: *Lock) void {
         // SYNC: as in `unlock`. Pairs with `Lock.lock`.
         @atomicStore(u32, &self.word, free, .release);

@@ -15,7 +15,7 @@ pub const Trust = struct {
     owner: ?u32 = null,
     /// Objects that belong to this group: only its members can make one.
     group: ?u32 = null,
-    /// Everybody's: for root, who looks from outside.
+    /// Everybody's: for root when it looks from outside.
     anybody: bool = false,
 
     pub fn check(
@@ -46,4 +46,48 @@ pub fn notRegular(kind: Kind, dir: [:0]const u8, entry: [:0]const u8) Error {
         "{s}/{s} is {s}, and a pool is a regular file",
         .{ dir, entry, kind.name() },
     );
+}
+
+const testing = std.testing;
+
+test "a file is trusted by its owner or its group, and a look from outside may trust all" {
+    const own = c.geteuid();
+    const other = own + 1;
+    const cases = [_]struct { Trust, u32, u32, bool }{
+        .{ .{}, own, 7, true },
+        .{ .{}, 0, 7, true },
+        .{ .{}, other, 7, false },
+        .{ .{ .owner = other }, other, 7, true },
+        .{ .{ .owner = other + 1 }, other, 7, false },
+        .{ .{ .group = 7 }, other, 7, true },
+        .{ .{ .group = 8 }, other, 7, false },
+        .{ .{ .anybody = true }, other, 7, true },
+    };
+    for (cases) |case| {
+        const trust, const owner, const group, const is_trusted = case;
+        const status: Status = .{
+            .identity = .{ .device = 1, .inode = 1 },
+            .size = 0,
+            .mode = 0o100600,
+            .owner = owner,
+            .group = group,
+        };
+        const result = trust.check(status, "/dev/shm", "xmem.frames");
+        try testing.expectEqual(if (is_trusted) {} else error.PermissionDenied, result);
+    }
+}
+
+test "only a regular file can be a pool" {
+    const everybody: Trust = .{ .anybody = true };
+    for ([_]u32{ 0o040700, 0o120777, 0o010600, 0o140600, 0o020600 }) |mode| {
+        const status: Status = .{
+            .identity = .{ .device = 1, .inode = 1 },
+            .size = 0,
+            .mode = mode,
+            .owner = c.geteuid(),
+            .group = 7,
+        };
+        const result = everybody.check(status, "/dev/shm", "xmem.frames");
+        try testing.expectError(error.PoolCorrupt, result);
+    }
 }

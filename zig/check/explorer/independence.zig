@@ -154,7 +154,7 @@ pub fn standsStill(address: usize) bool {
     return isWithin(
         address,
         state.view.holdRow(0),
-        geometry.participant_count * geometry.row_stride,
+        geometry.participant_count * geometry.hold_row_stride,
     );
 }
 

@@ -269,7 +269,7 @@ pub fn track() void {
         add(&row.working, 4);
         add(&row.busy, 8);
         add(&row.waiting[0], 8);
-        add(view.holdRow(@intCast(index)), view.geometry.row_stride);
+        add(view.holdRow(@intCast(index)), view.geometry.hold_row_stride);
     }
     for (view.slots[0..view.geometry.capacity], 0..) |*slot, index| {
         add(slot, @offsetOf(layout.Slot, "acquired_at_ns"));

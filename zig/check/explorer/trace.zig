@@ -104,8 +104,8 @@ fn describeWord(address: usize) void {
     if (address >= holds) {
         const offset = address - holds;
         return print("holds of row {d} in slot {d}", .{
-            offset / geometry.row_stride,
-            offset % geometry.row_stride / 2,
+            offset / geometry.hold_row_stride,
+            offset % geometry.hold_row_stride / 2,
         });
     }
     if (address >= slots) {

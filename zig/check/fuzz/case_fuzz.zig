@@ -145,7 +145,7 @@ const Case = struct {
             .geometry = case.geometry,
             .random = case.random,
             .verbose = case.context.verbose,
-            .earlier = std.heap.c_allocator.alloc(u8, case.geometry.rows_offset) catch
+            .earlier = std.heap.c_allocator.alloc(u8, case.geometry.hold_rows_offset) catch
                 fail("no memory", .{}),
         };
         case.corruption.remember();
@@ -290,10 +290,10 @@ fn identityOf(bytes: []align(4096) const u8) layout.Identity {
 /// Whether they differ in a number from which the sections' places follow, or in the format.
 fn differs(a: layout.Identity, b: layout.Identity) bool {
     inline for (.{
-        "magic",       "version",    "libc_kind",           "layout_hash",
-        "stride",      "total_size", "participants_offset", "slots_offset",
-        "rows_offset", "row_stride", "channels_offset",     "channel_stride",
-        "data_offset", "capacity",   "participant_count",   "channel_count",
+        "magic",            "version",         "libc_kind",           "layout_hash",
+        "stride",           "total_size",      "participants_offset", "slots_offset",
+        "hold_rows_offset", "hold_row_stride", "channels_offset",     "channel_stride",
+        "data_offset",      "capacity",        "participant_count",   "channel_count",
         "page_size",
     }) |field| {
         if (@field(a, field) != @field(b, field)) return true;

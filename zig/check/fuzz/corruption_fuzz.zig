@@ -328,7 +328,7 @@ pub const Corruption = struct {
     fn region(corruption: *Corruption) [2]u64 {
         const geometry = corruption.geometry;
         const first: u64 = @offsetOf(layout.Header, "hot");
-        if (corruption.below(8) == 0) return .{ first, geometry.rows_offset - first };
+        if (corruption.below(8) == 0) return .{ first, geometry.hold_rows_offset - first };
         const lengths = [_]u64{ 8, 64, 128, 384, 640 };
         const length = lengths[corruption.below(lengths.len)];
         if (geometry.channel_count > 0 and corruption.below(4) == 0) {
@@ -336,7 +336,7 @@ pub const Corruption = struct {
             const base = geometry.channelOffset(corruption.below(geometry.channel_count));
             return .{ base + corruption.below(@sizeOf(layout.Channel) / 8) * 8, length };
         }
-        const end = geometry.rows_offset;
+        const end = geometry.hold_rows_offset;
         const start = corruption.random.intRangeLessThan(u64, first / 8, end / 8) * 8;
         return .{ start, @min(length, end - start) };
     }

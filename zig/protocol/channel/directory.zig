@@ -29,6 +29,8 @@ pub const Asked = struct {
     mode: ?words.ChannelMode = null,
     overflow: ?words.ChannelOverflow = null,
     history: ?u32 = null,
+    /// Whether it is made where there is none; else that is ChannelClosed.
+    make: bool = true,
     /// Of a broadcast: whether the caller reads it.
     subscribe: bool = true,
 
@@ -73,6 +75,7 @@ pub fn open(participant: *Participant, name: []const u8, asked: Asked) Error!Ope
     _ = recovery.runLocked(view, .{}, inherited);
     const padded = paddedName(name);
     const found = find(view, padded);
+    if (found == null and !asked.make) return error.ChannelClosed;
     const number = found orelse try make(view, padded, asked);
     const channel = Channel.of(view, number) orelse return error.PoolCorrupt;
     if (found != null) try agree(&channel, asked);

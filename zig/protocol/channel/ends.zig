@@ -220,7 +220,7 @@ pub const Receiving = struct {
         else if (want.subscription) |subscription|
             try broadcast.read(want.participant, want.channel, subscription, patience)
         else
-            return errors.fail(error.InvalidArgument, 0, "this open of the channel only sends", .{});
+            return errors.fail(error.InvalidArgument, 0, "this open only sends", .{});
         return switch (received) {
             .item => |handle| handle,
             .nothing => null,
@@ -306,8 +306,9 @@ pub const Sending = struct {
     }
 };
 
-/// A dead subscriber keeps what it had still to read, and a dead participant buffers.
-fn lookForTheDead(view: *const View) bool {
+/// A dead subscriber keeps what it had still to read, and a dead participant buffers. True when
+/// there was somebody, and a recovery ran.
+pub fn lookForTheDead(view: *const View) bool {
     return participant_file.anybodyDead(view) and recovery.run(view, .{}).ran;
 }
 

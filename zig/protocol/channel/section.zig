@@ -1,7 +1,7 @@
 //! The channels as a section of a recovery; the functions that a section has are described in
 //! `../recovery/phases.zig`. The rings themselves need no repair. Their cells freeze and thaw with
-//! the slots' words, what the dead had open and had still to read goes, and each full cell counts as
-//! a reference of its buffer.
+//! the slots' words, what the dead had open and had still to read goes, and each full cell counts
+//! as a reference of its buffer.
 
 const std = @import("std");
 const atomic = @import("hooks");
@@ -326,8 +326,9 @@ test "both ends of each channel are woken, and their waiters counted anew" {
     bench.participants[0].row.waiting[0] = 0b010;
     forEachPlace(view, Place.recount);
     forEachPlace(view, wakeAll);
-    for ([_]u32{ 1, 0 }, [_]*layout.ChannelEnd{ bench.channel.head, bench.channel.tail }) |count_, end| {
-        try testing.expectEqual(count_, end.waiting.waiters);
+    const both = [_]*layout.ChannelEnd{ bench.channel.head, bench.channel.tail };
+    for ([_]u32{ 1, 0 }, both) |waiters, end| {
+        try testing.expectEqual(waiters, end.waiting.waiters);
         try testing.expectEqual(@as(u32, 1), end.waiting.wake_seq);
     }
 }

@@ -67,8 +67,7 @@ pub inline fn acquireStraight(participant: *const Participant, size: u32, now_ns
     if (!isFree(from)) return leaveNull(bracket);
     if (committed < need) return leaveNull(bracket);
     if (!free_list.take(header, there)) return leaveNull(bracket);
-    const generation = use(participant, bracket, there.slot, there.index, from, size, now_ns);
-    return .{ .index = there.index, .generation = generation, .need = need };
+    return use(participant, bracket, there, from, size, need, now_ns);
 }
 
 inline fn leaveNull(bracket: Bracket) ?Acquired {
@@ -84,26 +83,25 @@ inline fn isFree(control: Control) bool {
     return control.state == .free and control.references == 0 and !frozen;
 }
 
-/// The end of an acquire: the slot is off the list, and becomes USED by this row. Returns its
-/// generation.
+/// The end of an acquire: the slot is off the list, and becomes USED by this row.
 inline fn use(
     participant: *const Participant,
     bracket: Bracket,
-    slot: *layout.Slot,
-    index: u32,
+    there: free_list.Top,
     from: Control,
     size: u32,
+    need: u64,
     now_ns: u64,
-) u29 {
+) Acquired {
     const generation = words.generationAfter(from.generation);
-    describe(&participant.view, slot, size, now_ns);
-    // SYNC: release, so that whoever reads the word finds the size and the description. Pairs with
+    describe(&participant.view, there.slot, size, now_ns);
+    // SYNC: release, so that all that read the word find the size and the description. Pairs with
     // `references.attempt`, `content.of` and `maintained_slots.keepMarked`.
-    Control.store(&slot.control, from.held(.used, generation), .release);
-    participant.addHold(index);
+    Control.store(&there.slot.control, from.held(.used, generation), .release);
+    participant.addHold(there.index);
     bracket.count("acquired");
     bracket.leave();
-    return generation;
+    return .{ .index = there.index, .generation = generation, .need = need };
 }
 
 const Attempt = union(enum) {
@@ -131,6 +129,11 @@ pub fn acquire(participant: *Participant, size: u32) Error!u64 {
         ensurePopulated(participant, acquired.index);
         return acquired.handle();
     }
+    return acquireByAttempts(participant, size, now_ns);
+}
+
+/// The same where the straight line has just failed.
+pub fn acquireByAttempts(participant: *Participant, size: u32, now_ns: u64) Error!u64 {
     errors.clear();
     var patience: Patience = .untimed;
     const first = attempt(participant, size, now_ns, false);
@@ -143,7 +146,7 @@ pub fn acquire(participant: *Participant, size: u32) Error!u64 {
 /// The same for an event loop, which must not be kept waiting: PENDING while a recovery has the
 /// pool, and COMMIT_LIMIT where a release, or another try, may bring memory.
 ///
-/// `waited_ns`: for how long the loop has waited for this buffer, counted as one who waits.
+/// `waited_ns`: for how long the loop has waited for this buffer as a counted waiter.
 pub fn acquireAtOnce(participant: *Participant, size: u32, waited_ns: u64) Error!u64 {
     var patience: Patience = .none;
     patience.expiry = error.Pending;
@@ -217,7 +220,7 @@ fn carryOn(participant: *Participant, size: u32, first: Attempt, patience: *Pati
                 if (err != error.OutOfMemory) return err;
                 switch (try makeRoom(participant, need, patience)) {
                     .freed => continue,
-                    .unfinished => return if (waits(patience)) error.CommitLimit else err,
+                    .unfinished => return if (patience.isOfWait()) error.CommitLimit else err,
                     .nothing => return err,
                 }
             },
@@ -250,7 +253,7 @@ const Certainty = struct {
     fn allows(certainty: *Certainty, participant: *const Participant, patience: *Patience) bool {
         const view = &participant.view;
         // A caller that waits for a release anyway is woken when something is given back.
-        if (waits(patience)) return true;
+        if (patience.isOfWait()) return true;
         const epoch = memory_work.epochOf(view);
         const now = memory_work.restingBeside(view, participant.index);
         if (certainty.resting != null and now == certainty.resting) return true;
@@ -265,10 +268,6 @@ const Certainty = struct {
     }
 };
 
-fn waits(patience: *const Patience) bool {
-    return patience.expiry == error.Pending;
-}
-
 /// Gives memory of free slots back to the system: about as much as is asked for, if there is time.
 fn makeRoom(participant: *Participant, bytes: u64, patience: *Patience) Error!trim.Outcome {
     const view = &participant.view;
@@ -277,7 +276,7 @@ fn makeRoom(participant: *Participant, bytes: u64, patience: *Patience) Error!tr
         patience.trim_until_ns = if (patience.until_ns > 1)
             patience.until_ns
         else
-            now_ns + if (waits(patience)) trim_at_once_ns else thaw.patience_untimed_ns;
+            now_ns + if (patience.isOfWait()) trim_at_once_ns else thaw.patience_untimed_ns;
     }
     const outcome = trim.some(participant, bytes, patience.trim_until_ns, patience) catch |err| {
         // Somebody stands still inside an operation: what can be given back shows later.
@@ -285,7 +284,7 @@ fn makeRoom(participant: *Participant, bytes: u64, patience: *Patience) Error!tr
     };
     // An event loop goes on at its next try, so it has to be woken for that.
     if (outcome == .unfinished and patience.isImpatient()) waiting.wakeAll(view);
-    if (outcome == .nothing and waits(patience)) waiting.forMemory(view);
+    if (outcome == .nothing and patience.isOfWait()) waiting.forMemory(view);
     return outcome;
 }
 
@@ -346,12 +345,7 @@ fn attempt(
             bracket.leave();
             continue;
         }
-        const generation = use(participant, bracket, there.slot, there.index, from, size, now_ns);
-        return .{ .acquired = .{
-            .index = there.index,
-            .generation = generation,
-            .need = need,
-        } };
+        return .{ .acquired = use(participant, bracket, there, from, size, need, now_ns) };
     }
 }
 
@@ -549,11 +543,112 @@ const Want = struct {
     }
 };
 
-/// What a caller that was refused with this error lacks, and a release may bring; null: nothing.
+/// The thing that a refused caller lacks and that a release may bring; null: no release helps.
 fn lackOf(err: Error) ?gate.Lack {
     return switch (err) {
         error.PoolFull => .buffer,
         error.CommitLimit => .memory,
         else => null,
     };
+}
+
+const testing = std.testing;
+const TestingPool = @import("../testing_pool.zig").TestingPool;
+
+/// A pool of two slots with memory for a page each, and its first participant.
+fn opened(pool: *TestingPool) !Participant {
+    try pool.init(.{ .capacity = 2, .buffer_size = 4096, .participant_count = 2 });
+    for (pool.view.slots[0..2]) |*slot| slot.committed = 4096;
+    pool.view.header.repair.committed_bytes = 2 * 4096;
+    return pool.participant(0);
+}
+
+test "the straight line and an attempt acquire the same, and a release brings it back" {
+    var pool: TestingPool = undefined;
+    var participant = try opened(&pool);
+    defer pool.deinit();
+    const slot = &pool.view.slots[0];
+    var handles: [2]words.Handle = undefined;
+    for (&handles, 0..) |*handle, which| {
+        const acquired = if (which == 0)
+            acquireStraight(&participant, 100, 9).?
+        else
+            attempt(&participant, 100, 9, false).acquired;
+        handle.* = @bitCast(acquired.handle());
+        try testing.expectEqual(@as(u32, 0), acquired.index);
+        try testing.expectEqual(@as(u64, 4096), acquired.need);
+        const control = Control.load(&slot.control, .monotonic);
+        try testing.expectEqual(words.State.used, control.state);
+        try testing.expectEqual(@as(u16, 1), control.references);
+        try testing.expectEqual(control.generation, handle.generation);
+        try testing.expectEqual(@as(u16, 1), participant.holds[0]);
+        try testing.expectEqual(@as(u32, 100), words.Content.load(&slot.content).size);
+        try testing.expectEqual(@as(u64, 9), slot.acquired_at_ns);
+        try testing.expectEqual(@as(u64, 0), participant.row.busy & 1);
+        try testing.expect(references.giveBack(&participant, @bitCast(handle.*)));
+        try testing.expectEqual(@as(u16, 0), participant.holds[0]);
+    }
+    const between = words.generationsBetween(handles[0].generation, handles[1].generation);
+    try testing.expectEqual(@as(u32, 1), between);
+    try testing.expectEqual(@as(u64, 2), participant.row.counters.acquired);
+    try testing.expectEqual(@as(u64, 2), participant.row.counters.released);
+}
+
+test "each obstacle ends the straight line, and an attempt names it" {
+    const Obstacle = enum { size, head, word, marked, rubbish, list, flush };
+    inline for (.{
+        .{ Obstacle.size, Attempt.too_large },
+        .{ Obstacle.head, Attempt.frozen },
+        .{ Obstacle.word, Attempt.frozen },
+        .{ Obstacle.marked, Attempt{ .maintained = 0 } },
+        .{ Obstacle.rubbish, Attempt.corrupt },
+        .{ Obstacle.list, Attempt.empty },
+        .{ Obstacle.flush, Attempt.flushing },
+    }) |case| {
+        var pool: TestingPool = undefined;
+        const participant = try opened(&pool);
+        defer pool.deinit();
+        const hot = &pool.view.header.hot;
+        const slot = &pool.view.slots[0];
+        var head: words.Head = @bitCast(hot.free_head);
+        var control: Control = @bitCast(slot.control);
+        switch (case[0]) {
+            .size => {},
+            .head => head.frozen = true,
+            .word => control.frozen = true,
+            .marked => control = control.maintainedBy(1),
+            .rubbish => control.state = .used,
+            .list => head.index = words.index_nil,
+            .flush => hot.gate = @bitCast(words.Gate.open.withFlusher(1)),
+        }
+        hot.free_head = @bitCast(head);
+        slot.control = @bitCast(control);
+        const size: u32 = if (case[0] == .size) 4097 else 100;
+        try testing.expectEqual(null, acquireStraight(&participant, size, 9));
+        try testing.expectEqual(case[1], attempt(&participant, size, 9, false));
+        try testing.expectEqual(@as(u64, 0), participant.row.busy & 1);
+        try testing.expectEqual(@as(u16, 0), participant.holds[0]);
+        try testing.expectEqual(@as(u64, @bitCast(head)), hot.free_head);
+        try testing.expectEqual(@as(u64, @bitCast(control)), slot.control);
+    }
+}
+
+test "a slot without enough memory becomes PRIVATE, as far as the bound allows" {
+    var pool: TestingPool = undefined;
+    const participant = try opened(&pool);
+    defer pool.deinit();
+    const slot = &pool.view.slots[0];
+    slot.committed = 0;
+    const total = &pool.view.header.repair.committed_bytes;
+    total.* = 2 * 4096;
+    try testing.expectEqual(Attempt{ .limited = 4096 }, attempt(&participant, 100, 9, false));
+    try testing.expectEqual(words.State.free, Control.load(&slot.control, .monotonic).state);
+    total.* = 4096;
+    try testing.expectEqual(null, acquireStraight(&participant, 100, 9));
+    try testing.expectEqual(Attempt{ .uncommitted = 0 }, attempt(&participant, 100, 9, false));
+    try testing.expectEqual(words.State.private, Control.load(&slot.control, .monotonic).state);
+    try testing.expectEqual(@as(u64, 2 * 4096), total.*);
+    try testing.expectEqual(@as(u64, 4096), slot.committed);
+    try testing.expectEqual(@as(u16, 1), participant.holds[0]);
+    try testing.expect(memory_work.isUnderWay(&pool.view, participant.index));
 }

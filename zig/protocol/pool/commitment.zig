@@ -17,8 +17,8 @@ const View = participant_file.View;
 
 /// How many bytes have to be given back before so many more can be claimed.
 pub fn missing(view: *const View, bytes: u64) u64 {
-    // SYNC: sequential after a waiter was counted: either it finds what was given up, or who gave
-    // it up finds the waiter. Pairs with `unclaim` and `waiter.mark`.
+    // SYNC: sequential after a waiter was counted: either it finds what was given up, or the
+    // participant that gave it up finds the waiter. Pairs with `unclaim` and `waiter.mark`.
     const sum = atomic.load(u64, &view.header.repair.committed_bytes, .seq_cst);
     return sum +| bytes -| view.max_committed;
 }
@@ -71,8 +71,8 @@ pub fn lower(participant: *Participant, index: u32, bytes: u64, patience: *Patie
         atomic.store(u64, &participant.view.slots[index].committed, bytes, .monotonic);
 }
 
-/// Called after claims or memory were given up, outside any bracket: wakes those who wait for
-/// memory, or who may have missed it meanwhile.
+/// Called after claims or memory were given up, outside any bracket: wakes all waiters, since each
+/// may lack memory.
 pub fn tellWaiters(view: *const View) void {
     // SYNC: sequential after what was given up. Pairs with `waiter.mark`.
     if (atomic.load(u32, &view.header.hot.waiters, .seq_cst) != 0) waiting.wakeAll(view);

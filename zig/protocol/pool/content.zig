@@ -263,8 +263,8 @@ pub fn truncate(participant: *Participant, handle: u64, size: u32) Error!void {
         var to = from;
         to.size = size;
         to.truncated = true;
-        // SYNC: who reads "truncated" finds the size that was acquired; who zeroes has the control
-        // word from all holders besides. Pairs with `content`.
+        // SYNC: a reader of "truncated" finds the size that was acquired; a release that zeroes has
+        // acquired the control word from all holders besides. Pairs with `content`.
         if (words.Content.cas(&slot.content, from, to)) return;
     }
 }
@@ -314,7 +314,45 @@ pub fn setText(participant: *Participant, handle: u64, which: Text, value: []con
     }
 }
 
+/// What a buffer is to the one who asked: see `words.Letter`.
+pub const Letter = struct { kind: words.Letter, request: u64 = 0 };
+
+/// Fills in the name of the channel that waits for the reply.
+pub fn letter(
+    participant: *Participant,
+    handle: u64,
+    reply_to: *[layout.reply_name_bytes_max + 1]u8,
+) Error!Letter {
+    const buffer: Buffer = try .of(participant, handle);
+    if (!buffer.has("letter")) return .{ .kind = .none };
+    const description = &buffer.slot.description;
+    const kind = std.enums.fromInt(words.Letter, @atomicLoad(u32, &description.letter, .monotonic));
+    const request = @atomicLoad(u64, &description.request, .monotonic);
+    if (request > 1 << 53) return error.PoolCorrupt;
+    reply_to.* = description.reply_to;
+    if (reply_to[reply_to.len - 1] != 0) return error.PoolCorrupt;
+    return .{ .kind = kind orelse return error.PoolCorrupt, .request = request };
+}
+
+pub fn setLetter(
+    participant: *Participant,
+    handle: u64,
+    what: Letter,
+    reply_to: []const u8,
+) Error!void {
+    const buffer: Buffer = try .of(participant, handle);
+    const description = &buffer.slot.description;
+    if (reply_to.len > layout.reply_name_bytes_max) return error.InvalidArgument;
+    if (what.kind == .none) return buffer.unset("letter");
+    description.letter = @intFromEnum(what.kind);
+    description.request = what.request;
+    description.reply_to = @splat(0);
+    @memcpy(description.reply_to[0..reply_to.len], reply_to);
+    buffer.set("letter");
+}
+
 const testing = std.testing;
+const acquire_file = @import("acquire.zig");
 const TestingPool = @import("../testing_pool.zig").TestingPool;
 
 const Set = union(enum) {
@@ -485,4 +523,24 @@ test "rubbish in a description is POOL_CORRUPT" {
     try testing.expectError(corrupt, text(&participant, handle, .CONTENT_TYPE, &read));
     words.Content.store(&slot.content, .{ .size = 65, .dirty = true });
     try testing.expectError(corrupt, dims(&participant, handle, .SHAPE, &found));
+}
+
+test "a letter says what it is until it is taken off or the buffer is another one" {
+    var pool: TestingPool = undefined;
+    try pool.init(.{ .capacity = 1, .buffer_size = 64, .participant_count = 1 });
+    defer pool.deinit();
+    var participant = pool.participant(0);
+    const handle = try acquire_file.acquire(&participant, 8);
+    var name: [layout.reply_name_bytes_max + 1]u8 = undefined;
+    try testing.expectEqual(words.Letter.none, (try letter(&participant, handle, &name)).kind);
+    const sent: Letter = .{ .kind = .request, .request = 7 };
+    try setLetter(&participant, handle, sent, "replies");
+    try testing.expectEqual(sent, try letter(&participant, handle, &name));
+    try testing.expectEqualStrings("replies", std.mem.sliceTo(&name, 0));
+    const long = "a" ** (layout.reply_name_bytes_max + 1);
+    try testing.expectError(error.InvalidArgument, setLetter(&participant, handle, sent, long));
+    pool.view.slots[0].description.letter = 9;
+    try testing.expectError(error.PoolCorrupt, letter(&participant, handle, &name));
+    try setLetter(&participant, handle, .{ .kind = .none }, "");
+    try testing.expectEqual(words.Letter.none, (try letter(&participant, handle, &name)).kind);
 }

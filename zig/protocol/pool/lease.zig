@@ -21,23 +21,18 @@ pub fn deadlineFromNow(view: *const View) u64 {
 /// Before the CAS that makes the reference: a recovery that sees the reference sees a lease that
 /// lasts. Never lowers it.
 pub fn raise(slot: *layout.Slot, deadline_ns: u64) void {
-    // Most of those who come within one tick of the clock find it raised: a load is cheaper.
+    // Within one tick of the clock most calls find it raised: a load is cheaper.
     if (atomic.load(u64, &slot.lease_deadline_ns, .monotonic) >= deadline_ns) return;
     // SYNC: before the CAS. Pairs with `hasExpired`.
     _ = atomic.fetchMax(u64, &slot.lease_deadline_ns, deadline_ns);
 }
 
-/// Whether the buffer lives by its lease: somebody has handed it over, or counted it to 0 by hand.
-pub fn isDueTo(control: Control) bool {
-    return control.state == .used and (control.in_flight > 0 or control.references == 0);
-}
-
 /// Whether a recovery would drop something of the buffer.
 pub fn isOver(slot: *const layout.Slot, control: Control, now_ns: u64) bool {
-    return isDueTo(control) and hasExpired(slot, now_ns);
+    return control.isOnLease() and hasExpired(slot, now_ns);
 }
 
-/// SYNC: read after the word: whoever sees a reference sees the lease that was raised before it.
+/// SYNC: read after the word: a recovery that sees a reference sees the lease raised before it.
 /// Pairs with `raise`.
 pub fn hasExpired(slot: *const layout.Slot, now_ns: u64) bool {
     return atomic.load(u64, &slot.lease_deadline_ns, .acquire) <= now_ns;
@@ -53,23 +48,4 @@ test "a lease is never lowered, and is over at its deadline" {
     try testing.expect(hasExpired(&slot, 7));
     raise(&slot, 8);
     try testing.expect(!hasExpired(&slot, 7));
-}
-
-test "a buffer lives by its lease while something is in flight, or nothing is left" {
-    const held: Control = .{
-        .generation = 7,
-        .in_flight = 0,
-        .references = 1,
-        .state = .used,
-        .frozen = false,
-    };
-    var shared = held;
-    shared.references = 2;
-    shared.in_flight = 1;
-    var parked = held;
-    parked.references = 0;
-    try testing.expect(!isDueTo(held));
-    try testing.expect(isDueTo(shared));
-    try testing.expect(isDueTo(parked));
-    try testing.expect(!isDueTo(held.freed()));
 }

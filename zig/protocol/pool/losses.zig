@@ -13,15 +13,15 @@ const words = @import("../../format/words.zig");
 const Control = words.Control;
 const View = participant_file.View;
 
-/// How many slots a look takes in: so many that it costs little, and that a whole round is over
-/// soon. Who waits looks once a slice, and several share the round.
+/// How many slots one look takes in: few enough that a look costs little, and enough that a round
+/// of all slots is over soon. A waiter looks once a slice, and several waiters share one round.
 const slots_per_look = if (atomic.modelled) 2 else 16 * 1024;
 const look_interval_ns: u64 = 10 * std.time.ns_per_ms;
 
-/// No buffer or no memory was to be had. True when something was given back, so that a try is worth
-/// it. Deaths are found at once. Leases, and damage, are looked for in a part of the slots, where
-/// the last look of anybody stopped, and at most once in an interval: whole pools only by
-/// `reclaim`.
+/// Called where a try found no buffer or no memory. True when something was given back, so that
+/// another try is worth it. Deaths are found at once. Expired leases and damage are looked for in a
+/// part of the slots, from where the last look of any participant stopped, at most once in an
+/// interval. Only `reclaim` looks at all slots.
 pub fn lookForLosses(view: *const View) bool {
     @branchHint(.cold);
     if (participant_file.anybodyDead(view)) return recovery.run(view, .{}).ran;
@@ -56,7 +56,7 @@ fn lookAtSome(view: *const View, now_ns: u64) enum { nothing, expired, damaged }
     return if (damage.fellOffList(view, resting.?)) .damaged else .nothing;
 }
 
-/// Also where the word says that somebody works on the slot, who does not.
+/// A slot that is marked, but on which nobody works, counts as free, too.
 fn isFree(view: *const View, control: Control) bool {
     if (control.state == .free) return true;
     return control.state == .maintained and !memory_work.isUnderWay(view, control.in_flight);

@@ -31,11 +31,11 @@ const View = participant_file.View;
 
 /// How long an acquire waits for work on the slot on top before it looks at the one below.
 const patience_ns: u64 = 10 * std.time.ns_per_ms;
+/// The same for the try of a wait: the end of the work wakes waiters anyway.
+const at_once_ns: u64 = if (atomic.stepped) 0 else 200 * std.time.ns_per_us;
 const slice_ns: u64 = 5 * std.time.ns_per_ms;
 /// How long a maintainer waits to see everybody outside a bracket: the machine may be busy.
 const rest_patience_ns: u64 = 200 * std.time.ns_per_ms;
-/// The same for an event loop.
-const at_once_ns: u64 = if (atomic.stepped) 0 else 200 * std.time.ns_per_us;
 const spins_max = if (atomic.stepped) 0 else 500;
 
 /// Slots that are worked on together. They cannot be popped meanwhile, or while the maintainer is
@@ -142,7 +142,7 @@ pub fn begin(participant: *Participant, batch: *Batch, patience: *Patience) Erro
     keepMarked(participant, batch);
 }
 
-/// What a Timeout of `begin` means to a user.
+/// The error that a user gets for a Timeout of `begin`.
 pub fn stoodStill() Error {
     const text = "another participant has stood still in the middle of an operation";
     return errors.fail(error.PoolBusy, 0, text, .{});
@@ -170,7 +170,7 @@ fn mark(participant: *Participant, batch: *Batch) void {
         const slot = &view.slots[index];
         const from = Control.load(&slot.control, .acquire);
         if (from.frozen or from.state != .free or from.references != 0) continue;
-        // SYNC: before the tag grows: who reads that head reads the mark. Pairs with
+        // SYNC: before the tag grows: an acquire that reads that head reads the mark. Pairs with
         // `acquire.attempt` and `section.freezeWord`.
         if (!Control.cas(&slot.control, from, from.maintainedBy(participant.index))) continue;
         batch.indexes[marked] = index;
@@ -192,7 +192,7 @@ fn growTag(participant: *Participant, patience: *Patience) Error!void {
         }
         defer bracket.leave();
         // SYNC: releases the marks; sequential before the loads of `busy`, and acquires the `busy`
-        // of whoever popped before. Pairs with `free_list.headOf` and `free_list.take`.
+        // of each earlier pop. Pairs with `free_list.headOf` and `free_list.take`.
         if (Head.cas(head_ptr, head, head.successor(head.index), .seq_cst)) return;
     }
 }
@@ -250,7 +250,7 @@ pub fn wait(participant: *Participant, index: u32, patience: *Patience) Error!vo
         std.atomic.spinLoopHint();
     }
     const now_ns = system.clock.monotonicNs();
-    const waits = patience.expiry == error.Pending;
+    const waits = patience.isOfWait();
     if (patience.maintained_until_ns == 0)
         patience.maintained_until_ns = now_ns + if (waits) at_once_ns else patience_ns;
     if (now_ns < patience.maintained_until_ns) {

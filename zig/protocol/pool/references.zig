@@ -101,8 +101,8 @@ inline fn attempt(
         var to = step.to;
         if (step.freed and view.zero_on_release) to = from.held(.private, from.generation);
         if (atomic.broken(.hold_before_cas) and operation == .get) participant.addHold(index);
-        // SYNC: release hands the content to the next holder and shows `busy` to who freezes the
-        // word, acquire takes the content from the last holder. Pairs with `attempt` of others,
+        // SYNC: release hands the content to the next holder and shows `busy` to the recovery that
+        // freezes the word, acquire takes the content from the last holder. Pairs with `attempt`,
         // `releaseSole`, `acquire.use`, `acquire.commit`, `broadcast.attemptRead`,
         // `broadcast.refer`, `section.freezeWord` and `section.thawWord`.
         if (!Control.cas(&slot.control, from, to)) {

@@ -37,7 +37,7 @@ pub fn freeze(view: *const View) void {
     for (view.slots[0..view.geometry.capacity]) |*slot| freezeWord(slot);
 }
 
-/// SYNC: acquires every change of the word, and with it the `busy` of who made it. Pairs with
+/// SYNC: acquires every change of the word, and with it the `busy` of its maker. Pairs with
 /// `references.attempt`, `references.releaseSole`, `references.finishPrivate`,
 /// `maintained_slots.mark` and `maintained_slots.finish`.
 fn freezeWord(slot: *layout.Slot) void {
@@ -72,8 +72,7 @@ fn emptyRow(view: *const View, index: u32, report: *Report) void {
     atomic.store(u32, &row.flushing, 0, .monotonic);
 }
 
-/// A row that nobody has, and nobody died with, has no holds: what stands there
-/// is damage.
+/// A row without an owner, live or dead, has no holds: a count that stands there is damage.
 fn holdsOf(view: *const View, index: u32) u16 {
     var sum: u16 = 0;
     for (view.rows[0..view.rowsUsed()], 0..) |*row, row_index| {
@@ -101,7 +100,7 @@ pub fn rewrite(
         if (committed <= view.geometry.stride) {
             committed_bytes += committed;
         } else {
-            // Rubbish. To commit what is there already costs a call, to believe it a fault.
+            // Rubbish. Believing it would be a fault; committing the memory again costs one call.
             atomic.store(u64, &slot.committed, 0, .monotonic);
         }
     }
@@ -117,7 +116,8 @@ fn rewriteWord(
     now_ns: u64,
     report: *Report,
 ) void {
-    // SYNC: whose word says PRIVATE may have died before its hold. Pairs with `acquire.reserve`.
+    // SYNC: a participant may die between a PRIVATE word and its hold. Pairs with
+    // `acquire.reserve`.
     const from = Control.load(&slot.control, .acquire);
     const held = sumOf(view, index);
     if (from.state == .maintained and held == 0) return rewriteMaintained(view, slot, index, from);
@@ -151,7 +151,8 @@ fn rewriteMaintained(view: *const View, slot: *layout.Slot, index: u32, from: Co
     if (memory_work.isUnderWay(view, from.in_flight)) {
         var listed = from.maintainedBy(from.in_flight);
         if (listed.generation == 0) listed.generation = 1;
-        // SYNC: as all that is rewritten: seen by who finds the word thawed. Pairs with `thawWord`.
+        // SYNC: seen by all that find the word thawed, as everything rewritten. Pairs with
+        // `thawWord`.
         return Control.store(&slot.control, listed, .release);
     }
     makeClean(view, slot, index, true);
@@ -165,8 +166,8 @@ fn staysParked(control: Control, expired: bool) bool {
     return control.references == 0 and !expired;
 }
 
-/// What a dead owner left dirty, or half committed, is given back to the system whole: a hole reads
-/// as zeros, and punching it cannot fault.
+/// Memory that a dead owner left dirty, or half committed, is given back to the system whole: a
+/// hole reads as zeros, and punching it cannot fault.
 fn makeClean(view: *const View, slot: *layout.Slot, index: u32, unfinished: bool) void {
     const content = words.Content.load(&slot.content);
     const dirty = view.zero_on_release and content.dirty;
@@ -217,4 +218,80 @@ fn thawWord(slot: *layout.Slot) void {
         thawed.frozen = false;
         if (!control.frozen or Control.cas(&slot.control, control, thawed)) return;
     }
+}
+
+const std = @import("std");
+const testing = std.testing;
+const TestingPool = @import("../testing_pool.zig").TestingPool;
+
+fn wordOf(state: words.State, references: u16, in_flight: u16) Control {
+    return .{
+        .generation = 7,
+        .in_flight = in_flight,
+        .references = references,
+        .state = state,
+        .frozen = true,
+    };
+}
+
+const most = words.references_max;
+
+/// The word before, the holds of the living, whether the lease has passed, and the word after.
+const rewritten = [_]struct { Control, u16, bool, Control }{
+    .{ wordOf(.free, 0, 0), 0, true, wordOf(.free, 0, 0) },
+    // Damage: somebody holds what says that it is free.
+    .{ wordOf(.free, 0, 0), 2, true, wordOf(.used, 2, 0) },
+    .{ wordOf(.used, 3, 0), 3, true, wordOf(.used, 3, 0) },
+    // A dead participant had the others.
+    .{ wordOf(.used, 3, 0), 1, true, wordOf(.used, 1, 0) },
+    .{ wordOf(.used, 3, 0), 0, true, wordOf(.free, 0, 0) },
+    .{ wordOf(.used, 3, 2), 1, false, wordOf(.used, 3, 2) },
+    .{ wordOf(.used, 3, 2), 1, true, wordOf(.used, 1, 0) },
+    .{ wordOf(.used, 2, 1), 0, false, wordOf(.used, 1, 1) },
+    .{ wordOf(.used, 2, 1), 0, true, wordOf(.free, 0, 0) },
+    .{ wordOf(.used, most, most), 1, false, wordOf(.used, most, most - 1) },
+    // Parked.
+    .{ wordOf(.used, 0, 0), 0, false, wordOf(.used, 0, 0) },
+    .{ wordOf(.used, 0, 0), 0, true, wordOf(.free, 0, 0) },
+    .{ wordOf(.private, 1, 0), 1, true, wordOf(.private, 1, 0) },
+    .{ wordOf(.private, 1, 0), 0, true, wordOf(.free, 0, 0) },
+    // Row 0 is not at work on it, row 1 is.
+    .{ wordOf(.maintained, 1, 0), 0, true, wordOf(.free, 0, 0) },
+    .{ wordOf(.maintained, 0, 1), 0, true, wordOf(.maintained, 0, 1) },
+    .{ wordOf(.maintained, 1, 1), 0, true, wordOf(.maintained, 0, 1) },
+};
+
+test "each word becomes what holds, what is in flight and the lease say" {
+    for (rewritten) |case| {
+        const before, const held, const is_over, const after = case;
+        var pool: TestingPool = undefined;
+        try pool.init(.{ .capacity = 1, .buffer_size = 64, .participant_count = 2 });
+        defer pool.deinit();
+        const view = &pool.view;
+        pool.participant(0).holds[0] = held;
+        memory_work.begin(&pool.participant(1));
+        const slot = &view.slots[0];
+        slot.control = @bitCast(before);
+        slot.lease_deadline_ns = if (is_over) 5 else 6;
+        var report: Report = .{};
+        rewrite(view, holdsOf, 5, &report);
+        try testing.expectEqual(after, Control.load(&slot.control, .monotonic));
+        const head = Head.load(&view.header.hot.free_head, .monotonic);
+        const is_listed = after.state == .free or after.state == .maintained;
+        try testing.expectEqual(is_listed, head.index == 0);
+        try testing.expect(head.frozen);
+    }
+}
+
+test "only rows of the living and of the dead have holds" {
+    var pool: TestingPool = undefined;
+    try pool.init(.{ .capacity = 1, .buffer_size = 64, .participant_count = 4 });
+    defer pool.deinit();
+    for (0..4) |index| pool.participant(@intCast(index)).holds[0] = 1;
+    // One gave its row back, another died; the last one's row was never joined.
+    pool.view.rows[1].mutex.unlock();
+    pool.view.rows[2].mutex.unlock();
+    pool.view.rows[2].abandoned = 1;
+    pool.view.rows[3].joined = 0;
+    try testing.expectEqual(@as(u16, 2), holdsOf(&pool.view, 0));
 }

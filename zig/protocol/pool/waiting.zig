@@ -58,7 +58,7 @@ fn wakeWaiter(participant: *const Participant) void {
 }
 
 fn whom(view: *const View) waker.Whom {
-    // Nobody else may have the buffer.
+    // The buffer is the claimant's.
     if (gate.claimantOf(view)) |row| return .{ .row = row };
     return .{ .some = wakesDue(view) };
 }
@@ -76,9 +76,9 @@ fn wakesDue(view: *const View) u32 {
     return std.math.maxInt(i32);
 }
 
-/// A waiter was refused for want of memory, and sleeps on. The wake that it got may have been worth
-/// a buffer to somebody who needs less, so the first to be refused after a release wakes all; the
-/// others find the flag set.
+/// A waiter found no memory, and sleeps on. The wake that it got might have brought a buffer to a
+/// waiter that needs less memory. So the first waiter that is refused after a release wakes all;
+/// the others find the flag set.
 ///
 /// SYNC: before the sleep. Pairs with `wakesDue`.
 pub fn forMemory(view: *const View) void {
@@ -107,7 +107,7 @@ pub fn watched(view: *const View) place_file.Watched {
     };
 }
 
-/// Leases that have run out are looked for by whoever tries.
+/// Each try looks for leases that have run out, so in a pool with leases a try is always worth it.
 fn isWorthATry(view: *const View, _: Place) bool {
     return view.lease_timeout_ns != 0 or !free_list.isEmpty(view);
 }

@@ -1,6 +1,7 @@
-//! Damage that nobody died of and no operation runs into: what a pool never shows unless somebody
-//! wrote into its control area, and what would keep it closed for ever. Looked for only where an
-//! acquire is refused or a user asks for a recovery; an ordinary recovery repairs it. Reads only.
+//! Damage that comes from no death, and that no operation finds by itself: somebody wrote rubbish
+//! into the control area, and the pool would refuse acquires for ever. It is looked for only where
+//! an acquire is refused or a user asks for a recovery; an ordinary recovery repairs it. Reads
+//! only.
 
 const atomic = @import("hooks");
 const memory_work = @import("../memory_work.zig");
@@ -16,8 +17,8 @@ const View = participant_file.View;
 /// everybody stood still meanwhile. A pool that never rests is not judged.
 const looks_max = 3;
 
-/// The list leads out of the pool, in a circle, to slots in use, or past free ones. Not repaired in
-/// the builds of checkers, who must see what the protocol itself loses.
+/// The list leads out of the pool, in a circle, to slots in use, or past free ones. The builds of
+/// checkers do not repair that: a checker must see what the protocol itself loses.
 pub fn listIsBroken(view: *const View) bool {
     if (!atomic.repairs_silently) return false;
     return seenAtRest(view, listDiffers);
@@ -65,7 +66,7 @@ fn listDiffers(view: *const View) bool {
     var free_count: u32 = 0;
     for (view.slots[0..capacity]) |*slot| {
         const control = Control.load(&slot.control, .monotonic);
-        // On the list or set aside from it: whoever works on it takes the mark away again.
+        // On the list or set aside from it: its maintainer takes the mark away again.
         const maintained = control.state == .maintained;
         if (maintained and !memory_work.isUnderWay(view, control.in_flight)) return true;
         if (isListed(control)) free_count += 1;
@@ -118,4 +119,82 @@ pub fn committedSumIsFoundWrong(view: *const View, audit: *participant_file.Audi
     const wrong = audit.sum != total;
     audit.* = .{ .clean_key = if (wrong) 0 else key };
     return wrong;
+}
+
+const std = @import("std");
+const testing = std.testing;
+const TestingPool = @import("../testing_pool.zig").TestingPool;
+
+/// What somebody wrote into a pool of four free slots, whose list is 0, 1, 2, 3.
+const Rubbish = union(enum) {
+    head: u24,
+    link: struct { u32, u32 },
+    used: u32,
+    maintained: u32,
+};
+
+const rubbish = [_]struct { []const Rubbish, bool }{
+    .{ &.{}, false },
+    .{ &.{.{ .head = 4 }}, true },
+    .{ &.{.{ .head = 1 }}, true },
+    .{ &.{.{ .head = words.index_nil }}, true },
+    .{ &.{.{ .link = .{ 3, 4 } }}, true },
+    .{ &.{.{ .link = .{ 3, 0 } }}, true },
+    .{ &.{.{ .link = .{ 1, 1 } }}, true },
+    .{ &.{.{ .link = .{ 1, words.index_nil } }}, true },
+    .{ &.{.{ .used = 2 }}, true },
+    .{ &.{ .{ .used = 0 }, .{ .head = 1 } }, false },
+    .{ &.{ .{ .used = 1 }, .{ .link = .{ 0, 2 } } }, false },
+    // Nobody works on it.
+    .{ &.{.{ .maintained = 2 }}, true },
+};
+
+test "a list is broken if it is not all free slots, each once" {
+    if (!atomic.repairs_silently) return;
+    for (rubbish) |case| {
+        var pool: TestingPool = undefined;
+        try pool.init(.{ .capacity = 4, .buffer_size = 64, .participant_count = 2 });
+        defer pool.deinit();
+        for (case[0]) |each| switch (each) {
+            .head => |index| {
+                const head: Head = .{ .index = index, .tag = 1, .frozen = false };
+                pool.view.header.hot.free_head = @bitCast(head);
+            },
+            .link => |link| pool.view.slots[link[0]].next_free = link[1],
+            .used => |index| change(&pool, index, .used),
+            .maintained => |index| change(&pool, index, .maintained),
+        };
+        try testing.expectEqual(case[1], listIsBroken(&pool.view));
+    }
+}
+
+fn change(pool: *TestingPool, index: u32, state: words.State) void {
+    const slot = &pool.view.slots[index];
+    var control = Control.load(&slot.control, .monotonic);
+    control.state = state;
+    slot.control = @bitCast(control);
+}
+
+test "a sum of committed bytes is wrong if it is not that of the slots, or one claims too much" {
+    if (!atomic.repairs_silently) return;
+    const cases = [_]struct { [2]u64, u64, bool }{
+        .{ .{ 0, 0 }, 0, false },
+        .{ .{ 4096, 0 }, 4096, false },
+        .{ .{ 4096, 4096 }, 8192, false },
+        .{ .{ 4096, 0 }, 8192, true },
+        .{ .{ 4096, 4096 }, 4096, true },
+        .{ .{ 8192, 0 }, 8192, true },
+    };
+    for (cases) |case| {
+        var pool: TestingPool = undefined;
+        try pool.init(.{ .capacity = 2, .buffer_size = 4096, .participant_count = 2 });
+        defer pool.deinit();
+        for (pool.view.slots[0..2], case[0]) |*slot, committed| slot.committed = committed;
+        pool.view.header.repair.committed_bytes = case[1];
+        try testing.expectEqual(case[2], committedSumIsWrong(&pool.view));
+        var audit: participant_file.Audit = .{};
+        try testing.expectEqual(case[2], committedSumIsFoundWrong(&pool.view, &audit));
+        // A sum that was right is not added up again before something changes.
+        try testing.expect(case[2] or audit.clean_key != 0);
+    }
 }

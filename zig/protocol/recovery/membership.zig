@@ -18,7 +18,7 @@ const View = participant_file.View;
 
 const lock_slice_ns: u64 = 2 * std.time.ns_per_ms;
 
-/// Who takes a row, for people to read: nothing is decided by it.
+/// The owner of a row, for people to read: nothing is decided by it.
 pub const Who = struct {
     pid: u32,
     tid: u32,
@@ -50,7 +50,7 @@ pub fn join(view: *const View, who: Who) Error!u32 {
 
 fn takeRow(view: *const View, row: *layout.ParticipantRow, index: u32, who: Who) Error!void {
     const offset = view.geometry.holdRowOffset(index);
-    try system.memory.commit(view.fd, view.base, offset, view.geometry.row_stride);
+    try system.memory.commit(view.fd, view.base, offset, view.geometry.hold_row_stride);
     retireCounters(view, row);
     for (view.holdRow(index)[0..view.geometry.capacity]) |*held| {
         @atomicStore(u16, held, 0, .monotonic);
@@ -100,11 +100,11 @@ fn introduce(row: *layout.ParticipantRow, who: Who) void {
     }
 }
 
-/// What a thread that gives its row back does first, its holds being given back already.
+/// The first step of a thread that gives its row back, after its holds.
 pub fn prepareToLeave(participant: *Participant) void {
     const view = &participant.view;
-    // What could not be given back, because a stopped recoverer has the pool, is left to the next
-    // recovery as a dead participant's would be.
+    // A stopped recoverer may have the pool. Then the next recovery gives back what this thread
+    // could not, as it does for a dead participant.
     const flush_ended = endFlush(participant);
     const owes = participant.local.attention & participant_file.attention_owed != 0;
     if (owes or !flush_ended) {
@@ -127,16 +127,15 @@ fn endFlush(participant: *Participant) bool {
     return true;
 }
 
-/// After a thread ended without leaving, and gave its row up: whoever waits gets what it held now,
-/// and not when they next look for the dead.
+/// After a thread ended without leaving, and gave its row up: waiters get what it held now, and not
+/// when they next look for the dead.
 pub fn recoverForWaiters(view: *const View) void {
     if (atomic.load(u32, &view.header.hot.waiters, .monotonic) == 0) return;
     _ = recovery.run(view, .{});
 }
 
-/// Takes the recovery mutex, waiting for it until `until_ns`, 0: for as long
-/// as untimed calls wait. True when its last
-/// owner died with it: a recovery is due.
+/// Takes the recovery mutex, waiting for it until `until_ns`; 0: for as long as untimed calls wait.
+/// True when its last owner died with it: a recovery is due.
 pub fn lockRepair(view: *const View, until_ns: u64) Error!bool {
     var deadline_ns = until_ns;
     while (true) {

@@ -1,9 +1,9 @@
-//! When a pool's name is taken away: by the last participant of an ephemeral pool, and by whoever
-//! finds that nobody alive has a pool that may then go. All of it stands under the recovery mutex,
-//! as a join does, so that nobody comes to have a pool whose name is being taken. How a name is
-//! removed is in `system/removal.zig`; here `name` is anything with `remove` and `leadsHere`.
+//! When a pool's name is taken away: by the last participant of an ephemeral pool, and by a process
+//! that finds no live participant in a pool whose name may then go. All of it stands under the
+//! recovery mutex, as a join does, so that nobody joins a pool whose name is being taken. How a
+//! name is removed is in `system/removal.zig`; here `name` is anything with `remove` and
+//! `leadsHere`.
 
-const std = @import("std");
 const atomic = @import("hooks");
 const errors = @import("../../errors.zig");
 const layout = @import("../../format/layout.zig");
@@ -14,8 +14,8 @@ const recovery = @import("recovery.zig");
 const Error = errors.Error;
 const View = participant_file.View;
 
-/// Rows by their index.
-pub const Rows = std.StaticBitSet(layout.participants_max);
+/// The same as a recovery's.
+pub const Rows = @import("phases.zig").Rows;
 
 /// Takes the name away from a pool that no live participant has. True when it is gone: taken by
 /// this call, or by another before. Waits for the recovery mutex as `membership.lockRepair` does.
@@ -60,9 +60,9 @@ fn lock(view: *const View, until_ns: u64) Error!void {
     if (inherited) _ = recovery.runLocked(view, .{ .forced = true }, true);
 }
 
-/// `removed` is stored before the name goes, so that whoever found the name in time cannot join
-/// after it went. Who dies in between leaves the mutex marked, the state, and perhaps the name: the
-/// next who comes here takes it.
+/// `removed` is stored before the name goes, so that a process which looked the name up earlier
+/// cannot join after it went. A remover that dies in between leaves the mutex marked, the state,
+/// and perhaps the name: the next remover takes it.
 fn takeLocked(view: *const View, name: anytype, own: ?*const Rows) Error!bool {
     const state = &view.header.identity.state;
     if (atomic.load(u32, state, .acquire) != layout.state_removed) {

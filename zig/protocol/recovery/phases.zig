@@ -2,22 +2,19 @@
 //! and the words say is made true again, and everything goes on. Each phase can be repeated by a
 //! successor. When one is due, and who runs it, is in `recovery.zig`.
 //!
-//! A section is a part of the object that is mended. Its file, `section.zig` in the room that works
-//! with it, has these functions, which nobody but a recovery calls, in this order:
+//! A section is a part of the object that is mended. Its file, `section.zig` in the folder that
+//! works with it, has these functions, which only a recovery calls, in this order:
 //!
 //! - `isDue(view)`, `hasLosses(view, now_ns)`, `isDamaged(view)`: whether it needs a recovery
-//!   although
-//!   nobody died. The first is asked often; the others look at all there is, where a user asked.
+//!   although nobody died. The first is asked often; the others look at all there is, where a user
+//!   asked.
 //! - `freeze(view)`: no CAS on its words succeeds from now on. The head is frozen already.
 //! - `settle(view, dead, now_ns, report)`: takes away what the dead rows had of it, and all else
-//!   that
-//!   must not be counted; then counts, where `referencesTo` needs it.
+//!   that must not be counted; then counts, where `referencesTo` needs it.
 //! - `referencesTo(view, slot)`: how many references to a slot stand in it. Asked when all sections
-//!   are
-//!   settled.
+//!   are settled.
 //! - `rewrite(view, sumOf, now_ns, report)`: makes its words true. `sumOf` is `referencesTo` over
-//!   all
-//!   sections.
+//!   all sections.
 //! - `forEachPlace(view, visit)`: its places to wait.
 //! - `thaw(view)`: the opposite of `freeze`. The head is frozen still.
 
@@ -106,7 +103,7 @@ pub const Rows = std.StaticBitSet(layout.participants_max);
 /// to find the same ones dead.
 pub fn rewrite(comptime sections: anytype, view: *const View) Report {
     var report: Report = .{ .ran = true };
-    // Read once: rows of those who die from now on belong to the next recovery.
+    // Read once: participants that die from now on belong to the next recovery.
     var dead: Rows = .initEmpty();
     for (view.rows[0..view.rowsUsed()], 0..) |*row, index| {
         if (participant_file.isDead(row)) dead.set(index);
@@ -155,10 +152,10 @@ fn Sum(comptime sections: anytype) type {
     };
 }
 
-/// Step 5: the sections first, the head last, so that whoever sees it thawed meets nothing frozen;
-/// then everybody who waits for either looks again. SYNC: the head's thaw releases what was
-/// rewritten, `epoch` and each `wake_seq` change after it. Pairs with `thaw.wait` and
-/// `membership.lockRepair`.
+/// Step 5: the sections first, the head last, so that a participant which sees it thawed meets
+/// nothing frozen; then all that wait for the thaw or at a place look again. SYNC: the head's thaw
+/// releases what was rewritten, `epoch` and each `wake_seq` change after it. Pairs with `thaw.wait`
+/// and `membership.lockRepair`.
 pub fn start(comptime sections: anytype, view: *const View) void {
     inline for (sections) |section| section.thaw(view);
     const head_ptr = &view.header.hot.free_head;

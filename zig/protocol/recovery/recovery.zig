@@ -63,12 +63,12 @@ pub fn runPatiently(view: *const View) errors.Error!Report {
     }
 }
 
-/// For whoever holds the recovery mutex already: join, leave, and `run`.
+/// For callers that hold the recovery mutex already: join, leave, and `run`.
 pub fn runLocked(view: *const View, request: Request, inherited: bool) Report {
     const repair = &view.header.repair;
     const frozen = Head.load(&view.header.hot.free_head, .acquire).frozen;
-    // Set after the head is frozen and cleared before it thaws: alone it is damage, and believed it
-    // would have words rewritten under those who work.
+    // Set after the head is frozen and cleared before it thaws. Under a head that is not frozen it
+    // is damage: a recovery that believed it would rewrite words under participants at work.
     const claimed_still = atomic.load(u32, &repair.still, .acquire) != 0;
     if (claimed_still and !frozen) atomic.store(u32, &repair.still, 0, .seq_cst);
     const still = claimed_still and frozen;
@@ -90,8 +90,8 @@ pub fn runLocked(view: *const View, request: Request, inherited: bool) Report {
             phases.start(sections, view);
             return .{ .deferred = true };
         }
-        // SYNC: before the first word is rewritten. Pairs with the load in `runLocked` of whoever
-        // carries on.
+        // SYNC: before the first word is rewritten. Pairs with the load in `runLocked` of a
+        // successor.
         atomic.store(u32, &repair.still, 1, .seq_cst);
     }
     const report = phases.rewrite(sections, view);

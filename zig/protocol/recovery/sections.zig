@@ -1,5 +1,5 @@
-//! The sections that a recovery mends, in this order. This is the one file that imports from rooms
-//! above its own, and only such files: see `phases.zig` for what they have in common.
+//! The sections that a recovery mends, in this order. This is the one file that imports from layers
+//! above its own, and only files of this kind. `phases.zig` says what they have in common.
 
 pub const all = .{
     @import("../pool/section.zig"),

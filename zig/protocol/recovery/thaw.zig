@@ -1,5 +1,6 @@
-//! What an operation does that met a frozen word: it left its bracket, and waits here until the
-//! pool moves again, with patience that ends. A recovery whose recoverer died is carried on.
+//! Waiting for a frozen pool. An operation that meets a frozen word leaves its bracket and waits
+//! here until the pool moves again, with patience that ends. It carries on a recovery whose
+//! recoverer died.
 
 const std = @import("std");
 const atomic = @import("hooks");
@@ -13,8 +14,8 @@ const Error = errors.Error;
 const Head = words.Head;
 const Participant = participant_file.Participant;
 
-/// How long a call without a deadline waits for a participant that stands still: a recoverer that is
-/// stopped, and not dead, makes everybody wait.
+/// How long a call without a deadline waits for a participant that stands still: a recoverer that
+/// is stopped, and not dead, makes everybody wait.
 pub const patience_untimed_ns: u64 = 2 * std.time.ns_per_s;
 const slice_ns: u64 = 5 * std.time.ns_per_ms;
 /// A frozen word under a head that is not frozen is either read in passing or damage.
@@ -25,18 +26,23 @@ pub const Patience = struct {
     until_ns: u64 = 0,
     expiry: Error = error.PoolBusy,
     passings: u32 = 0,
-    /// It is a wait's, which may have claimed the next buffer.
+    /// The try is for a counted waiter, which may have claimed the next buffer.
     goes_first: bool = false,
     /// Likewise absolute, for work on the slot on top, and for giving memory back.
     maintained_until_ns: u64 = 0,
     trim_until_ns: u64 = 0,
 
     pub const untimed: Patience = .{};
-    /// For who must not be kept: it looks once.
+    /// For callers that must not be kept waiting: they look once.
     pub const none: Patience = .{ .until_ns = 1 };
 
     pub fn isImpatient(patience: *const Patience) bool {
         return patience.until_ns == 1;
+    }
+
+    /// Whether the try belongs to a wait, which comes again, and which a wake ends.
+    pub fn isOfWait(patience: *const Patience) bool {
+        return patience.expiry == error.Pending;
     }
 };
 
@@ -59,7 +65,7 @@ pub fn wait(participant: *Participant, patience: *Patience) Error!void {
     const now_ns = system.clock.monotonicNs();
     if (patience.until_ns == 0) patience.until_ns = now_ns + patience_untimed_ns;
     if (now_ns >= patience.until_ns) {
-        // Also who never sleeps here must not depend on others to carry on.
+        // A caller that never sleeps here carries on, too: perhaps nobody else does.
         if (head_frozen and recovery.run(view, .{ .successor = true }).ran) return;
         return patience.expiry;
     }

@@ -1,7 +1,7 @@
 //! A wait that blocks its thread, a slice at a time: so that a caller can look at what else it has
 //! to do between two slices, and that the dead are looked for.
 //!
-//! What is waited for is the caller's `want`, a pointer to a struct with:
+//! The caller waits for its `want`, a pointer to a struct with:
 //!
 //! - `participant`, and `local`: the place as its thread knows it;
 //! - `Result`: the type of what it brings;
@@ -98,7 +98,7 @@ fn untilServed(
     }
 }
 
-/// What a running peer makes available comes sooner than a sleep would begin.
+/// A peer that runs now makes something available sooner than a sleep would begin.
 fn spin(want: anytype) void {
     for (0..spins_max) |_| {
         if (want.isWorthATry()) return;

@@ -1,4 +1,4 @@
-// The house's rules: which imports each room of the core and of the interface may have.
+// Each folder of the core and of the interface is a layer, and imports only downwards.
 
 import { expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
@@ -6,8 +6,8 @@ import { dirname, join, normalize } from "node:path";
 
 const root = join(import.meta.dir, "..");
 
-/** The rooms of the core, from the lowest: each may import itself and those before it. */
-const storeys = [
+/** The layers of the core, from the lowest: each may import itself and those before it. */
+const coreLayers = [
   /^errors\.zig$/,
   /^system\//,
   /^format\//,
@@ -20,8 +20,8 @@ const storeys = [
   /^abi\//,
 ];
 
-function storeyOf(file: string): number {
-  return storeys.findIndex((storey) => storey.test(file));
+function coreLayerOf(file: string): number {
+  return coreLayers.findIndex((layer) => layer.test(file));
 }
 
 /** The one look upwards: a recovery has a list of what it mends. */
@@ -53,7 +53,7 @@ function importsOf(file: string, text: string, pattern: RegExp): string[] {
 const zigImport = /@import\("([^"]+)"\)/g;
 const tsImport = /(?:from|import\(|^import) ?"([^"]+)"/gm;
 
-/** Each import of the core that goes up, or out of its house. */
+/** Each import of the core that goes up, or to another module than it may. */
 function zigFaults(files: Files): string[] {
   return Object.entries(files).flatMap(([file, text]) => {
     const faults: string[] = [];
@@ -68,9 +68,9 @@ function zigFaults(files: Files): string[] {
       } else if (file.startsWith("abi/generate")) {
         // The generator likewise.
         if (isFile && !imported.startsWith("abi/generate/")) faults.push(fault);
-      } else if (storeyOf(file) >= 0) {
+      } else if (coreLayerOf(file) >= 0) {
         const known = ["std", "builtin", "hooks"];
-        const isBelow = storeyOf(imported) >= 0 && storeyOf(imported) <= storeyOf(file);
+        const isBelow = coreLayerOf(imported) >= 0 && coreLayerOf(imported) <= coreLayerOf(file);
         const ok = isFile ? isBelow || isListedSection(file, imported) : known.includes(imported);
         if (!ok) faults.push(fault);
       }
@@ -79,8 +79,8 @@ function zigFaults(files: Files): string[] {
   });
 }
 
-/** The rooms of the interface, from the lowest: each may import itself and those before it. */
-const floors = [
+/** The layers of the interface, from the lowest: each may import itself and those before it. */
+const layers = [
   "generated",
   "errors",
   "native",
@@ -94,8 +94,8 @@ const floors = [
   "pool",
 ];
 
-function floorOf(file: string): number {
-  return file === "index.ts" ? floors.length : floors.indexOf(dirname(file));
+function layerOf(file: string): number {
+  return file === "index.ts" ? layers.length : layers.indexOf(dirname(file));
 }
 
 /** What gives an address: the types and calls of the foreign function interface, and a constant. */
@@ -108,7 +108,7 @@ function tsFaults(files: Files): string[] {
     const seesAddresses = ["native", "generated"].includes(dirname(file));
     for (const imported of importsOf(file, text, tsImport)) {
       const isAllowed = imported.endsWith(".ts")
-        ? floorOf(imported) >= 0 && floorOf(imported) <= floorOf(file)
+        ? layerOf(imported) >= 0 && layerOf(imported) <= layerOf(file)
         : seesAddresses || imported !== "bun:ffi";
       if (!isAllowed) faults.push(`${file} imports ${imported}`);
     }
@@ -128,22 +128,30 @@ function circles(files: Files): string[] {
   });
 }
 
-test("the core's rooms import downwards only, and nobody imports a checker", () => {
+test("the core's layers import downwards only, and nobody imports a checker", () => {
   const files = filesOf("zig", ".zig");
   expect(Object.keys(files).length).toBeGreaterThan(30);
   expect(zigFaults(files)).toEqual([]);
 });
 
-test("every file of the core stands in a room", () => {
+test("every file of the core stands in a layer", () => {
   const roots = ["build.zig", "library.zig", "tests.zig", "core.zig"];
-  const homeless = Object.keys(filesOf("zig", ".zig")).filter(
+  const strays = Object.keys(filesOf("zig", ".zig")).filter(
     (file) =>
-      storeyOf(file) < 0 &&
+      coreLayerOf(file) < 0 &&
       !file.startsWith("hooks/") &&
       !file.startsWith("check/") &&
       !roots.includes(file),
   );
-  expect(homeless).toEqual([]);
+  expect(strays).toEqual([]);
+});
+
+test("every unit test of the core runs", () => {
+  const files = filesOf("zig", ".zig");
+  const run = new Set(importsOf("tests.zig", files["tests.zig"] ?? "", zigImport));
+  const tested = Object.keys(files).filter((file) => /^test /m.test(files[file] ?? ""));
+  expect(tested.length).toBeGreaterThan(30);
+  expect(tested.filter((file) => file !== "tests.zig" && !run.has(file))).toEqual([]);
 });
 
 test("an import that goes up, into a checker or out of a module is found", () => {
@@ -160,16 +168,16 @@ test("an import that goes up, into a checker or out of a module is found", () =>
   expect(zigFaults(planted).length).toBe(Object.keys(planted).length);
 });
 
-test("the interface's rooms import downwards only, and only native/ sees an address", () => {
+test("the interface's layers import downwards only, and only native/ sees an address", () => {
   const files = filesOf("src", ".ts");
   expect(Object.keys(files).length).toBeGreaterThan(20);
   expect(tsFaults(files)).toEqual([]);
 });
 
-test("every file of the interface stands in a room, and every room has a file", () => {
+test("every file of the interface stands in a layer, and every layer has a file", () => {
   const files = Object.keys(filesOf("src", ".ts"));
-  expect(files.filter((file) => floorOf(file) < 0)).toEqual([]);
-  expect(floors.filter((floor) => !files.some((file) => dirname(file) === floor))).toEqual([]);
+  expect(files.filter((file) => layerOf(file) < 0)).toEqual([]);
+  expect(layers.filter((layer) => !files.some((file) => dirname(file) === layer))).toEqual([]);
 });
 
 test("no file of the interface imports itself by way of others", () => {

@@ -1,0 +1,67 @@
+/* The yardstick of the channels' benchmark: a word that goes back and forth between two processes in
+ * shared memory, both of which do nothing but look. Prints the nanoseconds of a round trip, the
+ * median of several batches. */
+
+#define _DEFAULT_SOURCE
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { BATCHES = 15, TRIPS = 20000 };
+
+/* Each word alone on its cache lines. */
+struct words {
+    uint64_t ping;
+    char room[248];
+    uint64_t pong;
+};
+
+static double now_ns(void) {
+    struct timespec at;
+    clock_gettime(CLOCK_MONOTONIC, &at);
+    return (double)at.tv_sec * 1e9 + (double)at.tv_nsec;
+}
+
+static void await(const uint64_t *word, uint64_t value) {
+    while (__atomic_load_n(word, __ATOMIC_ACQUIRE) != value) {
+    }
+}
+
+static int compare(const void *one, const void *other) {
+    const double a = *(const double *)one, b = *(const double *)other;
+    return (a > b) - (a < b);
+}
+
+int main(void) {
+    const uint64_t last = (uint64_t)BATCHES * TRIPS;
+    double took[BATCHES];
+    struct words *words = mmap(NULL, sizeof *words, PROT_READ | PROT_WRITE,
+                               MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (words == MAP_FAILED) return 1;
+    const pid_t child = fork();
+    if (child < 0) return 1;
+    if (child == 0) {
+        for (uint64_t trip = 1; trip <= last; trip++) {
+            await(&words->ping, trip);
+            __atomic_store_n(&words->pong, trip, __ATOMIC_RELEASE);
+        }
+        return 0;
+    }
+    for (uint64_t batch = 0, trip = 0; batch < BATCHES; batch++) {
+        const double start = now_ns();
+        for (int each = 0; each < TRIPS; each++) {
+            trip++;
+            __atomic_store_n(&words->ping, trip, __ATOMIC_RELEASE);
+            await(&words->pong, trip);
+        }
+        took[batch] = (now_ns() - start) / TRIPS;
+    }
+    waitpid(child, NULL, 0);
+    qsort(took, BATCHES, sizeof *took, compare);
+    printf("%.1f\n", took[BATCHES / 2]);
+    return 0;
+}
