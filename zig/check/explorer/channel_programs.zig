@@ -155,7 +155,6 @@ pub const all = [_]Program{
             .{ .first = &.{.acquire}, .steps = &.{&.{.send_blocking}} },
             .{ .steps = &.{ &.{.receive}, &.{.receive} } },
         },
-        .budget = .{ .deaths = 1 },
     },
     .{
         .name = "a close beside a send and a receive",
@@ -442,6 +441,18 @@ pub const all = [_]Program{
         .budget = .{ .deaths = 1, .deferrals = 1 },
     },
     .{
+        .name = "two blocked senders and receives, 1 death",
+        .set = .large,
+        .channels = queue(1),
+        .slots = 3,
+        .threads = &.{
+            .{ .first = &.{ .acquire, .send, .acquire }, .steps = &.{&.{.send_blocking}} },
+            .{ .first = &.{.acquire}, .steps = &.{&.{.send_blocking}} },
+            .{ .steps = &.{ &.{.receive}, &.{.receive} } },
+        },
+        .budget = .{ .deaths = 1 },
+    },
+    .{
         .name = "all of a full queue by three",
         .set = .large,
         .channels = queue(1),
@@ -465,7 +476,7 @@ pub const all = [_]Program{
     },
     .{
         .name = "all of a broadcast by two",
-        .set = .large,
+        .set = .medium,
         .channels = broadcast(.{ .capacity = 2 }),
         .threads = &.{
             .{
