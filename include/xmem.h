@@ -39,6 +39,10 @@ extern "C" {
 #define XMEM_LIMIT_NAME_BYTES 200
 #define XMEM_LIMIT_TEXT_BYTES 31
 #define XMEM_LIMIT_DIMENSIONS 8
+#define XMEM_LIMIT_CHANNEL_CAPACITY 65536
+#define XMEM_LIMIT_CHANNEL_NAME_BYTES 63
+#define XMEM_LIMIT_CHANNEL_SUBSCRIBERS 256
+#define XMEM_LIMIT_WAIT_SOURCES 128
 
 /** What a failed call returns. */
 enum {
@@ -114,6 +118,19 @@ enum {
     XMEM_DTYPE_FLOAT64 = 10
 };
 
+/** To whom a channel hands a buffer. */
+enum {
+    XMEM_MODE_QUEUE = 1,
+    XMEM_MODE_BROADCAST = 2
+};
+
+/** What a full channel does. */
+enum {
+    XMEM_OVERFLOW_BLOCK = 1,
+    XMEM_OVERFLOW_DROP_NEWEST = 2,
+    XMEM_OVERFLOW_DROP_OLDEST = 3
+};
+
 /**
  * An open pool, like a file descriptor: a number above 0, good in the process and on the thread
  * that opened it, until it is closed. 0 and a stale one are refused.
@@ -126,6 +143,12 @@ typedef uint32_t xmem_pool;
  * index, `xmem_index(handle)`, which names the buffer's present use, whichever that is.
  */
 typedef uint64_t xmem_handle;
+
+/**
+ * An open channel of an open pool: a number above 0, good for that pool until the channel is left
+ * or the pool closed. 0 and a stale one are refused.
+ */
+typedef uint32_t xmem_channel;
 
 /** The bare index of a handle's buffer: its place in the pool. */
 static inline uint32_t xmem_index(xmem_handle handle) {
@@ -308,6 +331,115 @@ typedef struct xmem_description {
     char producer[32];
 } xmem_description;
 
+/**
+ * What a channel is to be, and what this open of it does. Set everything to 0, then `size` to
+ * `sizeof(xmem_channel_options)`, then the fields that shall differ from their default, which is
+ * 0. A channel that exists has to be as the fields say that are not 0.
+ */
+typedef struct xmem_channel_options {
+    /** Bytes of this struct, as the caller was compiled with it. */
+    size_t size;
+    /** How many buffers can be queued, 1 to 65536; default 16. One that exists may have more. */
+    uint32_t capacity;
+    /**
+     * XMEM_MODE_QUEUE, the default: each buffer goes to one receiver. XMEM_MODE_BROADCAST: to
+     * every subscriber.
+     */
+    uint32_t mode;
+    /**
+     * What `xmem_send` does where the channel is full. XMEM_OVERFLOW_BLOCK, the default: it
+     * refuses the buffer. XMEM_OVERFLOW_DROP_NEWEST: it drops the buffer.
+     * XMEM_OVERFLOW_DROP_OLDEST: it drops the one that has been queued for longest.
+     */
+    uint32_t overflow;
+    /**
+     * Of a broadcast, how many of the newest buffers stay for subscribers that come late; below
+     * `capacity`.
+     */
+    uint32_t history;
+    /** Not 0: this open does not receive, and does not subscribe to a broadcast. */
+    uint32_t sends_only;
+    /** Always 0. */
+    uint32_t reserved;
+} xmem_channel_options;
+
+/** What a channel was made as. The caller sets `size`. */
+typedef struct xmem_channel_info {
+    /** Bytes of this struct, as the caller was compiled with it. */
+    size_t size;
+    /** How many buffers can be queued. */
+    uint32_t capacity;
+    /** XMEM_MODE_QUEUE or XMEM_MODE_BROADCAST. */
+    uint32_t mode;
+    /** One of XMEM_OVERFLOW_BLOCK ... */
+    uint32_t overflow;
+    /** Of a broadcast, how many of the newest buffers stay for subscribers that come late. */
+    uint32_t history;
+} xmem_channel_info;
+
+/**
+ * What goes on in a channel. In a busy one each number is true of some moment, not all of the
+ * same. The caller sets `size`.
+ */
+typedef struct xmem_channel_stats {
+    /** Bytes of this struct, as the caller was compiled with it. */
+    size_t size;
+    /** Its number in the pool, as `xmem_subscribers` takes it. */
+    uint64_t number;
+    /** XMEM_MODE_QUEUE or XMEM_MODE_BROADCAST. */
+    uint64_t mode;
+    /** One of XMEM_OVERFLOW_BLOCK ... */
+    uint64_t overflow;
+    /** How many buffers can be queued. */
+    uint64_t capacity;
+    /** Of a broadcast, how many of the newest buffers stay for subscribers that come late. */
+    uint64_t history;
+    /** 1: somebody closed it. */
+    uint64_t closed;
+    /** Participants that have it open. */
+    uint64_t open_by;
+    /** Buffers that are in it. */
+    uint64_t queued;
+    /** Buffers that were sent since it was made. */
+    uint64_t sent;
+    /** Buffers that were received; of a broadcast the sum over all subscribers. */
+    uint64_t received;
+    /** Buffers that were dropped because it was full. */
+    uint64_t dropped;
+    /** Participants that wait for room. */
+    uint64_t waiting_senders;
+    /** Participants that wait for a buffer. */
+    uint64_t waiting_receivers;
+    /** Opens that subscribe to a broadcast. */
+    uint64_t subscribers;
+    /** Its name, ended by a 0. */
+    char name[64];
+} xmem_channel_stats;
+
+/** An open that subscribes to a broadcast. */
+typedef struct xmem_subscriber {
+    /** Its process's id, as that process knows it. */
+    uint64_t pid;
+    /** Its thread's id, as that process knows it. */
+    uint64_t tid;
+    /** 0: its participant is dead. */
+    uint64_t alive;
+    /** Buffers in the channel that it has still to receive. */
+    uint64_t lag;
+    /** Buffers that it received. */
+    uint64_t received;
+    /** Buffers that were dropped before it received them. */
+    uint64_t missed;
+} xmem_subscriber;
+
+/** Where `xmem_wait_any` waits. */
+typedef struct xmem_source {
+    /** An open pool. */
+    xmem_pool pool;
+    /** An open channel of the pool that receives; 0: the wait is for a free buffer of the pool. */
+    xmem_channel channel;
+} xmem_source;
+
 /** What a recovery gave back. The caller sets `size`. */
 typedef struct xmem_reclaim_report {
     /** Bytes of this struct, as the caller was compiled with it. */
@@ -374,9 +506,27 @@ int32_t xmem_open(const char *name, const xmem_options *options, xmem_pool *pool
 int32_t xmem_open_or_create(const char *name, const xmem_options *options, xmem_pool *pool);
 
 /**
- * Gives back the holds of this descriptor, and with the thread's last descriptor of the pool its
- * row. Pointers into the pool's memory are invalid afterwards, unless the process has it open
- * still.
+ * Looks at a pool without taking part: it takes no row, starts no recovery and writes nothing.
+ * `xmem_info`, `xmem_stats`, `xmem_participants`, `xmem_channels`, `xmem_subscribers` and
+ * `xmem_close` work on it; to every other call it is closed. The end of its thread does not close
+ * it. Root may look at everybody's pools.
+ *
+ * @param name As in `xmem_create`.
+ * @param options NULL: all defaults. Only `allow_owner` and `allow_group` matter.
+ * @param pool Gets the observed pool.
+ *
+ * @return 0, or
+ *     XMEM_TOO_MANY_PARTICIPANTS: this process has some 16000 pools open. XMEM_OUT_OF_MEMORY: the pool
+ *     does not fit into the address space. XMEM_POOL_NOT_FOUND, XMEM_POOL_CORRUPT,
+ *     XMEM_VERSION_MISMATCH, XMEM_PERMISSION_DENIED, XMEM_INVALID_ARGUMENT, XMEM_SYSTEM: as in
+ *     `xmem_open`.
+ */
+int32_t xmem_observe(const char *name, const xmem_options *options, xmem_pool *pool);
+
+/**
+ * Gives back the holds of this descriptor, leaves its channels, and with the thread's last
+ * descriptor of the pool gives back its row. Pointers into the pool's memory are invalid
+ * afterwards, unless the process has it open still.
  *
  * @param pool The open pool.
  *
@@ -673,6 +823,175 @@ int32_t xmem_try_release(xmem_pool pool, uint64_t ref, uint32_t *recycled);
 int32_t xmem_release_buffer(xmem_pool pool, uint64_t ref);
 
 /**
+ * Opens the channel of that name, or makes it. A channel hands buffers of the pool on, in order: a
+ * buffer in it is in use, has no lease, and belongs to nobody until it is received. Each open of a
+ * broadcast that receives is a subscriber of its own.
+ *
+ * @param pool The open pool.
+ * @param name 1 to 63 bytes of UTF-8.
+ * @param options NULL: all defaults.
+ * @param channel Gets the open channel.
+ *
+ * @return 0, or
+ *     XMEM_OPTIONS_MISMATCH: the channel that exists has a smaller capacity than was asked for, or
+ *     another mode, overflow or history.
+ *     XMEM_OUT_OF_MEMORY: the pool has as many channels as it has room for, this open of it has 65536
+ *     open, or there is no memory for it.
+ *     XMEM_TOO_MANY_PARTICIPANTS: the broadcast has 256 subscribers.
+ *     XMEM_POOL_BUSY, XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_acquire`.
+ *     XMEM_SYSTEM: the system refused to commit memory; see `xmem_error_errno`.
+ *     XMEM_INVALID_ARGUMENT: the name has not 1 to 63 bytes, an option is out of range, or `size` is
+ *     wrong; or another thread opened the pool.
+ */
+int32_t xmem_channel_open(xmem_pool pool, const char *name, const xmem_channel_options *options, xmem_channel *channel);
+
+/**
+ * Lets go of a channel. It goes on for the others, with what is in it. Closing the pool does the
+ * same.
+ *
+ * @param pool The open pool.
+ * @param channel The open channel.
+ *
+ * @return 0, or
+ *     XMEM_CHANNEL_CLOSED: it is not open: left already, or of another open of a pool.
+ *     XMEM_POOL_CLOSED: the pool is not open here: closed, or opened before a fork.
+ *     XMEM_INVALID_ARGUMENT: another thread opened the pool.
+ */
+int32_t xmem_channel_leave(xmem_pool pool, xmem_channel channel);
+
+/**
+ * Closes a channel, for everybody: nothing is sent from now on. What is in it is still received.
+ * It has to be left as well. A recovery removes a closed channel that nobody has open, and what
+ * is in it.
+ *
+ * @param pool The open pool.
+ * @param channel The open channel.
+ *
+ * @return 0, or
+ *     XMEM_CHANNEL_CLOSED: it is not open here. That somebody closed it before is no error.
+ *     XMEM_POOL_BUSY, XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_acquire`.
+ *     XMEM_INVALID_ARGUMENT: another thread opened the pool.
+ */
+int32_t xmem_channel_close(xmem_pool pool, xmem_channel channel);
+
+/**
+ * What a channel was made as.
+ *
+ * @param pool The open pool.
+ * @param channel The open channel.
+ * @param info Gets everything. Set its `size` before.
+ *
+ * @return 0, or
+ *     XMEM_CHANNEL_CLOSED: it is not open here.
+ *     XMEM_POOL_CLOSED: the pool is not open.
+ *     XMEM_INVALID_ARGUMENT: another thread opened it, or `size` is wrong.
+ */
+int32_t xmem_get_channel_info(xmem_pool pool, xmem_channel channel, xmem_channel_info *info);
+
+/**
+ * Sends a buffer: the hold goes into the channel, and the buffer is no longer this thread's. Never
+ * waits for room: where the channel is full, its overflow says what happens.
+ *
+ * @param pool The open pool.
+ * @param channel The open channel.
+ * @param handle Of a buffer that this descriptor holds.
+ * @param dropped Gets 1 where the buffer was dropped, which gives it back, 0 where it was sent; NULL: not
+ *     wanted.
+ *
+ * @return 0, or
+ *     XMEM_CHANNEL_FULL: its overflow is XMEM_OVERFLOW_BLOCK, and it is full. The hold stays, as with
+ *     every error.
+ *     XMEM_CHANNEL_CLOSED: somebody closed it, or it is not open here.
+ *     XMEM_STALE_HANDLE: this descriptor has no such hold.
+ *     XMEM_POOL_BUSY, XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_acquire`.
+ *     XMEM_INVALID_ARGUMENT: another thread opened the pool, or `handle` is out of range.
+ */
+int32_t xmem_send(xmem_pool pool, xmem_channel channel, xmem_handle handle, uint32_t *dropped);
+
+/**
+ * The same, but it drops nothing.
+ *
+ * @param pool The open pool.
+ * @param channel The open channel.
+ * @param handle Of a buffer that this descriptor holds.
+ *
+ * @return 0, or
+ *     XMEM_CHANNEL_FULL: there is no room, whatever the overflow. The hold stays.
+ *     Otherwise as `xmem_send`.
+ */
+int32_t xmem_try_send(xmem_pool pool, xmem_channel channel, xmem_handle handle);
+
+/**
+ * The same, but it waits for room, whatever the overflow. A signal handler runs, and the wait goes
+ * on.
+ *
+ * @param pool The open pool.
+ * @param channel The open channel.
+ * @param handle Of a buffer that this descriptor holds.
+ * @param timeout_ms Milliseconds to wait at most. 0: tries once. XMEM_FOREVER: no limit.
+ *
+ * @return 0, or
+ *     XMEM_TIMEOUT: the time passed without room. The hold stays.
+ *     XMEM_CHANNEL_CLOSED: somebody closed it, before or while this thread waited, or it is not open
+ *     here.
+ *     Otherwise as `xmem_send`, without XMEM_CHANNEL_FULL and XMEM_POOL_BUSY.
+ */
+int32_t xmem_send_timed(xmem_pool pool, xmem_channel channel, xmem_handle handle, uint64_t timeout_ms);
+
+/**
+ * A hold of the buffer that comes next, at once. The subscribers of a broadcast get the same
+ * buffer: they only read it.
+ *
+ * @param pool The open pool.
+ * @param channel The open channel.
+ * @param handle Gets the buffer's handle; 0: nothing is there.
+ *
+ * @return 0, or
+ *     XMEM_CHANNEL_CLOSED: somebody closed it, and nothing is left in it; or it is not open here.
+ *     XMEM_TOO_MANY_REFERENCES: the buffer has 65535 already.
+ *     XMEM_POOL_BUSY, XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_acquire`.
+ *     XMEM_INVALID_ARGUMENT: it was opened to send only, another thread opened the pool, or `handle`
+ *     is NULL.
+ */
+int32_t xmem_receive(xmem_pool pool, xmem_channel channel, xmem_handle *handle);
+
+/**
+ * The same, but it waits for a buffer. A signal handler runs, and the wait goes on.
+ *
+ * @param pool The open pool.
+ * @param channel The open channel.
+ * @param timeout_ms Milliseconds to wait at most. 0: tries once. XMEM_FOREVER: no limit.
+ * @param handle Gets the buffer's handle.
+ *
+ * @return 0, or
+ *     XMEM_TIMEOUT: the time passed, and nothing was sent.
+ *     XMEM_CHANNEL_CLOSED: somebody closed it, before or while this thread waited, and nothing is left
+ *     in it; or it is not open here.
+ *     Otherwise as `xmem_receive`, without XMEM_POOL_BUSY.
+ */
+int32_t xmem_receive_timed(xmem_pool pool, xmem_channel channel, uint64_t timeout_ms, xmem_handle *handle);
+
+/**
+ * Waits until one of several channels and pools has something, and takes nothing: `xmem_receive`
+ * or `xmem_acquire` is worth a try then, and gets nothing where somebody else was faster. Of
+ * several that have something it is the first. A signal handler runs, and the wait goes on.
+ *
+ * @param sources As many as `count` says.
+ * @param count 1 to XMEM_LIMIT_WAIT_SOURCES.
+ * @param timeout_ms Milliseconds to wait at most. 0: looks once. XMEM_FOREVER: no limit.
+ * @param place Gets the place in `sources` of the one that has something.
+ *
+ * @return 0, or
+ *     XMEM_TIMEOUT: the time passed, and nothing came anywhere.
+ *     XMEM_CHANNEL_CLOSED: one of the channels is not open. One that somebody closed is worth a try.
+ *     XMEM_POOL_CLOSED: one of the pools is not open.
+ *     XMEM_INVALID_ARGUMENT: `count` is 0 or above XMEM_LIMIT_WAIT_SOURCES, one of the channels was
+ *     opened to send only, another thread opened one of the pools, or an address is NULL.
+ *     XMEM_POOL_CORRUPT: the control area of a pool holds what xmem never wrote.
+ */
+int32_t xmem_wait_any(const xmem_source *sources, uint32_t count, uint64_t timeout_ms, uint32_t *place);
+
+/**
  * Tells what a held buffer's bytes mean, as its holders described it.
  *
  * @param pool The open pool.
@@ -879,6 +1198,53 @@ int32_t xmem_stats(xmem_pool pool, xmem_pool_stats *stats);
  *     XMEM_INVALID_ARGUMENT: another thread opened it, or `row_size` is wrong.
  */
 int32_t xmem_participants(xmem_pool pool, xmem_participant *rows, size_t row_size, uint32_t rows_max, uint32_t *count);
+
+/**
+ * What goes on in an open channel. It looks at every participant.
+ *
+ * @param pool The open pool.
+ * @param channel The open channel.
+ * @param stats Gets everything. Set its `size` before.
+ *
+ * @return 0, or
+ *     XMEM_CHANNEL_CLOSED: it is not open here. That somebody closed it is no error.
+ *     XMEM_POOL_CLOSED: the pool is not open.
+ *     XMEM_INVALID_ARGUMENT: another thread opened it, or `size` is wrong.
+ */
+int32_t xmem_get_channel_stats(xmem_pool pool, xmem_channel channel, xmem_channel_stats *stats);
+
+/**
+ * The channels of a pool.
+ *
+ * @param pool The open pool.
+ * @param rows Gets the channels; may be NULL where `rows_max` is 0.
+ * @param row_size `sizeof(xmem_channel_stats)`. Each row's `size` becomes it.
+ * @param rows_max For how many `rows` has room.
+ * @param count Gets how many were written.
+ *
+ * @return 0, or
+ *     XMEM_OUT_OF_MEMORY: there is no memory for the answer.
+ *     XMEM_POOL_CLOSED: the pool is not open.
+ *     XMEM_INVALID_ARGUMENT: another thread opened it, or `row_size` is wrong.
+ */
+int32_t xmem_channels(xmem_pool pool, xmem_channel_stats *rows, size_t row_size, uint32_t rows_max, uint32_t *count);
+
+/**
+ * The opens that subscribe to a broadcast.
+ *
+ * @param pool The open pool.
+ * @param number The `number` that `xmem_get_channel_stats` or `xmem_channels` says.
+ * @param rows Gets the subscribers; may be NULL where `rows_max` is 0.
+ * @param row_size `sizeof(xmem_subscriber)`.
+ * @param rows_max For how many `rows` has room; there are at most XMEM_LIMIT_CHANNEL_SUBSCRIBERS.
+ * @param count Gets how many were written.
+ *
+ * @return 0, or
+ *     XMEM_CHANNEL_CLOSED: the pool has no channel of that number any more.
+ *     XMEM_POOL_CLOSED: the pool is not open.
+ *     XMEM_INVALID_ARGUMENT: another thread opened it, or `row_size` is wrong.
+ */
+int32_t xmem_subscribers(xmem_pool pool, uint64_t number, xmem_subscriber *rows, size_t row_size, uint32_t rows_max, uint32_t *count);
 
 /**
  * A code's name without its XMEM_, as "POOL_FULL"; of 0 "OK", of what is no code "UNKNOWN".

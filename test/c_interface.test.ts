@@ -7,8 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { compileC, compileObject } from "../scripts/cc.ts";
 import { root } from "../scripts/setup.ts";
-import { BufferPool } from "../src/index.ts";
-import { Lines } from "./lines.ts";
+import { type BufferGuard, BufferPool } from "../src/index.ts";
 import { withPool } from "./processes.ts";
 
 let folder = "";
@@ -17,6 +16,7 @@ const sources = {
   consumer: "examples/c/consumer.c",
   fork: "test/programs/fork.c",
   interface: "test/programs/c_interface.c",
+  channels: "test/programs/c_channels.c",
 };
 type Program = keyof typeof sources;
 
@@ -35,18 +35,37 @@ async function outputOf(program: Program, ...argv: string[]): Promise<string> {
   return output;
 }
 
-/** The handles that a producer prints, as they come. */
-async function* handlesFrom(stream: ReadableStream<Uint8Array>): AsyncGenerator<number> {
-  const lines = new Lines(stream);
-  for (let line = await lines.next(); line !== null; line = await lines.next()) yield Number(line);
-}
-
 /** What the consumer says of `frames` frames of `bytes` bytes, the n-th filled with n. */
 function consumed(frames: number, bytes: number): string[] {
-  return Array.from({ length: frames }, (_, frame) => {
+  const lines = Array.from({ length: frames }, (_, frame) => {
     const sum = bytes * (frame % 256);
     return `frame ${frame}: ${bytes} bytes of example/frame, sum ${sum}`;
   });
+  return [...lines, `${frames} of ${frames} frames received`];
+}
+
+async function linesOf(stream: ReadableStream<Uint8Array>): Promise<string[]> {
+  return (await stream.text()).trimEnd().split("\n");
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await Bun.sleep(1);
+}
+
+/** A frame as the producer makes them. */
+async function frameOf(pool: BufferPool, frame: number, bytes: number): Promise<BufferGuard> {
+  const guard = await pool.acquireAsync(bytes);
+  guard.bytes.fill(frame);
+  guard.meta.sequence = frame;
+  guard.meta.contentType = "example/frame";
+  return guard;
+}
+
+function expectFrame(guard: BufferGuard, frame: number, bytes: number): void {
+  expect(guard.bytes.length).toBe(bytes);
+  expect(guard.bytes.every((byte) => byte === frame % 256)).toBe(true);
+  expect(guard.meta.sequence).toBe(frame);
+  expect(guard.meta.contentType).toBe("example/frame");
 }
 
 // The first build compiles the C library's part of every program, too.
@@ -76,51 +95,53 @@ describe("the header", () => {
   }
 });
 
-test("every function of the C interface does what its reference says", async () => {
-  const name = `test.c.${process.pid}`;
-  try {
-    expect(await outputOf("interface", name)).toBe("as expected\n");
-  } finally {
-    BufferPool.unlink(name);
+test.each(["interface", "channels"] as const)(
+  "every function does what its reference says: %s",
+  async (program) => {
+    const name = `test.c.${process.pid}`;
+    try {
+      expect(await outputOf(program, name)).toBe("as expected\n");
+    } finally {
+      BufferPool.unlink(name);
+    }
+  },
+  60_000,
+);
+
+test("buffers go from a C producer to a C consumer, whichever comes first", async () => {
+  for (const first of ["producer", "consumer"] as const) {
+    const name = `test.c.pair.${process.pid}`;
+    try {
+      const argv = { producer: [name, "100", "5000"], consumer: [name] };
+      const children = [start(first, ...argv[first])];
+      await until(() => BufferPool.list().some((each) => each.name === name));
+      const second = first === "producer" ? "consumer" : "producer";
+      children.push(start(second, ...argv[second]));
+      const said = await Promise.all(children.map((child) => child.stdout.text()));
+      expect(await Promise.all(children.map((child) => child.exited))).toEqual([0, 0]);
+      expect(said.join("").trimEnd().split("\n")).toEqual(consumed(100, 5000));
+      // The consumer took the name away.
+      expect(BufferPool.unlink(name)).toBe(false);
+    } finally {
+      BufferPool.unlink(name);
+    }
   }
 }, 60_000);
-
-test("buffers go from a C producer to a C consumer, and the producer waits for it", async () => {
-  const name = `test.c.pair.${process.pid}`;
-  try {
-    const pair = Bun.spawn(["sh", "-c", `"$0" "$2" 100 5000 | "$1" "$2"`, ...pairOf(name)], {
-      env: process.env,
-      stderr: "inherit",
-    });
-    const lines = (await pair.stdout.text()).trimEnd().split("\n");
-    expect(await pair.exited).toBe(0);
-    expect(lines).toEqual([...consumed(100, 5000), "free again: 4 of 4"]);
-    // The consumer took the name away.
-    expect(BufferPool.unlink(name)).toBe(false);
-  } finally {
-    BufferPool.unlink(name);
-  }
-}, 60_000);
-
-const pairOf = (name: string): string[] => [path("producer"), path("consumer"), name];
 
 test("buffers go from C to Bun, and C waits while Bun holds them all", async () => {
   await withPool({ capacity: 4, bufferSize: 3000 }, async (pool, name) => {
+    using frames = pool.channel("frames");
     const producer = start("producer", name, "20", "3000");
     let frame = 0;
     const held: Disposable[] = [];
-    for await (const handle of handlesFrom(producer.stdout)) {
-      const guard = pool.take(handle);
-      expect(guard.bytes.length).toBe(3000);
-      expect(guard.bytes.every((byte) => byte === frame)).toBe(true);
-      expect(guard.meta.sequence).toBe(frame);
-      expect(guard.meta.contentType).toBe("example/frame");
+    for await (const guard of frames) {
+      expectFrame(guard, frame, 3000);
       held.push(guard);
       frame += 1;
       if (held.length < 4) continue;
       // This process has to give a buffer back before there is a next one.
       if (frame < 20) {
-        while (pool.stats().waiters === 0) await Bun.sleep(1);
+        await until(() => pool.stats().waiters > 0);
         expect(pool.stats().participants.map((each) => each.name)).toContain("producer");
       }
       for (const each of held.splice(0)) each[Symbol.dispose]();
@@ -131,40 +152,107 @@ test("buffers go from C to Bun, and C waits while Bun holds them all", async () 
   });
 }, 60_000);
 
-test("buffers go from Bun to C", async () => {
-  await withPool({ capacity: 3, bufferSize: 100 }, async (pool, name) => {
-    const consumer = start("consumer", name);
+test("C waits for room in a channel until Bun receives", async () => {
+  await withPool({ capacity: 4, bufferSize: 100 }, async (pool, name) => {
+    using frames = pool.channel("frames", { capacity: 1 });
+    const producer = start("producer", name, "10", "100");
     for (let frame = 0; frame < 10; frame++) {
-      const guard = await pool.acquireAsync(100);
-      guard.bytes.fill(frame);
-      guard.meta.sequence = frame;
-      guard.meta.contentType = "example/frame";
-      consumer.stdin.write(`${guard.handOff()}\n`);
-      consumer.stdin.flush();
+      // The next one is sent only after this receive.
+      if (frame < 9) await until(() => frames.stats().waitingSenders === 1);
+      using guard = frames.receiveBlocking({ timeout: 10_000 });
+      expectFrame(guard, frame, 100);
     }
-    consumer.stdin.end();
-    const lines = (await consumer.stdout.text()).trimEnd().split("\n");
-    expect(await consumer.exited).toBe(0);
-    expect(lines).toEqual([...consumed(10, 100), "free again: 3 of 3"]);
-    expect(pool.stats().linked).toBe(false);
+    expect(await frames.closed).toBeUndefined();
+    expect(await producer.exited).toBe(0);
   });
 }, 60_000);
 
-test("a buffer that a killed C program held is given back", async () => {
+test("buffers go from Bun to C, and C receives what is left after the close", async () => {
   await withPool({ capacity: 4, bufferSize: 100 }, async (pool, name) => {
-    // Nobody takes the buffers that it hands off: it waits, and is killed there.
+    using frames = pool.channel("frames", { subscribe: false });
+    const consumer = start("consumer", name);
+    await until(() => frames.stats().waitingReceivers === 1);
+    for (let frame = 0; frame < 10; frame++) {
+      frames.send(await frameOf(pool, frame, 100));
+    }
+    frames.close();
+    expect(await linesOf(consumer.stdout)).toEqual(consumed(10, 100));
+    expect(await consumer.exited).toBe(0);
+    expect(pool.stats()).toMatchObject({ linked: false, free: 4 });
+  });
+}, 60_000);
+
+test("every subscriber of a broadcast, in C and in Bun, gets what either sends", async () => {
+  await withPool({ capacity: 8, bufferSize: 100 }, async (pool, name) => {
+    using source = pool.channel("frames", { mode: "broadcast", subscribe: false });
+    using own = pool.channel("frames");
+    const consumer = start("consumer", name);
+    await until(() => source.stats().subscriptions.length === 2);
+    for (let frame = 0; frame < 20; frame++) {
+      await source.sendAsync(await frameOf(pool, frame, 100), { timeout: 10_000 });
+      using guard = await own.receive({ timeout: 10_000 });
+      expect(guard.writable).toBe(false);
+      expectFrame(guard, frame, 100);
+    }
+    source.close();
+    const lines = await linesOf(consumer.stdout);
+    expect(lines.slice(0, 20)).toEqual(consumed(20, 100).slice(0, 20));
+    // Each subscriber's are counted.
+    expect(lines.slice(20)).toEqual(["40 of 20 frames received"]);
+    expect(await consumer.exited).toBe(0);
+  });
+  await withPool({ capacity: 4, bufferSize: 100 }, async (pool, name) => {
+    const channels = [1, 2].map(() => pool.channel("frames", { mode: "broadcast" }));
+    const producer = start("producer", name, "50", "100");
+    const counts = await Promise.all(
+      channels.map(async (channel) => {
+        let frame = 0;
+        for await (using guard of channel) expectFrame(guard, frame++, 100);
+        return frame;
+      }),
+    );
+    expect(counts).toEqual([50, 50]);
+    expect(await producer.exited).toBe(0);
+  });
+}, 60_000);
+
+test("what a killed C program sent is received, and what it held is given back", async () => {
+  await withPool({ capacity: 4, bufferSize: 100 }, async (pool, name) => {
+    using frames = pool.channel("frames", { capacity: 2 });
+    // Nobody receives what it sends: it waits with a third buffer, and is killed there.
     const producer = start("producer", name, "20", "100");
-    while (pool.stats().waiters === 0) await Bun.sleep(1);
+    await until(() => frames.stats().waitingSenders === 1);
+    expect(pool.stats().free).toBe(1);
     producer.kill("SIGKILL");
     await producer.exited;
     // The kernel marks its death a little later.
-    while (pool.reclaim().participants === 0) await Bun.sleep(1);
-    const { waiters, inFlight, participants } = pool.stats();
-    expect({ waiters, inFlight, participants: participants.length }).toEqual({
-      waiters: 0,
-      inFlight: 4,
-      participants: 1,
-    });
+    await until(() => pool.reclaim().participants > 0);
+    expect(pool.stats()).toMatchObject({ free: 2, inFlight: 0 });
+    expect(pool.stats().participants.length).toBe(1);
+    expect(frames.stats()).toMatchObject({ waitingSenders: 0, openBy: 1, queued: 2 });
+    for (const frame of [0, 1]) {
+      using guard = frames.receiveBlocking({ timeout: 0 });
+      expectFrame(guard, frame, 100);
+    }
+    expect(frames.tryReceive()).toBeNull();
+    expect(pool.stats().free).toBe(4);
+  });
+}, 60_000);
+
+test("a C program that is killed while it waits to receive holds nobody up", async () => {
+  await withPool({ capacity: 4, bufferSize: 100 }, async (pool, name) => {
+    using queue = pool.channel("frames", { capacity: 2 });
+    const killed = start("consumer", name);
+    await until(() => queue.stats().waitingReceivers === 1);
+    killed.kill("SIGKILL");
+    await killed.exited;
+    const next = start("consumer", name);
+    for (let frame = 0; frame < 8; frame++) {
+      queue.sendBlocking(await frameOf(pool, frame, 100), { timeout: 10_000 });
+    }
+    queue.close();
+    expect(await linesOf(next.stdout)).toEqual(consumed(8, 100));
+    expect(await next.exited).toBe(0);
   });
 }, 60_000);
 

@@ -5,6 +5,7 @@ import { expect, test } from "bun:test";
 import { statSync } from "node:fs";
 import { BufferPool, type PoolStats } from "../src/index.ts";
 import { start, withPool } from "./processes.ts";
+import { programFile } from "./program_files.ts";
 
 const options = { capacity: 4, bufferSize: 8192 };
 /** A coarse clock ticks every 10 ms at most. */
@@ -279,4 +280,22 @@ test("inspect sees what stats sees, and changes nothing", () =>
     for (let i = 0; i < 3; i++)
       expect(ageless(BufferPool.inspect(name))).toEqual(ageless(pool.stats()));
     expect(pool.stats().participants.length).toBe(1);
+  }));
+
+test("a process that looks before it opens a pool is refused on a closed one, and goes on", () =>
+  withPool(options, async (_, name) => {
+    const program = programFile(`
+      BufferPool.inspect(${JSON.stringify(name)});
+      const pool = BufferPool.open(${JSON.stringify(name)});
+      pool.close();
+      try {
+        pool.acquire(1);
+      } catch ({ code }) {
+        say(code);
+      }`);
+    try {
+      expect(await program.line()).toBe("POOL_CLOSED");
+    } finally {
+      await program.end();
+    }
   }));

@@ -1,4 +1,4 @@
-/* Takes the buffers whose handles it reads from its standard input, and gives them back. */
+/* Receives buffers from a channel until it is closed, and gives them back. */
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -11,7 +11,7 @@ static void check(int32_t status, const char *what) {
     char text[512];
     if (status == XMEM_OK) return;
     xmem_error_text(text, sizeof text);
-    fprintf(stderr, "consumer: %s: %s %s\n", what, xmem_error_name(status), text);
+    fprintf(stderr, "consumer: %s: %s: %s\n", what, xmem_error_name(status), text);
     exit(1);
 }
 
@@ -29,35 +29,34 @@ int main(int argc, char **argv) {
     xmem_options options;
     memset(&options, 0, sizeof options);
     options.size = sizeof options;
+    options.capacity = 4;
     options.participant_name = "consumer";
+    xmem_pool pool;
+    check(xmem_open_or_create(argv[1], &options, &pool), "opening the pool");
+    xmem_channel channel;
+    check(xmem_channel_open(pool, "frames", NULL, &channel), "opening the channel");
 
-    xmem_pool pool = 0;
-    xmem_handle handle;
-    int read;
-    while ((read = scanf("%" SCNu64, &handle)) == 1) {
-        /* Whoever sent the first handle has made the pool. */
-        if (pool == 0) check(xmem_open(argv[1], &options, &pool), "opening the pool");
+    while (1) {
+        xmem_handle handle;
         void *data;
         size_t size;
         xmem_description description;
         description.size = sizeof description;
-        check(xmem_take(pool, handle, NULL), "taking a buffer");
+        const int32_t status = xmem_receive_timed(pool, channel, XMEM_FOREVER, &handle);
+        if (status == XMEM_CHANNEL_CLOSED) break;
+        check(status, "receiving a buffer");
         check(xmem_data(pool, handle, &data, &size), "finding its bytes");
         check(xmem_get_description(pool, handle, &description), "reading its description");
         printf("frame %" PRIu64 ": %zu bytes of %s, sum %" PRIu64 "\n", description.sequence, size,
                description.content_type, sum_of(data, size));
+        fflush(stdout);
         check(xmem_release(pool, handle), "giving it back");
     }
-    if (read == 0) {
-        fprintf(stderr, "consumer: its input is no handle\n");
-        return 1;
-    }
-    if (pool == 0) return 0;
 
-    xmem_pool_stats stats;
+    xmem_channel_stats stats;
     stats.size = sizeof stats;
-    check(xmem_stats(pool, &stats), "looking at the pool");
-    printf("free again: %" PRIu64 " of %" PRIu64 "\n", stats.free, stats.capacity);
+    check(xmem_get_channel_stats(pool, channel, &stats), "looking at the channel");
+    printf("%" PRIu64 " of %" PRIu64 " frames received\n", stats.received, stats.sent);
     check(xmem_unlink_pool(pool), "removing its name");
     check(xmem_close(pool), "closing it");
     return 0;

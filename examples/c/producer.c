@@ -1,4 +1,4 @@
-/* Fills buffers of a pool and hands them to whoever reads the handles from its standard output. */
+/* Fills buffers of a pool and sends them through a channel. */
 
 #include <errno.h>
 #include <inttypes.h>
@@ -12,7 +12,7 @@ static void check(int32_t status, const char *what) {
     char text[512];
     if (status == XMEM_OK) return;
     xmem_error_text(text, sizeof text);
-    fprintf(stderr, "producer: %s: %s %s\n", what, xmem_error_name(status), text);
+    fprintf(stderr, "producer: %s: %s: %s\n", what, xmem_error_name(status), text);
     exit(1);
 }
 
@@ -33,27 +33,38 @@ int main(int argc, char **argv) {
     const uint64_t frames = number(argv[2], UINT64_MAX);
     const uint32_t bytes = (uint32_t)number(argv[3], UINT32_MAX);
 
-    /* Four buffers, however many frames: the producer waits for the consumer. */
+    /* Four buffers, however many frames: the producer waits for the consumer. Whichever of the two
+       comes first makes the pool and the channel. */
     xmem_options options;
     memset(&options, 0, sizeof options);
     options.size = sizeof options;
     options.capacity = 4;
-    options.buffer_size = bytes;
     options.participant_name = "producer";
     xmem_pool pool;
     check(xmem_open_or_create(argv[1], &options, &pool), "opening the pool");
+    xmem_channel_options how;
+    memset(&how, 0, sizeof how);
+    how.size = sizeof how;
+    how.sends_only = 1;
+    xmem_channel channel;
+    check(xmem_channel_open(pool, "frames", &how, &channel), "opening the channel");
 
+    xmem_handle handle;
     for (uint64_t frame = 0; frame < frames; frame++) {
-        xmem_handle handle;
         void *data;
         check(xmem_acquire_timed(pool, bytes, 10000, &handle), "waiting for a buffer");
         check(xmem_data(pool, handle, &data, NULL), "finding its bytes");
         memset(data, (int)(frame % 256), bytes);
         check(xmem_set_sequence(pool, handle, frame), "numbering it");
         check(xmem_set_content_type(pool, handle, "example/frame"), "describing it");
-        check(xmem_hand_off(pool, handle), "handing it off");
-        printf("%" PRIu64 "\n", handle);
-        fflush(stdout);
+        check(xmem_send_timed(pool, channel, handle, 10000), "sending it");
+    }
+    check(xmem_channel_close(pool, channel), "closing the channel");
+
+    /* A closed channel that nobody has open is removed with what is in it. So stay until the
+       consumer has received everything, and given it back. */
+    for (int buffer = 0; buffer < 4; buffer++) {
+        check(xmem_acquire_timed(pool, 0, 10000, &handle), "waiting for the consumer");
     }
     check(xmem_close(pool), "closing the pool");
     return 0;

@@ -10,30 +10,8 @@
 #include <sys/time.h>
 #include <time.h>
 
+#include "expect.h"
 #include "xmem.h"
-
-#define EXPECT(condition)                                               \
-    do {                                                                \
-        if (!(condition)) {                                             \
-            fprintf(stderr, "line %d: %s\n", __LINE__, #condition);     \
-            exit(1);                                                    \
-        }                                                               \
-    } while (0)
-
-/* The last failure's text goes with it, for whoever reads the surprise. */
-#define EXPECT_STATUS(call, expected)                                                   \
-    do {                                                                                \
-        const int32_t status_ = (call);                                                 \
-        if (status_ != (expected)) {                                                    \
-            char text_[512];                                                            \
-            xmem_error_text(text_, sizeof text_);                                     \
-            fprintf(stderr, "line %d: %s: %s %s\n", __LINE__, #call,                    \
-                    xmem_error_name(status_), text_);                                 \
-            exit(1);                                                                    \
-        }                                                                               \
-    } while (0)
-
-#define EXPECT_OK(call) EXPECT_STATUS(call, XMEM_OK)
 
 static xmem_options some_options(void) {
     xmem_options options;

@@ -19,7 +19,6 @@ const wait_any = @import("../process/wait_any.zig");
 const words = @import("../format/words.zig");
 const hold_result = @import("hold_result.zig");
 
-const Channel = @import("../protocol/channel/channel.zig").Channel;
 const Descriptor = descriptor.Descriptor;
 const Error = errors.Error;
 const OpenChannel = channels.OpenChannel;
@@ -343,8 +342,7 @@ pub export fn xmem_bun_channel_subscribers(
     const pool = descriptor.poolOf(number);
     const mapping = pool.mapping orelse return 0;
     const view = &mapping.view;
-    if (channel >= directory.blocksUsed(view) or !directory.isLive(view, channel)) return 0;
-    const found = Channel.of(view, channel) orelse return 0;
+    const found = statistics.channelAt(view, channel) orelse return 0;
     const values = out[0 .. subscribers_max * statistics.subscriber_field_count];
     return statistics.subscribers(view, &found, values, subscribers_max);
 }

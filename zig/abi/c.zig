@@ -6,6 +6,7 @@
 //! Numbers are checked for range there, and for meaning where they are used.
 
 pub const buffers = @import("c/buffers.zig");
+pub const channels = @import("c/channels.zig");
 pub const description = @import("c/description.zig");
 pub const failures = @import("c/failures.zig");
 pub const looking = @import("c/looking.zig");
@@ -18,6 +19,7 @@ comptime {
     _ = pools;
     _ = buffers;
     _ = sharing;
+    _ = channels;
     _ = description;
     _ = upkeep;
     _ = looking;

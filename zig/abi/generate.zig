@@ -65,6 +65,7 @@ const c_sources = [_][:0]const u8{
     @embedFile("c/pools.zig"),
     @embedFile("c/buffers.zig"),
     @embedFile("c/sharing.zig"),
+    @embedFile("c/channels.zig"),
     @embedFile("c/description.zig"),
     @embedFile("c/upkeep.zig"),
     @embedFile("c/looking.zig"),

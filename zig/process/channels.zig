@@ -40,6 +40,10 @@ pub const ThreadChannel = struct {
 
 pub const OpenChannel = struct {
     channel: Channel,
+    /// Tells this open from those that had its number before, and from those of other pools.
+    serial: u16,
+    /// Whether it receives; else it only sends.
+    receives: bool,
     subscription: ?broadcast.Subscription,
     shared: *ThreadChannel,
     receiving: blocking.Wait = .{},
@@ -68,11 +72,21 @@ pub fn open(pool: *Pool, name: []const u8, asked: directory.Asked) Error!u32 {
     found.channel.locals = &shared.locals;
     opened.* = .{
         .channel = found.channel,
+        .serial = nextSerial(),
+        .receives = asked.subscribe,
         .subscription = found.subscription,
         .shared = shared,
     };
     pool.channels[number] = opened;
     return number;
+}
+
+var serials: u32 = 0;
+
+/// From 1 on, in turn, so that each comes again as late as possible.
+fn nextSerial() u16 {
+    const count = @atomicRmw(u32, &serials, .Add, 1, .monotonic);
+    return @intCast(1 + count % std.math.maxInt(u16));
 }
 
 fn freeNumber(pool: *Pool) Error!u32 {

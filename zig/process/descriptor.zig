@@ -51,9 +51,7 @@ var closed: Pool = .{
     .counts = undefined,
 };
 
-pub fn prepare() void {
-    lock.lock();
-    defer lock.unlock();
+fn prepare() void {
     if (end > 0) return;
     closed.participant.view.geometry.capacity = 0;
     table[0] = closed;
@@ -82,6 +80,7 @@ pub fn numberOf(pool: *const Pool) u32 {
 pub fn take() errors.Error!*Pool {
     lock.lock();
     defer lock.unlock();
+    prepare();
     // In turn, so that the number of a closed pool is used again as late as possible.
     const place = for (0..descriptors_max - 1) |step| {
         const place = 1 + (last + step) % (descriptors_max - 1);
@@ -158,7 +157,6 @@ pub fn forgetAfterFork() void {
 }
 
 test "a number that was given back stands for a closed pool" {
-    prepare();
     const pool = try take();
     const descriptor = numberOf(pool);
     try std.testing.expect(descriptor > 0 and poolOf(descriptor) == pool);

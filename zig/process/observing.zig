@@ -3,12 +3,14 @@
 const std = @import("std");
 const descriptor = @import("descriptor.zig");
 const errors = @import("../errors.zig");
+const exit_and_fork = @import("exit_and_fork.zig");
 const mapping_file = @import("mapping.zig");
 const object = @import("../system/object.zig");
 const open_pool = @import("open_pool.zig");
 const options_file = @import("options.zig");
 const participant_file = @import("../protocol/participant.zig");
 const system = @import("../system/door.zig");
+const thread = @import("../system/thread.zig");
 
 const Error = errors.Error;
 const Pool = open_pool.Pool;
@@ -22,6 +24,7 @@ pub fn observe(
     allow_group: f64,
 ) Error!*Pool {
     errors.clear();
+    try thread.onFork(exit_and_fork.forgetAfterFork);
     const found = try object.open(dir, name, .read_only, .{
         .owner = options_file.idOf(allow_owner),
         .group = options_file.idOf(allow_group),

@@ -43,7 +43,6 @@ pub fn open(
     try thread.onFork(exit_and_fork.forgetAfterFork);
     try thread.onProcessExit(exit_and_fork.leaveAtExit);
     system.clock.prepare();
-    descriptor.prepare();
     if (how != .open) abandoned.removeLeftOver(dir);
     // A name can vanish and appear between two looks; each round is one look.
     for (0..100) |_| {

@@ -1,12 +1,11 @@
 //! The form for C: getting a buffer, its memory, and giving it back.
 
-const std = @import("std");
 const acquire_file = @import("../../protocol/pool/acquire.zig");
 const call = @import("call.zig");
 const content = @import("../../protocol/pool/content.zig");
 const errors = @import("../../errors.zig");
 const holds = @import("../../process/holds.zig");
-const system = @import("../../system/door.zig");
+const reasons = @import("reasons.zig");
 const types = @import("types.zig");
 
 const Error = errors.Error;
@@ -44,7 +43,8 @@ pub export fn xmem_acquire(
 fn acquire(pool: Pool, size: u32, handle: ?*Handle) Error!void {
     const out = handle orelse return missing("handle");
     const opened = try openPool(pool);
-    const acquired = try acquire_file.acquire(&opened.participant, size);
+    const acquired = acquire_file.acquire(&opened.participant, size) catch |err|
+        return reasons.ofAcquire(opened, size, err);
     holds.add(opened, acquired);
     out.* = acquired;
 }
@@ -72,12 +72,20 @@ pub export fn xmem_acquire_timed(
 fn acquireTimed(pool: Pool, size: u32, timeout_ms: u64, handle: ?*Handle) Error!void {
     const out = handle orelse return missing("handle");
     const opened = try openPool(pool);
-    const deadline_ns = system.clock.monotonicNs() +| (timeout_ms *| std.time.ns_per_ms);
+    const deadline_ns = call.deadlineNs(timeout_ms);
     const participant = &opened.participant;
     const acquired = while (true) {
         const slice = acquire_file.acquireSlice(participant, &opened.wait, size, deadline_ns);
         // A slice ended, or a signal handler has run.
-        break slice catch |err| if (err == error.Pending) continue else return err;
+        break slice catch |err| switch (err) {
+            error.Pending => continue,
+            error.Timeout => return reasons.because(
+                err,
+                "none of the {d} buffers was free in {d} ms",
+                .{ participant.view.geometry.capacity, timeout_ms },
+            ),
+            else => return reasons.ofAcquire(opened, size, err),
+        };
     };
     holds.add(opened, acquired);
     out.* = acquired;
@@ -94,7 +102,9 @@ pub export fn xmem_release(pool: Pool, handle: Handle) i32 {
 
 fn release(pool: Pool, handle: Handle) Error!void {
     const opened = try openPool(pool);
-    if (!holds.giveBack(opened, try checkRef(handle))) return error.StaleHandle;
+    if (holds.giveBack(opened, try checkRef(handle))) return;
+    _ = try heldIndex(opened, handle);
+    return error.StaleHandle;
 }
 
 /// Where a held buffer's bytes are in this process, and how many. They stay there for as long as
@@ -141,5 +151,9 @@ pub export fn xmem_truncate(
 }
 
 fn truncate(pool: Pool, handle: Handle, size: u32) Error!void {
-    return content.truncate(try describer(pool, handle), handle, size);
+    return content.truncate(try describer(pool, handle), handle, size) catch |err|
+        if (err == error.InvalidArgument)
+            errors.fail(err, 0, "the buffer has fewer than {d} bytes", .{size})
+        else
+            err;
 }

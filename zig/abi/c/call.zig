@@ -6,6 +6,8 @@ const errors = @import("../../errors.zig");
 const holds = @import("../../process/holds.zig");
 const open_pool = @import("../../process/open_pool.zig");
 const participant_file = @import("../../protocol/participant.zig");
+const reasons = @import("reasons.zig");
+const system = @import("../../system/door.zig");
 const thread = @import("../../system/thread.zig");
 const types = @import("types.zig");
 const words = @import("../../format/words.zig");
@@ -17,8 +19,7 @@ const Pool = types.Pool;
 /// Ends a call: returns 0, or the code negated, which is recorded beside the text of the failure.
 pub fn ended(result: Error!void) i32 {
     result catch |err| {
-        errors.note(err);
-        return errors.negative(err);
+        return errors.negative(reasons.inGeneral(err));
     };
     return 0;
 }
@@ -26,7 +27,17 @@ pub fn ended(result: Error!void) i32 {
 /// Begins a call: checks that the pool is open, and that this thread opened it.
 pub fn openPool(pool: Pool) Error!*open_pool.Pool {
     const found = try ownPool(pool);
-    if (holds.attend(found)) |err| return err;
+    if (holds.attend(found)) |err| return if (found.is_observer)
+        reasons.because(err, "the pool is observed, and not open", .{})
+    else
+        reasons.because(err, "it was opened before this process was forked; open it again", .{});
+    return found;
+}
+
+/// The same for a look, for which a pool that is only observed will do.
+pub fn seenPool(pool: Pool) Error!*open_pool.Pool {
+    const found = try ownPool(pool);
+    if (!found.is_observer or found.owner == descriptor.forked) return openPool(pool);
     return found;
 }
 
@@ -34,14 +45,20 @@ pub fn openPool(pool: Pool) Error!*open_pool.Pool {
 pub fn ownPool(pool: Pool) Error!*open_pool.Pool {
     errors.clear();
     const found = descriptor.poolOf(pool);
-    if (found.mapping == null) return error.PoolClosed;
+    if (found.mapping == null)
+        return errors.fail(error.PoolClosed, 0, "no pool is open as {d} in this process", .{pool});
     if (found.owner != thread.mark() and found.owner != descriptor.forked)
         return errors.fail(error.InvalidArgument, 0, "another thread opened the pool", .{});
     return found;
 }
 
 pub fn heldIndex(pool: *const open_pool.Pool, handle: Handle) Error!u32 {
-    if (!holds.isCurrent(pool, try checkRef(handle))) return error.StaleHandle;
+    if (!holds.isCurrent(pool, try checkRef(handle))) return errors.fail(
+        error.StaleHandle,
+        0,
+        "this descriptor does not hold a buffer by the handle {d}",
+        .{handle},
+    );
     return @as(words.Handle, @bitCast(handle)).index;
 }
 
@@ -58,7 +75,26 @@ pub fn missing(comptime what: []const u8) Error {
 
 /// Handles and bare indexes are below 2^53.
 pub fn checkRef(ref: u64) Error!u64 {
-    return if (ref < 1 << 53) ref else error.InvalidArgument;
+    if (ref < 1 << 53) return ref;
+    return errors.fail(error.InvalidArgument, 0, "{d} is no handle, and no index", .{ref});
+}
+
+/// When a wait of so many milliseconds ends; of one without an end that is never.
+pub fn deadlineNs(timeout_ms: u64) u64 {
+    return system.clock.monotonicNs() +| (timeout_ms *| std.time.ns_per_ms);
+}
+
+/// What a caller says by a struct of options. A caller that was compiled later may have more
+/// fields, which have to have their defaults.
+pub fn readOptions(comptime Options: type, options: ?*const Options) Error!Options {
+    const given = options orelse return .{};
+    const bytes: [*]const u8 = @ptrCast(given);
+    const size = given.size;
+    try checkSize(Options, size);
+    for (bytes[@sizeOf(Options)..size]) |byte| {
+        if (byte != 0) return errors.fail(error.InvalidArgument, 0, "unknown options", .{});
+    }
+    return given.*;
 }
 
 /// Fills a struct of the caller's. The fields that a longer, later struct has besides become 0.

@@ -100,8 +100,13 @@ pub export fn xmem_set_sequence(
 
 fn setNumber(pool: Pool, handle: Handle, which: content.Number, value: u64) Error!void {
     const participant = try describer(pool, handle);
-    if (value > 1 << 53) return error.InvalidArgument;
-    return content.setNumber(participant, handle, which, @floatFromInt(value));
+    if (value > 1 << 53)
+        return errors.fail(error.InvalidArgument, 0, "{d} is above 2^53", .{value});
+    return content.setNumber(participant, handle, which, @floatFromInt(value)) catch |err|
+        return if (err == error.InvalidArgument)
+            errors.fail(err, 0, "no dtype is {d}", .{value})
+        else
+            err;
 }
 
 /// Sets how many elements a held buffer has per dimension. Strides that are the contiguous ones
@@ -146,12 +151,14 @@ fn setDims(
     count: u32,
 ) Error!void {
     const participant = try describer(pool, handle);
-    if (count > layout.dimensions_max) return error.InvalidArgument;
+    if (count > layout.dimensions_max)
+        return errors.fail(error.InvalidArgument, 0, "{d} dimensions", .{count});
     var numbers: [layout.dimensions_max]f64 = undefined;
     if (count > 0) {
         const given = values orelse return missing("the array");
         for (given[0..count], numbers[0..count]) |value, *number| {
-            if (@abs(value) > 1 << 53) return error.InvalidArgument;
+            if (@abs(value) > 1 << 53)
+                return errors.fail(error.InvalidArgument, 0, "{d} is beyond 2^53", .{value});
             number.* = @floatFromInt(value);
         }
     }
@@ -188,5 +195,8 @@ pub export fn xmem_set_producer(
 
 fn setText(pool: Pool, handle: Handle, which: content.Text, text: ?[*:0]const u8) Error!void {
     const participant = try describer(pool, handle);
-    return content.setText(participant, handle, which, std.mem.span(text orelse ""));
+    const value = std.mem.span(text orelse "");
+    if (value.len > layout.text_bytes_max)
+        return errors.fail(error.InvalidArgument, 0, "the text has {d} bytes", .{value.len});
+    return content.setText(participant, handle, which, value);
 }

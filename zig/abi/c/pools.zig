@@ -6,6 +6,7 @@ const closing = @import("../../process/closing.zig");
 const descriptor = @import("../../process/descriptor.zig");
 const errors = @import("../../errors.zig");
 const layout = @import("../../format/layout.zig");
+const observing = @import("../../process/observing.zig");
 const object = @import("../../system/object.zig");
 const opening = @import("../../process/opening.zig");
 const options_file = @import("../../process/options.zig");
@@ -17,13 +18,14 @@ const Error = errors.Error;
 const Options = types.Options;
 const Pool = types.Pool;
 const PoolInfo = types.PoolInfo;
-const checkSize = call.checkSize;
 const ended = call.ended;
 const give = call.give;
 const lease_never = types.lease_never;
 const missing = call.missing;
 const openPool = call.openPool;
 const ownPool = call.ownPool;
+const readOptions = call.readOptions;
+const seenPool = call.seenPool;
 
 /// Makes a pool and opens it.
 ///
@@ -91,7 +93,7 @@ fn open(
     errors.clear();
     const out = pool orelse return missing("pool");
     const pool_name = name orelse return missing("name");
-    const given = try readOptions(options);
+    const given = try readOptions(Options, options);
     const participant = std.mem.span(given.participant_name orelse "");
     if (participant.len > layout.name_bytes_max)
         return errors.fail(error.InvalidArgument, 0, "participant_name is too long", .{});
@@ -101,18 +103,6 @@ fn open(
     const opened = try opening.open(how, dir, std.mem.span(pool_name), participant, &numbers);
     opened.owner = thread.mark();
     out.* = descriptor.numberOf(opened);
-}
-
-/// A caller that was compiled later may have more fields, which have to have their defaults.
-fn readOptions(options: ?*const Options) Error!Options {
-    const given = options orelse return .{};
-    const bytes: [*]const u8 = @ptrCast(given);
-    const size = given.size;
-    try checkSize(Options, size);
-    for (bytes[@sizeOf(Options)..size]) |byte| {
-        if (byte != 0) return errors.fail(error.InvalidArgument, 0, "unknown options", .{});
-    }
-    return given.*;
 }
 
 fn optionNumbers(given: Options) Error!options_file.Options {
@@ -162,9 +152,46 @@ fn directory(buffer: *DirectoryBuffer) Error![:0]const u8 {
     return buffer[0 .. length + named.len :0];
 }
 
-/// Gives back the holds of this descriptor, and with the thread's last descriptor of the pool its
-/// row. Pointers into the pool's memory are invalid afterwards, unless the process has it open
-/// still.
+/// Looks at a pool without taking part: it takes no row, starts no recovery and writes nothing.
+/// `xmem_info`, `xmem_stats`, `xmem_participants`, `xmem_channels`, `xmem_subscribers` and
+/// `xmem_close` work on it; to every other call it is closed. The end of its thread does not close
+/// it. Root may look at everybody's pools.
+///
+/// XMEM_TOO_MANY_PARTICIPANTS: this process has some 16000 pools open. XMEM_OUT_OF_MEMORY: the pool
+/// does not fit into the address space. XMEM_POOL_NOT_FOUND, XMEM_POOL_CORRUPT,
+/// XMEM_VERSION_MISMATCH, XMEM_PERMISSION_DENIED, XMEM_INVALID_ARGUMENT, XMEM_SYSTEM: as in
+/// `xmem_open`.
+pub export fn xmem_observe(
+    /// As in `xmem_create`.
+    name: ?[*:0]const u8,
+    /// NULL: all defaults. Only `allow_owner` and `allow_group` matter.
+    options: ?*const Options,
+    /// Gets the observed pool.
+    pool: ?*Pool,
+) i32 {
+    return ended(observe(name, options, pool));
+}
+
+fn observe(name: ?[*:0]const u8, options: ?*const Options, pool: ?*Pool) Error!void {
+    errors.clear();
+    const out = pool orelse return missing("pool");
+    const pool_name = name orelse return missing("name");
+    const numbers = try optionNumbers(try readOptions(Options, options));
+    var buffer: DirectoryBuffer = undefined;
+    const dir = try directory(&buffer);
+    const opened = try observing.observe(
+        dir,
+        std.mem.span(pool_name),
+        numbers[@intFromEnum(options_file.Option.ALLOW_OWNER)],
+        numbers[@intFromEnum(options_file.Option.ALLOW_GROUP)],
+    );
+    opened.owner = thread.mark();
+    out.* = descriptor.numberOf(opened);
+}
+
+/// Gives back the holds of this descriptor, leaves its channels, and with the thread's last
+/// descriptor of the pool gives back its row. Pointers into the pool's memory are invalid
+/// afterwards, unless the process has it open still.
 ///
 /// XMEM_POOL_CLOSED: it is closed already.
 /// XMEM_INVALID_ARGUMENT: another thread opened it.
@@ -173,7 +200,8 @@ pub export fn xmem_close(pool: Pool) i32 {
 }
 
 fn close(pool: Pool) Error!void {
-    closing.close(try ownPool(pool));
+    const found = try ownPool(pool);
+    if (found.is_observer) observing.unobserve(found) else closing.close(found);
 }
 
 /// Removes a name, whatever it leads to: a pool, or what is left of one. Participants that have the
@@ -226,7 +254,7 @@ pub export fn xmem_info(
 
 fn giveInfo(pool: Pool, info: ?*PoolInfo) Error!void {
     const out = info orelse return missing("info");
-    const opened = try openPool(pool);
+    const opened = try seenPool(pool);
     const mapping = opened.mapping.?;
     const geometry = mapping.view.geometry;
     const found = object.stat(mapping.object.fd) catch mapping.object;

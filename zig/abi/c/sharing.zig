@@ -4,6 +4,7 @@
 const call = @import("call.zig");
 const errors = @import("../../errors.zig");
 const holds = @import("../../process/holds.zig");
+const reasons = @import("reasons.zig");
 const references = @import("../../protocol/pool/references.zig");
 const types = @import("types.zig");
 
@@ -58,7 +59,8 @@ fn hold(
     handle: ?*Handle,
 ) Error!void {
     const opened = try openPool(pool);
-    const held = try holds.hold(opened, operation, try checkRef(ref));
+    const held = holds.hold(opened, operation, try checkRef(ref)) catch |err|
+        return reasons.ofBuffer(opened, ref, err);
     if (handle) |out| out.* = held.handle;
 }
 
@@ -76,7 +78,8 @@ pub export fn xmem_share(pool: Pool, handle: Handle) i32 {
 fn share(pool: Pool, handle: Handle) Error!void {
     const opened = try openPool(pool);
     _ = try heldIndex(opened, handle);
-    _ = try references.operate(&opened.participant, .share, handle, 0);
+    _ = references.operate(&opened.participant, .share, handle, 0) catch |err|
+        return reasons.ofBuffer(opened, handle, err);
 }
 
 /// Turns a hold into an in-flight reference: send the handle to whoever is to take it. The buffer
@@ -91,7 +94,8 @@ pub export fn xmem_hand_off(pool: Pool, handle: Handle) i32 {
 
 fn handOff(pool: Pool, handle: Handle) Error!void {
     const opened = try openPool(pool);
-    return holds.handOff(opened, try checkRef(handle));
+    _ = try heldIndex(opened, handle);
+    return holds.handOff(opened, handle);
 }
 
 /// Counts a buffer up by hand: one more in-flight reference, of a buffer that need not be held.
@@ -164,7 +168,11 @@ fn byHand(
 ) Error!void {
     const opened = try openPool(pool);
     const ref_checked = try checkRef(ref);
-    const done = try references.operate(&opened.participant, operation, ref_checked, argument);
+    const participant = &opened.participant;
+    const done = references.operate(participant, operation, ref_checked, argument) catch |err| {
+        if (err != error.InvalidArgument) return reasons.ofBuffer(opened, ref, err);
+        return errors.fail(err, 0, "no count of the buffer can be {d}", .{argument});
+    };
     if (count) |out| out.* = done.count;
 }
 
@@ -187,7 +195,8 @@ pub export fn xmem_ref_count(
 fn refCount(pool: Pool, ref: u64, count: ?*u32) Error!void {
     const out = count orelse return missing("count");
     const opened = try openPool(pool);
-    out.* = try references.refCount(&opened.participant, try checkRef(ref));
+    out.* = references.refCount(&opened.participant, try checkRef(ref)) catch |err|
+        return reasons.ofBuffer(opened, ref, err);
 }
 
 /// Recycles a buffer that was counted to 0 by hand. Exactly one of those that try succeeds.
@@ -209,7 +218,8 @@ pub export fn xmem_try_release(
 
 fn tryRelease(pool: Pool, ref: u64, recycled: ?*u32) Error!void {
     const opened = try openPool(pool);
-    const done = try holds.tryRelease(opened, try checkRef(ref));
+    const done = holds.tryRelease(opened, try checkRef(ref)) catch |err|
+        return reasons.ofBuffer(opened, ref, err);
     if (recycled) |out| out.* = @intFromBool(done);
 }
 

@@ -1,6 +1,7 @@
 //! The form for C: the types that its calls take and fill.
 
 const std = @import("std");
+const channel_statistics = @import("../../protocol/channel/statistics.zig");
 const layout = @import("../../format/layout.zig");
 const participant_file = @import("../../protocol/participant.zig");
 
@@ -14,6 +15,10 @@ pub const Pool = u32;
 /// below 2^53, so that it fits a double. A function that takes a `ref` also takes the buffer's bare
 /// index, `xmem_index(handle)`, which names the buffer's present use, whichever that is.
 pub const Handle = u64;
+
+/// An open channel of an open pool: a number above 0, good for that pool until the channel is left
+/// or the pool closed. 0 and a stale one are refused.
+pub const Channel = u32;
 
 /// `timeout_ms` of a wait without an end.
 pub const forever = std.math.maxInt(u64);
@@ -189,6 +194,105 @@ pub const Description = extern struct {
     producer: [32]u8 = @splat(0),
 };
 
+/// What a channel is to be, and what this open of it does. Set everything to 0, then `size` to
+/// `sizeof(xmem_channel_options)`, then the fields that shall differ from their default, which is
+/// 0. A channel that exists has to be as the fields say that are not 0.
+pub const ChannelOptions = extern struct {
+    /// Bytes of this struct, as the caller was compiled with it.
+    size: usize = @sizeOf(ChannelOptions),
+    /// How many buffers can be queued, 1 to 65536; default 16. One that exists may have more.
+    capacity: u32 = 0,
+    /// XMEM_MODE_QUEUE, the default: each buffer goes to one receiver. XMEM_MODE_BROADCAST: to
+    /// every subscriber.
+    mode: u32 = 0,
+    /// What `xmem_send` does where the channel is full. XMEM_OVERFLOW_BLOCK, the default: it
+    /// refuses the buffer. XMEM_OVERFLOW_DROP_NEWEST: it drops the buffer.
+    /// XMEM_OVERFLOW_DROP_OLDEST: it drops the one that has been queued for longest.
+    overflow: u32 = 0,
+    /// Of a broadcast, how many of the newest buffers stay for subscribers that come late; below
+    /// `capacity`.
+    history: u32 = 0,
+    /// Not 0: this open does not receive, and does not subscribe to a broadcast.
+    sends_only: u32 = 0,
+    /// Always 0.
+    reserved: u32 = 0,
+};
+
+/// What a channel was made as. The caller sets `size`.
+pub const ChannelInfo = extern struct {
+    /// Bytes of this struct, as the caller was compiled with it.
+    size: usize = @sizeOf(ChannelInfo),
+    /// How many buffers can be queued.
+    capacity: u32,
+    /// XMEM_MODE_QUEUE or XMEM_MODE_BROADCAST.
+    mode: u32,
+    /// One of XMEM_OVERFLOW_BLOCK ...
+    overflow: u32,
+    /// Of a broadcast, how many of the newest buffers stay for subscribers that come late.
+    history: u32,
+};
+
+/// What goes on in a channel. In a busy one each number is true of some moment, not all of the
+/// same. The caller sets `size`.
+pub const ChannelStats = extern struct {
+    /// Bytes of this struct, as the caller was compiled with it.
+    size: usize = @sizeOf(ChannelStats),
+    /// Its number in the pool, as `xmem_subscribers` takes it.
+    number: u64 = 0,
+    /// XMEM_MODE_QUEUE or XMEM_MODE_BROADCAST.
+    mode: u64 = 0,
+    /// One of XMEM_OVERFLOW_BLOCK ...
+    overflow: u64 = 0,
+    /// How many buffers can be queued.
+    capacity: u64 = 0,
+    /// Of a broadcast, how many of the newest buffers stay for subscribers that come late.
+    history: u64 = 0,
+    /// 1: somebody closed it.
+    closed: u64 = 0,
+    /// Participants that have it open.
+    open_by: u64 = 0,
+    /// Buffers that are in it.
+    queued: u64 = 0,
+    /// Buffers that were sent since it was made.
+    sent: u64 = 0,
+    /// Buffers that were received; of a broadcast the sum over all subscribers.
+    received: u64 = 0,
+    /// Buffers that were dropped because it was full.
+    dropped: u64 = 0,
+    /// Participants that wait for room.
+    waiting_senders: u64 = 0,
+    /// Participants that wait for a buffer.
+    waiting_receivers: u64 = 0,
+    /// Opens that subscribe to a broadcast.
+    subscribers: u64 = 0,
+    /// Its name, ended by a 0.
+    name: [64]u8 = @splat(0),
+};
+
+/// An open that subscribes to a broadcast.
+pub const Subscriber = extern struct {
+    /// Its process's id, as that process knows it.
+    pid: u64 = 0,
+    /// Its thread's id, as that process knows it.
+    tid: u64 = 0,
+    /// 0: its participant is dead.
+    alive: u64 = 0,
+    /// Buffers in the channel that it has still to receive.
+    lag: u64 = 0,
+    /// Buffers that it received.
+    received: u64 = 0,
+    /// Buffers that were dropped before it received them.
+    missed: u64 = 0,
+};
+
+/// Where `xmem_wait_any` waits.
+pub const Source = extern struct {
+    /// An open pool.
+    pool: Pool,
+    /// An open channel of the pool that receives; 0: the wait is for a free buffer of the pool.
+    channel: Channel,
+};
+
 /// What a recovery gave back. The caller sets `size`.
 pub const ReclaimReport = extern struct {
     /// Bytes of this struct, as the caller was compiled with it.
@@ -211,7 +315,12 @@ comptime {
     std.debug.assert(@sizeOf(PoolStats) == 160);
     std.debug.assert(@sizeOf(Participant) == 120);
     std.debug.assert(@sizeOf(Description) == 232);
+    std.debug.assert(@sizeOf(ChannelOptions) == 32);
+    std.debug.assert(@sizeOf(ChannelInfo) == 24);
+    std.debug.assert(@sizeOf(ChannelStats) == 184);
+    std.debug.assert(@sizeOf(Subscriber) == 48);
+    std.debug.assert(@sizeOf(Source) == 8);
     std.debug.assert(@sizeOf(ReclaimReport) == 24);
     std.debug.assert(layout.dimensions_max == 8 and layout.text_bytes_max == 31);
-    std.debug.assert(name_room == 32);
+    std.debug.assert(name_room == 32 and channel_statistics.name_room == 64);
 }

@@ -4,6 +4,7 @@ const call = @import("call.zig");
 const errors = @import("../../errors.zig");
 const flush_file = @import("../../protocol/pool/flush.zig");
 const preallocate_file = @import("../../protocol/pool/preallocate.zig");
+const reasons = @import("reasons.zig");
 const recovery = @import("../../protocol/recovery/recovery.zig");
 const trim_file = @import("../../protocol/pool/trim.zig");
 const types = @import("types.zig");
@@ -38,7 +39,8 @@ pub export fn xmem_preallocate(
 
 fn preallocate(pool: Pool, size: u32, count: u32, bytes: ?*u64) Error!void {
     const opened = try openPool(pool);
-    const added = try preallocate_file.preallocate(&opened.participant, size, count);
+    const added = preallocate_file.preallocate(&opened.participant, size, count) catch |err|
+        return reasons.ofAcquire(opened, size, err);
     if (bytes) |out| out.* = added;
 }
 

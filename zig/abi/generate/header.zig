@@ -2,6 +2,7 @@
 //! and their units, its errors and what each means there.
 
 const std = @import("std");
+const channels = @import("core").abi.c.channels;
 const constants = @import("core").abi.constants;
 const content = @import("core").protocol.pool.content;
 const declarations = @import("declarations.zig");
@@ -32,13 +33,23 @@ const pointers = [_][]const u8{ "?*", "?[*:0]", "?[*]", "[*:0]", "*" };
 /// The comment of a parameter that has none of its own.
 const usual_parameters = [_][2][]const u8{
     .{ "Pool", "The open pool." },
+    .{ "Channel", "The open channel." },
     .{ "Handle", "Of a buffer that this descriptor holds." },
 };
 
 /// Constants of the core that C programs get, by their names without XMEM_.
 const limits = [_][]const u8{
-    "LIMIT_CAPACITY",   "LIMIT_PARTICIPANTS", "LIMIT_CHANNELS",   "LIMIT_REFERENCES",
-    "LIMIT_NAME_BYTES", "LIMIT_TEXT_BYTES",   "LIMIT_DIMENSIONS",
+    "LIMIT_CAPACITY",
+    "LIMIT_PARTICIPANTS",
+    "LIMIT_CHANNELS",
+    "LIMIT_REFERENCES",
+    "LIMIT_NAME_BYTES",
+    "LIMIT_TEXT_BYTES",
+    "LIMIT_DIMENSIONS",
+    "LIMIT_CHANNEL_CAPACITY",
+    "LIMIT_CHANNEL_NAME_BYTES",
+    "LIMIT_CHANNEL_SUBSCRIBERS",
+    "LIMIT_WAIT_SOURCES",
 };
 
 const preamble =
@@ -245,6 +256,8 @@ pub fn write(
     try writeLimits(header.out);
     try writeCodes(header, try declarations.readEnum(gpa, errors_source, "Code"));
     try writeDtypes(header.out);
+    try writeKinds(header.out, words.ChannelMode, "MODE", "To whom a channel hands a buffer.");
+    try writeKinds(header.out, words.ChannelOverflow, "OVERFLOW", "What a full channel does.");
     for (declared) |each| if (each == .alias) {
         try header.writeDocs("", each.alias.docs);
         const name = try header.nameOf(each.alias.name);
@@ -287,6 +300,25 @@ fn writeDtypes(out: *Writer) !void {
     for (std.enums.values(content.DType), 0..) |dtype, place| {
         const comma = if (place < last) "," else "";
         try out.print("    XMEM_DTYPE_{t} = {d}{s}\n", .{ dtype, @intFromEnum(dtype), comma });
+    }
+    try out.writeAll("};\n\n");
+}
+
+/// From 1 on: 0 is not given.
+fn writeKinds(
+    out: *Writer,
+    comptime Kind: type,
+    comptime what: []const u8,
+    comptime docs: []const u8,
+) !void {
+    try out.writeAll("/** " ++ docs ++ " */\nenum {\n");
+    const last = std.enums.values(Kind).len - 1;
+    for (std.enums.values(Kind), 0..) |kind, place| {
+        var name: [32]u8 = undefined;
+        const upper = std.ascii.upperString(&name, @tagName(kind));
+        const comma = if (place < last) "," else "";
+        const number = channels.numberOf(kind);
+        try out.print("    XMEM_" ++ what ++ "_{s} = {d}{s}\n", .{ upper, number, comma });
     }
     try out.writeAll("};\n\n");
 }

@@ -44,7 +44,6 @@ pub fn collect(view: *const View, channel: *const Channel) Values {
     const shared = &channel.block.channel;
     const head = positionIn(&channel.head.position);
     const tail = positionIn(&channel.tail.position);
-    const there = if (head.isBefore(tail)) head.countTo(tail, channel.capacity) else 0;
     const made_room = @atomicLoad(u64, &channel.head.dropped, .monotonic);
     const refused = @atomicLoad(u64, &channel.tail.dropped, .monotonic);
     const subscribed = if (channel.mode == .broadcast) countSubscribers(channel) else Subscribed{};
@@ -58,7 +57,7 @@ pub fn collect(view: *const View, channel: *const Channel) Values {
             .HISTORY => channel.history,
             .CLOSED => @intFromBool(ring.looksClosed(channel)),
             .OPEN_BY => countOpen(view, channel),
-            .QUEUED => @min(there, channel.capacity),
+            .QUEUED => queued(channel),
             .SENT => tail.ordinal(channel.capacity),
             .RECEIVED => switch (channel.mode) {
                 .queue => head.ordinal(channel.capacity) -| made_room,
@@ -73,6 +72,13 @@ pub fn collect(view: *const View, channel: *const Channel) Values {
         values[@intFromEnum(stat)] = @floatFromInt(value);
     }
     return values;
+}
+
+pub fn queued(channel: *const Channel) u64 {
+    const head = positionIn(&channel.head.position);
+    const tail = positionIn(&channel.tail.position);
+    if (!head.isBefore(tail)) return 0;
+    return @min(head.countTo(tail, channel.capacity), channel.capacity);
 }
 
 fn positionIn(word: *const u64) Position {
@@ -109,12 +115,26 @@ pub fn channels(view: *const View, values: []f64, names: []u8, channels_max: u32
         if (!directory.isLive(view, @intCast(number))) continue;
         const channel = Channel.of(view, @intCast(number)) orelse continue;
         values[written * stat_count ..][0..stat_count].* = collect(view, &channel);
-        const name = names[written * name_room ..][0..name_room];
-        for (name, &channel.block.channel.name) |*byte, *shared|
-            byte.* = @atomicLoad(u8, shared, .monotonic);
+        names[written * name_room ..][0..name_room].* = nameOf(&channel);
         written += 1;
     }
     return written;
+}
+
+/// Ended by a 0.
+pub fn nameOf(channel: *const Channel) [name_room]u8 {
+    var name: [name_room]u8 = undefined;
+    for (&name, &channel.block.channel.name) |*byte, *shared|
+        byte.* = @atomicLoad(u8, shared, .monotonic);
+    name[name_room - 1] = 0;
+    return name;
+}
+
+/// The live channel of that number; null: the pool has none.
+pub fn channelAt(view: *const View, number: u64) ?Channel {
+    if (number >= directory.blocksUsed(view)) return null;
+    const known: u32 = @intCast(number);
+    return if (directory.isLive(view, known)) Channel.of(view, known) else null;
 }
 
 pub const SubscriberField = enum { PID, TID, ALIVE, LAG, RECEIVED, MISSED };
