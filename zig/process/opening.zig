@@ -32,7 +32,7 @@ pub fn open(
     options: *const Options,
 ) Error!*Pool {
     errors.clear();
-    if (!object_name.isValid(name)) return errors.fail(error.InvalidArgument, 0, "the name", .{});
+    try object_name.check(name);
     if (!robust_mutex.supported()) return errors.fail(
         error.UnsupportedPlatform,
         0,
