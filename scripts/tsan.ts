@@ -9,6 +9,7 @@ import { root, runRecorded, setup, zigBuild } from "./setup.ts";
 /** The end that each broken variant must have: a report of ThreadSanitizer, or a failed check. */
 const canaries: Record<string, RegExp> = {
   word_relaxed: /^SUMMARY: ThreadSanitizer: data race/m,
+  cell_relaxed: /^SUMMARY: ThreadSanitizer: data race/m,
   dead_rows_kept: /^stress: \d+ buffers are free in the end/m,
 };
 

@@ -1,6 +1,6 @@
-// Every operation on a channel, killed at every step that it makes: see `crash_sweep.ts`. At most the
-// message that was being moved is lost, never another one; the channel goes on, and a recovery finds
-// every buffer again.
+// Every operation on a channel, killed at every step that it makes: see `crash_sweep.ts`. At most
+// the message that was being moved is lost, never another one; the channel goes on, and a recovery
+// finds every buffer again.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { BufferPool, type Channel, type ChannelOptions } from "../src/index.ts";

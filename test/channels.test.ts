@@ -2,6 +2,7 @@
 
 import { describe, expect, jest, test } from "bun:test";
 import { getEventListeners } from "node:events";
+import { deflate } from "node:zlib";
 import { BufferPool, type Channel, type ChannelOptions, type XmemErrorCode } from "../src/index.ts";
 import { codeOf, codeOfLater, errorOf } from "./codes.ts";
 import { withPool } from "./processes.ts";
@@ -257,6 +258,17 @@ describe("waits", () => {
       expect(pool.refCount(kept.handle)).toBe(1);
     }));
 
+  test("of a send whose guard's open of the pool is closed meanwhile send nothing", () =>
+    withChannel({ capacity: 1 }, async (channel, pool, name) => {
+      sendSizes(pool, channel, 1);
+      const other = BufferPool.open(name);
+      const sending = codeOfLater(() => channel.sendAsync(other.acquire(2)));
+      other.close();
+      expect(drain(channel)).toEqual([1]);
+      expect(await sending).toBe("RELEASED");
+      expect(pool.stats().used).toBe(0);
+    }));
+
   test("end with the pool, the channel's close and the object", () =>
     withPool({ ...options }, async (pool, name) => {
       const ends: [XmemErrorCode, (other: BufferPool, channel: Channel) => void][] = [
@@ -415,6 +427,8 @@ test("an existing channel is what it was made as, and more is refused", () =>
     for (const [name, given] of wrong) {
       expect(codeOf(() => pool.channel(name, given))).toBe("OPTIONS_MISMATCH");
     }
+    const { message } = errorOf(() => pool.channel("a", { overflow: "drop-newest" }));
+    expect(message).toContain("its overflow is drop-oldest, and drop-newest was asked for");
   }));
 
 test("arguments are checked", () =>
@@ -561,4 +575,16 @@ test("a closed pool ends its channels, and what is queued stays", () =>
     expect(seen).toMatchObject({ name: "test", queued: 2, subscribers: 0, openBy: 0 });
     using again = pool.channel("test");
     expect(drain(again)).toEqual([1, 2]);
+  }));
+
+test('with views: "detach" a buffer that I/O has pinned outlives its receiver', () =>
+  withPool({ capacity: 2, bufferSize: 8 << 20, views: "detach" }, async (pool) => {
+    using channel = pool.channel("test");
+    const guard = pool.acquire();
+    const compressed = new Promise((resolve) => deflate(guard.bytes, resolve));
+    channel.send(guard);
+    channel.tryReceive()?.release();
+    expect(pool.stats()).toMatchObject({ used: 1, inFlight: 0 });
+    await compressed;
+    while (pool.stats().used > 0) await Bun.sleep(5);
   }));

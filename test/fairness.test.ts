@@ -110,7 +110,7 @@ test("a thread's acquires at once come after its own long wait", () =>
     expect(rounds).toBeLessThan(100);
   }));
 
-test("a waiter that is stopped or killed while it is to go first shuts nobody out", () =>
+test("a claimant that is stopped or killed does not keep others from the buffer", () =>
   withPool(one, async (pool, name) => {
     for (const signal of ["SIGSTOP", "SIGKILL"] as const) {
       const held = pool.acquire();
@@ -161,7 +161,7 @@ test("a stopped waiter does not slow down those who do not wait", () =>
     expect(beside / best()).toBeLessThan(3);
   }));
 
-test("event loops that are busy do not keep a buffer from somebody who comes at once", () =>
+test("event loops that are busy do not keep a buffer from a waiter that is not", () =>
   withPool(one, async (pool, name) => {
     const held = pool.acquire();
     const busy = [1, 2, 3].map(() => start(name, "busy", 3000));

@@ -154,7 +154,7 @@ test("calls that fail leave nothing, each for its own reason", () =>
       await codeOfLater(() => pool.acquireAsync(65)); pool.close();`,
   }));
 
-test("TOO_MANY_PARTICIPANTS leaves nothing of the one too many", () =>
+test("an open that is refused by TOO_MANY_PARTICIPANTS leaves nothing", () =>
   withPool({ capacity: 2, bufferSize: 64, maxParticipants: 1 }, async (pool, name) => {
     const lines = await script(
       `const name = ${JSON.stringify(name)}; ${census}

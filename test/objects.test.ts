@@ -29,7 +29,7 @@ function named(body: (name: string, path: string) => void): void {
 
 const small = { capacity: 2, bufferSize: 64 };
 
-test("create of a name that is taken is POOL_EXISTS, open of none is POOL_NOT_FOUND", () =>
+test("create of a taken name is POOL_EXISTS, open of a free name is POOL_NOT_FOUND", () =>
   named((name) => {
     expect(codeOf(() => BufferPool.open(name))).toBe("POOL_NOT_FOUND");
     BufferPool.create(name, small).close();

@@ -73,7 +73,7 @@ describe.skipIf(skipped !== "")("a pool of another user", () => {
     }, mode);
   }
 
-  test("is seen whole by root's list and inspect, and opened by root only where it is named", () =>
+  test("is seen by root's list and inspect, and root opens it only where its owner is named", () =>
     withAlices(small, async () => {
       expect(BufferPool.list()).toMatchObject([
         { name: "p", capacity: 2, bufferSize: 64, participants: 1 },
@@ -285,7 +285,7 @@ describe("a folder", () => {
     ]);
   });
 
-  test("whose file system has no inodes left is said to have none", async () => {
+  test("is said to have no inodes left where its file system has none", async () => {
     if (mounted === null) return;
     const child = script(
       `let error; try { for (let i = 0; ; i++) BufferPool.create("p" + i, ${small}); } catch (thrown) { error = thrown; }

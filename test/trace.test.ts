@@ -115,3 +115,25 @@ test("there is no warning of a guard that a close has given back, nor of one tha
       },
     ),
   ));
+
+test("a lost guard that was received is given back, and one that was sent is not missed", () =>
+  withPool({ capacity: 4, bufferSize: 64 }, (pool, name) =>
+    traced(
+      name,
+      `const pool = open({});
+      const channel = pool.channel("test");
+      (() => { for (const size of [1, 2]) channel.send(pool.acquire(size)); })();
+      (() => { channel.tryReceive().bytes[0] = 1; })();
+      await collect(() => used() === 1);
+      say(used());
+      channel.stats();`,
+      async (child) => {
+        expect(await child.line()).toBe("1");
+        await warned(child);
+        expect(child.complaints()).toContain("program.ts:9");
+        await Bun.sleep(50);
+        expect(warnings(child)).toBe(1);
+        expect(pool.stats().channels[0]?.queued).toBe(1);
+      },
+    ),
+  ));

@@ -3,7 +3,7 @@
 
 import { holderOf } from "../buffer/guard.ts";
 import * as constants from "../generated/constants.gen.ts";
-import { generationMade, native, sizeMade } from "../native/native.ts";
+import { closed, generationMade, native, sizeMade } from "../native/native.ts";
 import type { Asked } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 import type { Place } from "../wait/place.ts";
@@ -31,8 +31,9 @@ export function placesOf(session: Session, number: number, on: string): Places {
       ...place(number, constants.CHANNEL_END_RECEIVING, `${opens} receiving`),
       call: "receive()",
       keepsAlive: true,
-      attempt(descriptor, received) {
-        const index = native.xmem_bun_channel_receive_at_once(descriptor, number);
+      attempt(descriptor, received, waited) {
+        const isFirst = Number(waited === 0);
+        const index = native.xmem_bun_channel_receive_at_once(descriptor, number, isFirst);
         // The next receive overwrites both.
         received.generation = generationMade(descriptor);
         received.size = sizeMade(descriptor);
@@ -45,10 +46,13 @@ export function placesOf(session: Session, number: number, on: string): Places {
       ...place(number, constants.CHANNEL_END_SENDING, `${opens} sending`),
       call: "sendAsync()",
       keepsAlive: true,
-      attempt(_, guard) {
-        if (holderOf(guard)?.live !== true) return -constants.ERROR_RELEASED;
+      attempt(_, guard, waited) {
+        const holder = holderOf(guard);
+        const isHeld = holder?.live === true && holder.session.descriptor !== closed;
+        if (!isHeld) return -constants.ERROR_RELEASED;
+        const isFirst = Number(waited === 0);
         return move(session, guard, (descriptor, index, generation) =>
-          native.xmem_bun_channel_send_at_once(descriptor, number, index, generation),
+          native.xmem_bun_channel_send_at_once(descriptor, number, index, generation, isFirst),
         );
       },
       mayCome: (result) => result === -constants.ERROR_CHANNEL_FULL,

@@ -50,7 +50,7 @@ export type XmemErrorCode =
   | "PEER_DIED"
   /** Something was to be written through a guard that only reads. */
   | "READ_ONLY"
-  /** The guard was released, handed off or forgotten before. */
+  /** The guard was released, sent, handed off or forgotten before. */
   | "RELEASED"
   /** The time of a wait passed before there was a buffer, or room for one. */
   | "TIMEOUT"
@@ -167,7 +167,7 @@ const wordsOf: Record<XmemErrorCode, Words> = {
   PEER_DIED: { meaning: "the participant that was to reply died" },
   READ_ONLY: { meaning: "the guard is read-only", advice: "use getMut() to write" },
   RELEASED: {
-    meaning: "the guard was released, handed off or forgotten",
+    meaning: "the guard was released, sent, handed off or forgotten",
     advice: "clone() it before, to keep the buffer longer",
   },
   TIMEOUT: { meaning: "no buffer was released in time" },

@@ -138,9 +138,9 @@ export interface Native {
   xmem_bun_channel_try_send(descriptor: Descriptor, channel: number, index: number, generation: number): number;
   /**
    * For an event loop: as `xmem_bun_channel_try_send`, but never waits. PENDING while a recovery has
-   * the pool.
+   * the pool. `is_first`: 1 where a wait begins with it.
    */
-  xmem_bun_channel_send_at_once(descriptor: Descriptor, channel: number, index: number, generation: number): number;
+  xmem_bun_channel_send_at_once(descriptor: Descriptor, channel: number, index: number, generation: number, isFirst: number): number;
   /** A slice of a wait for room, which ends at `deadline_ms`. PENDING: call again. */
   xmem_bun_channel_send_blocking(descriptor: Descriptor, channel: number, index: number, generation: number, deadlineMs: number): number;
   /**
@@ -148,8 +148,11 @@ export interface Native {
    * CHANNEL_CLOSED: and nothing comes.
    */
   xmem_bun_channel_receive(descriptor: Descriptor, channel: number): number;
-  /** For an event loop: never waits. PENDING while a recovery has the pool. */
-  xmem_bun_channel_receive_at_once(descriptor: Descriptor, channel: number): number;
+  /**
+   * For an event loop: never waits. PENDING while a recovery has the pool. `is_first`: 1 where a wait
+   * begins with it.
+   */
+  xmem_bun_channel_receive_at_once(descriptor: Descriptor, channel: number, isFirst: number): number;
   /** A slice of a wait for an item, which ends at `deadline_ms`. PENDING: call again. */
   xmem_bun_channel_receive_blocking(descriptor: Descriptor, channel: number, deadlineMs: number): number;
   /**
@@ -260,10 +263,10 @@ export const symbols: Record<keyof Native, FFIFunction> = {
   xmem_bun_channel_closed: { args: ["u32", "u32"], returns: "i32" },
   xmem_bun_channel_send: { args: ["u32", "u32", "u32", "u32"], returns: "i32" },
   xmem_bun_channel_try_send: { args: ["u32", "u32", "u32", "u32"], returns: "i32" },
-  xmem_bun_channel_send_at_once: { args: ["u32", "u32", "u32", "u32"], returns: "i32" },
+  xmem_bun_channel_send_at_once: { args: ["u32", "u32", "u32", "u32", "u32"], returns: "i32" },
   xmem_bun_channel_send_blocking: { args: ["u32", "u32", "u32", "u32", "f64"], returns: "i32" },
   xmem_bun_channel_receive: { args: ["u32", "u32"], returns: "i32" },
-  xmem_bun_channel_receive_at_once: { args: ["u32", "u32"], returns: "i32" },
+  xmem_bun_channel_receive_at_once: { args: ["u32", "u32", "u32"], returns: "i32" },
   xmem_bun_channel_receive_blocking: { args: ["u32", "u32", "f64"], returns: "i32" },
   xmem_bun_channel_async_open: { args: ["u32", "u32", "u32"], returns: "i32" },
   xmem_bun_channel_async_arm: { args: ["u32", "u32", "u32", "f64"], returns: "i32" },

@@ -38,6 +38,8 @@ const hot = fieldsOf("AT_HOT_", 384);
 const repair = fieldsOf("AT_REPAIR_", 512);
 const row = fieldsOf("AT_ROW_", constants.SIZE_ROW);
 const slot = fieldsOf("AT_SLOT_", constants.SIZE_SLOT);
+/** Of a channel's block: its words and its first cells, from its state on. */
+const channel = { first: 64, end: 1184 };
 
 /** A change of one of these before an open must make the open refuse the pool. */
 const structural = identity.filter(({ name }) =>
@@ -69,6 +71,9 @@ export class Corruption {
   readonly #slotsAt: number;
   readonly #rowsAt: number;
   readonly #rowStride: number;
+  readonly #channels: number;
+  readonly #channelsAt: number;
+  readonly #channelStride: number;
   readonly #dataAt: number;
   readonly #original: Buffer;
   readonly #log: (line: string) => void;
@@ -85,6 +90,9 @@ export class Corruption {
     this.#slotsAt = number(constants.AT_IDENTITY_SLOTS_OFFSET, 8);
     this.#rowsAt = number(constants.AT_IDENTITY_HOLD_ROWS_OFFSET, 8);
     this.#rowStride = number(constants.AT_IDENTITY_HOLD_ROW_STRIDE, 8);
+    this.#channels = number(constants.AT_IDENTITY_CHANNEL_COUNT, 4);
+    this.#channelsAt = number(constants.AT_IDENTITY_CHANNELS_OFFSET, 8);
+    this.#channelStride = number(constants.AT_IDENTITY_CHANNEL_STRIDE, 8);
     this.#dataAt = number(constants.AT_IDENTITY_DATA_OFFSET, 8);
     this.#original = this.#identity();
   }
@@ -161,6 +169,16 @@ export class Corruption {
   #place(): Field {
     const random = this.#random;
     const moved = (field: Field, by: number): Field => ({ ...field, offset: field.offset + by });
+    if (this.#channels > 0 && random.once(4)) {
+      const width = random.pick([4, 8]);
+      const words = (channel.end - channel.first) / width;
+      const at = this.#channelsAt + random.below(this.#channels) * this.#channelStride;
+      return {
+        name: "channel",
+        offset: at + channel.first + width * random.below(words),
+        width,
+      };
+    }
     switch (random.below(10)) {
       case 0:
       case 1:

@@ -60,7 +60,7 @@ function optionsOf(random: Random): PoolOptions {
     capacity: random.pick([1, 2, 3, 5, 8, 16, 64]),
     bufferSize: random.pick([1, 64, 4096, 5000]),
     maxParticipants: random.pick([2, 3, 8]),
-    channels: random.pick([0, 0, 1]),
+    channels: random.pick([0, 1, 2]),
     leaseTimeout: random.pick([0, 1, 30_000]),
     maxCommitted: random.pick([undefined, undefined, 16_384]),
     zeroOnRelease: random.once(2),
@@ -167,6 +167,7 @@ function verify(user: User, options: PoolOptions): void {
   const { pool } = user;
   begin("verify");
   user.releaseAll();
+  user.leaveChannels();
   pool.unflush();
   let code = "";
   for (let round = 0; round < 3; round++) {

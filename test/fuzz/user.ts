@@ -4,6 +4,7 @@
 import {
   type BufferGuard,
   BufferPool,
+  type Channel,
   type PoolOptions,
   type ReadGuard,
   XmemError,
@@ -32,6 +33,7 @@ function isCount(value: unknown, most = Number.MAX_VALUE): boolean {
 export class User {
   readonly pool: BufferPool;
   readonly guards: Guard[] = [];
+  readonly channels: Channel[] = [];
   readonly #random: Random;
   readonly #tally: Tally;
   readonly #seen: number[] = [0];
@@ -67,6 +69,18 @@ export class User {
 
   releaseAll(): void {
     for (const guard of this.guards.splice(0)) guard.release();
+  }
+
+  /** Each is closed first, so that a recovery removes it with what is in it. */
+  leaveChannels(): void {
+    for (const channel of this.channels.splice(0)) {
+      try {
+        channel.close();
+      } catch (error) {
+        if (!(error instanceof XmemError)) throw error;
+      }
+      channel[Symbol.dispose]();
+    }
   }
 
   size(): number {
@@ -200,6 +214,45 @@ function createOver(user: User): void {
   BufferPool.create(user.pool.name, options).close();
 }
 
+const channelsMost = 4;
+
+function openChannel(user: User): void {
+  if (user.channels.length === channelsMost) return;
+  const name = ["a", "b", "c"][user.below(3)] ?? "a";
+  const mode = user.below(2) === 0 ? "queue" : "broadcast";
+  const overflow = (["block", "drop-newest", "drop-oldest"] as const)[user.below(3)];
+  const given = { capacity: 1 + user.below(4), mode, overflow } as const;
+  user.channels.push(user.pool.channel(name, user.below(2) === 0 ? {} : given));
+}
+
+function withChannel(user: User, use: (channel: Channel) => unknown): unknown {
+  if (user.channels.length === 0) return openChannel(user);
+  return use(user.channels[user.below(user.channels.length)] as Channel);
+}
+
+/** A guard that was sent is done; one that was refused is kept. */
+function send(user: User, channel: Channel): void {
+  const guard = user.drop();
+  if (guard === undefined) return;
+  let stays = true;
+  try {
+    if (user.below(3) === 0) stays = !channel.trySend(guard);
+    else {
+      channel.send(guard);
+      stays = false;
+    }
+  } finally {
+    if (stays) user.keep(guard);
+  }
+}
+
+function receive(user: User, channel: Channel): void {
+  const timeout = user.below(3);
+  const guard =
+    timeout === 0 ? channel.tryReceive() : channel.receiveBlocking({ timeout: timeout - 1 });
+  if (guard !== null) user.keep(guard);
+}
+
 function withGuard(user: User, use: (guard: Guard) => void): void {
   const guard = user.guard();
   if (guard !== undefined) use(guard);
@@ -239,6 +292,15 @@ const operations: Record<string, (user: User) => unknown> = {
   reclaim: (user) => checkNumbers(user.pool.reclaim(), "reclaim()"),
   stats: (user) => checkNumbers(user.pool.stats(), "stats()"),
   inspect: (user) => checkNumbers(BufferPool.inspect(user.pool.name), "inspect()"),
+  channel: openChannel,
+  "channel.send": (user) => withChannel(user, (channel) => send(user, channel)),
+  "channel.receive": (user) => withChannel(user, (channel) => receive(user, channel)),
+  "channel.receive async": (user) =>
+    withChannel(user, async (channel) => user.keep(await channel.receive({ timeout: 1 }))),
+  "channel.close": (user) => user.below(4) === 0 && withChannel(user, (channel) => channel.close()),
+  "channel.leave": (user) => user.channels.pop()?.[Symbol.dispose](),
+  "channel.stats": (user) =>
+    withChannel(user, (channel) => checkNumbers(channel.stats(), "stats() of a channel")),
   // These look at everything in the folder, so they are rare.
   list: (user) => user.below(4) === 0 && checkNumbers(BufferPool.list(), "list()"),
   openAgain,

@@ -3,6 +3,7 @@
 import { type BufferGuard, BufferPool, type XmemErrorCode } from "../../src/index.ts";
 import { native } from "../../src/native/native.ts";
 import { ByHand } from "./by_hand.ts";
+import { Channels } from "./channels.ts";
 import { Context, isOneOf } from "./context.ts";
 import { Exchange } from "./exchange.ts";
 import { Holdings } from "./holdings.ts";
@@ -24,6 +25,12 @@ const weights = {
   receive: 300,
   clone: 50,
   burst: 160,
+  "send on a channel": 120,
+  "receive from a channel": 200,
+  "receive from a channel, async": 30,
+  tell: 60,
+  listen: 120,
+  "leave a channel": 10,
   "reference by hand": 40,
   "count by hand": 20,
   park: 40,
@@ -50,6 +57,7 @@ export class Actor {
   readonly #holdings: Holdings;
   readonly #exchange: Exchange;
   readonly #byHand: ByHand;
+  readonly #channels: Channels;
   readonly #pending = new Set<AbortController>();
   readonly #waits = new Set<Promise<void>>();
   #ending = false;
@@ -59,6 +67,7 @@ export class Actor {
     this.#holdings = new Holdings(this.#context);
     this.#exchange = new Exchange(this.#context, this.#holdings);
     this.#byHand = new ByHand(this.#context, this.#holdings);
+    this.#channels = new Channels(this.#context, this.#holdings);
   }
 
   deliver(parcel: Parcel): void {
@@ -105,6 +114,12 @@ export class Actor {
       receive: () => this.#exchange.receive(),
       clone: () => this.#clone(),
       burst: () => this.#burst(place, pool),
+      "send on a channel": () => this.#channels.send(place, pool),
+      "receive from a channel": () => this.#channels.receive(place, pool),
+      "receive from a channel, async": () => this.#channels.receiveAsync(place, pool),
+      tell: () => this.#channels.tell(place, pool),
+      listen: () => this.#channels.listen(place, pool),
+      "leave a channel": () => this.#channels.leave(place),
       "reference by hand": () => this.#byHand.addAndDrop(),
       "count by hand": () => this.#byHand.setCount(),
       park: () => this.#byHand.park(),
@@ -143,6 +158,7 @@ export class Actor {
 
   #close(place: number, pool: BufferPool): void {
     this.#holdings.abandon(place);
+    this.#channels.forget(place);
     this.#context.journal.step(`close ${place}`);
     pool.close();
     this.#context.pools[place] = null;
@@ -152,6 +168,7 @@ export class Actor {
     this.#context.journal.step("leave: end the waits");
     for (const controller of this.#pending) controller.abort("the end");
     await Promise.all(this.#waits);
+    await this.#channels.settled();
     this.#exchange.receiveAll();
     for (const [place, pool] of this.#context.pools.entries()) {
       if (pool) this.#close(place, pool);

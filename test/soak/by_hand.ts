@@ -15,7 +15,9 @@ export class ByHand {
   }
 
   #pick(): { held: Held; pool: BufferPool; handle: number } | null {
-    const held = this.#holdings.pick(({ stamp }) => stamp.state === "claimed");
+    const held = this.#holdings.pick(
+      ({ stamp, received }) => stamp.state === "claimed" && !received,
+    );
     return held === null ? null : this.#named(held);
   }
 

@@ -13,6 +13,11 @@ export interface Held {
   stamp: Stamp;
   /** The time at which the first reference to this content was shared; undefined before. */
   sharedSinceMs?: number;
+  /**
+   * It came through a channel. Its sender may still have a hold, for as long as it detaches its
+   * views, or is stopped there.
+   */
+  received?: boolean;
 }
 
 const heldMost = 3;
@@ -41,7 +46,10 @@ export class Holdings {
 
   /** A holding that only this thread knows, with one hold. */
   pickSole(): Held | null {
-    return this.pick(({ guards, stamp }) => guards.length === 1 && stamp.state === "claimed");
+    return this.pick(
+      ({ guards, stamp, received }) =>
+        guards.length === 1 && stamp.state === "claimed" && !received,
+    );
   }
 
   add(held: Held): void {
@@ -93,7 +101,7 @@ export class Holdings {
   }
 
   /** This thread writes from now on. */
-  claim(pool: number, guard: BufferGuard): void {
+  claim(pool: number, guard: BufferGuard, received = false): void {
     const stamp: Stamp = {
       state: "claimed",
       writer: this.#context.self,
@@ -102,7 +110,7 @@ export class Holdings {
     };
     write(guard.view("uint32"), stamp, guard.index);
     guard.meta.sequence = stamp.sequence;
-    this.add({ pool, guards: [guard], stamp });
+    this.add({ pool, guards: [guard], stamp, received });
   }
 
   restamp(held: Held, state: State): void {

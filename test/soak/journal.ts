@@ -24,6 +24,11 @@ export const figures = [
   "opened",
   "recoveries asked",
   "bytes trimmed",
+  "sends begun",
+  "sends done",
+  "receives begun",
+  "receives done",
+  "heard",
 ] as const;
 export type Figure = (typeof figures)[number];
 export type Figures = Record<Figure, number>;

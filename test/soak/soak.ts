@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { BufferPool } from "../../src/index.ts";
 import { Census } from "./census.ts";
+import { kinds, settleQueues } from "./channels.ts";
 import { type Child, Herd } from "./herd.ts";
 import { failuresIn } from "./journal.ts";
 import { Killer } from "./killer.ts";
@@ -33,11 +34,13 @@ export async function soak({ minutes, seed }: SoakOptions): Promise<boolean> {
   const directory = mkdtempSync(join(tmpdir(), "xmem-soak-"));
   const pools = [`soak.${process.pid}.plain`, `soak.${process.pid}.zeroing`];
   const paths = pools.map((name) => join(process.env["XMEM_DIR"] || "/dev/shm", `xmem.${name}`));
-  [plain, zeroing].forEach((options, place) => {
+  // Kept open, so that the queues stay when everybody else has left them.
+  const kept = [plain, zeroing].map((options, place) =>
     BufferPool.create(pools[place] ?? "", {
       ...{ ...options, leaseTimeout: leaseMs, maxParticipants: 64 },
-    }).close();
-  });
+    }),
+  );
+  const queues = kept.map((pool) => pool.channel("queue", kinds.queue));
   const options = { directory, pools, leaseMs, processes, survivors };
   const herd = new Herd({ ...options, random: new Random(random.next()) });
   const killer = new Killer(herd, new Random(random.next()), paths);
@@ -53,7 +56,8 @@ export async function soak({ minutes, seed }: SoakOptions): Promise<boolean> {
     watch.close();
     watch.countRecoveries(pools);
     if (!watch.failed) {
-      watch.wrong.push(...watch.growth());
+      watch.wrong.push(...watch.growth(), ...settleQueues(queues, kept, herd.figures));
+      for (const pool of kept) pool.close();
       const settled = pools.map((name, place) => settle(name, paths[place] ?? ""));
       watch.wrong.push(...(await Promise.all(settled)).flat());
       watch.wrong.push(...zombies());
@@ -63,6 +67,7 @@ export async function soak({ minutes, seed }: SoakOptions): Promise<boolean> {
   } finally {
     watch.close();
     await herd.destroy();
+    for (const pool of kept) pool.close();
     for (const name of pools) BufferPool.unlink(name);
     rmSync(directory, { recursive: true });
   }

@@ -128,8 +128,10 @@ pub export fn xmem_bun_channel_close(number: Descriptor, channel: u32) i32 {
 pub export fn xmem_bun_channel_closed(number: Descriptor, channel: u32) i32 {
     const pool = descriptor.poolOf(number);
     const found = opened(pool, channel) catch |err| return numbers.refusedBare(err);
-    if (!ring.looksClosed(&found.channel)) return numbers.refusedBare(error.ChannelEmpty);
-    return 0;
+    if (ring.looksClosed(&found.channel)) return 0;
+    // An event loop is told of the dead until somebody has recovered.
+    _ = ends.lookForTheDead(&pool.participant.view);
+    return numbers.refusedBare(error.ChannelEmpty);
 }
 
 inline fn handleOf(index: u32, generation: u32) u64 {
@@ -168,19 +170,18 @@ pub export fn xmem_bun_channel_try_send(
 }
 
 /// For an event loop: as `xmem_bun_channel_try_send`, but never waits. PENDING while a recovery has
-/// the pool.
+/// the pool. `is_first`: 1 where a wait begins with it.
 pub export fn xmem_bun_channel_send_at_once(
     number: Descriptor,
     channel: u32,
     index: u32,
     generation: u32,
+    is_first: u32,
 ) i32 {
     const pool = descriptor.poolOf(number);
     errors.clear();
     const found = opened(pool, channel) catch |err| return refused(err);
-    var patience: Patience = .none;
-    patience.expiry = error.Pending;
-    channels.trySend(pool, found, handleOf(index, generation), &patience) catch |err|
+    channels.sendAtOnce(pool, found, handleOf(index, generation), is_first != 0) catch |err|
         return refused(err);
     return 0;
 }
@@ -212,12 +213,17 @@ pub export fn xmem_bun_channel_receive(number: Descriptor, channel: u32) i32 {
     return hold_result.note(number, held);
 }
 
-/// For an event loop: never waits. PENDING while a recovery has the pool.
-pub export fn xmem_bun_channel_receive_at_once(number: Descriptor, channel: u32) i32 {
+/// For an event loop: never waits. PENDING while a recovery has the pool. `is_first`: 1 where a wait
+/// begins with it.
+pub export fn xmem_bun_channel_receive_at_once(
+    number: Descriptor,
+    channel: u32,
+    is_first: u32,
+) i32 {
     const pool = descriptor.poolOf(number);
     errors.clear();
     const found = opened(pool, channel) catch |err| return refused(err);
-    const held = channels.receiveAtOnce(pool, found) catch |err| return refused(err);
+    const held = channels.receiveAtOnce(pool, found, is_first != 0) catch |err| return refused(err);
     return hold_result.note(number, held);
 }
 

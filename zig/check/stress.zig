@@ -10,6 +10,7 @@
 
 const std = @import("std");
 const bun = @import("core").abi.bun;
+const channel_life = @import("stress_channels.zig");
 const descriptor = @import("core").process.descriptor;
 const errors = @import("core").errors;
 const options_file = @import("core").process.options;
@@ -51,12 +52,12 @@ var endings: [3]u32 = @splat(0);
 
 const Ending = enum { close, leave, die };
 
-const Hold = struct {
+pub const Hold = struct {
     handle: f64,
     /// No other thread knows of it yet: it may still be written to.
     own: bool,
 
-    fn word(hold: Hold) u64 {
+    pub fn word(hold: Hold) u64 {
         return @intFromFloat(hold.handle);
     }
 };
@@ -80,7 +81,7 @@ fn removeNames() void {
     _ = bun.xmem_bun_unlink(dir, other_name, -1, -1, -1);
 }
 
-fn fail(comptime format: []const u8, arguments: anytype) noreturn {
+pub fn fail(comptime format: []const u8, arguments: anytype) noreturn {
     removeNames();
     std.debug.print("stress: " ++ format ++ "\n", arguments);
     std.c.exit(1);
@@ -88,7 +89,7 @@ fn fail(comptime format: []const u8, arguments: anytype) noreturn {
 
 /// Ends the program unless the call was a success or failed in one of the ways that are expected of
 /// it; the number that it returned if it was a success.
-fn allowed(comptime what: []const u8, value: f64, comptime codes: []const Code) ?f64 {
+pub fn allowed(comptime what: []const u8, value: f64, comptime codes: []const Code) ?f64 {
     if (value >= 0) {
         _ = @atomicRmw(u64, &succeeded, .Add, 1, .monotonic);
         return value;
@@ -124,7 +125,7 @@ fn poolOptions(plan: *const Plan, ephemeral: bool) options_file.Options {
 }
 
 /// One thread's life as a participant.
-const Life = struct {
+pub const Life = struct {
     plan: *const Plan,
     random: std.Random.DefaultPrng,
     ending: Ending,
@@ -133,8 +134,9 @@ const Life = struct {
     held_count: usize = 0,
     /// Of the asynchronous waits, once there was one.
     socket: i32 = -1,
+    channels: channel_life.Opened = @splat(null),
 
-    fn below(life: *Life, limit: u32) u32 {
+    pub fn below(life: *Life, limit: u32) u32 {
         return life.random.random().uintLessThan(u32, limit);
     }
 
@@ -142,6 +144,7 @@ const Life = struct {
         const plan = life.plan;
         const options = poolOptions(plan, false);
         life.pool = opened(bun.xmem_bun_open(1, dir, name, "stress", &options));
+        channel_life.openAll(life);
         for (0..plan.operations) |_| {
             life.operate();
             _ = @atomicRmw(u64, &operations_done, .Add, 1, .monotonic);
@@ -165,6 +168,7 @@ const Life = struct {
     }
 
     fn operate(life: *Life) void {
+        if (life.below(4) == 0) return channel_life.operate(life);
         switch (life.below(100)) {
             0...19 => life.acquire(),
             20...22 => life.acquireBlocking(),
@@ -263,7 +267,7 @@ const Life = struct {
         if (status != 0) fail("setting a held buffer's sequence failed with {d}", .{status});
     }
 
-    fn check(life: *Life, hold: Hold) void {
+    pub fn check(life: *Life, hold: Hold) void {
         const all = life.content(hold);
         for ([_][]u64{ all[0..8], all[all.len - 8 ..] }) |part| {
             for (part, 0..) |word, place| if (word != hold.word() + place)
@@ -273,19 +277,19 @@ const Life = struct {
         if (sequence != hold.handle) fail("buffer {x} has another sequence", .{hold.word()});
     }
 
-    fn release(life: *Life, place: usize) void {
+    pub fn release(life: *Life, place: usize) void {
         const hold = life.held[place];
         life.check(hold);
         bun.xmem_bun_release(life.pool, hold.handle);
         life.forget(place);
     }
 
-    fn forget(life: *Life, place: usize) void {
+    pub fn forget(life: *Life, place: usize) void {
         life.held_count -= 1;
         life.held[place] = life.held[life.held_count];
     }
 
-    fn any(life: *Life) ?*Hold {
+    pub fn any(life: *Life) ?*Hold {
         if (life.held_count == 0) return null;
         return &life.held[life.below(@intCast(life.held_count))];
     }
@@ -345,7 +349,7 @@ const Life = struct {
         life.adopt(allowed("get", got, &.{ .STALE_HANDLE, .NO_REFERENCE }));
     }
 
-    fn adopt(life: *Life, handle: ?f64) void {
+    pub fn adopt(life: *Life, handle: ?f64) void {
         const hold: Hold = .{ .handle = handle orelse return, .own = false };
         life.check(hold);
         life.keep(hold);
@@ -503,6 +507,8 @@ fn settle(keeper: Descriptor) void {
         const left = stat(keeper, which);
         if (left != 0) fail("{t} is {d} in the end", .{ @as(statistics.Stat, which), left });
     }
+    const channels = channel_life.count(keeper);
+    if (channels != 0) fail("{d} channels are left in the end", .{channels});
     var found: [capacity]bool = @splat(false);
     for (0..capacity) |_| {
         const acquired = bun.xmem_bun_acquire(keeper, 64);

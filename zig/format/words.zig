@@ -316,6 +316,8 @@ pub const Cell = packed struct(u64) {
     }
 
     pub inline fn cas(ptr: *u64, from: Cell, to: Cell) bool {
+        if (atomic.broken(.cell_relaxed))
+            return atomic.cas(u64, ptr, @bitCast(from), @bitCast(to), .monotonic);
         return atomic.cas(u64, ptr, @bitCast(from), @bitCast(to), .seq_cst);
     }
 

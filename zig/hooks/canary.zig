@@ -94,6 +94,8 @@ pub const Canary = enum {
     /// Caught by ThreadSanitizer: a change of a slot's word neither releases nor acquires, so that
     /// references pass from holder to holder without the content.
     word_relaxed,
+    /// The same of a channel's cell.
+    cell_relaxed,
 
     /// Caught by the corruption fuzzer: a pop follows what the list says without a check (a fault),
     /// and an operation that meets a frozen word only waits (a hang).

@@ -250,13 +250,33 @@ pub inline fn receive(pool: *Pool, opened: *OpenChannel, patience: *Patience) Er
     return holds.adopt(pool, handle);
 }
 
-/// As `receive`, for an event loop, which is told of the dead until somebody has recovered.
-pub fn receiveAtOnce(pool: *Pool, opened: *OpenChannel) Error!holds.Held {
+/// As `receive`, for an event loop: never waits for others. `is_first`: its wait begins, and what a
+/// running peer sends comes sooner than the loop would be told. Of the dead it is told until
+/// somebody has recovered.
+pub fn receiveAtOnce(pool: *Pool, opened: *OpenChannel, is_first: bool) Error!holds.Held {
     var patience: Patience = .none;
     patience.expiry = error.Pending;
     return receive(pool, opened, &patience) catch |err| {
-        if (err != error.ChannelEmpty or !lookForTheDead(pool)) return err;
+        if (err != error.ChannelEmpty) return err;
+        if (is_first) {
+            blocking.spin(&ends.Receiving.of(
+                &pool.participant,
+                &opened.channel,
+                opened.subscription,
+            ));
+        } else if (!lookForTheDead(pool)) return err;
         return receive(pool, opened, &patience);
+    };
+}
+
+/// As `trySend`, in the same way.
+pub fn sendAtOnce(pool: *Pool, opened: *OpenChannel, handle: u64, is_first: bool) Error!void {
+    var patience: Patience = .none;
+    patience.expiry = error.Pending;
+    return trySend(pool, opened, handle, &patience) catch |err| {
+        if (err != error.ChannelFull or !is_first) return err;
+        blocking.spin(&ends.Sending.of(&pool.participant, &opened.channel, handle));
+        return trySend(pool, opened, handle, &patience);
     };
 }
 

@@ -24,6 +24,8 @@ pub const How = enum {
     /// Does what the channel does when it is full.
     dropping,
     blocking,
+    /// Blocking, with a bound that ends before a slice of the wait does.
+    timed,
 };
 
 pub fn open(me: u8) void {
@@ -130,18 +132,27 @@ fn attempt(me: u8, handle: u64, how: How) Error!sending.Outcome {
             .closed => .closed,
         },
         .dropping => return sending.send(participant, channel, handle, &patience),
-        .blocking => {
+        .blocking, .timed => {
             var want: ends.Sending = .of(participant, channel, handle);
-            block(&want) catch |err| return if (err == error.ChannelClosed) .closed else err;
+            block(me, &want, how) catch |err| return switch (err) {
+                error.ChannelClosed => .closed,
+                error.Timeout => if (how == .timed) .full else err,
+                else => err,
+            };
             return .sent;
         },
     }
 }
 
-fn block(want: anytype) Error!@TypeOf(want.*).Result {
+fn block(me: u8, want: anytype, how: How) Error!@TypeOf(want.*).Result {
+    const ledger = &state.now.ledgers[me];
+    ledger.timed = how == .timed;
+    defer ledger.timed = false;
+    const end_ns = state.now.clock_ns + programs.short_ns;
+    const deadline_ns = if (how == .timed) end_ns else std.math.maxInt(u64);
     var wait: blocking.Wait = .{};
     while (true) {
-        return blocking.slice(want, &wait, std.math.maxInt(u64)) catch |err| {
+        return blocking.slice(want, &wait, deadline_ns) catch |err| {
             if (err == error.Pending) continue;
             return err;
         };
@@ -153,7 +164,7 @@ pub fn receive(me: u8, how: How) void {
     channel_oracle.begin(me, .receive, 0);
     var want: ends.Receiving =
         .of(&state.participants[me], &opened.channel, opened.subscription);
-    const result = attemptToReceive(&want, how);
+    const result = attemptToReceive(me, &want, how);
     const done = channel_oracle.end(me);
     const found = result catch |err| return switch (err) {
         error.ChannelClosed => nothingTaken(done, done.seen.drained),
@@ -171,8 +182,9 @@ fn nothingTaken(done: state.ChannelLedger, was_so: bool) void {
     if (!was_so) oracle.report("a channel is said to have nothing that has an item");
 }
 
-fn attemptToReceive(want: *ends.Receiving, how: How) Error!?u64 {
-    if (how == .blocking) return try block(want);
+fn attemptToReceive(me: u8, want: *ends.Receiving, how: How) Error!?u64 {
+    if (how != .at_once) return block(me, want, how) catch |err|
+        if (err == error.Timeout and how == .timed) null else err;
     var patience: thaw.Patience = .untimed;
     return want.tryNow(&patience);
 }

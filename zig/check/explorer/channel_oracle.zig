@@ -103,7 +103,8 @@ fn cellChanges(number: usize, place: u8, from: Cell, to: Cell) void {
     }
     if (!from.closed and to.closed) {
         require(!facts.closed, "a channel is closed twice");
-        require(place == facts.sent % capacityOf(number), "the closed mark is not at the next place");
+        const is_next = place == facts.sent % capacityOf(number);
+        require(is_next, "the closed mark is not at the next place");
         facts.closed = true;
     }
     require(to.closed or !from.closed, "the closed mark goes");
@@ -186,8 +187,8 @@ pub fn opened(me: u8, before: [state.channels_max][2]u8) void {
     const first = if (times == facts.times_made) sent else 0;
     require(first <= since and since <= facts.sent, "a subscriber begins at no end of the ring");
     require(next <= since, "a subscriber misses what was sent before its first read");
-    const late = since - next;
-    require(late <= blockAt(number).channel.history, "a subscriber gets more than the history");
+    const history = blockAt(number).channel.history;
+    require(next + history >= first, "a subscriber gets more than the history");
     ledger.subscribed = true;
     ledger.next = @intCast(next);
     ledger.since = @intCast(since);

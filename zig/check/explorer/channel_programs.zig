@@ -90,16 +90,64 @@ pub const all = [_]Program{
         .budget = .{ .deaths = 1 },
     },
     .{
-        .name = "two blocked receivers and two sends",
+        .name = "two sends and a receiver that blocks twice",
+        .channels = queue(2),
+        .threads = &.{
+            .{ .first = &.{.acquire}, .steps = &.{&.{.send}} },
+            .{ .first = &.{.acquire}, .steps = &.{&.{.send}} },
+            .{ .steps = &.{ &.{.receive_blocking}, &.{.receive_blocking} } },
+        },
+    },
+    .{
+        .name = "a blocked subscriber beside a send that a close follows",
+        .channels = broadcast(.{ .capacity = 1 }),
+        .threads = &.{
+            .{
+                .first = &.{.acquire},
+                .subscribes = false,
+                .steps = &.{ &.{.send}, &.{.close_channel} },
+            },
+            .{ .steps = &.{ &.{.receive_blocking}, &.{.receive_blocking} } },
+        },
+        .budget = .{ .deaths = 1 },
+    },
+    .{
+        .name = "two blocked receivers, one gives up",
         .channels = queue(1),
         .threads = &.{
-            .{ .first = &.{ .acquire, .acquire }, .steps = &.{ &.{.send_blocking}, &.{.send_blocking} } },
+            .{ .first = &.{.acquire}, .steps = &.{&.{.send}} },
+            .{ .steps = &.{&.{.receive_timed}} },
+            .{ .steps = &.{&.{.receive_blocking}} },
+        },
+        .budget = .{ .timeouts = 1 },
+    },
+    .{
+        .name = "two blocked senders, one gives up",
+        .channels = queue(1),
+        .slots = 3,
+        .threads = &.{
+            .{ .first = &.{ .acquire, .send, .acquire }, .steps = &.{&.{.send_timed}} },
+            .{ .first = &.{.acquire}, .steps = &.{&.{.send_blocking}} },
+            .{ .steps = &.{&.{.receive}} },
+        },
+        .budget = .{ .timeouts = 1 },
+    },
+    .{
+        .name = "two blocked receivers and two sends",
+        .set = .medium,
+        .channels = queue(1),
+        .threads = &.{
+            .{
+                .first = &.{ .acquire, .acquire },
+                .steps = &.{ &.{.send_blocking}, &.{.send_blocking} },
+            },
             .{ .steps = &.{&.{.receive_blocking}} },
             .{ .steps = &.{&.{.receive_blocking}} },
         },
     },
     .{
         .name = "two blocked senders and receives",
+        .set = .medium,
         .channels = queue(1),
         .slots = 3,
         .threads = &.{
@@ -107,7 +155,6 @@ pub const all = [_]Program{
             .{ .first = &.{.acquire}, .steps = &.{&.{.send_blocking}} },
             .{ .steps = &.{ &.{.receive}, &.{.receive} } },
         },
-        .budget = .{ .deaths = 1 },
     },
     .{
         .name = "a close beside a send and a receive",
@@ -188,9 +235,14 @@ pub const all = [_]Program{
     },
     .{
         .name = "a subscriber that dies beside a read",
+        .set = .medium,
         .channels = broadcast(.{ .capacity = 2 }),
         .threads = &.{
-            .{ .first = &.{ .acquire, .send, .acquire, .send }, .subscribes = false, .steps = &.{&.{.reclaim}} },
+            .{
+                .first = &.{ .acquire, .send, .acquire, .send },
+                .subscribes = false,
+                .steps = &.{&.{.reclaim}},
+            },
             .{ .steps = &.{ &.{.receive}, &.{.receive} } },
             .{ .steps = &.{&.{.receive}} },
         },
@@ -222,7 +274,11 @@ pub const all = [_]Program{
         .name = "a subscriber that leaves beside one that reads",
         .channels = broadcast(.{ .capacity = 2 }),
         .threads = &.{
-            .{ .first = &.{ .acquire, .send, .acquire }, .subscribes = false, .steps = &.{&.{.send}} },
+            .{
+                .first = &.{ .acquire, .send, .acquire },
+                .subscribes = false,
+                .steps = &.{&.{.send}},
+            },
             .{ .steps = &.{&.{.leave_channel}} },
             .{ .steps = &.{ &.{.receive}, &.{.receive} } },
         },
@@ -253,7 +309,11 @@ pub const all = [_]Program{
         .name = "a late subscriber with history",
         .channels = broadcast(.{ .capacity = 3, .history = 1 }),
         .threads = &.{
-            .{ .first = &.{ .acquire, .send, .acquire }, .subscribes = false, .steps = &.{&.{.send}} },
+            .{
+                .first = &.{ .acquire, .send, .acquire },
+                .subscribes = false,
+                .steps = &.{&.{.send}},
+            },
             .{ .opens = false, .steps = &.{ &.{.open_channel}, &.{.receive}, &.{.receive} } },
         },
         .budget = .{ .deaths = 1 },
@@ -264,7 +324,11 @@ pub const all = [_]Program{
         .channels = broadcast(.{ .capacity = 3, .history = 1 }),
         .slots = 3,
         .threads = &.{
-            .{ .first = &.{ .acquire, .send, .acquire }, .subscribes = false, .steps = &.{&.{.send}} },
+            .{
+                .first = &.{ .acquire, .send, .acquire },
+                .subscribes = false,
+                .steps = &.{&.{.send}},
+            },
             .{ .first = &.{.acquire}, .subscribes = false, .steps = &.{&.{.send}} },
         },
         .budget = .{ .deaths = 1 },
@@ -276,7 +340,7 @@ pub const all = [_]Program{
         .threads = &.{
             .{ .first = &.{.acquire}, .subscribes = false, .steps = &.{&.{.send}} },
             .{ .steps = &.{&.{.receive}} },
-            .{ .first = &.{.abandon}, .steps = &.{}, .opens = false },
+            .{ .opens = false, .steps = &.{&.{.reclaim}} },
         },
         .budget = .{ .deaths = 1, .deferrals = 1 },
     },
@@ -297,13 +361,17 @@ pub const all = [_]Program{
         .name = "two that make a channel, and leave it",
         .channels = queue(1),
         .threads = &.{
-            .{ .opens = false, .steps = &.{ &.{.open_channel}, &.{.close_channel}, &.{.leave_channel} } },
+            .{
+                .opens = false,
+                .steps = &.{ &.{.open_channel}, &.{.close_channel}, &.{.leave_channel} },
+            },
             .{ .opens = false, .steps = &.{ &.{.open_channel}, &.{.leave_channel} } },
         },
         .budget = .{ .deaths = 1 },
     },
     .{
         .name = "a receiver that serves a waiter at the pool",
+        .set = .medium,
         .channels = queue(1),
         .slots = 1,
         .threads = &.{
@@ -364,13 +432,25 @@ pub const all = [_]Program{
 
     .{
         .name = "all of a queue by two",
-        .set = .large,
+        .set = .medium,
         .channels = queue(2),
         .threads = &.{
             .{ .first = &.{ .acquire, .send, .acquire }, .steps = &.{ &of_a_queue, &of_a_queue } },
             .{ .steps = &.{ &of_a_queue, &of_a_queue } },
         },
         .budget = .{ .deaths = 1, .deferrals = 1 },
+    },
+    .{
+        .name = "two blocked senders and receives, 1 death",
+        .set = .large,
+        .channels = queue(1),
+        .slots = 3,
+        .threads = &.{
+            .{ .first = &.{ .acquire, .send, .acquire }, .steps = &.{&.{.send_blocking}} },
+            .{ .first = &.{.acquire}, .steps = &.{&.{.send_blocking}} },
+            .{ .steps = &.{ &.{.receive}, &.{.receive} } },
+        },
+        .budget = .{ .deaths = 1 },
     },
     .{
         .name = "all of a full queue by three",
@@ -386,7 +466,6 @@ pub const all = [_]Program{
     },
     .{
         .name = "a send, a receive and a recovery, two deaths",
-        .set = .large,
         .channels = queue(1),
         .threads = &.{
             .{ .first = &.{ .acquire, .send, .acquire }, .steps = &.{&.{.send}} },
@@ -397,10 +476,13 @@ pub const all = [_]Program{
     },
     .{
         .name = "all of a broadcast by two",
-        .set = .large,
+        .set = .medium,
         .channels = broadcast(.{ .capacity = 2 }),
         .threads = &.{
-            .{ .first = &.{ .acquire, .send, .acquire }, .steps = &.{ &of_a_broadcast, &of_a_broadcast } },
+            .{
+                .first = &.{ .acquire, .send, .acquire },
+                .steps = &.{ &of_a_broadcast, &of_a_broadcast },
+            },
             .{ .steps = &.{ &of_a_broadcast, &of_a_broadcast } },
         },
         .budget = .{ .deaths = 1, .deferrals = 1 },
@@ -437,7 +519,7 @@ pub const all = [_]Program{
     },
     .{
         .name = "a late subscriber beside a reader and a send, with history",
-        .set = .large,
+        .set = .medium,
         .channels = broadcast(.{ .capacity = 2, .history = 1 }),
         .slots = 3,
         .threads = &.{
@@ -452,7 +534,7 @@ pub const all = [_]Program{
     },
     .{
         .name = "channels that are made, left, removed and found by three",
-        .set = .large,
+        .set = .medium,
         .channels = &.{
             .{ .name = "a", .asked = .{ .capacity = 1 } },
             .{ .name = "b", .asked = .{ .capacity = 2 } },
@@ -467,12 +549,11 @@ pub const all = [_]Program{
     },
     .{
         .name = "somebody stops in a channel",
-        .set = .large,
         .channels = queue(1),
         .threads = &.{
             .{ .first = &.{.acquire}, .steps = &.{ &.{.send}, &.{.receive} } },
-            .{ .steps = &.{ &.{.receive}, &.{.send} } },
-            .{ .opens = false, .first = &.{.abandon}, .steps = &.{} },
+            .{ .steps = &.{&.{ .receive, .reclaim }} },
+            .{ .first = &.{ .acquire, .send, .abandon }, .steps = &.{} },
         },
         .budget = .{ .stops = 1 },
     },

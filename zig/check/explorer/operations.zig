@@ -66,8 +66,10 @@ pub const Operation = enum(u8) {
     send,
     send_dropping,
     send_blocking,
+    send_timed,
     receive,
     receive_blocking,
+    receive_timed,
 };
 
 /// No operation of a set was possible.
@@ -83,8 +85,10 @@ pub fn isPossible(index: u8, operation: Operation) bool {
         .get, .take, .add_ref, .unref => state.now.mail != 0,
         .open_channel => !ledger.channel.open,
         .leave_channel, .close_channel => ledger.channel.open,
-        .send, .send_dropping, .send_blocking => ledger.channel.open and heldSlot(ledger) != null,
-        .receive, .receive_blocking => ledger.channel.open and channel_operations.isReader(index),
+        .send, .send_dropping, .send_blocking, .send_timed => ledger.channel.open and
+            heldSlot(ledger) != null,
+        .receive, .receive_blocking, .receive_timed => ledger.channel.open and
+            channel_operations.isReader(index),
         .release_by_hand, .try_release, .set_ref_count => state.now.mail != 0,
         else => true,
     };
@@ -148,8 +152,10 @@ pub noinline fn perform(me: u8, operation: Operation) void {
         .send => channel_operations.send(me, ownSlot(me), .at_once),
         .send_dropping => channel_operations.send(me, ownSlot(me), .dropping),
         .send_blocking => channel_operations.send(me, ownSlot(me), .blocking),
+        .send_timed => channel_operations.send(me, ownSlot(me), .timed),
         .receive => channel_operations.receive(me, .at_once),
         .receive_blocking => channel_operations.receive(me, .blocking),
+        .receive_timed => channel_operations.receive(me, .timed),
     }
 }
 

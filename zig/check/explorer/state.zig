@@ -295,7 +295,8 @@ fn trackChannel(number: u32) void {
     const block = channel_file.blockOf(&view, number);
     const channel = &block.channel;
     add(&channel.name, 8);
-    add(&channel.state, @offsetOf(layout.Channel, "redeliver") - @offsetOf(layout.Channel, "state"));
+    const made_as = @offsetOf(layout.Channel, "redeliver") - @offsetOf(layout.Channel, "state");
+    add(&channel.state, made_as);
     add(&channel.last_user_gone_at_ns, 8);
     add(&channel.reserved, 8);
     for ([_]*layout.ChannelEnd{ &channel.head, &channel.tail }) |end|

@@ -51,6 +51,12 @@ pub fn subscribe(participant: *const Participant, channel: *const Channel) Error
     Position.store(&entry.cursor, tail.back(late, channel.capacity), .monotonic);
     // SYNC: after the cursor. Pairs with `isPassed`.
     _ = atomic.fetchOr(u64, &channel.block.channel.subscribed[number / 64], bitOf(number));
+    // What was sent before the bit was set may have been retired before, and is not owed.
+    const since = switch (ring.exactTail(channel, .ignored)) {
+        .at => |now| now,
+        .frozen, .corrupt => tail,
+    };
+    Position.store(&entry.since, since, .monotonic);
     return .{ .number = @intCast(number), .entry = entry };
 }
 

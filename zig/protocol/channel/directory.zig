@@ -275,7 +275,7 @@ fn agree(channel: *const Channel, asked: Asked) Error!void {
             error.OptionsMismatch,
             0,
             "its " ++ option ++ " is {s}, and {s} was asked for",
-            .{ @tagName(own), @tagName(wanted) },
+            .{ spelled(own), spelled(wanted) },
         );
     }
     if (asked.history) |history| if (history != channel.history) return errors.fail(
@@ -284,6 +284,20 @@ fn agree(channel: *const Channel, asked: Asked) Error!void {
         "its history is {d}, and {d} was asked for",
         .{ channel.history, history },
     );
+}
+
+/// As users write it.
+fn spelled(kind: anytype) []const u8 {
+    switch (kind) {
+        inline else => |each| {
+            const name = comptime name: {
+                var name = @tagName(each)[0..@tagName(each).len].*;
+                std.mem.replaceScalar(u8, &name, '_', '-');
+                break :name name;
+            };
+            return &name;
+        },
+    }
 }
 
 const testing = std.testing;
@@ -355,7 +369,7 @@ test "what was explicitly asked for and is not so is refused, with what is" {
     const refused = [_]struct { Asked, []const u8 }{
         .{ .{ .capacity = 5 }, "its capacity is 4, and 5 was asked for" },
         .{ .{ .mode = .queue }, "its mode is broadcast, and queue was asked for" },
-        .{ .{ .overflow = .drop_newest }, "its overflow is block, and drop_newest was asked for" },
+        .{ .{ .overflow = .drop_newest }, "its overflow is block, and drop-newest was asked for" },
         .{ .{ .history = 0 }, "its history is 2, and 0 was asked for" },
     };
     for (refused) |row| {

@@ -99,7 +99,7 @@ fn untilServed(
 }
 
 /// A peer that runs now makes something available sooner than a sleep would begin.
-fn spin(want: anytype) void {
+pub fn spin(want: anytype) void {
     for (0..spins_max) |_| {
         if (want.isWorthATry()) return;
         std.atomic.spinLoopHint();
