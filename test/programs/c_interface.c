@@ -154,7 +154,7 @@ static void check_references(xmem_pool pool) {
     EXPECT(count == 2);
     EXPECT_OK(xmem_take(pool, handle, NULL));
     EXPECT_TEXT(xmem_take(pool, handle, NULL), XMEM_NO_REFERENCE,
-                "no reference of the 2 of the buffer at index 0 is in flight");
+                "the buffer at index 3 has 2 references, and none is in flight");
     EXPECT_OK(xmem_release(pool, handle));
     EXPECT_OK(xmem_hand_off(pool, handle));
     EXPECT_STATUS(xmem_hand_off(pool, handle), XMEM_STALE_HANDLE);
