@@ -3,7 +3,6 @@
 
 const abandoned = @import("abandoned.zig");
 const creating = @import("creating.zig");
-const descriptor = @import("descriptor.zig");
 const errors = @import("../errors.zig");
 const exit_and_fork = @import("exit_and_fork.zig");
 const mapping_file = @import("mapping.zig");

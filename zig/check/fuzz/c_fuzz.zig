@@ -186,7 +186,7 @@ fn lookAtChannels(user: *User, open: c.types.Pool) void {
     var pool = open;
     const observes = user.random.boolean();
     if (observes) {
-        const status = c.pools.xmem_observe(user.name, null, &pool);
+        const status = c.folder.xmem_observe(user.name, null, &pool);
         user.checkStatus(status);
         if (status != 0) return;
     }
