@@ -11,7 +11,7 @@
  * A pool is used on the thread that opened it: each thread opens it for itself, and is one
  * participant. After a fork what the thread had open says XMEM_POOL_CLOSED in the child,
  * which can open the pool again. What a process holds when it dies is given back by the
- * others.
+ * others. A pool's channels hand buffers on, between C and Bun as well.
  *
  * Sizes are bytes. Times have their unit in the name.
  */
@@ -440,6 +440,12 @@ typedef struct xmem_source {
     xmem_channel channel;
 } xmem_source;
 
+/** The name of a pool. */
+typedef struct xmem_pool_name {
+    /** Ended by a 0. */
+    char name[208];
+} xmem_pool_name;
+
 /** What a recovery gave back. The caller sets `size`. */
 typedef struct xmem_reclaim_report {
     /** Bytes of this struct, as the caller was compiled with it. */
@@ -506,24 +512,6 @@ int32_t xmem_open(const char *name, const xmem_options *options, xmem_pool *pool
 int32_t xmem_open_or_create(const char *name, const xmem_options *options, xmem_pool *pool);
 
 /**
- * Looks at a pool without taking part: it takes no row, starts no recovery and writes nothing.
- * `xmem_info`, `xmem_stats`, `xmem_participants`, `xmem_channels`, `xmem_subscribers` and
- * `xmem_close` work on it; to every other call it is closed. The end of its thread does not close
- * it. Root may look at everybody's pools.
- *
- * @param name As in `xmem_create`.
- * @param options NULL: all defaults. Only `allow_owner` and `allow_group` matter.
- * @param pool Gets the observed pool.
- *
- * @return 0, or
- *     XMEM_TOO_MANY_PARTICIPANTS: this process has some 16000 pools open. XMEM_OUT_OF_MEMORY: the pool
- *     does not fit into the address space. XMEM_POOL_NOT_FOUND, XMEM_POOL_CORRUPT,
- *     XMEM_VERSION_MISMATCH, XMEM_PERMISSION_DENIED, XMEM_INVALID_ARGUMENT, XMEM_SYSTEM: as in
- *     `xmem_open`.
- */
-int32_t xmem_observe(const char *name, const xmem_options *options, xmem_pool *pool);
-
-/**
  * Gives back the holds of this descriptor, leaves its channels, and with the thread's last
  * descriptor of the pool gives back its row. Pointers into the pool's memory are invalid
  * afterwards, unless the process has it open still.
@@ -573,6 +561,40 @@ int32_t xmem_unlink_pool(xmem_pool pool);
  *     XMEM_INVALID_ARGUMENT: another thread opened it, or `size` is wrong.
  */
 int32_t xmem_info(xmem_pool pool, xmem_pool_info *info);
+
+/**
+ * The names of the pools that there are, of any user, in no order. What has a pool's name and is
+ * none is listed, too: `xmem_observe` says what is wrong with it.
+ *
+ * @param rows Gets the names; may be NULL where `rows_max` is 0.
+ * @param row_size `sizeof(xmem_pool_name)`.
+ * @param rows_max For how many `rows` has room.
+ * @param count Gets how many there are, which may be more than there is room for.
+ *
+ * @return 0, or
+ *     XMEM_PERMISSION_DENIED: this user may not read the folder.
+ *     XMEM_SYSTEM: a system call failed; see `xmem_error_errno`.
+ *     XMEM_INVALID_ARGUMENT: `row_size` is wrong, or an address is NULL.
+ */
+int32_t xmem_list(xmem_pool_name *rows, size_t row_size, uint32_t rows_max, uint32_t *count);
+
+/**
+ * Looks at a pool without taking part: it takes no row, starts no recovery and writes nothing.
+ * `xmem_info`, `xmem_stats`, `xmem_participants`, `xmem_channels`, `xmem_subscribers` and
+ * `xmem_close` work on it; to every other call it is closed. The end of its thread does not close
+ * it. Root may look at everybody's pools.
+ *
+ * @param name As in `xmem_create`.
+ * @param options NULL: all defaults. Only `allow_owner` and `allow_group` matter.
+ * @param pool Gets the observed pool.
+ *
+ * @return 0, or
+ *     XMEM_TOO_MANY_PARTICIPANTS: this process has some 16000 pools open. XMEM_OUT_OF_MEMORY: the pool
+ *     does not fit into the address space. XMEM_POOL_NOT_FOUND, XMEM_POOL_CORRUPT,
+ *     XMEM_VERSION_MISMATCH, XMEM_PERMISSION_DENIED, XMEM_INVALID_ARGUMENT, XMEM_SYSTEM: as in
+ *     `xmem_open`.
+ */
+int32_t xmem_observe(const char *name, const xmem_options *options, xmem_pool *pool);
 
 /**
  * A hold of a free buffer, at once. Its content is what its last user left, unless the pool
@@ -1254,9 +1276,9 @@ int32_t xmem_subscribers(xmem_pool pool, uint64_t number, xmem_subscriber *rows,
 const char *xmem_error_name(int32_t status);
 
 /**
- * Why this thread's last call failed, as far as its code does not say it: ended by a 0, and empty
- * where there is nothing to add. The next call that works on a pool forgets it. Returns the length
- * of the whole text, however much of it there was room for.
+ * Why this thread's last call failed, for people, ended by a 0; empty where none failed. The next
+ * call that works on a pool forgets it. Returns the length of the whole text, however much of it
+ * there was room for.
  *
  * @param text Gets the text; may be NULL where `size` is 0.
  * @param size Bytes that `text` has room for, the 0 included.

@@ -387,6 +387,40 @@ static void check_wait_any(xmem_pool pool) {
     end_channel(pool, two);
 }
 
+static int is_listed(const char *name) {
+    xmem_pool_name *rows = NULL;
+    uint32_t count = 0;
+    uint32_t room;
+    int found = 0;
+    /* Others make pools meanwhile. */
+    do {
+        room = count + 8;
+        rows = realloc(rows, room * sizeof *rows);
+        EXPECT(rows != NULL);
+        EXPECT_OK(xmem_list(rows, sizeof *rows, room, &count));
+    } while (count > room);
+    for (uint32_t each = 0; each < count; each++) found += strcmp(rows[each].name, name) == 0;
+    free(rows);
+    return found;
+}
+
+static void check_listing(void) {
+    uint32_t count = 0;
+    EXPECT(is_listed(pool_name) == 1 && is_listed("no.such.pool") == 0);
+    EXPECT_OK(xmem_list(NULL, sizeof(xmem_pool_name), 0, &count));
+    EXPECT(count >= 1);
+    EXPECT_STATUS(xmem_list(NULL, sizeof(xmem_pool_name), 1, &count), XMEM_INVALID_ARGUMENT);
+    EXPECT_STATUS(xmem_list(NULL, 8, 0, &count), XMEM_INVALID_ARGUMENT);
+    EXPECT_STATUS(xmem_list(NULL, sizeof(xmem_pool_name), 0, NULL), XMEM_INVALID_ARGUMENT);
+    EXPECT(setenv("XMEM_DIR", "/no/such/folder", 1) == 0);
+    EXPECT_OK(xmem_list(NULL, sizeof(xmem_pool_name), 0, &count));
+    EXPECT(count == 0);
+    EXPECT(setenv("XMEM_DIR", "/dev/null", 1) == 0);
+    EXPECT_TEXT(xmem_list(NULL, sizeof(xmem_pool_name), 0, &count), XMEM_SYSTEM,
+                "the directory /dev/null cannot be read");
+    EXPECT(xmem_error_errno() != 0);
+}
+
 static void check_looking(xmem_pool pool) {
     const xmem_channel channel = open_channel(pool, "seen", channel_options(2, 0, 0));
     EXPECT_OK(xmem_send(pool, channel, acquire(pool, 8), NULL));
@@ -550,6 +584,11 @@ int main(int argc, char **argv) {
     check_looking(pool);
     check_threads(pool);
     check_fork(pool);
+    const char *folder = getenv("XMEM_DIR");
+    char *restored = folder == NULL ? NULL : strdup(folder);
+    check_listing();
+    EXPECT((restored == NULL ? unsetenv("XMEM_DIR") : setenv("XMEM_DIR", restored, 1)) == 0);
+    free(restored);
     EXPECT_OK(xmem_close(pool));
     EXPECT_OK(xmem_unlink(pool_name));
     puts("as expected");

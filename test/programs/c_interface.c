@@ -29,7 +29,8 @@ static void check_opening(const char *name) {
     xmem_pool again;
     EXPECT_STATUS(xmem_open(name, NULL, &pool), XMEM_POOL_NOT_FOUND);
     EXPECT_STATUS(xmem_unlink(name), XMEM_POOL_NOT_FOUND);
-    EXPECT_STATUS(xmem_create("no/name", &options, &pool), XMEM_INVALID_ARGUMENT);
+    EXPECT_TEXT(xmem_create("no/name", &options, &pool), XMEM_INVALID_ARGUMENT,
+                "a pool's name is 1 to 200 letters, digits, '.', '_' or '-', and not '.' or '..'");
     EXPECT_STATUS(xmem_create(NULL, &options, &pool), XMEM_INVALID_ARGUMENT);
     EXPECT_STATUS(xmem_create(name, &options, NULL), XMEM_INVALID_ARGUMENT);
     options.mode = 01000;
@@ -115,8 +116,10 @@ static void check_buffers(xmem_pool pool) {
     EXPECT_OK(xmem_data(pool, handles[3], NULL, &size));
     EXPECT(size == 120);
     EXPECT_STATUS(xmem_truncate(pool, handles[3], 121), XMEM_INVALID_ARGUMENT);
-    EXPECT_STATUS(xmem_acquire(pool, 1, &handle), XMEM_POOL_FULL);
-    EXPECT_STATUS(xmem_acquire(pool, 10001, &handle), XMEM_TOO_LARGE);
+    EXPECT_TEXT(xmem_acquire(pool, 1, &handle), XMEM_POOL_FULL,
+                "none of the 4 buffers is free, or the last one is kept for a waiter");
+    EXPECT_TEXT(xmem_acquire(pool, 10001, &handle), XMEM_TOO_LARGE,
+                "10001 bytes were asked for, and a buffer has at most 10000");
     EXPECT_STATUS(xmem_acquire(pool, 1, NULL), XMEM_INVALID_ARGUMENT);
     EXPECT(handle == 99);
     EXPECT_OK(xmem_get(pool, handles[3], &handle));
@@ -127,8 +130,9 @@ static void check_buffers(xmem_pool pool) {
     EXPECT_STATUS(xmem_release(pool, handle), XMEM_STALE_HANDLE);
     EXPECT_STATUS(xmem_data(pool, handle, &data, &size), XMEM_STALE_HANDLE);
     EXPECT_STATUS(xmem_get(pool, handle, NULL), XMEM_STALE_HANDLE);
-    EXPECT_STATUS(xmem_get(pool, 3, NULL), XMEM_BUFFER_NOT_FOUND);
-    EXPECT_STATUS(xmem_get(pool, 4, NULL), XMEM_BUFFER_NOT_FOUND);
+    EXPECT_TEXT(xmem_get(pool, 3, NULL), XMEM_BUFFER_NOT_FOUND, "the buffer at index 3 is free");
+    EXPECT_TEXT(xmem_get(pool, 4, NULL), XMEM_BUFFER_NOT_FOUND,
+                "the index is 4, and the pool has 4 buffers");
     EXPECT_STATUS(xmem_get(pool, UINT64_MAX, NULL), XMEM_INVALID_ARGUMENT);
     EXPECT_STATUS(xmem_release(pool, UINT64_MAX), XMEM_INVALID_ARGUMENT);
     /* The slot is in use again: its old handle names nothing. */
@@ -149,7 +153,8 @@ static void check_references(xmem_pool pool) {
     EXPECT_OK(xmem_ref_count(pool, handle, &count));
     EXPECT(count == 2);
     EXPECT_OK(xmem_take(pool, handle, NULL));
-    EXPECT_STATUS(xmem_take(pool, handle, NULL), XMEM_NO_REFERENCE);
+    EXPECT_TEXT(xmem_take(pool, handle, NULL), XMEM_NO_REFERENCE,
+                "the buffer at index 3 has 2 references, and none is in flight");
     EXPECT_OK(xmem_release(pool, handle));
     EXPECT_OK(xmem_hand_off(pool, handle));
     EXPECT_STATUS(xmem_hand_off(pool, handle), XMEM_STALE_HANDLE);

@@ -9,6 +9,7 @@ pub const buffers = @import("c/buffers.zig");
 pub const channels = @import("c/channels.zig");
 pub const description = @import("c/description.zig");
 pub const failures = @import("c/failures.zig");
+pub const folder = @import("c/folder.zig");
 pub const looking = @import("c/looking.zig");
 pub const pools = @import("c/pools.zig");
 pub const sharing = @import("c/sharing.zig");
@@ -17,6 +18,7 @@ pub const upkeep = @import("c/upkeep.zig");
 
 comptime {
     _ = pools;
+    _ = folder;
     _ = buffers;
     _ = sharing;
     _ = channels;

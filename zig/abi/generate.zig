@@ -63,6 +63,7 @@ fn writeErrorCodes(_: std.mem.Allocator, out: *Writer) !void {
 const c_sources = [_][:0]const u8{
     @embedFile("c/types.zig"),
     @embedFile("c/pools.zig"),
+    @embedFile("c/folder.zig"),
     @embedFile("c/buffers.zig"),
     @embedFile("c/sharing.zig"),
     @embedFile("c/channels.zig"),

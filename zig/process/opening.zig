@@ -3,7 +3,6 @@
 
 const abandoned = @import("abandoned.zig");
 const creating = @import("creating.zig");
-const descriptor = @import("descriptor.zig");
 const errors = @import("../errors.zig");
 const exit_and_fork = @import("exit_and_fork.zig");
 const mapping_file = @import("mapping.zig");
@@ -32,7 +31,7 @@ pub fn open(
     options: *const Options,
 ) Error!*Pool {
     errors.clear();
-    if (!object_name.isValid(name)) return errors.fail(error.InvalidArgument, 0, "the name", .{});
+    try object_name.check(name);
     if (!robust_mutex.supported()) return errors.fail(
         error.UnsupportedPlatform,
         0,

@@ -40,19 +40,36 @@ pub fn forEachObject(
     context: anytype,
     comptime visit: fn (@TypeOf(context), []const u8, i32) void,
 ) void {
-    const stream = c.opendir(dir.ptr) orelse return;
+    forEachName(dir, context, struct {
+        fn visitName(in: @TypeOf(context), name: [:0]const u8, dir_fd: i32) void {
+            const entry = name.ptr - object_name.prefix.len;
+            const fd = c.openat(dir_fd, entry, file_call.carefulFlags(.RDONLY));
+            if (fd < 0) return;
+            defer _ = c.close(fd);
+            visit(in, name, fd);
+        }
+    }.visitName) catch errors.clear();
+}
+
+/// Calls `visit(context, name, dir_fd)` for each file of a folder that has a pool's name. The prefix
+/// stands before the name in memory. A folder that does not exist has none.
+pub fn forEachName(
+    dir: [:0]const u8,
+    context: anytype,
+    comptime visit: fn (@TypeOf(context), [:0]const u8, i32) void,
+) Error!void {
+    const stream = c.opendir(dir.ptr) orelse {
+        const errno: c.E = @enumFromInt(c._errno().*);
+        if (errno == .NOENT) return;
+        return file_call.failed(errno, "the directory {s} cannot be read", .{dir});
+    };
     defer _ = c.closedir(stream);
     while (c.readdir(stream)) |found| {
         if (found.type != c.DT.REG and found.type != c.DT.UNKNOWN) continue;
         const entry = std.mem.span(@as([*:0]const u8, @ptrCast(&found.name)));
         if (!std.mem.startsWith(u8, entry, object_name.prefix)) continue;
         const name = entry[object_name.prefix.len..];
-        if (!object_name.isValid(name)) continue;
-        const flags = file_call.carefulFlags(.RDONLY);
-        const fd = c.openat(dirfd(stream), entry.ptr, flags);
-        if (fd < 0) continue;
-        defer _ = c.close(fd);
-        visit(context, name, fd);
+        if (object_name.isValid(name)) visit(context, name, dirfd(stream));
     }
 }
 

@@ -25,15 +25,17 @@ pub fn isValid(name: []const u8) bool {
     return true;
 }
 
+pub fn check(name: []const u8) Error!void {
+    if (!isValid(name)) return errors.fail(
+        error.InvalidArgument,
+        0,
+        "a pool's name is 1 to {d} letters, digits, '.', '_' or '-', and not '.' or '..'",
+        .{length_max},
+    );
+}
+
 pub fn entryOf(name: []const u8, buffer: *EntryBuffer) Error![:0]const u8 {
-    if (!isValid(name)) {
-        return errors.fail(
-            error.InvalidArgument,
-            0,
-            "a pool's name is 1 to {d} letters, digits, '.', '_' or '-', and not '.' or '..'",
-            .{length_max},
-        );
-    }
+    try check(name);
     return std.fmt.bufPrintSentinel(buffer, prefix ++ "{s}", .{name}, 0) catch unreachable;
 }
 

@@ -107,6 +107,14 @@ pub fn give(out: anytype, full: std.meta.Child(@TypeOf(out))) Error!void {
     @memset(filled[@sizeOf(@TypeOf(full))..size], 0);
 }
 
+/// Fills a row of the caller's, which may be longer than this library knows.
+pub fn put(full: anytype, rows: ?[*]@TypeOf(full), row_size: usize, row: usize) Error!void {
+    const bytes: [*]u8 = @ptrCast(rows orelse return missing("rows"));
+    const place = bytes[row * row_size ..][0..row_size];
+    @memcpy(place[0..@sizeOf(@TypeOf(full))], std.mem.asBytes(&full));
+    @memset(place[@sizeOf(@TypeOf(full))..], 0);
+}
+
 /// No struct will ever grow beyond this: a larger size is one that the caller never set. When a
 /// struct grows, its first size stays the smallest that is accepted, and no more is copied than the
 /// caller has room for.

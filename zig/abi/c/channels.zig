@@ -4,6 +4,7 @@ const std = @import("std");
 const call = @import("call.zig");
 const channels = @import("../../process/channels.zig");
 const errors = @import("../../errors.zig");
+const holds = @import("../../process/holds.zig");
 const open_pool = @import("../../process/open_pool.zig");
 const reasons = @import("reasons.zig");
 const thaw = @import("../../protocol/recovery/thaw.zig");
@@ -218,6 +219,9 @@ fn trySend(pool: Pool, channel: Channel, handle: Handle) Error!void {
         return reasons.ofSend(opened.channel, handle, err);
 }
 
+/// Of the first try of a wait.
+const at_once: Patience = .{ .until_ns = Patience.none.until_ns, .expiry = error.Pending };
+
 /// The same, but it waits for room, whatever the overflow. A signal handler runs, and the wait goes
 /// on.
 ///
@@ -238,6 +242,12 @@ pub export fn xmem_send_timed(
 fn sendTimed(pool: Pool, channel: Channel, handle: Handle, timeout_ms: u64) Error!void {
     const opened = try openChannel(pool, channel);
     const held = try checkRef(handle);
+    var patience: Patience = at_once;
+    // A wait begins with reading the clock, which takes as long as a send.
+    if (channels.trySend(opened.pool, opened.channel, held, &patience)) |_| return else |err| {
+        if (err != error.ChannelFull and err != error.Pending)
+            return reasons.ofSend(opened.channel, handle, err);
+    }
     const deadline_ns = call.deadlineNs(timeout_ms);
     while (true) {
         const slice = channels.sendSlice(opened.pool, opened.channel, held, deadline_ns);
@@ -298,16 +308,23 @@ pub export fn xmem_receive_timed(
 fn receiveTimed(pool: Pool, channel: Channel, timeout_ms: u64, handle: ?*Handle) Error!void {
     const out = handle orelse return missing("handle");
     const opened = try receiver(try openPool(pool), channel);
-    const deadline_ns = call.deadlineNs(timeout_ms);
-    const held = while (true) {
-        const slice = channels.receiveSlice(opened.pool, opened.channel, deadline_ns);
-        // A slice ended, or a signal handler has run.
-        break slice catch |err| if (err == error.Pending)
-            continue
+    var patience: Patience = at_once;
+    // As in `sendTimed`.
+    const held = channels.receive(opened.pool, opened.channel, &patience) catch |err|
+        if (err == error.ChannelEmpty or err == error.Pending)
+            try receiveSlices(opened, timeout_ms)
         else
             return reasons.ofReceive(err);
-    };
     out.* = held.handle;
+}
+
+fn receiveSlices(opened: Opened, timeout_ms: u64) Error!holds.Held {
+    const deadline_ns = call.deadlineNs(timeout_ms);
+    while (true) {
+        const slice = channels.receiveSlice(opened.pool, opened.channel, deadline_ns);
+        // A slice ended, or a signal handler has run.
+        return slice catch |err| if (err == error.Pending) continue else reasons.ofReceive(err);
+    }
 }
 
 /// Waits until one of several channels and pools has something, and takes nothing: `xmem_receive`

@@ -15,9 +15,9 @@ pub export fn xmem_error_name(
     return "UNKNOWN";
 }
 
-/// Why this thread's last call failed, as far as its code does not say it: ended by a 0, and empty
-/// where there is nothing to add. The next call that works on a pool forgets it. Returns the length
-/// of the whole text, however much of it there was room for.
+/// Why this thread's last call failed, for people, ended by a 0; empty where none failed. The next
+/// call that works on a pool forgets it. Returns the length of the whole text, however much of it
+/// there was room for.
 pub export fn xmem_error_text(
     /// Gets the text; may be NULL where `size` is 0.
     text: ?[*]u8,

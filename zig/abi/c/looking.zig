@@ -23,6 +23,7 @@ const checkSize = call.checkSize;
 const ended = call.ended;
 const give = call.give;
 const missing = call.missing;
+const put = call.put;
 const name_room = participant_file.name_room;
 const seenPool = call.seenPool;
 
@@ -109,14 +110,6 @@ fn giveParticipants(
         try put(full, rows, row_size, row);
     }
     out.* = written;
-}
-
-/// Fills a row of the caller's, which may be longer than this library knows.
-fn put(full: anytype, rows: ?[*]@TypeOf(full), row_size: usize, row: usize) Error!void {
-    const bytes: [*]u8 = @ptrCast(rows orelse return missing("rows"));
-    const place = bytes[row * row_size ..][0..row_size];
-    @memcpy(place[0..@sizeOf(@TypeOf(full))], std.mem.asBytes(&full));
-    @memset(place[@sizeOf(@TypeOf(full))..], 0);
 }
 
 /// What goes on in an open channel. It looks at every participant.

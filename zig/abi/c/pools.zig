@@ -5,6 +5,7 @@ const call = @import("call.zig");
 const closing = @import("../../process/closing.zig");
 const descriptor = @import("../../process/descriptor.zig");
 const errors = @import("../../errors.zig");
+const folder = @import("folder.zig");
 const layout = @import("../../format/layout.zig");
 const observing = @import("../../process/observing.zig");
 const object = @import("../../system/object.zig");
@@ -98,14 +99,14 @@ fn open(
     if (participant.len > layout.name_bytes_max)
         return errors.fail(error.InvalidArgument, 0, "participant_name is too long", .{});
     const numbers = try optionNumbers(given);
-    var buffer: DirectoryBuffer = undefined;
-    const dir = try directory(&buffer);
+    var buffer: folder.DirectoryBuffer = undefined;
+    const dir = try folder.directory(&buffer);
     const opened = try opening.open(how, dir, std.mem.span(pool_name), participant, &numbers);
     opened.owner = thread.mark();
     out.* = descriptor.numberOf(opened);
 }
 
-fn optionNumbers(given: Options) Error!options_file.Options {
+pub fn optionNumbers(given: Options) Error!options_file.Options {
     if (given.mode > 0o777)
         return errors.fail(error.InvalidArgument, 0, "mode is {o}", .{given.mode});
     const pairs = .{
@@ -129,64 +130,6 @@ fn optionNumbers(given: Options) Error!options_file.Options {
     const lease = &numbers[@intFromEnum(options_file.Option.LEASE_TIMEOUT)];
     if (given.lease_timeout_ms == lease_never) lease.* = 0;
     return numbers;
-}
-
-const DirectoryBuffer = [std.c.PATH_MAX]u8;
-
-/// Where pools are, by an absolute path: a later change of the working directory changes nothing.
-fn directory(buffer: *DirectoryBuffer) Error![:0]const u8 {
-    const named = std.mem.span(std.c.getenv("XMEM_DIR") orelse "");
-    if (named.len == 0) return "/dev/shm";
-    var length: usize = 0;
-    if (named[0] != '/') {
-        if (std.c.getcwd(buffer, buffer.len) == null)
-            return errors.fail(error.System, std.c._errno().*, "getcwd failed", .{});
-        length = std.mem.findScalar(u8, buffer, 0).?;
-        buffer[length] = '/';
-        length += 1;
-    }
-    if (length + named.len >= buffer.len)
-        return errors.fail(error.InvalidArgument, 0, "XMEM_DIR is too long", .{});
-    @memcpy(buffer[length..][0..named.len], named);
-    buffer[length + named.len] = 0;
-    return buffer[0 .. length + named.len :0];
-}
-
-/// Looks at a pool without taking part: it takes no row, starts no recovery and writes nothing.
-/// `xmem_info`, `xmem_stats`, `xmem_participants`, `xmem_channels`, `xmem_subscribers` and
-/// `xmem_close` work on it; to every other call it is closed. The end of its thread does not close
-/// it. Root may look at everybody's pools.
-///
-/// XMEM_TOO_MANY_PARTICIPANTS: this process has some 16000 pools open. XMEM_OUT_OF_MEMORY: the pool
-/// does not fit into the address space. XMEM_POOL_NOT_FOUND, XMEM_POOL_CORRUPT,
-/// XMEM_VERSION_MISMATCH, XMEM_PERMISSION_DENIED, XMEM_INVALID_ARGUMENT, XMEM_SYSTEM: as in
-/// `xmem_open`.
-pub export fn xmem_observe(
-    /// As in `xmem_create`.
-    name: ?[*:0]const u8,
-    /// NULL: all defaults. Only `allow_owner` and `allow_group` matter.
-    options: ?*const Options,
-    /// Gets the observed pool.
-    pool: ?*Pool,
-) i32 {
-    return ended(observe(name, options, pool));
-}
-
-fn observe(name: ?[*:0]const u8, options: ?*const Options, pool: ?*Pool) Error!void {
-    errors.clear();
-    const out = pool orelse return missing("pool");
-    const pool_name = name orelse return missing("name");
-    const numbers = try optionNumbers(try readOptions(Options, options));
-    var buffer: DirectoryBuffer = undefined;
-    const dir = try directory(&buffer);
-    const opened = try observing.observe(
-        dir,
-        std.mem.span(pool_name),
-        numbers[@intFromEnum(options_file.Option.ALLOW_OWNER)],
-        numbers[@intFromEnum(options_file.Option.ALLOW_GROUP)],
-    );
-    opened.owner = thread.mark();
-    out.* = descriptor.numberOf(opened);
 }
 
 /// Gives back the holds of this descriptor, leaves its channels, and with the thread's last
@@ -220,8 +163,8 @@ pub export fn xmem_unlink(
 fn unlink(name: ?[*:0]const u8) Error!void {
     errors.clear();
     const pool_name = name orelse return missing("name");
-    var buffer: DirectoryBuffer = undefined;
-    const dir = try directory(&buffer);
+    var buffer: folder.DirectoryBuffer = undefined;
+    const dir = try folder.directory(&buffer);
     const removed = try pool_name_file.unlink(dir, std.mem.span(pool_name), -1, -1, -1);
     if (!removed) return error.PoolNotFound;
 }

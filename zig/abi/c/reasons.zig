@@ -46,9 +46,9 @@ fn counted(pool: *Pool, ref: u64, err: Error) Error {
     if (err == error.NoReference) return if (count == 0)
         because(err, "the buffer at index {d} is at count 0", .{index})
     else
-        because(err, "no reference of the {d} of the buffer at index {d} is in flight", .{
-            count,
+        because(err, "the buffer at index {d} has {d} references, and none is in flight", .{
             index,
+            count,
         });
     return because(err, "the buffer at index {d} has {d} references", .{ index, count });
 }

@@ -293,6 +293,13 @@ pub const Source = extern struct {
     channel: Channel,
 };
 
+/// The name of a pool.
+pub const PoolName = extern struct {
+    /// Ended by a 0.
+    name: [208]u8 = @splat(0),
+};
+pub const pool_name_room = @sizeOf(PoolName);
+
 /// What a recovery gave back. The caller sets `size`.
 pub const ReclaimReport = extern struct {
     /// Bytes of this struct, as the caller was compiled with it.
@@ -320,6 +327,7 @@ comptime {
     std.debug.assert(@sizeOf(ChannelStats) == 184);
     std.debug.assert(@sizeOf(Subscriber) == 48);
     std.debug.assert(@sizeOf(Source) == 8);
+    std.debug.assert(@sizeOf(PoolName) == 208);
     std.debug.assert(@sizeOf(ReclaimReport) == 24);
     std.debug.assert(layout.dimensions_max == 8 and layout.text_bytes_max == 31);
     std.debug.assert(name_room == 32 and channel_statistics.name_room == 64);

@@ -66,7 +66,7 @@ const preamble =
     \\ * A pool is used on the thread that opened it: each thread opens it for itself, and is one
     \\ * participant. After a fork what the thread had open says XMEM_POOL_CLOSED in the child,
     \\ * which can open the pool again. What a process holds when it dies is given back by the
-    \\ * others.
+    \\ * others. A pool's channels hand buffers on, between C and Bun as well.
     \\ *
     \\ * Sizes are bytes. Times have their unit in the name.
     \\ */

@@ -14,8 +14,10 @@ pub fn use(user: *User) void {
     user.checkStatus(opened);
     if (opened != 0) return;
     var held: ?c.types.Handle = null;
+    // 0 until one is open, and stale after it was left: both are refused.
+    var channel: c.types.Channel = 0;
     for (0..1 + user.random.uintLessThan(u32, 8)) |_| {
-        switch (user.random.uintLessThan(u32, 6)) {
+        switch (user.random.uintLessThan(u32, 10)) {
             0, 1 => held = hold(user, pool) orelse held,
             2 => if (held) |handle| {
                 held = null;
@@ -23,7 +25,13 @@ pub fn use(user: *User) void {
             },
             3 => if (held) |handle| lookAt(user, pool, handle),
             4 => countByHand(user, pool),
-            else => lookAtPool(user, pool),
+            5 => lookAtPool(user, pool),
+            6 => channel = openChannel(user, pool) orelse channel,
+            7 => if (held) |handle| {
+                if (send(user, pool, channel, handle)) held = null;
+            },
+            8 => held = receive(user, pool, channel) orelse held,
+            else => useChannel(user, pool, &channel),
         }
     }
     if (c.pools.xmem_close(pool) != 0) fail("a close through C failed", .{});
@@ -95,4 +103,108 @@ fn lookAtPool(user: *User, pool: c.types.Pool) void {
     if (count > rows.len) fail("{d} participants", .{count});
     var report: c.types.ReclaimReport = .{};
     user.checkStatus(c.upkeep.xmem_reclaim(pool, &report));
+}
+
+fn openChannel(user: *User, pool: c.types.Pool) ?c.types.Channel {
+    const random = user.random;
+    var options: c.types.ChannelOptions = .{
+        .capacity = random.uintLessThan(u32, 5),
+        .mode = random.uintLessThan(u32, 4),
+        .overflow = random.uintLessThan(u32, 5),
+        .history = random.uintLessThan(u32, 3),
+        .sends_only = random.uintLessThan(u32, 2),
+    };
+    const names = [_][:0]const u8{ "a", "b", "c" };
+    var channel: c.types.Channel = 0;
+    const given = if (random.boolean()) &options else null;
+    const name = names[random.uintLessThan(usize, names.len)];
+    const status = c.channels.xmem_channel_open(pool, name, given, &channel);
+    user.checkStatus(status);
+    return if (status == 0) channel else null;
+}
+
+fn send(user: *User, pool: c.types.Pool, channel: c.types.Channel, handle: c.types.Handle) bool {
+    var dropped: u32 = 0;
+    const status = switch (user.random.uintLessThan(u32, 3)) {
+        0 => c.channels.xmem_try_send(pool, channel, handle),
+        1 => c.channels.xmem_send_timed(pool, channel, handle, user.random.uintLessThan(u64, 2)),
+        else => c.channels.xmem_send(pool, channel, handle, &dropped),
+    };
+    user.checkStatus(status);
+    if (dropped > 1) fail("a send drops {d}", .{dropped});
+    return status == 0;
+}
+
+fn receive(user: *User, pool: c.types.Pool, channel: c.types.Channel) ?c.types.Handle {
+    var handle: c.types.Handle = 0;
+    const timed = user.random.boolean();
+    const status = if (timed)
+        c.channels.xmem_receive_timed(pool, channel, user.random.uintLessThan(u64, 2), &handle)
+    else
+        c.channels.xmem_receive(pool, channel, &handle);
+    user.checkStatus(status);
+    if (status != 0 and handle != 0) fail("a failed receive gives {d}", .{handle});
+    if (status == 0 and timed and handle == 0) fail("a receive that waited gives nothing", .{});
+    return if (handle == 0) null else handle;
+}
+
+fn useChannel(user: *User, pool: c.types.Pool, channel: *c.types.Channel) void {
+    switch (user.random.uintLessThan(u32, 5)) {
+        0 => user.checkStatus(c.channels.xmem_channel_close(pool, channel.*)),
+        1 => {
+            const left = c.channels.xmem_channel_leave(pool, channel.*);
+            user.checkStatus(left);
+            const again = c.channels.xmem_channel_leave(pool, channel.*);
+            if (left == 0 and again != errors.negative(error.ChannelClosed))
+                fail("a channel that was left is open", .{});
+        },
+        2 => {
+            const sources = [_]c.types.Source{
+                .{ .pool = pool, .channel = channel.* },
+                .{ .pool = pool, .channel = 0 },
+            };
+            var place: u32 = 0;
+            const timeout_ms = user.random.uintLessThan(u64, 2);
+            user.checkStatus(c.channels.xmem_wait_any(&sources, 2, timeout_ms, &place));
+            if (place > 1) fail("a wait at two gives {d}", .{place});
+        },
+        3 => lookAtChannels(user, pool),
+        else => {
+            var info: c.types.ChannelInfo = undefined;
+            info.size = @sizeOf(c.types.ChannelInfo);
+            user.checkStatus(c.channels.xmem_get_channel_info(pool, channel.*, &info));
+            var stats: c.types.ChannelStats = .{};
+            user.checkStatus(c.looking.xmem_get_channel_stats(pool, channel.*, &stats));
+            if (stats.queued > stats.capacity)
+                fail("{d} of {d} queued", .{ stats.queued, stats.capacity });
+        },
+    }
+}
+
+/// Through the open, or from outside.
+fn lookAtChannels(user: *User, open: c.types.Pool) void {
+    var pool = open;
+    const observes = user.random.boolean();
+    if (observes) {
+        const status = c.folder.xmem_observe(user.name, null, &pool);
+        user.checkStatus(status);
+        if (status != 0) return;
+    }
+    var rows: [4]c.types.ChannelStats = undefined;
+    var count: u32 = 0;
+    const row_size = @sizeOf(c.types.ChannelStats);
+    user.checkStatus(c.looking.xmem_channels(pool, &rows, row_size, rows.len, &count));
+    if (count > rows.len) fail("{d} channels", .{count});
+    for (rows[0..count]) |row| {
+        var subscribers: [4]c.types.Subscriber = undefined;
+        var written: u32 = 0;
+        const size = @sizeOf(c.types.Subscriber);
+        const most = subscribers.len;
+        const number = row.number;
+        user.checkStatus(
+            c.looking.xmem_subscribers(pool, number, &subscribers, size, most, &written),
+        );
+        if (written > most) fail("{d} subscribers", .{written});
+    }
+    if (observes) user.checkStatus(c.pools.xmem_close(pool));
 }
