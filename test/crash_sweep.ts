@@ -76,13 +76,20 @@ export function startVictim(program: string, ...argv: string[]): Victim {
   return { ended, ready: ready.promise, go: () => void child.stdin.end(), survived: survived() };
 }
 
-/** Tries every step, a few at a time, until the operation is shorter. Returns the steps it has. */
-export async function sweep(survives: (step: number) => Promise<boolean>): Promise<number> {
-  let next = 1;
+/**
+ * Tries every step, or one in `stride` from a random one on, a few at a time, until the operation is
+ * shorter. Returns the steps it has, or with a stride nearly so many.
+ */
+export async function sweep(
+  survives: (step: number) => Promise<boolean>,
+  stride = 1,
+): Promise<number> {
+  let next = 1 + Math.floor(Math.random() * stride);
   let end = stepsMax;
   const lane = async (): Promise<void> => {
     while (next < end) {
-      const step = next++;
+      const step = next;
+      next += stride;
       if (await survives(step)) end = Math.min(end, step);
     }
   };
