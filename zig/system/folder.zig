@@ -51,8 +51,8 @@ pub fn forEachObject(
     }.visitName) catch errors.clear();
 }
 
-/// Calls `visit(context, name, dir_fd)` for each file of a folder that has a pool's name. The prefix
-/// stands before the name in memory. A folder that does not exist has none.
+/// Calls `visit(context, name, dir_fd)` for each file of a folder that has a pool's name. In memory
+/// the prefix stands before it. A folder that does not exist has none.
 pub fn forEachName(
     dir: [:0]const u8,
     context: anytype,

@@ -84,7 +84,7 @@ fn send(user: *User, number: u32) void {
     const generation = handle.generation;
     const status = switch (user.random.uintLessThan(u32, 4)) {
         0 => c.xmem_bun_channel_try_send(pool, number, index, generation),
-        1 => c.xmem_bun_channel_send_at_once(pool, number, index, generation),
+        1 => c.xmem_bun_channel_send_at_once(pool, number, index, generation, isFirst(user)),
         2 => sendBlocking(user, number, handle),
         else => c.xmem_bun_channel_send(pool, number, index, generation),
     };
@@ -92,6 +92,11 @@ fn send(user: *User, number: u32) void {
     if (status != -@intFromEnum(errors.Code.PENDING)) user.checkStatus(status);
     // The hold is the sender's again.
     if (status < 0) bun.xmem_bun_release(pool, held);
+}
+
+/// Whether the try is the first of an event loop's wait.
+fn isFirst(user: *User) u32 {
+    return @intFromBool(user.random.boolean());
 }
 
 fn sendBlocking(user: *User, number: u32, handle: words.Handle) i32 {
@@ -117,7 +122,7 @@ fn soon(user: *User) f64 {
 fn receive(user: *User, number: u32) void {
     const pool = user.pool;
     const index = switch (user.random.uintLessThan(u32, 3)) {
-        0 => c.xmem_bun_channel_receive_at_once(pool, number),
+        0 => c.xmem_bun_channel_receive_at_once(pool, number, isFirst(user)),
         1 => receiveBlocking(user, number),
         else => c.xmem_bun_channel_receive(pool, number),
     };
