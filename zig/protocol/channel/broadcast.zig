@@ -233,7 +233,8 @@ inline fn refer(
     if (!atomic.broken(.cell_not_read_again)) {
         if (ring.load(cell_ptr) != cell) return .again;
     }
-    if (from.state != .used or from.references == 0) return .corrupt;
+    const names_it = from.state == .used and from.generation != 0;
+    if (!names_it or from.references == 0) return .corrupt;
     if (from.references == words.references_max) return .too_many;
     var to = from;
     to.references += 1;

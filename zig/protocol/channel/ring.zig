@@ -60,8 +60,8 @@ pub const Sent = enum { sent, full, closed };
 
 /// Moves the caller's hold into the channel; on `full` and `closed` it stays.
 ///
-/// StaleHandle, BufferNotFound: `handle` names no buffer in use. NoReference: one that the caller
-/// does not hold.
+/// StaleHandle, BufferNotFound: `handle` names no buffer in use, or one that the caller does not
+/// hold.
 pub inline fn send(
     participant: *Participant,
     channel: *const Channel,
@@ -95,7 +95,7 @@ inline fn heldIndex(participant: *const Participant, number: u64) Error!u32 {
     const control = Control.load(&participant.view.slots[handle.index].control, .acquire);
     if (control.state != .used or control.generation != handle.generation) return error.StaleHandle;
     const held = atomic.load(u16, &participant.holds[handle.index], .monotonic);
-    return if (held == 0) error.NoReference else handle.index;
+    return if (held == 0) error.StaleHandle else handle.index;
 }
 
 const SendAttempt = enum { sent, full, closed, frozen, corrupt };
@@ -311,7 +311,8 @@ inline fn leave(bracket: participant_file.Bracket, answer: TakeAttempt) TakeAtte
 /// Of a buffer that the caller holds, and that may yet have come from a damaged cell.
 inline fn handleOf(view: *const View, index: u32) Error!u64 {
     const control = Control.load(&view.slots[index].control, .acquire);
-    if (control.state != .used or control.references == 0) return error.PoolCorrupt;
+    const names_it = control.state == .used and control.generation != 0;
+    if (!names_it or control.references == 0) return error.PoolCorrupt;
     return control.handle(index);
 }
 
@@ -582,7 +583,7 @@ test "only a hold of the caller's is sent" {
     const two = &bench.participants[1];
     var patience: Patience = .untimed;
     const handle = bench.tryAcquire(0).?;
-    try testing.expectError(error.NoReference, send(two, channel, handle, &patience));
+    try testing.expectError(error.StaleHandle, send(two, channel, handle, &patience));
     try testing.expectError(
         error.BufferNotFound,
         send(one, channel, bench_file.slots | 1 << 24, &patience),
@@ -593,7 +594,7 @@ test "only a hold of the caller's is sent" {
     try testing.expectError(error.StaleHandle, send(one, channel, handle, &patience));
     try testing.expectEqual(Sent.sent, try send(one, channel, next, &patience));
     // It stands in the cell now, and is no hold any more.
-    try testing.expectError(error.NoReference, send(one, channel, next, &patience));
+    try testing.expectError(error.StaleHandle, send(one, channel, next, &patience));
     try bench.expectExact();
 }
 
