@@ -359,8 +359,20 @@ typedef struct xmem_channel_options {
     uint32_t history;
     /** Not 0: this open does not receive, and does not subscribe to a broadcast. */
     uint32_t sends_only;
+    /**
+     * Of a queue: not 0: what a receiver holds when it dies goes back to the channel, ahead of
+     * newer buffers. Its release, by `xmem_release` say, ends that.
+     */
+    uint32_t redeliver;
+    /** How often a buffer is received at most, where `redeliver` is not 0; default 5. */
+    uint32_t max_deliveries;
     /** Always 0. */
     uint32_t reserved;
+    /**
+     * The name of the channel to which a buffer goes that was received so often. NULL, or where
+     * there is no such queue just then: it is recycled, and counted as dropped.
+     */
+    const char *dead_letter;
 } xmem_channel_options;
 
 /** What a channel was made as. The caller sets `size`. */
@@ -375,6 +387,10 @@ typedef struct xmem_channel_info {
     uint32_t overflow;
     /** Of a broadcast, how many of the newest buffers stay for subscribers that come late. */
     uint32_t history;
+    /** 1: what a receiver holds when it dies comes back. */
+    uint32_t redeliver;
+    /** How often a buffer is received at most; 0 where nothing comes back. */
+    uint32_t max_deliveries;
 } xmem_channel_info;
 
 /**
@@ -394,6 +410,10 @@ typedef struct xmem_channel_stats {
     uint64_t capacity;
     /** Of a broadcast, how many of the newest buffers stay for subscribers that come late. */
     uint64_t history;
+    /** 1: what a receiver holds when it dies comes back. */
+    uint64_t redeliver;
+    /** How often a buffer is received at most; 0 where nothing comes back. */
+    uint64_t max_deliveries;
     /** 1: somebody closed it. */
     uint64_t closed;
     /** Participants that have it open. */
@@ -404,8 +424,10 @@ typedef struct xmem_channel_stats {
     uint64_t sent;
     /** Buffers that were received; of a broadcast the sum over all subscribers. */
     uint64_t received;
-    /** Buffers that were dropped because it was full. */
+    /** Buffers that were dropped because it was full, or because they had been received too often. */
     uint64_t dropped;
+    /** Buffers that came back after their receivers died. */
+    uint64_t redelivered;
     /** Participants that wait for room. */
     uint64_t waiting_senders;
     /** Participants that wait for a buffer. */
@@ -856,7 +878,7 @@ int32_t xmem_release_buffer(xmem_pool pool, uint64_t ref);
  *
  * @return 0, or
  *     XMEM_OPTIONS_MISMATCH: the channel that exists has a smaller capacity than was asked for, or
- *     another mode, overflow or history.
+ *     another mode, overflow or history, or redelivers otherwise.
  *     XMEM_OUT_OF_MEMORY: the pool has as many channels as it has room for, this open of it has 65536
  *     open, or there is no memory for it.
  *     XMEM_TOO_MANY_PARTICIPANTS: the broadcast has 256 subscribers.
@@ -923,6 +945,8 @@ int32_t xmem_get_channel_info(xmem_pool pool, xmem_channel channel, xmem_channel
  * @return 0, or
  *     XMEM_CHANNEL_FULL: its overflow is XMEM_OVERFLOW_BLOCK, and it is full. The hold stays, as with
  *     every error.
+ *     XMEM_BUFFER_IN_USE: the channel redelivers, and the buffer is in such a channel, or somebody
+ *     received it from one.
  *     XMEM_CHANNEL_CLOSED: somebody closed it, or it is not open here.
  *     XMEM_STALE_HANDLE: this descriptor has no such hold.
  *     XMEM_POOL_BUSY, XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_acquire`.
@@ -992,6 +1016,22 @@ int32_t xmem_receive(xmem_pool pool, xmem_channel channel, xmem_handle *handle);
  *     Otherwise as `xmem_receive`, without XMEM_POOL_BUSY.
  */
 int32_t xmem_receive_timed(xmem_pool pool, xmem_channel channel, uint64_t timeout_ms, xmem_handle *handle);
+
+/**
+ * How often a buffer that is held was received, this time included, where it came from a channel
+ * that redelivers; else 0.
+ *
+ * @param pool The open pool.
+ * @param handle Of a buffer that this descriptor holds.
+ * @param deliveries Gets the number.
+ *
+ * @return 0, or
+ *     XMEM_STALE_HANDLE: this descriptor has no such hold.
+ *     XMEM_POOL_CLOSED: the pool is not open.
+ *     XMEM_INVALID_ARGUMENT: another thread opened it, `handle` is out of range, or `deliveries` is
+ *     NULL.
+ */
+int32_t xmem_deliveries(xmem_pool pool, xmem_handle handle, uint32_t *deliveries);
 
 /**
  * Waits until one of several channels and pools has something, and takes nothing: `xmem_receive`

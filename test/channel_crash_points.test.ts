@@ -8,7 +8,7 @@ import { runAgain } from "./canary.ts";
 import { codeOf } from "./codes.ts";
 import { checkWhole, crashing, crashLibrary, report, startVictim, sweep } from "./crash_sweep.ts";
 
-const { begin, end } = crashing("none", "cells_not_counted", "dead_cursors_kept");
+const { begin, end } = crashing("none", "cells_not_counted", "dead_cursors_kept", "taking_ignored");
 
 beforeAll(begin, 300_000);
 afterAll(end);
@@ -121,6 +121,7 @@ async function survive(what: string, scenario: Scenario, step: number): Promise<
 }
 
 const queue: ChannelOptions = { capacity: 2 };
+const jobs: ChannelOptions = { capacity: 2, redeliver: true };
 const broadcast: ChannelOptions = { capacity: 2, mode: "broadcast" };
 
 const scenarios: Record<string, Scenario> = {
@@ -163,6 +164,47 @@ const scenarios: Record<string, Scenario> = {
   "leave with the pool": { channel: queue, queued: [1], allowed: [[1]] },
   make: { channel: queue, queued: [1], allowed: [[1]] },
   reclaim: { channel: queue, queued: [1], allowed: [[1]] },
+  "send of a message": {
+    operation: "send",
+    channel: jobs,
+    queued: [1],
+    allowed: [[1], [1, its]],
+  },
+  "message that makes room": {
+    operation: "send",
+    channel: { ...jobs, overflow: "drop-oldest" },
+    queued: [1, 2],
+    allowed: [[1, 2], [2], [2, its]],
+  },
+  // It comes back, wherever its receiver dies.
+  "receive of a message": {
+    operation: "receive",
+    channel: jobs,
+    queued: [1, 2],
+    allowed: [[1, 2]],
+  },
+  "blocking receive of a message": {
+    operation: "blocking receive",
+    channel: jobs,
+    queued: [],
+    unblock: "send",
+    allowed: [[9]],
+  },
+  "release of a message": {
+    operation: "release",
+    channel: jobs,
+    queued: [1, 2],
+    allowed: [[1, 2], [2]],
+  },
+  "message that is sent on": {
+    operation: "move to the end",
+    channel: jobs,
+    queued: [1, 2],
+    allowed: [
+      [1, 2],
+      [2, 1],
+    ],
+  },
   "broadcast send": {
     operation: "send",
     channel: { ...broadcast, history: 1 },
@@ -190,6 +232,7 @@ const scenarios: Record<string, Scenario> = {
 for (const [canary, scenario] of [
   ["cells_not_counted", "receive"],
   ["dead_cursors_kept", "read"],
+  ["taking_ignored", "receive of a message"],
 ] as const) {
   test(`a recovery with the rule ${canary} broken is caught`, () => {
     const library = crashLibrary(canary);

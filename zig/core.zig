@@ -81,6 +81,7 @@ pub const protocol = struct {
         pub const channel = @import("protocol/channel/channel.zig");
         pub const directory = @import("protocol/channel/directory.zig");
         pub const ends = @import("protocol/channel/ends.zig");
+        pub const redelivery = @import("protocol/channel/redelivery.zig");
         pub const ring = @import("protocol/channel/ring.zig");
         pub const section = @import("protocol/channel/section.zig");
         pub const sending = @import("protocol/channel/sending.zig");

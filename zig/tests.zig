@@ -38,6 +38,7 @@ test {
     _ = @import("process/info.zig");
     _ = @import("process/mapping.zig");
     _ = @import("process/member.zig");
+    _ = @import("process/messages.zig");
     _ = @import("process/observing.zig");
     _ = @import("process/open_pool.zig");
     _ = @import("process/opening.zig");
@@ -49,6 +50,8 @@ test {
     _ = @import("protocol/channel/channel.zig");
     _ = @import("protocol/channel/directory.zig");
     _ = @import("protocol/channel/ends.zig");
+    _ = @import("protocol/channel/redelivery.zig");
+    _ = @import("protocol/channel/returning.zig");
     _ = @import("protocol/channel/ring.zig");
     _ = @import("protocol/channel/section.zig");
     _ = @import("protocol/channel/sending.zig");

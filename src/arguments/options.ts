@@ -6,7 +6,16 @@ import { raise } from "../errors/error.ts";
 import * as constants from "../generated/constants.gen.ts";
 import { float64s } from "../native/scratch.ts";
 import { suggestion } from "./suggestion.ts";
-import { boolean, integer, object, refuse, text, uint32, uint32Max } from "./validate.ts";
+import {
+  boolean,
+  channelName,
+  integer,
+  object,
+  refuse,
+  text,
+  uint32,
+  uint32Max,
+} from "./validate.ts";
 
 /**
  * What a pool is made with. Lengths are bytes, times are milliseconds. `openOrCreate` uses them
@@ -147,6 +156,24 @@ export interface ChannelOptions {
    * come late; below `capacity`, default 0.
    */
   history?: number | undefined;
+  /**
+   * In mode "queue": what a receiver holds when it dies goes back to the channel, ahead of newer
+   * buffers, and is received again; default false. So each buffer is received at least once. The
+   * guard's `release` ends that, and so does whatever else ends it but the death of its thread or
+   * process.
+   */
+  redeliver?: boolean | undefined;
+  /**
+   * How often a buffer is received at most, where `redeliver` is true; 1 to 2^32 - 1, default 5.
+   * Past 2,047 nobody counts, and the buffer comes back for ever.
+   */
+  maxDeliveries?: number | undefined;
+  /**
+   * The name of the channel of mode "queue" to which a buffer goes that was received
+   * `maxDeliveries` times. Where there is none just then, the buffer is recycled, and counted as
+   * dropped.
+   */
+  deadLetter?: string | undefined;
 }
 
 /** What an option's value must be. */
@@ -334,6 +361,9 @@ const channelRules: Rules<ChannelOptions> = {
   overflow: oneOf(channelOverflows),
   subscribe: flag(),
   history: whole(0, constants.LIMIT_CHANNEL_CAPACITY),
+  redeliver: flag(),
+  maxDeliveries: whole(1, uint32Max),
+  deadLetter: { check: (tried, what, value, on) => channelName(tried, value, on, what) },
 };
 
 /** By the core's places, -1 where an option was not given; and whether the object receives. */
@@ -341,7 +371,7 @@ export function channelOptions(
   tried: string,
   value: unknown,
   on: string,
-): { numbers: Float64Array; subscribe: boolean } {
+): { numbers: Float64Array; subscribe: boolean; deadLetter: string } {
   const given = object(tried, "options", value, on);
   refuseUnknown(tried, given, channelRules, on);
   const checked = <Value>(name: keyof ChannelOptions, rule: Rule<Value>): Value | undefined =>
@@ -351,6 +381,12 @@ export function channelOptions(
   const overflow = checked("overflow", channelRules.overflow);
   const subscribe = checked("subscribe", channelRules.subscribe) ?? true;
   const history = checked("history", channelRules.history);
+  const redeliver = checked("redeliver", channelRules.redeliver);
+  const maxDeliveries = checked("maxDeliveries", channelRules.maxDeliveries);
+  const deadLetter = checked("deadLetter", channelRules.deadLetter);
+  if (redeliver === true && mode === "broadcast") {
+    refuse(tried, "redeliver", redeliver, 'false in mode "broadcast"', on);
+  }
   // What an existing channel makes of the rest, the core says.
   if (history !== undefined && history > 0 && mode === "queue") {
     refuse(tried, "history", history, '0 in mode "queue"', on);
@@ -365,7 +401,10 @@ export function channelOptions(
     overflow === undefined ? -1 : channelOverflows[overflow];
   numbers[constants.CHANNEL_OPTION_HISTORY] = history ?? -1;
   numbers[constants.CHANNEL_OPTION_SUBSCRIBE] = Number(subscribe);
-  return { numbers, subscribe };
+  numbers[constants.CHANNEL_OPTION_REDELIVER] = redeliver === undefined ? -1 : Number(redeliver);
+  numbers[constants.CHANNEL_OPTION_MAX_DELIVERIES] = maxDeliveries ?? -1;
+  numbers[constants.CHANNEL_OPTION_DEAD_LETTER] = deadLetter === undefined ? -1 : 1;
+  return { numbers, subscribe, deadLetter: deadLetter ?? "" };
 }
 
 /** The timeout of a call that blocks, which must be given: nothing else can end it. */

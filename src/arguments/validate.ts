@@ -83,10 +83,15 @@ export function poolName(tried: string, value: unknown): string {
   refuse(tried, "the name", value, expected);
 }
 
-export function channelName(tried: string, value: unknown, on: string): string {
+export function channelName(
+  tried: string,
+  value: unknown,
+  on: string,
+  what = "the channel's name",
+): string {
   if (isText(value, LIMIT_CHANNEL_NAME_BYTES) && value !== "") return value;
   const expected = `1 to ${LIMIT_CHANNEL_NAME_BYTES} bytes of UTF-8 without NUL`;
-  refuse(tried, "the channel's name", value, expected, on);
+  refuse(tried, what, value, expected, on);
 }
 
 export function object(

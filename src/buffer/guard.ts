@@ -97,6 +97,8 @@ export let holderOf: (guard: unknown) => { session: Session; live: boolean } | n
 /** Whether the hold is the session's, and nothing but it: no view that must end with the guard. */
 export let isPlain: (guard: unknown, session: Session) => guard is BufferGuard;
 export let generationHeld: (guard: BufferGuard) => number;
+/** Whether the guard is not done. */
+export let isHeld: (guard: BufferGuard) => boolean;
 /** The hold went elsewhere. */
 export let endPlain: (guard: BufferGuard) => void;
 
@@ -134,8 +136,9 @@ export class BufferGuard implements Disposable {
       #session in guard &&
       guard.#live &&
       guard.#session === session &&
-      session.guardViews === null;
+      session.sendsStraight;
     generationHeld = (guard) => guard.#generation;
+    isHeld = (guard) => guard.#live;
     endPlain = (guard) => {
       guard.#live = false;
       guard.#bytes = null;
@@ -155,7 +158,7 @@ export class BufferGuard implements Disposable {
     this.#generation = generation;
     this.#size = size;
     this.#writable = writable;
-    if (tracing) trace(this, session, this.handle);
+    if (tracing) trace(this, session, this.handle, this.constructor !== BufferGuard);
   }
 
   /** The slot's number, 0 to `capacity` - 1. It does not change. */
@@ -174,6 +177,14 @@ export class BufferGuard implements Disposable {
   /** Whether the guard is one to write through. */
   get writable(): boolean {
     return this.#writable;
+  }
+
+  /**
+   * How often the buffer was received, this time included, where this guard received it from a
+   * channel that redelivers: 1, or more after its receivers died. Of any other guard it is 0.
+   */
+  get deliveries(): number {
+    return 0;
   }
 
   /**
@@ -407,7 +418,11 @@ export class BufferGuard implements Disposable {
       const held = native.xmem_bun_get(descriptor, this.handle);
       if (held < 0) throw this.#failure(held, tried);
     }
-    const result = native.xmem_bun_hand_off(descriptor, this.handle);
+    // Of a message it is one call, that gives both up or neither.
+    const result =
+      this.deliveries === 0
+        ? native.xmem_bun_hand_off(descriptor, this.handle)
+        : native.xmem_bun_message_hand_off(descriptor, this.#index, this.#generation);
     if (result < 0) {
       if (spare) native.xmem_bun_release(descriptor, this.handle);
       throw this.#failure(result, tried);

@@ -67,6 +67,11 @@ export interface ReadGuard extends Disposable {
    */
   readonly writable: boolean;
   /**
+   * How often the buffer was received, this time included, where this guard received it from a
+   * channel that redelivers. Of any other guard it is 0.
+   */
+  readonly deliveries: number;
+  /**
    * The buffer itself, without a copy: `size` bytes, typed as ones that are only read. Valid until
    * the guard is done; keep the guard until I/O on its bytes has settled. `bytes.buffer` may be
    * longer: it is the slot's, and all of its guards here share it. A program that transfers it

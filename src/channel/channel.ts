@@ -27,6 +27,7 @@ import { cString, float64s } from "../native/scratch.ts";
 import type { Session } from "../session/session.ts";
 import { sinceCall } from "../wait/caller.ts";
 import { endWaitsAt, queueOf } from "../wait/queue.ts";
+import { MessageGuard } from "./message.ts";
 import { type Places, placesOf, type Received } from "./places.ts";
 import { askerOf, type OpenLine, Request } from "./requests.ts";
 import { checkSendable, move, type Send } from "./sending.ts";
@@ -83,6 +84,8 @@ export class Channel implements Disposable, AsyncIterable<BufferGuard> {
   readonly #name: string;
   readonly #on: string;
   readonly #places: Places;
+  readonly #redelivers: boolean;
+  readonly #maxDeliveries: number;
   readonly #capacity: number;
   readonly #history: number;
   readonly #mode: ChannelInfo["mode"];
@@ -112,6 +115,10 @@ export class Channel implements Disposable, AsyncIterable<BufferGuard> {
     this.#mode = modeOf(field(constants.CHANNEL_INFO_MODE));
     this.#overflow = overflowOf(field(constants.CHANNEL_INFO_OVERFLOW));
     this.#writable = this.#mode === "queue";
+    this.#redelivers = field(constants.CHANNEL_INFO_REDELIVER) !== 0;
+    this.#maxDeliveries = field(constants.CHANNEL_INFO_MAX_DELIVERIES);
+    // From now on some guards of this open are messages.
+    if (this.#redelivers) session.sendsStraight = false;
   }
 
   /** The name that opens it elsewhere, through the same pool. */
@@ -139,6 +146,16 @@ export class Channel implements Disposable, AsyncIterable<BufferGuard> {
     return this.#history;
   }
 
+  /** Whether what a receiver holds when it dies comes back. */
+  get redeliver(): boolean {
+    return this.#redelivers;
+  }
+
+  /** How often a buffer is received at most; 0 where nothing comes back. */
+  get maxDeliveries(): number {
+    return this.#maxDeliveries;
+  }
+
   /**
    * Sends a buffer: the guard's hold goes into the channel, and the guard is done. Never blocks.
    * Where the channel is full, its `overflow` says what happens. Returns false when the buffer that
@@ -148,6 +165,8 @@ export class Channel implements Disposable, AsyncIterable<BufferGuard> {
    * @throws CHANNEL_CLOSED: somebody closed the channel, or this object let go of it; the guard
    *   stays.
    * @throws INVALID_ARGUMENT: `guard` is no guard of this pool.
+   * @throws BUFFER_IN_USE: the channel redelivers, and the buffer is a message already, which another
+   *   guard received or somebody sent; the guard stays.
    * @throws RELEASED: the guard was released, sent, handed off or forgotten before.
    * @throws TOO_MANY_REFERENCES: views are detached, which takes one reference more, and the buffer
    *   has 65,535 already.
@@ -172,6 +191,8 @@ export class Channel implements Disposable, AsyncIterable<BufferGuard> {
    * @throws CHANNEL_CLOSED: somebody closed the channel, or this object let go of it; the guard
    *   stays.
    * @throws INVALID_ARGUMENT: `guard` is no guard of this pool.
+   * @throws BUFFER_IN_USE: the channel redelivers, and the buffer is a message already, which another
+   *   guard received or somebody sent; the guard stays.
    * @throws RELEASED: the guard was released, sent, handed off or forgotten before.
    * @throws TOO_MANY_REFERENCES: views are detached, which takes one reference more, and the buffer
    *   has 65,535 already.
@@ -202,6 +223,8 @@ export class Channel implements Disposable, AsyncIterable<BufferGuard> {
    *   stays.
    * @throws INVALID_ARGUMENT: `guard` is no guard of this pool, `timeout` is not a whole number
    *   from 0 to 2^32 - 1, or an option does not exist.
+   * @throws BUFFER_IN_USE: the channel redelivers, and the buffer is a message already, which another
+   *   guard received or somebody sent; the guard stays.
    * @throws RELEASED: the guard was released, sent, handed off or forgotten before.
    * @throws TOO_MANY_REFERENCES: views are detached, which takes one reference more, and the buffer
    *   has 65,535 already.
@@ -216,12 +239,12 @@ export class Channel implements Disposable, AsyncIterable<BufferGuard> {
     const timeout = blockingTimeout(tried, options, this.#on);
     const deadline = native.xmem_bun_now() + timeout;
     const number = this.#number;
-    const result = move(this.#session, guard, (descriptor, index, generation) => {
+    const result = move(this.#session, guard, number, (descriptor, channel, index, generation) => {
       while (true) {
         // A slice at a time, so that a Worker that waits can be terminated.
         const slice = native.xmem_bun_channel_send_blocking(
           descriptor,
-          number,
+          channel,
           index,
           generation,
           deadline,
@@ -242,6 +265,8 @@ export class Channel implements Disposable, AsyncIterable<BufferGuard> {
    *   while it waited; the guard stays.
    * @throws INVALID_ARGUMENT: `guard` is no guard of this pool, `timeout` is not a whole number
    *   from 0 to 2^32 - 1, `signal` is no AbortSignal, or an option does not exist.
+   * @throws BUFFER_IN_USE: the channel redelivers, and the buffer is a message already, which another
+   *   guard received or somebody sent; the guard stays.
    * @throws RELEASED: the guard was released, sent, handed off or forgotten, before or while it
    *   waited.
    * @throws TOO_MANY_REFERENCES: views are detached, which takes one reference more, and the buffer
@@ -303,7 +328,9 @@ export class Channel implements Disposable, AsyncIterable<BufferGuard> {
     if (index === -constants.ERROR_CHANNEL_EMPTY) return null;
     if (index < 0) throw this.#receiveFailure(index, "tryReceive()");
     const generation = generationMade(descriptor);
-    return new BufferGuard(session, index, generation, sizeMade(descriptor), this.#writable);
+    const size = sizeMade(descriptor);
+    if (this.#redelivers) return new MessageGuard(session, index, generation, size);
+    return new BufferGuard(session, index, generation, size, this.#writable);
   }
 
   /**
@@ -329,8 +356,10 @@ export class Channel implements Disposable, AsyncIterable<BufferGuard> {
       // A slice at a time, so that a Worker that waits can be terminated.
       const index = native.xmem_bun_channel_receive_blocking(descriptor, this.#source, deadline);
       if (index >= 0) {
-        const [generation, size] = [generationMade(descriptor), sizeMade(descriptor)];
-        return new BufferGuard(this.#session, index, generation, size, this.#writable);
+        return this.#guardOf(index, {
+          generation: generationMade(descriptor),
+          size: sizeMade(descriptor),
+        });
       }
       if (index !== -constants.ERROR_PENDING) throw this.#receiveFailure(index, tried, timeout);
     }
@@ -373,18 +402,20 @@ export class Channel implements Disposable, AsyncIterable<BufferGuard> {
     if (timeout === 0) waits.signalled();
     if (waits.isEmpty) {
       const index = place.attempt(descriptor, received, 0);
-      if (index >= 0) {
-        const { generation, size } = received;
-        return new BufferGuard(this.#session, index, generation, size, this.#writable);
-      }
+      if (index >= 0) return this.#guardOf(index, received);
       const mayPass = place.mayCome(index) || index === -constants.ERROR_PENDING;
       if (!mayPass) throw this.#receiveFailure(index, tried);
     }
     if (timeout === 0) throw this.#receiveFailure(-constants.ERROR_TIMEOUT, tried, timeout);
     const begin = () => waits.wait(this.#session, received, timeout, signal);
     const index = await sinceCall(Channel.prototype.receive, signal, begin);
-    const { generation, size } = received;
-    return new BufferGuard(this.#session, index, generation, size, this.#writable);
+    return this.#guardOf(index, received);
+  }
+
+  #guardOf(index: number, { generation, size }: Received): BufferGuard {
+    return this.#redelivers
+      ? new MessageGuard(this.#session, index, generation, size)
+      : new BufferGuard(this.#session, index, generation, size, this.#writable);
   }
 
   /**
@@ -442,6 +473,8 @@ export class Channel implements Disposable, AsyncIterable<BufferGuard> {
    *   that reply.
    * @throws CHANNEL_CLOSED: somebody closed the channel, or this object let go of it, before the
    *   request was in it; the guard stays.
+   * @throws BUFFER_IN_USE: the channel redelivers, and the buffer is a message already, which another
+   *   guard received or somebody sent; the guard stays.
    * @throws CHANNEL_FULL: 1024 requests of this open of the pool wait for a reply.
    * @throws INVALID_ARGUMENT: the channel is a broadcast, `guard` is no guard of this pool,
    *   `timeout` is not a whole number from 0 to 2^32 - 1, `signal` is no AbortSignal, or an option
@@ -637,17 +670,10 @@ export class Channel implements Disposable, AsyncIterable<BufferGuard> {
     return result;
   }
 
-  #moveBy(
-    tried: string,
-    guard: unknown,
-    call: (descriptor: Descriptor, channel: number, index: number, generation: number) => number,
-  ): number {
+  #moveBy(tried: string, guard: unknown, call: Send): number {
     this.#open(tried);
     checkSendable(this.#session, guard, `${tried} ${this.#on}`);
-    const number = this.#number;
-    const send: Send = (descriptor, index, generation) =>
-      call(descriptor, number, index, generation);
-    return move(this.#session, guard as BufferGuard, send);
+    return move(this.#session, guard as BufferGuard, this.#number, call);
   }
 
   #open(tried: string): Descriptor {
@@ -723,10 +749,15 @@ export function openChannel(
   const tried = "channel()";
   const checkedName = channelName(tried, name, session.on);
   const on = `on channel ${JSON.stringify(checkedName)} of pool "${session.name}"`;
-  const { numbers, subscribe } = channelOptions(tried, given, on);
+  const { numbers, subscribe, deadLetter } = channelOptions(tried, given, on);
   numbers[constants.CHANNEL_OPTION_MAKE] = Number(mayMake);
   const { descriptor } = session;
-  const number = native.xmem_bun_channel_open(descriptor, cString(checkedName), numbers);
+  const number = native.xmem_bun_channel_open(
+    descriptor,
+    cString(checkedName),
+    numbers,
+    cString(deadLetter),
+  );
   if (number < 0) throw session.failure(number, tried, { channel: { on } });
   const info = float64s(constants.CHANNEL_INFO_COUNT);
   native.xmem_bun_channel_info(descriptor, number, info);

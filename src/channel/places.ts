@@ -51,8 +51,8 @@ export function placesOf(session: Session, number: number, on: string): Places {
         const isHeld = holder?.live === true && holder.session.descriptor !== closed;
         if (!isHeld) return -constants.ERROR_RELEASED;
         const isFirst = Number(waited === 0);
-        return move(session, guard, (descriptor, index, generation) =>
-          native.xmem_bun_channel_send_at_once(descriptor, number, index, generation, isFirst),
+        return move(session, guard, number, (descriptor, channel, index, generation) =>
+          native.xmem_bun_channel_send_at_once(descriptor, channel, index, generation, isFirst),
         );
       },
       mayCome: (result) => result === -constants.ERROR_CHANNEL_FULL,

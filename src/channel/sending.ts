@@ -1,18 +1,25 @@
 // How the hold of a guard goes into a channel.
 
 import { describe } from "../arguments/validate.ts";
-import { type BufferGuard, endPlain, generationHeld, holderOf, isPlain } from "../buffer/guard.ts";
+import { type BufferGuard, endPlain, generationHeld, holderOf } from "../buffer/guard.ts";
 import type { ReadGuard } from "../buffer/read_guard.ts";
 import { raise } from "../errors/error.ts";
 import type { Descriptor } from "../generated/abi.gen.ts";
+import * as constants from "../generated/constants.gen.ts";
 import { closed, native } from "../native/native.ts";
 import type { Session } from "../session/session.ts";
+import { isMessage } from "./message.ts";
 
 /** What can be sent: a guard, whether it is written through or not. */
 export type Sendable = BufferGuard | ReadGuard;
 
 /** A native call that sends a buffer of the session's; its result is negative where it failed. */
-export type Send = (descriptor: Descriptor, index: number, generation: number) => number;
+export type Send = (
+  descriptor: Descriptor,
+  channel: number,
+  index: number,
+  generation: number,
+) => number;
 
 /** Throws where `guard` is no guard of the session's pool, or is done. `tried` names the call. */
 export function checkSendable(session: Session, guard: unknown, tried: string): void {
@@ -32,25 +39,28 @@ export function checkSendable(session: Session, guard: unknown, tried: string): 
 }
 
 /** Moves the hold of a guard that was checked. The guard is done unless the result is negative. */
-export function move(session: Session, guard: Sendable, send: Send): number {
-  if (isPlain(guard, session)) {
-    const result = send(session.descriptor, guard.index, generationHeld(guard));
-    if (result >= 0) endPlain(guard);
+export function move(session: Session, guard: Sendable, channel: number, send: Send): number {
+  const number = isMessage(guard) ? channel + constants.CHANNEL_MESSAGE : channel;
+  const held = guard as BufferGuard;
+  if (holderOf(guard)?.session === session && session.guardViews === null) {
+    const result = send(session.descriptor, number, guard.index, generationHeld(held));
+    if (result >= 0) endPlain(held);
     return result;
   }
-  return moveAnother(session, guard as BufferGuard, send);
+  return moveAnother(session, held, number, send);
 }
 
 /**
  * Sends another hold of the same buffer, and releases the guard after that. So a view that cannot
- * be detached keeps the guard's hold, and the hold of another open of the pool goes back there.
+ * be detached keeps the guard's hold, and the hold of another open of the pool goes back there. A
+ * message is the thread's, whichever of its holds is sent.
  */
-function moveAnother(session: Session, guard: BufferGuard, send: Send): number {
+function moveAnother(session: Session, guard: BufferGuard, channel: number, send: Send): number {
   const { descriptor } = session;
   const { handle } = guard;
   const held = native.xmem_bun_get(descriptor, handle);
   if (held < 0) return held;
-  const result = send(descriptor, guard.index, generationHeld(guard));
+  const result = send(descriptor, channel, guard.index, generationHeld(guard));
   if (result < 0) native.xmem_bun_release(descriptor, handle);
   else guard.release();
   return result;

@@ -32,8 +32,13 @@ export interface ChannelStats {
   sent: number;
   /** Buffers that were received since then; in mode "broadcast" by each subscriber. */
   received: number;
-  /** Buffers that its overflow dropped since then. */
+  /**
+   * Buffers that its overflow dropped since then, and those that were received `maxDeliveries`
+   * times and had nowhere to go.
+   */
   dropped: number;
+  /** Buffers that came back since then, after their receivers died. */
+  redelivered: number;
   /** Participants that wait at either end. */
   waiters: number;
   /** Participants that wait for a buffer. */
@@ -87,6 +92,7 @@ export function channelStatsOf(descriptor: Descriptor, values: Float64Array): Ch
     sent: value(constants.CHANNEL_STAT_SENT),
     received: value(constants.CHANNEL_STAT_RECEIVED),
     dropped: value(constants.CHANNEL_STAT_DROPPED),
+    redelivered: value(constants.CHANNEL_STAT_REDELIVERED),
     waiters: waitingReceivers + waitingSenders,
     waitingReceivers,
     waitingSenders,

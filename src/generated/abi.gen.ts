@@ -118,7 +118,7 @@ export interface Native {
    * Opens the channel of that name, or makes it. Returns the number by which this open of the pool
    * knows it.
    */
-  xmem_bun_channel_open(descriptor: Descriptor, name: Memory, options: Memory): number;
+  xmem_bun_channel_open(descriptor: Descriptor, name: Memory, options: Memory, deadLetter: Memory): number;
   /** Lets go of the channel; it goes on for the others. */
   xmem_bun_channel_leave(descriptor: Descriptor, channel: number): void;
   /** Lets go of all channels that the open has: it is about to be closed. */
@@ -148,6 +148,15 @@ export interface Native {
    * CHANNEL_CLOSED: and nothing comes.
    */
   xmem_bun_channel_receive(descriptor: Descriptor, channel: number): number;
+  /**
+   * The message that this open holds at an index below the capacity is done: its hold is an ordinary
+   * one from now on, and its death brings nothing back.
+   */
+  xmem_bun_message_done(descriptor: Descriptor, index: number): void;
+  /** As `xmem_bun_hand_off`, of a message, which is none any more. */
+  xmem_bun_message_hand_off(descriptor: Descriptor, index: number, generation: number): number;
+  /** How often the message was received that this open holds at the index; 0 where it holds none. */
+  xmem_bun_deliveries(descriptor: Descriptor, index: number, generation: number): number;
   /**
    * For an event loop: never waits. PENDING while a recovery has the pool. `is_first`: 1 where a wait
    * begins with it.
@@ -255,7 +264,7 @@ export const symbols: Record<keyof Native, FFIFunction> = {
   xmem_bun_constant_name: { args: ["u32", "ptr", "u32"], returns: "u32" },
   xmem_bun_constant_value: { args: ["u32"], returns: "f64" },
   xmem_bun_bench_pop_push: { args: ["u32"], returns: "void" },
-  xmem_bun_channel_open: { args: ["u32", "ptr", "ptr"], returns: "i32" },
+  xmem_bun_channel_open: { args: ["u32", "ptr", "ptr", "ptr"], returns: "i32" },
   xmem_bun_channel_leave: { args: ["u32", "u32"], returns: "void" },
   xmem_bun_channel_leave_all: { args: ["u32"], returns: "void" },
   xmem_bun_channel_info: { args: ["u32", "u32", "ptr"], returns: "i32" },
@@ -266,6 +275,9 @@ export const symbols: Record<keyof Native, FFIFunction> = {
   xmem_bun_channel_send_at_once: { args: ["u32", "u32", "u32", "u32", "u32"], returns: "i32" },
   xmem_bun_channel_send_blocking: { args: ["u32", "u32", "u32", "u32", "f64"], returns: "i32" },
   xmem_bun_channel_receive: { args: ["u32", "u32"], returns: "i32" },
+  xmem_bun_message_done: { args: ["u32", "u32"], returns: "void" },
+  xmem_bun_message_hand_off: { args: ["u32", "u32", "u32"], returns: "i32" },
+  xmem_bun_deliveries: { args: ["u32", "u32", "u32"], returns: "u32" },
   xmem_bun_channel_receive_at_once: { args: ["u32", "u32", "u32"], returns: "i32" },
   xmem_bun_channel_receive_blocking: { args: ["u32", "u32", "f64"], returns: "i32" },
   xmem_bun_channel_async_open: { args: ["u32", "u32", "u32"], returns: "i32" },

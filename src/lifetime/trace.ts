@@ -26,10 +26,15 @@ const makers = [
   "receive()",
 ];
 
-export function trace(guard: object, session: { readonly tether: Tether }, handle: number): void {
+export function trace(
+  guard: object,
+  session: { readonly tether: Tether },
+  handle: number,
+  isMessage: boolean,
+): void {
   const here = new Error("acquired");
   beginAtCaller(here, ...makers);
-  onceLost(guard, lossOf(session.tether, handle, `\n${framesOf(here)}`));
+  onceLost(guard, lossOf(session.tether, handle, isMessage, `\n${framesOf(here)}`));
 }
 
 export function untrace(guard: object): void {
@@ -40,11 +45,17 @@ export function untrace(guard: object): void {
  * It is made outside the guard's scope: the function must keep neither the guard nor its session
  * reachable.
  */
-function lossOf(tether: Tether, handle: number, acquiredAt: string): () => void {
+function lossOf(
+  tether: Tether,
+  handle: number,
+  isMessage: boolean,
+  acquiredAt: string,
+): () => void {
   const giveBack = (): boolean => {
     // Once the session has ended the descriptor is 0 here, even where its number is another pool's
     // by now.
     if (native.xmem_bun_view_count(tether.counter, indexOf(handle)) > 0) return false;
+    if (isMessage) native.xmem_bun_message_done(tether.descriptor, indexOf(handle));
     native.xmem_bun_release(tether.descriptor, handle);
     return true;
   };

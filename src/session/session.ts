@@ -33,6 +33,11 @@ export class Session {
   readonly views: ViewCache;
   /** Set where each guard has views of its own, which end with it. */
   readonly guardViews: GuardViews | null;
+  /**
+   * Whether a guard's hold goes the straight way into a channel: there is nothing to do for views,
+   * and none of this open's guards is a message.
+   */
+  sendsStraight: boolean;
   readonly tether: Tether;
   /** Queues of this thread's waiters for which this session's native threads watch. */
   readonly waits: Set<object> = new Set();
@@ -65,6 +70,7 @@ export class Session {
     const detaching = options.views === "detach";
     this.views = new ViewCache(area, options.viewCache);
     this.guardViews = detaching || tracing ? new GuardViews(area, detaching) : null;
+    this.sendsStraight = this.guardViews === null;
     this.tether = { descriptor, counter, sockets: new Set(), wasClosed: false };
     keep(this);
     if (reloadable) onceLost(this, endingOf(this.tether));

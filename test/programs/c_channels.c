@@ -569,6 +569,78 @@ static void check_fork(xmem_pool pool) {
     EXPECT(free_in(pool) == 8);
 }
 
+static uint32_t deliveries_of(xmem_pool pool, xmem_handle handle) {
+    uint32_t deliveries = 99;
+    EXPECT_OK(xmem_deliveries(pool, handle, &deliveries));
+    return deliveries;
+}
+
+/* Receives one, and dies with it. */
+static void receive_and_die(const char *name) {
+    const pid_t child = fork();
+    if (child == 0) {
+        const xmem_pool pool = open_pool();
+        const xmem_channel channel = open_channel(pool, name, channel_options(0, 0, 0));
+        xmem_handle handle;
+        EXPECT_OK(xmem_receive_timed(pool, channel, 10000, &handle));
+        raise(SIGKILL);
+    }
+    int status;
+    EXPECT(waitpid(child, &status, 0) == child && WIFSIGNALED(status));
+}
+
+static void check_redelivery(xmem_pool pool) {
+    xmem_channel_options options = channel_options(2, XMEM_MODE_QUEUE, 0);
+    options.redeliver = 1;
+    options.max_deliveries = 3;
+    options.dead_letter = "letters";
+    const xmem_channel channel = open_channel(pool, "jobs", options);
+    const xmem_channel letters = open_channel(pool, "letters", channel_options(2, 0, 0));
+    xmem_channel_info info;
+    info.size = sizeof info;
+    EXPECT_OK(xmem_get_channel_info(pool, channel, &info));
+    EXPECT(info.redeliver == 1 && info.max_deliveries == 3);
+    options.max_deliveries = 4;
+    xmem_channel other;
+    EXPECT_STATUS(xmem_channel_open(pool, "jobs", &options, &other), XMEM_OPTIONS_MISMATCH);
+
+    EXPECT_OK(xmem_send(pool, channel, acquire(pool, 1), NULL));
+    receive_and_die("jobs");
+    EXPECT_OK(xmem_send(pool, channel, acquire(pool, 2), NULL));
+    xmem_handle handle;
+    EXPECT_OK(xmem_receive(pool, channel, &handle));
+    EXPECT(deliveries_of(pool, handle) == 2);
+    /* With the last hold of the buffer its message ends. */
+    EXPECT_OK(xmem_get(pool, handle, NULL));
+    EXPECT_OK(xmem_release(pool, handle));
+    EXPECT(deliveries_of(pool, handle) == 2);
+    EXPECT_OK(xmem_release(pool, handle));
+    EXPECT_STATUS(xmem_deliveries(pool, handle, &(uint32_t){0}), XMEM_STALE_HANDLE);
+    EXPECT_STATUS(xmem_deliveries(pool, handle, NULL), XMEM_INVALID_ARGUMENT);
+    /* The next one is sent on, and counts anew where it comes back to. */
+    EXPECT_OK(xmem_receive(pool, channel, &handle));
+    EXPECT_OK(xmem_send(pool, channel, handle, NULL));
+    for (int times = 0; times < 3; times++) receive_and_die("jobs");
+    EXPECT(received_size(pool, channel) == -1);
+    EXPECT_OK(xmem_receive(pool, letters, &handle));
+    EXPECT(deliveries_of(pool, handle) == 0);
+    EXPECT_OK(xmem_release(pool, handle));
+    /* Handed off, it is no message. */
+    EXPECT_OK(xmem_send(pool, channel, acquire(pool, 3), NULL));
+    EXPECT_OK(xmem_receive(pool, channel, &handle));
+    EXPECT_OK(xmem_hand_off(pool, handle));
+    EXPECT_OK(xmem_take(pool, handle, NULL));
+    EXPECT(deliveries_of(pool, handle) == 0);
+    EXPECT_OK(xmem_release(pool, handle));
+    xmem_channel_stats stats;
+    stats.size = sizeof stats;
+    EXPECT_OK(xmem_get_channel_stats(pool, channel, &stats));
+    EXPECT(stats.redelivered == 3 && stats.dropped == 0 && stats.queued == 0);
+    EXPECT(free_in(pool) == 8);
+    end_channel(pool, channel);
+    end_channel(pool, letters);
+}
+
 int main(int argc, char **argv) {
     if (argc != 2) return 2;
     pool_name = argv[1];
@@ -582,6 +654,7 @@ int main(int argc, char **argv) {
     check_waits(pool);
     check_wait_any(pool);
     check_looking(pool);
+    check_redelivery(pool);
     check_threads(pool);
     check_fork(pool);
     const char *folder = getenv("XMEM_DIR");

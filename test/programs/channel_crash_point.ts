@@ -23,10 +23,15 @@ const withChannel: Record<string, (channel: Channel, guard: BufferGuard) => unkn
   receive: (channel) => channel.tryReceive(),
   "blocking receive": (channel) => channel.receiveBlocking({ timeout: 60_000 }),
   "async receive": (channel) => channel.receive(),
+  release: () => held?.release(),
+  "move to the end": (channel) => held !== null && channel.send(held),
   close: (channel) => channel.close(),
   leave: (channel) => channel[Symbol.dispose](),
   "leave with the pool": () => pool.close(),
 };
+
+/** What it received before it begins. */
+let held: BufferGuard | null = null;
 
 const withPool: Record<string, () => unknown> = {
   subscribe: () => pool.channel("c"),
@@ -45,6 +50,7 @@ const guard = pool.acquire(100);
 if (!operation.includes("send")) guard.release();
 console.log("ready");
 readSync(0, new Uint8Array(1));
+if (["release", "move to the end"].includes(operation)) held = channel?.tryReceive() ?? null;
 symbols.xmem_crash_arm(Number(step));
 if (channel !== undefined) await withChannel[operation]?.(channel, guard);
 await withPool[operation]?.();

@@ -10,8 +10,10 @@ const ends = @import("../protocol/channel/ends.zig");
 const errors = @import("../errors.zig");
 const holds = @import("../process/holds.zig");
 const layout = @import("../format/layout.zig");
+const messages = @import("../process/messages.zig");
 const numbers = @import("numbers.zig");
 const open_pool = @import("../process/open_pool.zig");
+const participant_file = @import("../protocol/participant.zig");
 const statistics = @import("../protocol/channel/statistics.zig");
 const ring = @import("../protocol/channel/ring.zig");
 const thaw = @import("../protocol/recovery/thaw.zig");
@@ -29,13 +31,28 @@ const toNs = numbers.toNs;
 
 /// Where each option stands in the array that `xmem_bun_channel_open` takes; -1 there means not
 /// given.
-pub const Option = enum { CAPACITY, MODE, OVERFLOW, HISTORY, SUBSCRIBE, MAKE };
+pub const Option = enum {
+    CAPACITY,
+    MODE,
+    OVERFLOW,
+    HISTORY,
+    SUBSCRIBE,
+    MAKE,
+    REDELIVER,
+    MAX_DELIVERIES,
+    /// Whether the name of a channel for dead letters is given.
+    DEAD_LETTER,
+};
 const ChannelOptions = [std.meta.fields(Option).len]f64;
 
 /// Where an event loop can wait at a channel.
 pub const End = enum { SENDING, RECEIVING, CLOSING };
 
-pub const Info = enum { NUMBER, CAPACITY, MODE, OVERFLOW, HISTORY };
+pub const Info = enum { NUMBER, CAPACITY, MODE, OVERFLOW, HISTORY, REDELIVER, MAX_DELIVERIES };
+
+/// Added to the channel's number where a hold is sent that is a message. What does not redeliver is
+/// sent by the number alone, at no cost.
+pub const channel_message: u32 = 1 << 31;
 
 /// Opens the channel of that name, or makes it. Returns the number by which this open of the pool
 /// knows it.
@@ -43,18 +60,23 @@ pub export fn xmem_bun_channel_open(
     number: Descriptor,
     name: [*:0]const u8,
     options: *[std.meta.fields(Option).len]f64,
+    dead_letter: [*:0]const u8,
 ) i32 {
     const pool = descriptor.poolOf(number);
     errors.clear();
     if (holds.attend(pool)) |err| return refused(err);
-    const asked = askedOf(options) catch |err| return refused(err);
+    const asked = askedOf(options, std.mem.span(dead_letter)) catch |err| return refused(err);
     const made_number = channels.open(pool, std.mem.span(name), asked) catch |err|
         return refused(err);
     return @intCast(made_number);
 }
 
-fn askedOf(options: *const ChannelOptions) Error!directory.Asked {
+fn askedOf(options: *const ChannelOptions, dead_letter: []const u8) Error!directory.Asked {
+    const redeliver = try whole(options, .REDELIVER);
     return .{
+        .redeliver = if (redeliver) |value| value != 0 else null,
+        .max_deliveries = try whole(options, .MAX_DELIVERIES),
+        .dead_letter = if (try whole(options, .DEAD_LETTER) == null) null else dead_letter,
         .capacity = try whole(options, .CAPACITY),
         .mode = try kind(words.ChannelMode, options, .MODE),
         .overflow = try kind(words.ChannelOverflow, options, .OVERFLOW),
@@ -110,6 +132,8 @@ pub export fn xmem_bun_channel_info(
             .MODE => @intFromEnum(found.channel.mode),
             .OVERFLOW => @intFromEnum(found.channel.overflow),
             .HISTORY => found.channel.history,
+            .REDELIVER => @intFromBool(found.channel.kind == .redelivering),
+            .MAX_DELIVERIES => found.channel.max_deliveries,
         });
     }
     return 0;
@@ -147,7 +171,8 @@ pub export fn xmem_bun_channel_send(
     generation: u32,
 ) i32 {
     const pool = descriptor.poolOf(number);
-    const found = opened(pool, channel) catch |err| return numbers.refusedBare(err);
+    const found = opened(pool, channel) catch
+        return sendMessage(number, channel, index, generation, .send);
     var patience: Patience = .untimed;
     const outcome = channels.send(pool, found, handleOf(index, generation), &patience) catch |err|
         return numbers.refusedBare(err);
@@ -162,11 +187,43 @@ pub export fn xmem_bun_channel_try_send(
     generation: u32,
 ) i32 {
     const pool = descriptor.poolOf(number);
-    const found = opened(pool, channel) catch |err| return numbers.refusedBare(err);
+    const found = opened(pool, channel) catch
+        return sendMessage(number, channel, index, generation, .try_send);
     var patience: Patience = .untimed;
     channels.trySend(pool, found, handleOf(index, generation), &patience) catch |err|
         return numbers.refusedBare(err);
     return 0;
+}
+
+const How = enum { send, try_send };
+
+/// A hold that is a message; see `channel_message`. Else there is no channel of that number.
+noinline fn sendMessage(
+    number: Descriptor,
+    channel: u32,
+    index: u32,
+    generation: u32,
+    how: How,
+) i32 {
+    @branchHint(.cold);
+    const pool = descriptor.poolOf(number);
+    errors.clear();
+    const found = openedForMessage(pool, channel) catch |err| return refused(err);
+    const handle = handleOf(index, generation);
+    var patience: Patience = .untimed;
+    if (how == .send) {
+        const outcome = channels.sendMessage(pool, found, handle, &patience) catch |err|
+            return refused(err);
+        return @intFromBool(outcome == .dropped);
+    }
+    channels.trySendMessage(pool, found, handle, &patience) catch |err| return refused(err);
+    return 0;
+}
+
+fn openedForMessage(pool: *Pool, channel: u32) Error!*OpenChannel {
+    if (holds.attend(pool)) |err| return err;
+    if (channel < channel_message) return error.ChannelClosed;
+    return opened(pool, channel - channel_message);
 }
 
 /// For an event loop: as `xmem_bun_channel_try_send`, but never waits. PENDING while a recovery has
@@ -180,8 +237,13 @@ pub export fn xmem_bun_channel_send_at_once(
 ) i32 {
     const pool = descriptor.poolOf(number);
     errors.clear();
-    const found = opened(pool, channel) catch |err| return refused(err);
-    channels.sendAtOnce(pool, found, handleOf(index, generation), is_first != 0) catch |err|
+    const handle = handleOf(index, generation);
+    const found = opened(pool, channel) catch {
+        const other = openedForMessage(pool, channel) catch |err| return refused(err);
+        channels.sendMessageAtOnce(pool, other, handle) catch |err| return refused(err);
+        return 0;
+    };
+    channels.sendAtOnce(pool, found, handle, is_first != 0) catch |err|
         return refused(err);
     return 0;
 }
@@ -196,8 +258,14 @@ pub export fn xmem_bun_channel_send_blocking(
 ) i32 {
     const pool = descriptor.poolOf(number);
     errors.clear();
-    const found = opened(pool, channel) catch |err| return refused(err);
     const handle = handleOf(index, generation);
+    const found = opened(pool, channel) catch {
+        const other = openedForMessage(pool, channel) catch |err| return refused(err);
+        const deadline_ns = toNs(deadline_ms);
+        channels.sendMessageSlice(pool, other, handle, deadline_ns) catch |err|
+            return refused(err);
+        return 0;
+    };
     channels.sendSlice(pool, found, handle, toNs(deadline_ms)) catch |err| return refused(err);
     return 0;
 }
@@ -211,6 +279,33 @@ pub export fn xmem_bun_channel_receive(number: Descriptor, channel: u32) i32 {
     const held = channels.receive(pool, found, &patience) catch |err|
         return numbers.refusedBare(err);
     return hold_result.note(number, held);
+}
+
+/// The message that this open holds at an index below the capacity is done: its hold is an ordinary
+/// one from now on, and its death brings nothing back.
+pub export fn xmem_bun_message_done(number: Descriptor, index: u32) void {
+    const pool = descriptor.poolOf(number);
+    if (pool.mapping == null or pool.is_observer) return;
+    if (pool.participant.local.attention & participant_file.attention_closed != 0) return;
+    messages.acknowledge(pool, index);
+}
+
+/// As `xmem_bun_hand_off`, of a message, which is none any more.
+pub export fn xmem_bun_message_hand_off(number: Descriptor, index: u32, generation: u32) i32 {
+    const pool = descriptor.poolOf(number);
+    if (holds.attend(pool)) |err| return numbers.refusedBare(err);
+    const handle = handleOf(index, generation);
+    if (!holds.has(pool, handle)) return numbers.refusedBare(error.StaleHandle);
+    messages.handOff(pool, handle) catch |err| return numbers.refusedBare(err);
+    holds.remove(pool, handle);
+    return 0;
+}
+
+/// How often the message was received that this open holds at the index; 0 where it holds none.
+pub export fn xmem_bun_deliveries(number: Descriptor, index: u32, generation: u32) u32 {
+    const pool = descriptor.poolOf(number);
+    if (holds.attend(pool) != null) return 0;
+    return messages.deliveriesOf(pool, handleOf(index, generation));
 }
 
 /// For an event loop: never waits. PENDING while a recovery has the pool. `is_first`: 1 where a wait

@@ -49,6 +49,7 @@ pub const all = numbers("ERROR_", errors.Code, false) ++
         .{ .name = "LIMIT_PARTICIPANTS", .value = layout.participants_max },
         .{ .name = "LIMIT_CHANNELS", .value = layout.channels_max },
         .{ .name = "CHANNEL_NONE", .value = channels.channel_none },
+        .{ .name = "CHANNEL_MESSAGE", .value = channels.channel_message },
         .{ .name = "LIMIT_WAIT_SOURCES", .value = wait_any.sources_max },
         .{ .name = "REPLY_NAME_ROOM", .value = channels.reply_name_room },
         .{ .name = "LIMIT_CHANNEL_CAPACITY", .value = layout.channel_cells_max },

@@ -131,7 +131,8 @@ pub const ParticipantRow = extern struct {
     /// Raised at the beginning and at the end of an operation, odd inside.
     busy: u64 align(section_alignment),
     counters: Counters,
-    /// Reserved for redelivery: the message that the owner is about to receive.
+    /// The message that the owner is about to receive from a channel that redelivers:
+    /// `words.Taking`.
     taking: u64,
     busy_padding: [72]u8,
 
@@ -184,11 +185,11 @@ pub const Slot = extern struct {
     next_free: u32,
     /// What was asked for, where `content` says that its size was made smaller since.
     truncated_from: u32,
-    /// Reserved for redelivery: whose message the buffer is, and where in a channel it came from.
+    /// Whose message the buffer is: `words.Message`.
     message: u64,
-    came_from: u32,
-    /// Recovery's own: how many cells of channels hold the buffer.
-    queued: u32,
+    /// Where in a channel the message was received, and how many cells and lists of channels hold
+    /// the buffer: `words.CameFrom`.
+    came_from: u64,
     description: Description align(64),
 };
 
@@ -209,9 +210,14 @@ pub const ChannelEnd = extern struct {
     waiting: WaitingPlace,
     /// At the tail items that were refused, at the head items that were taken out to make room.
     dropped: u64,
-    /// Reserved for redelivery, at the head: the messages that came back.
+    /// At the head: the first of the messages that came back, `words.Returned`. They are linked by
+    /// `Slot.next_free`.
     returned: u64,
-    padding: [80]u8,
+    /// How many those are, and how many were received so far. Only statistics read both.
+    returned_count: u32,
+    unused: u32,
+    received_again: u64,
+    padding: [64]u8,
 };
 
 /// Of a channel: changed under the recovery mutex, all but the ends, the subscribers' bits and
@@ -227,16 +233,19 @@ pub const Channel = extern struct {
     capacity: u32,
     /// So many of the newest items stay, for subscribers that come late.
     history: u32,
-    /// Reserved for redelivery.
+    /// 1: what a receiver held when it died comes back.
     redeliver: u32,
+    /// What was received so often does not come back.
     max_deliveries: u32,
     /// How many channels this block has been.
     incarnation: u32,
     last_user_gone_at_ns: u64,
     /// What subscribers received that have left.
     received_before: u64,
-    reserved: [16]u8,
-    /// Reserved for redelivery: the channel for what was delivered too often.
+    /// How many messages came back.
+    redelivered: u64,
+    reserved: [8]u8,
+    /// The name of the channel for what was received too often; empty: it is recycled.
     dead_letter: [channel_name_bytes_max + 1]u8,
     /// Where event loops wait for the channel's close. Nobody is counted there: who closes a channel
     /// always wakes.
@@ -303,10 +312,10 @@ comptime {
     std.debug.assert(@offsetOf(Slot, "description") == 64);
     std.debug.assert(@offsetOf(Slot, "message") == 48);
     std.debug.assert(@offsetOf(Slot, "came_from") == 56);
-    std.debug.assert(@offsetOf(Slot, "queued") == 60);
     std.debug.assert(@sizeOf(WaitingPlace) == 16);
     std.debug.assert(@sizeOf(ChannelEnd) == 128);
     std.debug.assert(@offsetOf(ChannelEnd, "waiting") == 8);
+    std.debug.assert(@offsetOf(ChannelEnd, "returned") == 32);
     std.debug.assert(@sizeOf(Channel) == 1152);
     std.debug.assert(@offsetOf(Channel, "state") == 64);
     std.debug.assert(@offsetOf(Channel, "closing") == 192);

@@ -1,6 +1,6 @@
 //! The packed words of the shared memory: the free list's head, a slot's control word, a channel's
-//! cells and ends, and the handle that users hold. Every shift and mask of the project is in these
-//! declarations.
+//! cells, ends and messages, and the handle that users hold. Every shift and mask of the project is
+//! in these declarations.
 
 const std = @import("std");
 const atomic = @import("hooks");
@@ -354,8 +354,231 @@ pub const Cell = packed struct(u64) {
     }
 };
 
+/// The number of row + 1 that means: nobody, recovery put the message on a returned list.
+const owner_returned: u13 = std.math.maxInt(u13);
+pub const deliveries_max: u11 = std.math.maxInt(u11);
+
+/// Whose message a buffer is, of channels that redeliver. 0: it is an ordinary buffer. Where it was
+/// sent and the owner are one word, since a send changes both at once.
+pub const Message = packed struct(u64) {
+    /// The position to which it was sent, as far as it is needed to find the cell again.
+    place: u16,
+    lap: u13,
+    /// 0, or the number + 1 of the channel that it was sent to, and was not received from since.
+    to: u11,
+    /// The row + 1 of the participant that sent or received it last.
+    owner: u13,
+    /// How often it was received from the channel that it came from. 0: it came from none.
+    deliveries: u11,
+
+    pub const none: Message = @bitCast(@as(u64, 0));
+
+    pub inline fn load(ptr: *const u64) Message {
+        return @bitCast(atomic.load(u64, ptr, .monotonic));
+    }
+
+    pub inline fn store(ptr: *u64, message: Message) void {
+        atomic.store(u64, ptr, @bitCast(message), .monotonic);
+    }
+
+    pub inline fn cas(ptr: *u64, from: Message, to: Message) bool {
+        return atomic.cas(u64, ptr, @bitCast(from), @bitCast(to), .acq_rel);
+    }
+
+    pub fn isNone(message: Message) bool {
+        return message == none;
+    }
+
+    /// On its way to a channel, by whoever has it.
+    pub fn sentTo(message: Message, channel: u32, position: Position, row: u32) Message {
+        return .{
+            .place = @truncate(position.place),
+            .lap = @truncate(position.lap),
+            .to = @intCast(channel + 1),
+            .owner = @intCast(row + 1),
+            .deliveries = message.deliveries,
+        };
+    }
+
+    pub fn receivedBy(row: u32, deliveries: u11) Message {
+        return .{
+            .place = 0,
+            .lap = 0,
+            .to = 0,
+            .owner = @intCast(row + 1),
+            .deliveries = deliveries,
+        };
+    }
+
+    /// On the returned list of a channel, where it stands as if it had been sent to that position.
+    pub fn returnedTo(channel: u32, place: u16, lap: u13, deliveries: u11) Message {
+        return .{
+            .place = place,
+            .lap = lap,
+            .to = @intCast(channel + 1),
+            .owner = owner_returned,
+            .deliveries = deliveries,
+        };
+    }
+
+    pub fn isReturned(message: Message) bool {
+        return message.owner == owner_returned;
+    }
+
+    /// Whether the row's owner received it, and has neither released it nor sent it on.
+    pub fn isHeldBy(message: Message, row: u32) bool {
+        return message.owner == row + 1 and message.to == 0 and message.deliveries > 0;
+    }
+
+    /// The row of its owner; null where it has none.
+    pub fn ownerRow(message: Message) ?u32 {
+        if (message.owner == 0 or message.owner == owner_returned) return null;
+        return message.owner - 1;
+    }
+
+    /// The number of the channel that it was sent to; null where there is none.
+    pub fn channelTo(message: Message) ?u32 {
+        return if (message.to == 0) null else message.to - 1;
+    }
+
+    /// After one more delivery.
+    pub fn deliveredOnceMore(message: Message) u11 {
+        return message.deliveries +| 1;
+    }
+};
+
+/// The place in a channel that a message was received from, and recovery's count.
+pub const CameFrom = packed struct(u64) {
+    place: u16,
+    lap: u21,
+    /// 0, or the channel's number + 1. It counts where the message word says that the message was
+    /// received.
+    channel: u11,
+    /// How many cells and lists of channels hold the buffer: recovery's own, while everything
+    /// stands still. Whoever receives the buffer later may overwrite it.
+    queued: u16,
+
+    pub inline fn load(ptr: *const u64) CameFrom {
+        return @bitCast(atomic.load(u64, ptr, .monotonic));
+    }
+
+    pub inline fn store(ptr: *u64, came_from: CameFrom) void {
+        atomic.store(u64, ptr, @bitCast(came_from), .monotonic);
+    }
+
+    pub fn of(channel: u32, position: Position) CameFrom {
+        return .{
+            .place = @truncate(position.place),
+            .lap = @truncate(position.lap),
+            .channel = @intCast(channel + 1),
+            .queued = 0,
+        };
+    }
+
+    /// The number of the channel; null where there is none.
+    pub fn channelOf(came_from: CameFrom) ?u32 {
+        return if (came_from.channel == 0) null else came_from.channel - 1;
+    }
+
+    pub fn withChannel(came_from: CameFrom, channel: ?u32) CameFrom {
+        var changed = came_from;
+        changed.channel = if (channel) |number| @intCast(number + 1) else 0;
+        return changed;
+    }
+
+    pub fn withQueued(came_from: CameFrom, queued: u16) CameFrom {
+        var changed = came_from;
+        changed.queued = queued;
+        return changed;
+    }
+
+    /// Of two of one channel that are less than 2^20 laps apart.
+    pub fn isBefore(came_from: CameFrom, other: CameFrom) bool {
+        const difference = came_from.order() -% other.order();
+        return @as(i37, @bitCast(difference)) < 0;
+    }
+
+    fn order(came_from: CameFrom) u37 {
+        return @as(u37, came_from.lap) << 16 | came_from.place;
+    }
+};
+
+/// In a participant's row: the message that its owner is about to receive, as the cell says. 0:
+/// none.
+pub const Taking = packed struct(u64) {
+    place: u16,
+    lap: u13,
+    /// The channel's number + 1.
+    channel: u11,
+    slot: u24,
+
+    pub const nothing: Taking = @bitCast(@as(u64, 0));
+
+    pub inline fn load(ptr: *const u64) Taking {
+        return @bitCast(atomic.load(u64, ptr, .monotonic));
+    }
+
+    pub inline fn store(ptr: *u64, taking: Taking) void {
+        atomic.store(u64, ptr, @bitCast(taking), .monotonic);
+    }
+
+    pub inline fn of(channel: u32, position: Position, slot: u32) Taking {
+        return .{
+            .place = @truncate(position.place),
+            .lap = @truncate(position.lap),
+            .channel = @intCast(channel + 1),
+            .slot = @intCast(slot),
+        };
+    }
+
+    /// Of a message that was sent, in that slot.
+    pub fn isOf(taking: Taking, message: Message, slot: u32) bool {
+        return taking == Taking{
+            .place = message.place,
+            .lap = message.lap,
+            .channel = message.to,
+            .slot = if (atomic.broken(.taking_without_slot)) taking.slot else @intCast(slot),
+        };
+    }
+};
+
+/// The head of a channel's returned list. Only recovery pushes, while everything stands still, and
+/// so it needs no tag.
+pub const Returned = packed struct(u64) {
+    index: u24,
+    unused: u39 = 0,
+    frozen: bool = false,
+
+    pub const empty: Returned = .{ .index = index_nil };
+
+    pub inline fn load(ptr: *const u64, comptime order: atomic.Order) Returned {
+        return @bitCast(atomic.load(u64, ptr, order));
+    }
+
+    pub inline fn store(ptr: *u64, returned: Returned, comptime order: atomic.Order) void {
+        atomic.store(u64, ptr, @bitCast(returned), order);
+    }
+
+    pub inline fn cas(ptr: *u64, from: Returned, to: Returned) bool {
+        return atomic.cas(u64, ptr, @bitCast(from), @bitCast(to), .acq_rel);
+    }
+
+    pub fn isEmpty(returned: Returned) bool {
+        return returned.index == index_nil;
+    }
+
+    pub fn withFrozen(returned: Returned, frozen: bool) Returned {
+        var changed = returned;
+        changed.frozen = frozen;
+        return changed;
+    }
+};
+
 test "the fields of each word do not overlap" {
-    inline for (.{ Head, Control, Content, Gate, Position, Cell, Handle }) |Word| {
+    inline for (.{
+        Head,   Control, Content,  Gate,   Position, Cell,
+        Handle, Message, CameFrom, Taking, Returned,
+    }) |Word| {
         var seen: u64 = 0;
         inline for (std.meta.fields(Word)) |field| {
             const width = @bitSizeOf(field.type);
@@ -421,6 +644,49 @@ test "a handle is generation times 2^24 plus index" {
     const handle: Handle = @bitCast(@as(u64, (1 << 32) + 5));
     try std.testing.expect(handle.index == 5 and handle.generation == 256 and !handle.isBare());
     try std.testing.expect((1 << 24) * @as(u64, generation_max) + (1 << 24) - 1 < (1 << 53));
+}
+
+test "a message word says who has a message, and where it is" {
+    const position: Position = .{ .place = 65_535, .lap = std.math.maxInt(u40) };
+    const sent = Message.none.sentTo(1023, position, 4095);
+    try std.testing.expectEqual(@as(?u32, 1023), sent.channelTo());
+    try std.testing.expectEqual(@as(?u32, 4095), sent.ownerRow());
+    try std.testing.expect(!sent.isHeldBy(4095) and !sent.isReturned() and !sent.isNone());
+    const taking: Taking = .of(1023, position, capacity_max - 1);
+    try std.testing.expect(taking.isOf(sent, capacity_max - 1));
+    try std.testing.expect(!taking.isOf(sent, 0));
+    const other_lap: Position = .{ .place = 65_535, .lap = 0 };
+    const of_other_lap: Taking = .of(1023, other_lap, capacity_max - 1);
+    try std.testing.expect(!of_other_lap.isOf(sent, capacity_max - 1));
+    const received: Message = .receivedBy(4095, 1);
+    try std.testing.expect(received.isHeldBy(4095) and !received.isHeldBy(4094));
+    try std.testing.expectEqual(null, received.channelTo());
+    // Sent on, it keeps how often it was received.
+    try std.testing.expectEqual(@as(u11, 1), received.sentTo(0, position, 4095).deliveries);
+    const returned: Message = .returnedTo(0, 7, 9, 3);
+    try std.testing.expect(returned.isReturned() and !returned.isHeldBy(4095));
+    try std.testing.expectEqual(null, returned.ownerRow());
+    try std.testing.expectEqual(@as(u11, 4), returned.deliveredOnceMore());
+    const often: Message = .receivedBy(0, deliveries_max);
+    try std.testing.expectEqual(deliveries_max, often.deliveredOnceMore());
+}
+
+test "messages are ordered by where they came from, through every wrap" {
+    for ([_]u32{ 1, 2, 1 << 16 }) |capacity| {
+        for ([_]u40{ 0, std.math.maxInt(u13), std.math.maxInt(u21), std.math.maxInt(u40) }) |lap| {
+            var position: Position = .{ .place = @intCast(capacity - 1), .lap = lap };
+            for (0..3) |_| {
+                const one: CameFrom = .of(3, position);
+                position = position.next(capacity);
+                const next: CameFrom = .of(3, position);
+                try std.testing.expect(one.isBefore(next) and !next.isBefore(one));
+                try std.testing.expect(!one.isBefore(one));
+            }
+        }
+    }
+    const came_from: CameFrom = .of(1023, .{ .place = 0, .lap = 0 });
+    try std.testing.expectEqual(@as(?u32, 1023), came_from.withQueued(9).channelOf());
+    try std.testing.expectEqual(null, came_from.withChannel(null).channelOf());
 }
 
 test "positions follow each other through places and laps, and back again" {

@@ -91,6 +91,43 @@ pub const Canary = enum {
     dead_cursors_kept,
     passed_cells_kept,
 
+    // Of messages, by who sends and receives:
+    /// A receiver changes the message word before the cell.
+    message_received_early,
+    /// A message that is sent on keeps the word that it had.
+    message_not_addressed,
+    /// It gets the new one after the cell.
+    message_addressed_late,
+    /// It loses the channel that it came from before it is sent.
+    message_given_up_early,
+    /// Two that send one buffer may both make it a message.
+    message_claim_not_atomic,
+    /// A receiver says what it is about to take after it has.
+    taking_noted_late,
+    /// The message word is cleared after the hold was given back.
+    message_cleared_late,
+    /// The ring is looked at before the returned list.
+    ring_before_returned,
+
+    // Of messages, by recovery:
+    taking_ignored,
+    /// What a dead receiver was about to take is compared by its position, not by its slot.
+    taking_without_slot,
+    /// What is in no ring was taken.
+    not_in_ring_is_taken,
+    takings_cleared_first,
+    /// Any dead holder returns a message, not its owner alone.
+    any_dead_holder_returns,
+    returned_not_counted,
+    returned_not_frozen,
+    /// What is on a list already is linked again.
+    returned_twice,
+    returned_without_order,
+    /// The place in a list follows from a send that did not happen.
+    order_of_unsent,
+    /// Nobody who waits is woken.
+    recovery_wakes_nobody,
+
     /// Caught by ThreadSanitizer: a change of a slot's word neither releases nor acquires, so that
     /// references pass from holder to holder without the content.
     word_relaxed,

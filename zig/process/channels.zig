@@ -11,7 +11,9 @@ const ends = @import("../protocol/channel/ends.zig");
 const errors = @import("../errors.zig");
 const holds = @import("holds.zig");
 const member_file = @import("member.zig");
+const messages = @import("messages.zig");
 const open_pool = @import("open_pool.zig");
+const redelivery = @import("../protocol/channel/redelivery.zig");
 const references = @import("../protocol/pool/references.zig");
 const ring = @import("../protocol/channel/ring.zig");
 const sending = @import("../protocol/channel/sending.zig");
@@ -61,7 +63,7 @@ pub fn open(pool: *Pool, name: []const u8, asked: directory.Asked) Error!u32 {
     const opened = allocator.create(OpenChannel) catch return error.OutOfMemory;
     errdefer allocator.destroy(opened);
     var found = try directory.open(&pool.participant, name, asked);
-    const shared = threadChannel(pool, &found.channel) catch |err| {
+    const shared = prepare(pool, &found.channel) catch |err| {
         if (found.subscription) |own| broadcast.dropSubscriber(&found.channel, own.number);
         const again = known(pool, found.channel.number);
         if (again == null or again.?.opens == 0)
@@ -79,6 +81,11 @@ pub fn open(pool: *Pool, name: []const u8, asked: directory.Asked) Error!u32 {
     };
     pool.channels[number] = opened;
     return number;
+}
+
+fn prepare(pool: *Pool, channel: *const Channel) Error!*ThreadChannel {
+    if (channel.kind == .redelivering) try messages.prepare(pool);
+    return threadChannel(pool, channel);
 }
 
 var serials: u32 = 0;
@@ -192,12 +199,16 @@ pub fn destroyShared(member: *Member) void {
     }
 }
 
+pub const Sent = enum { sent, dropped };
+
 /// Moves a hold of this open into the channel, or drops what the channel's overflow says. The hold
 /// stays on every error. ChannelFull: of a channel whose senders wait for room. ChannelClosed.
-pub inline fn send(pool: *Pool, opened: *OpenChannel, handle: u64, patience: *Patience) Error!enum {
-    sent,
-    dropped,
-} {
+pub inline fn send(
+    pool: *Pool,
+    opened: *OpenChannel,
+    handle: u64,
+    patience: *Patience,
+) Error!Sent {
     if (!holds.has(pool, handle)) return error.StaleHandle;
     while (true) switch (try sending.send(&pool.participant, &opened.channel, handle, patience)) {
         .sent => {
@@ -228,6 +239,51 @@ pub inline fn trySend(
     };
 }
 
+/// As `send`, of a hold that is a message.
+pub fn sendMessage(
+    pool: *Pool,
+    opened: *OpenChannel,
+    handle: u64,
+    patience: *Patience,
+) Error!Sent {
+    if (!holds.has(pool, handle)) return error.StaleHandle;
+    const participant = &pool.participant;
+    while (true) switch (try sending.sendMessage(participant, &opened.channel, handle, patience)) {
+        .sent => {
+            removeMessage(pool, handle);
+            return .sent;
+        },
+        .dropped => {
+            removeMessage(pool, handle);
+            return .dropped;
+        },
+        .full => if (!lookForTheDead(pool)) return error.ChannelFull,
+        .closed => return error.ChannelClosed,
+    };
+}
+
+/// As `trySend`, likewise.
+pub fn trySendMessage(
+    pool: *Pool,
+    opened: *OpenChannel,
+    handle: u64,
+    patience: *Patience,
+) Error!void {
+    if (!holds.has(pool, handle)) return error.StaleHandle;
+    const participant = &pool.participant;
+    const channel = &opened.channel;
+    while (true) switch (try sending.trySendMessage(participant, channel, handle, patience)) {
+        .sent => return removeMessage(pool, handle),
+        .full => if (!lookForTheDead(pool)) return error.ChannelFull,
+        .closed => return error.ChannelClosed,
+    };
+}
+
+fn removeMessage(pool: *Pool, handle: u64) void {
+    holds.remove(pool, handle);
+    messages.remove(pool, handle);
+}
+
 /// A dead subscriber keeps what it had still to read. True: a try is worth it.
 fn lookForTheDead(pool: *const Pool) bool {
     @branchHint(.unlikely);
@@ -242,11 +298,56 @@ pub fn sendSlice(pool: *Pool, opened: *OpenChannel, handle: u64, deadline_ns: u6
     holds.remove(pool, handle);
 }
 
+/// As `trySendMessage`, for an event loop: never waits.
+pub fn sendMessageAtOnce(pool: *Pool, opened: *OpenChannel, handle: u64) Error!void {
+    var patience: Patience = .none;
+    patience.expiry = error.Pending;
+    return trySendMessage(pool, opened, handle, &patience);
+}
+
+/// As `sendSlice`, of a hold that is a message.
+pub fn sendMessageSlice(
+    pool: *Pool,
+    opened: *OpenChannel,
+    handle: u64,
+    deadline_ns: u64,
+) Error!void {
+    if (!holds.has(pool, handle)) return error.StaleHandle;
+    var want: ends.Sending = .of(&pool.participant, &opened.channel, handle);
+    want.hold = .message;
+    try blocking.slice(&want, &opened.sending, deadline_ns);
+    removeMessage(pool, handle);
+}
+
 /// A hold of this open of what comes next. ChannelEmpty: nothing is there. ChannelClosed: and
 /// nothing comes.
 pub inline fn receive(pool: *Pool, opened: *OpenChannel, patience: *Patience) Error!holds.Held {
+    if (opened.channel.kind == .queue) {
+        const received = try ring.receive(&pool.participant, &opened.channel, patience);
+        return switch (received) {
+            .item => |handle| holds.adopt(pool, handle),
+            .nothing => error.ChannelEmpty,
+            .drained => error.ChannelClosed,
+        };
+    }
+    return receiveOtherwise(pool, opened, patience);
+}
+
+fn receiveOtherwise(pool: *Pool, opened: *OpenChannel, patience: *Patience) Error!holds.Held {
     const want: ends.Receiving = .of(&pool.participant, &opened.channel, opened.subscription);
     const handle = try want.tryNow(patience) orelse return error.ChannelEmpty;
+    return adopt(pool, opened, handle);
+}
+
+fn adopt(pool: *Pool, opened: *const OpenChannel, handle: u64) Error!holds.Held {
+    if (opened.channel.kind == .redelivering) {
+        const index = @as(words.Handle, @bitCast(handle)).index;
+        _ = holds.sizeOf(pool, index) catch |err| {
+            _ = redelivery.release(&pool.participant, handle);
+            return err;
+        };
+        messages.add(pool, handle);
+    }
     return holds.adopt(pool, handle);
 }
 
@@ -284,7 +385,7 @@ pub fn sendAtOnce(pool: *Pool, opened: *OpenChannel, handle: u64, is_first: bool
 pub fn receiveSlice(pool: *Pool, opened: *OpenChannel, deadline_ns: u64) Error!holds.Held {
     var want: ends.Receiving = .of(&pool.participant, &opened.channel, opened.subscription);
     const handle = try blocking.slice(&want, &opened.receiving, deadline_ns);
-    return holds.adopt(pool, handle);
+    return adopt(pool, opened, handle);
 }
 
 /// For everybody: nothing is sent from now on.

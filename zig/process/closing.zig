@@ -4,6 +4,7 @@ const channels = @import("channels.zig");
 const descriptor = @import("descriptor.zig");
 const mapping_file = @import("mapping.zig");
 const member_file = @import("member.zig");
+const messages = @import("messages.zig");
 const open_pool = @import("open_pool.zig");
 const references = @import("../protocol/pool/references.zig");
 const thaw = @import("../protocol/recovery/thaw.zig");
@@ -28,6 +29,7 @@ pub fn close(pool: *Pool) void {
         if (pool.wait.counted) waiting.end(&pool.participant, &patience);
         _ = giveBackHolds(pool, null);
     }
+    messages.destroy(pool);
     const counts = pool.counts;
     // First, so that no descriptor leads to a participant that is gone.
     descriptor.giveBack(pool);
@@ -40,6 +42,7 @@ pub fn close(pool: *Pool) void {
 /// the number of those buffers.
 pub fn giveBackHolds(pool: *Pool, seen: ?*const views_file.Views) u32 {
     const view = &pool.participant.view;
+    messages.acknowledgeAll(pool);
     var kept: u32 = 0;
     for (pool.counts[0..view.geometry.capacity], 0..) |*count, place| {
         if (count.* == 0) continue;

@@ -8,6 +8,7 @@ const descriptor = @import("descriptor.zig");
 const mapping_file = @import("mapping.zig");
 const member_file = @import("member.zig");
 const membership = @import("../protocol/recovery/membership.zig");
+const messages = @import("messages.zig");
 const names = @import("../protocol/recovery/names.zig");
 const open_pool = @import("open_pool.zig");
 const participant_file = @import("../protocol/participant.zig");
@@ -37,6 +38,7 @@ pub fn abandonThread() void {
         while (descriptor.anyOf(&member.local)) |pool| {
             const counts = pool.counts;
             channels.forgetAll(pool);
+            messages.destroy(pool);
             // First, so that no descriptor leads to memory that is gone.
             descriptor.giveBack(pool);
             open_pool.releaseCounts(mapping, counts);

@@ -4,6 +4,7 @@
 
 const acquire_file = @import("../protocol/pool/acquire.zig");
 const errors = @import("../errors.zig");
+const messages = @import("messages.zig");
 const open_pool = @import("open_pool.zig");
 const participant_file = @import("../protocol/participant.zig");
 const references = @import("../protocol/pool/references.zig");
@@ -53,6 +54,7 @@ pub fn isCurrent(pool: *const Pool, handle: u64) bool {
 /// False: this open has no such hold, and nothing was given back.
 pub inline fn giveBack(pool: *Pool, handle: u64) bool {
     if (!has(pool, handle)) return false;
+    messages.aboutToEnd(pool, handle);
     if (!references.giveBack(&pool.participant, handle)) return false;
     remove(pool, handle);
     return true;
@@ -92,6 +94,7 @@ pub inline fn sizeOf(pool: *const Pool, index: u32) Error!u32 {
 /// Makes a hold of this open an in-flight reference.
 pub inline fn handOff(pool: *Pool, handle: u64) Error!void {
     if (!has(pool, handle)) return error.StaleHandle;
+    messages.aboutToEnd(pool, handle);
     _ = try references.operate(&pool.participant, .hand_off, handle, 0);
     remove(pool, handle);
 }

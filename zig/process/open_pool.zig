@@ -8,6 +8,7 @@ const errors = @import("../errors.zig");
 const mapping_file = @import("mapping.zig");
 const member_file = @import("member.zig");
 const participant_file = @import("../protocol/participant.zig");
+const messages = @import("messages.zig");
 const system = @import("../system/door.zig");
 
 const Error = errors.Error;
@@ -28,6 +29,8 @@ pub const Pool = struct {
     async_wait: AsyncWait = .{},
     /// The channels that this open has open, by number; null where there is none.
     channels: channels.List = &.{},
+    /// Which buffers are messages of this open.
+    messages: messages.Set = .{},
     is_observer: bool = false,
 };
 

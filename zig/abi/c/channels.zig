@@ -5,6 +5,7 @@ const call = @import("call.zig");
 const channels = @import("../../process/channels.zig");
 const errors = @import("../../errors.zig");
 const holds = @import("../../process/holds.zig");
+const messages = @import("../../process/messages.zig");
 const open_pool = @import("../../process/open_pool.zig");
 const reasons = @import("reasons.zig");
 const thaw = @import("../../protocol/recovery/thaw.zig");
@@ -32,7 +33,7 @@ const openPool = call.openPool;
 /// broadcast that receives is a subscriber of its own.
 ///
 /// XMEM_OPTIONS_MISMATCH: the channel that exists has a smaller capacity than was asked for, or
-/// another mode, overflow or history.
+/// another mode, overflow or history, or redelivers otherwise.
 /// XMEM_OUT_OF_MEMORY: the pool has as many channels as it has room for, this open of it has 65536
 /// open, or there is no memory for it.
 /// XMEM_TOO_MANY_PARTICIPANTS: the broadcast has 256 subscribers.
@@ -68,6 +69,9 @@ fn open(
         .overflow = try kindOf(words.ChannelOverflow, "overflow", given.overflow),
         .history = if (given.history == 0) null else given.history,
         .subscribe = given.sends_only == 0,
+        .redeliver = if (given.redeliver == 0) null else true,
+        .max_deliveries = if (given.max_deliveries == 0) null else given.max_deliveries,
+        .dead_letter = if (given.dead_letter) |letters| std.mem.span(letters) else null,
     });
     const serial = channels.at(opened, number).?.serial;
     out.* = @bitCast(Number{ .place = @intCast(number), .serial = serial });
@@ -171,6 +175,8 @@ fn giveInfo(pool: Pool, channel: Channel, info: ?*ChannelInfo) Error!void {
         .mode = numberOf(found.mode),
         .overflow = numberOf(found.overflow),
         .history = found.history,
+        .redeliver = @intFromBool(found.kind == .redelivering),
+        .max_deliveries = found.max_deliveries,
     });
 }
 
@@ -179,6 +185,8 @@ fn giveInfo(pool: Pool, channel: Channel, info: ?*ChannelInfo) Error!void {
 ///
 /// XMEM_CHANNEL_FULL: its overflow is XMEM_OVERFLOW_BLOCK, and it is full. The hold stays, as with
 /// every error.
+/// XMEM_BUFFER_IN_USE: the channel redelivers, and the buffer is in such a channel, or somebody
+/// received it from one.
 /// XMEM_CHANNEL_CLOSED: somebody closed it, or it is not open here.
 /// XMEM_STALE_HANDLE: this descriptor has no such hold.
 /// XMEM_POOL_BUSY, XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_acquire`.
@@ -198,7 +206,10 @@ fn send(pool: Pool, channel: Channel, handle: Handle, dropped: ?*u32) Error!void
     const opened = try openChannel(pool, channel);
     const held = try checkRef(handle);
     var patience: Patience = .untimed;
-    const outcome = channels.send(opened.pool, opened.channel, held, &patience) catch |err|
+    const outcome = (if (messages.has(opened.pool, held))
+        channels.sendMessage(opened.pool, opened.channel, held, &patience)
+    else
+        channels.send(opened.pool, opened.channel, held, &patience)) catch |err|
         return reasons.ofSend(opened.channel, handle, err);
     if (dropped) |out| out.* = @intFromBool(outcome == .dropped);
 }
@@ -215,7 +226,10 @@ fn trySend(pool: Pool, channel: Channel, handle: Handle) Error!void {
     const opened = try openChannel(pool, channel);
     const held = try checkRef(handle);
     var patience: Patience = .untimed;
-    channels.trySend(opened.pool, opened.channel, held, &patience) catch |err|
+    (if (messages.has(opened.pool, held))
+        channels.trySendMessage(opened.pool, opened.channel, held, &patience)
+    else
+        channels.trySend(opened.pool, opened.channel, held, &patience)) catch |err|
         return reasons.ofSend(opened.channel, handle, err);
 }
 
@@ -250,7 +264,10 @@ fn sendTimed(pool: Pool, channel: Channel, handle: Handle, timeout_ms: u64) Erro
     }
     const deadline_ns = call.deadlineNs(timeout_ms);
     while (true) {
-        const slice = channels.sendSlice(opened.pool, opened.channel, held, deadline_ns);
+        const slice = if (messages.has(opened.pool, held))
+            channels.sendMessageSlice(opened.pool, opened.channel, held, deadline_ns)
+        else
+            channels.sendSlice(opened.pool, opened.channel, held, deadline_ns);
         // A slice ended, or a signal handler has run.
         return slice catch |err| if (err == error.Pending)
             continue
@@ -325,6 +342,29 @@ fn receiveSlices(opened: Opened, timeout_ms: u64) Error!holds.Held {
         // A slice ended, or a signal handler has run.
         return slice catch |err| if (err == error.Pending) continue else reasons.ofReceive(err);
     }
+}
+
+/// How often a buffer that is held was received, this time included, where it came from a channel
+/// that redelivers; else 0.
+///
+/// XMEM_STALE_HANDLE: this descriptor has no such hold.
+/// XMEM_POOL_CLOSED: the pool is not open.
+/// XMEM_INVALID_ARGUMENT: another thread opened it, `handle` is out of range, or `deliveries` is
+/// NULL.
+pub export fn xmem_deliveries(
+    pool: Pool,
+    handle: Handle,
+    /// Gets the number.
+    deliveries: ?*u32,
+) i32 {
+    return ended(giveDeliveries(pool, handle, deliveries));
+}
+
+fn giveDeliveries(pool: Pool, handle: Handle, deliveries: ?*u32) Error!void {
+    const out = deliveries orelse return missing("deliveries");
+    const opened = try openPool(pool);
+    _ = try call.heldIndex(opened, handle);
+    out.* = messages.deliveriesOf(opened, try checkRef(handle));
 }
 
 /// Waits until one of several channels and pools has something, and takes nothing: `xmem_receive`

@@ -214,8 +214,16 @@ pub const ChannelOptions = extern struct {
     history: u32 = 0,
     /// Not 0: this open does not receive, and does not subscribe to a broadcast.
     sends_only: u32 = 0,
+    /// Of a queue: not 0: what a receiver holds when it dies goes back to the channel, ahead of
+    /// newer buffers. Its release, by `xmem_release` say, ends that.
+    redeliver: u32 = 0,
+    /// How often a buffer is received at most, where `redeliver` is not 0; default 5.
+    max_deliveries: u32 = 0,
     /// Always 0.
     reserved: u32 = 0,
+    /// The name of the channel to which a buffer goes that was received so often. NULL, or where
+    /// there is no such queue just then: it is recycled, and counted as dropped.
+    dead_letter: ?[*:0]const u8 = null,
 };
 
 /// What a channel was made as. The caller sets `size`.
@@ -230,6 +238,10 @@ pub const ChannelInfo = extern struct {
     overflow: u32,
     /// Of a broadcast, how many of the newest buffers stay for subscribers that come late.
     history: u32,
+    /// 1: what a receiver holds when it dies comes back.
+    redeliver: u32,
+    /// How often a buffer is received at most; 0 where nothing comes back.
+    max_deliveries: u32,
 };
 
 /// What goes on in a channel. In a busy one each number is true of some moment, not all of the
@@ -247,6 +259,10 @@ pub const ChannelStats = extern struct {
     capacity: u64 = 0,
     /// Of a broadcast, how many of the newest buffers stay for subscribers that come late.
     history: u64 = 0,
+    /// 1: what a receiver holds when it dies comes back.
+    redeliver: u64 = 0,
+    /// How often a buffer is received at most; 0 where nothing comes back.
+    max_deliveries: u64 = 0,
     /// 1: somebody closed it.
     closed: u64 = 0,
     /// Participants that have it open.
@@ -257,8 +273,10 @@ pub const ChannelStats = extern struct {
     sent: u64 = 0,
     /// Buffers that were received; of a broadcast the sum over all subscribers.
     received: u64 = 0,
-    /// Buffers that were dropped because it was full.
+    /// Buffers that were dropped because it was full, or because they had been received too often.
     dropped: u64 = 0,
+    /// Buffers that came back after their receivers died.
+    redelivered: u64 = 0,
     /// Participants that wait for room.
     waiting_senders: u64 = 0,
     /// Participants that wait for a buffer.
@@ -322,9 +340,9 @@ comptime {
     std.debug.assert(@sizeOf(PoolStats) == 160);
     std.debug.assert(@sizeOf(Participant) == 120);
     std.debug.assert(@sizeOf(Description) == 232);
-    std.debug.assert(@sizeOf(ChannelOptions) == 32);
-    std.debug.assert(@sizeOf(ChannelInfo) == 24);
-    std.debug.assert(@sizeOf(ChannelStats) == 184);
+    std.debug.assert(@sizeOf(ChannelOptions) == 48);
+    std.debug.assert(@sizeOf(ChannelInfo) == 32);
+    std.debug.assert(@sizeOf(ChannelStats) == 208);
     std.debug.assert(@sizeOf(Subscriber) == 48);
     std.debug.assert(@sizeOf(Source) == 8);
     std.debug.assert(@sizeOf(PoolName) == 208);

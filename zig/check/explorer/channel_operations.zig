@@ -2,6 +2,7 @@
 
 const std = @import("std");
 const blocking = @import("core").protocol.waiting.blocking;
+const Channel = @import("core").protocol.channel.channel.Channel;
 const broadcast = @import("core").protocol.channel.broadcast;
 const channel_oracle = @import("channel_oracle.zig");
 const directory = @import("core").protocol.channel.directory;
@@ -10,6 +11,7 @@ const errors = @import("core").errors;
 const operations = @import("operations.zig");
 const oracle = @import("oracle.zig");
 const programs = @import("programs.zig");
+const redelivery = @import("core").protocol.channel.redelivery;
 const ring = @import("core").protocol.channel.ring;
 const sending = @import("core").protocol.channel.sending;
 const state = @import("state.zig");
@@ -59,6 +61,26 @@ fn link(me: u8) void {
     at_pool.next = &opened.locals.at_head;
 }
 
+/// The channel to which the thread sends on.
+pub fn openOnward(me: u8) void {
+    const thread = &programs.current.threads[me];
+    const wanted = programs.current.channels[thread.onward.?];
+    const participant = &state.participants[me];
+    const found = directory.open(participant, wanted.name, wanted.asked) catch |err|
+        return operations.mayBeBusy(err);
+    const opened = &state.onward[me];
+    opened.channel = found.channel;
+    opened.subscription = null;
+    opened.locals = .of(&opened.channel);
+    opened.channel.locals = &opened.locals;
+    state.now.ledgers[me].has_onward = true;
+}
+
+pub fn leaveOnward(me: u8) void {
+    directory.detach(&state.participants[me], &state.onward[me].channel);
+    state.now.ledgers[me].has_onward = false;
+}
+
 pub fn leave(me: u8) void {
     const participant = &state.participants[me];
     const opened = &state.opened[me];
@@ -85,22 +107,38 @@ pub fn isReader(me: u8) bool {
 }
 
 pub fn send(me: u8, slot: usize, how: How) void {
+    sendTo(me, &state.opened[me].channel, slot, how);
+}
+
+pub fn sendOn(me: u8, slot: usize) void {
+    sendTo(me, &state.onward[me].channel, slot, .at_once);
+}
+
+fn sendTo(me: u8, channel: *const Channel, slot: usize, how: How) void {
     const ledger = &state.now.ledgers[me];
     const handle = ledger.handles[slot];
     const contents = ledger.contents[slot];
     // From here on the pool has to keep it for whom it is sent to.
     ledger.holds[slot] -= 1;
     if (ledger.holds[slot] == 0) ledger.contents[slot] = 0;
+    const is_message = ledger.messages[slot];
+    ledger.messages[slot] = false;
     const item: state.Item = .{ .handle = @intCast(handle), .contents = contents };
-    const doing: state.Doing = if (how == .dropping) .send_dropping else .send;
+    const is_own = channel == &state.opened[me].channel;
+    const doing: state.Doing = if (how == .dropping) .send_dropping else if (is_own) .send else .send_on;
     channel_oracle.begin(me, doing, @bitCast(item));
-    const result = attempt(me, handle, how);
+    const hold: redelivery.Hold = if (is_message) .message else .ordinary;
+    const result = attempt(me, channel, handle, hold, how);
     const done = channel_oracle.end(me);
     const outcome = result catch |err| {
         if (done.sent) oracle.report("a send fails after it has sent");
         keep(ledger, slot, contents);
+        ledger.messages[slot] = is_message;
+        // Another hold of the buffer is the message.
+        if (err == error.BufferInUse and channel.kind == .redelivering and !is_message) return;
         return operations.mayBeBusy(err);
     };
+    if (outcome == .full or outcome == .closed) ledger.messages[slot] = is_message;
     if (done.sent != (outcome == .sent)) oracle.report("a send says that it was another one");
     switch (outcome) {
         .sent => {},
@@ -121,19 +159,34 @@ fn keep(ledger: *state.Ledger, slot: usize, contents: u8) void {
     ledger.contents[slot] = contents;
 }
 
-fn attempt(me: u8, handle: u64, how: How) Error!sending.Outcome {
+fn attempt(
+    me: u8,
+    channel: *const Channel,
+    handle: u64,
+    hold: redelivery.Hold,
+    how: How,
+) Error!sending.Outcome {
     const participant = &state.participants[me];
-    const channel = &state.opened[me].channel;
     var patience: thaw.Patience = .untimed;
     switch (how) {
-        .at_once => return switch (try sending.trySend(participant, channel, handle, &patience)) {
-            .sent => .sent,
-            .full => .full,
-            .closed => .closed,
+        .at_once => {
+            const answer = try switch (hold) {
+                .ordinary => sending.trySend(participant, channel, handle, &patience),
+                .message => sending.trySendMessage(participant, channel, handle, &patience),
+            };
+            return switch (answer) {
+                .sent => .sent,
+                .full => .full,
+                .closed => .closed,
+            };
         },
-        .dropping => return sending.send(participant, channel, handle, &patience),
+        .dropping => return switch (hold) {
+            .ordinary => sending.send(participant, channel, handle, &patience),
+            .message => sending.sendMessage(participant, channel, handle, &patience),
+        },
         .blocking, .timed => {
             var want: ends.Sending = .of(participant, channel, handle);
+            want.hold = hold;
             block(me, &want, how) catch |err| return switch (err) {
                 error.ChannelClosed => .closed,
                 error.Timeout => if (how == .timed) .full else err,
@@ -174,7 +227,9 @@ pub fn receive(me: u8, how: How) void {
     const contents = channel_oracle.received(me, done, handle);
     oracle.holds(me, handle);
     const ledger = &state.now.ledgers[me];
-    ledger.contents[@as(words.Handle, @bitCast(handle)).index] = contents;
+    const index = @as(words.Handle, @bitCast(handle)).index;
+    ledger.contents[index] = contents;
+    if (opened.channel.kind == .redelivering) ledger.messages[index] = true;
 }
 
 fn nothingTaken(done: state.ChannelLedger, was_so: bool) void {

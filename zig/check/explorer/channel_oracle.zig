@@ -8,6 +8,7 @@ const channel_file = core.protocol.channel.channel;
 const fiber = @import("fiber.zig");
 const independence = @import("independence.zig");
 const layout = core.format.layout;
+const message_oracle = @import("message_oracle.zig");
 const oracle = @import("oracle.zig");
 const programs = @import("programs.zig");
 const section = core.protocol.channel.section;
@@ -76,6 +77,7 @@ fn comesOrGoes(number: usize, value: u64) void {
         require(facts.sent == facts.taken, "a channel is removed with something in it");
         require(!isOpenByAnybody(number), "a channel is removed that somebody has open");
         facts.live = false;
+        message_oracle.removed(number);
         return;
     }
     const times = facts.times_made;
@@ -89,6 +91,7 @@ fn comesOrGoes(number: usize, value: u64) void {
 fn isOpenByAnybody(number: usize) bool {
     for (&state.now.ledgers, 0..) |*ledger, index| {
         if (ledger.channel.open and numberOf(index) == number) return true;
+        if (ledger.has_onward and state.onward[index].channel.number == number) return true;
     }
     return false;
 }
@@ -119,13 +122,17 @@ fn fills(number: usize, place: u8, to: Cell) void {
     require(to.lap == facts.sent / capacity, "an item goes into another lap's cell");
     if (fiber.current >= state.fibers_max) return oracle.report("nobody sends an item");
     const ledger = &state.now.ledgers[fiber.current].channel;
-    const sends = ledger.doing == .send or ledger.doing == .send_dropping;
+    const sends = switch (ledger.doing) {
+        .send, .send_dropping, .send_on => true,
+        .nothing, .receive => false,
+    };
     require(sends and !ledger.sent, "an item is sent that nobody asked to send");
     const item: state.Item = @bitCast(ledger.sending);
     const handle: Handle = @bitCast(@as(u64, item.handle));
     require(handle.index == to.index, "another buffer is sent than was given");
     ledger.sent = true;
     itemAt(facts, facts.sent).* = ledger.sending;
+    message_oracle.sent(number, ledger.sending, facts.sent);
     facts.sent += 1;
 }
 
@@ -153,6 +160,7 @@ fn empties(number: usize, place: u8, from: Cell, to: Cell) void {
     }
     if (recovers) return oracle.report("a recovery takes what a receiver is owed");
     const ledger = &state.now.ledgers[fiber.current].channel;
+    message_oracle.taken(number, handle.index, drops);
     if (drops) return;
     require(ledger.doing == .receive, "an item is taken by somebody who does not receive");
     require(ledger.taken == 0, "a receiver takes two items");
@@ -230,13 +238,30 @@ pub fn end(me: u8) state.ChannelLedger {
 fn look(index: usize) void {
     const ledger = &state.now.ledgers[index].channel;
     if (ledger.doing == .nothing) return;
-    const number = numberOf(index);
+    const number = if (ledger.doing == .send_on)
+        state.onward[index].channel.number
+    else
+        numberOf(index);
     const facts = &state.now.channels[number];
-    const empty = nextOf(facts, ledger) == facts.sent;
+    const empty = nextOf(facts, ledger) == facts.sent and !facts.listed;
     if (facts.sent - facts.taken == capacityOf(number)) ledger.seen.full = true;
     if (empty) ledger.seen.empty = true;
     if (facts.closed) ledger.seen.closed = true;
     if (facts.closed and empty) ledger.seen.drained = true;
+}
+
+pub fn lookAtAll() void {
+    for (0..state.fibers_max) |index| look(index);
+}
+
+/// How many cells of the channel hold the slot.
+pub fn inRing(number: usize, slot: usize) u32 {
+    var found: u32 = 0;
+    for (blockAt(number).cells[0..capacityOf(number)]) |bits| {
+        const cell: Cell = @bitCast(bits);
+        if (cell.full and cell.index == slot) found += 1;
+    }
+    return found;
 }
 
 /// The first item that is still there for its owner.
@@ -315,6 +340,8 @@ pub fn isFrozen() bool {
         for (blockAt(number).cells[0..capacityOf(number)]) |cell| {
             if (@as(Cell, @bitCast(cell)).frozen) return true;
         }
+        const returned: words.Returned = @bitCast(blockAt(number).channel.head.returned);
+        if (returned.frozen) return true;
     }
     return false;
 }
@@ -330,7 +357,7 @@ pub fn checkSleeper(index: usize, stopped: bool) bool {
     const channel = &blockAt(number).channel;
     const each = &state.now.fibers[index];
     const full = facts.sent - facts.taken == capacityOf(number);
-    const has_item = nextOf(facts, ledger) < facts.sent;
+    const has_item = nextOf(facts, ledger) < facts.sent or facts.listed;
     if (system.sleepsOn(each, &channel.head.waiting.wake_seq)) {
         require(stopped or !facts.closed, "a sender sleeps beside the closed mark");
         require(stopped or full, "a sender sleeps beside a place");
@@ -362,15 +389,18 @@ fn checkBits(number: usize) void {
         for (&waiting, 0..) |*each, end_| {
             each.* += @intCast(row.waiting[0] >> @intCast(1 + 2 * number + end_) & 1);
         }
-        const is_open = if (liveOwnerOf(row)) |owner|
-            state.now.ledgers[owner].channel.open and numberOf(owner) == number
-        else
-            false;
+        const is_open = if (liveOwnerOf(row)) |owner| hasOpen(owner, number) else false;
         const bit = channel.open_by[0] >> @intCast(index) & 1 != 0;
         require(bit == is_open, "a row's bit is not whether its owner has the channel open");
     }
     require(channel.head.waiting.waiters == waiting[0], "senders are not counted as they wait");
     require(channel.tail.waiting.waiters == waiting[1], "receivers are not counted as they wait");
+}
+
+fn hasOpen(index: u8, number: usize) bool {
+    const ledger = &state.now.ledgers[index];
+    if (ledger.channel.open and numberOf(index) == number) return true;
+    return ledger.has_onward and state.onward[index].channel.number == number;
 }
 
 fn liveOwnerOf(row: *layout.ParticipantRow) ?u8 {

@@ -6,6 +6,7 @@ const std = @import("std");
 const fiber = @import("fiber.zig");
 const memory_model = @import("memory_model.zig");
 const operations = @import("operations.zig");
+const message_oracle = @import("message_oracle.zig");
 const oracle = @import("oracle.zig");
 const programs = @import("programs.zig");
 const state = @import("state.zig");
@@ -206,6 +207,7 @@ pub fn carryOut(choice: Choice) void {
         .dies => {
             state.now.budget.deaths -= 1;
             end(choice.who, .dead);
+            message_oracle.died(choice.who);
             @memset(std.mem.asBytes(&state.now.ledgers[choice.who]), 0);
             // The kernel gives a lock on a file back.
             if (state.now.name_lock == choice.who + 1) state.now.name_lock = 0;

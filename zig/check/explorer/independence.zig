@@ -58,6 +58,7 @@ fn isOwnRow(address: usize) bool {
     return address == @intFromPtr(&participant.row.busy) or
         address == @intFromPtr(&participant.row.working) or
         address == @intFromPtr(&participant.row.waiting[0]) or
+        address == @intFromPtr(&participant.row.taking) or
         isWithin(address, participant.holds, state.view.geometry.capacity * 2);
 }
 
@@ -102,7 +103,9 @@ fn isMadeOf(address: usize) bool {
 /// Whoever has the recovery mutex counts here, and nobody else looks. When a user left matters only
 /// where channels come and go.
 fn isRecoverers(address: usize) bool {
-    if (slotOffset(address)) |offset| return offset == @offsetOf(layout.Slot, "queued");
+    // Where a message came from is read by its owner alone, but for the recoverer.
+    if (slotOffset(address)) |offset|
+        return offset == @offsetOf(layout.Slot, "came_from") and isRecoverer();
     const offset = channelOffset(address) orelse return false;
     return channels_are_constant and offset == @offsetOf(layout.Channel, "last_user_gone_at_ns");
 }
@@ -158,7 +161,7 @@ pub fn standsStill(address: usize) bool {
     );
 }
 
-/// Cells, and the counts of those who wait at the ends. The ends and cursors may still be moved on
+/// Cells, returned lists, and the counts of those who wait at the ends. The ends and cursors may still be moved on
 /// by somebody who saw a cell before it was frozen, and in a memory with store buffers later.
 fn channelStandsStill(offset: usize) bool {
     const cells = @offsetOf(layout.ChannelBlock, "cells");
@@ -166,6 +169,8 @@ fn channelStandsStill(offset: usize) bool {
     inline for (.{ "head", "tail" }) |end| {
         const waiting = @offsetOf(layout.Channel, end) + @offsetOf(layout.ChannelEnd, "waiting");
         if (offset == waiting + @offsetOf(layout.WaitingPlace, "waiters")) return true;
+        const returned = @offsetOf(layout.Channel, end) + @offsetOf(layout.ChannelEnd, "returned");
+        if (offset == returned) return true;
     }
     return false;
 }

@@ -13,11 +13,13 @@ const flush_file = @import("core").protocol.pool.flush;
 const membership = @import("core").protocol.recovery.membership;
 const Name = @import("naming.zig").Name;
 const names = @import("core").protocol.recovery.names;
+const message_oracle = @import("message_oracle.zig");
 const oracle = @import("oracle.zig");
 const participant_file = @import("core").protocol.participant;
 const preallocate_file = @import("core").protocol.pool.preallocate;
 const programs = @import("programs.zig");
 const recovery = @import("core").protocol.recovery.recovery;
+const redelivery = @import("core").protocol.channel.redelivery;
 const references = @import("core").protocol.pool.references;
 const state = @import("state.zig");
 const trim_file = @import("core").protocol.pool.trim;
@@ -67,9 +69,13 @@ pub const Operation = enum(u8) {
     send_dropping,
     send_blocking,
     send_timed,
+    /// To the thread's other channel.
+    send_on,
     receive,
     receive_blocking,
     receive_timed,
+    /// Of a buffer of which a hold is a message: another hold.
+    release_other,
 };
 
 /// No operation of a set was possible.
@@ -81,6 +87,9 @@ pub fn isPossible(index: u8, operation: Operation) bool {
     if (operation == .join or operation == .open_or_create) return !ledger.joined;
     if (!ledger.joined) return false;
     return switch (operation) {
+        .release_other => heldSlot(ledger) != null and
+            ledger.holds[heldSlot(ledger).?] > @intFromBool(ledger.messages[heldSlot(ledger).?]),
+        .send_on => ledger.has_onward and heldSlot(ledger) != null,
         .release, .clone, .share, .hand_off, .truncate => heldSlot(ledger) != null,
         .get, .take, .add_ref, .unref => state.now.mail != 0,
         .open_channel => !ledger.channel.open,
@@ -123,6 +132,7 @@ pub noinline fn perform(me: u8, operation: Operation) void {
             state.now.ledgers[me].timed = false;
         },
         .release => release(me, ownSlot(me)),
+        .release_other => releaseOther(me, ownSlot(me)),
         .clone => gained(me, references.operate(participant, .get, ownHandle(me), 0), true),
         .share => share(me),
         .hand_off => handOff(me),
@@ -153,6 +163,7 @@ pub noinline fn perform(me: u8, operation: Operation) void {
         .send_dropping => channel_operations.send(me, ownSlot(me), .dropping),
         .send_blocking => channel_operations.send(me, ownSlot(me), .blocking),
         .send_timed => channel_operations.send(me, ownSlot(me), .timed),
+        .send_on => channel_operations.sendOn(me, ownSlot(me)),
         .receive => channel_operations.receive(me, .at_once),
         .receive_blocking => channel_operations.receive(me, .blocking),
         .receive_timed => channel_operations.receive(me, .timed),
@@ -247,6 +258,17 @@ fn gained(me: u8, result: Error!references.Result, certain: bool) void {
 
 fn release(me: u8, slot: usize) void {
     const ledger = &state.now.ledgers[me];
+    if (!ledger.messages[slot]) return releaseOther(me, slot);
+    ledger.messages[slot] = false;
+    const handle = ledger.handles[slot];
+    ledger.holds[slot] -= 1;
+    if (ledger.holds[slot] == 0) ledger.contents[slot] = 0;
+    if (!redelivery.release(&state.participants[me], handle))
+        oracle.report("a message could not be given back");
+}
+
+fn releaseOther(me: u8, slot: usize) void {
+    const ledger = &state.now.ledgers[me];
     const handle = ledger.handles[slot];
     // From here on the pool has to give it back.
     ledger.holds[slot] -= 1;
@@ -277,8 +299,14 @@ fn handOff(me: u8) void {
     ledger.holds[slot] -= 1;
     if (ledger.holds[slot] == 0) ledger.contents[slot] = 0;
     const claim = oracle.beginShare(slot);
-    const result = references.operate(&state.participants[me], .hand_off, handle, 0);
+    const is_message = ledger.messages[slot];
+    ledger.messages[slot] = false;
+    const participant = &state.participants[me];
+    const given = if (is_message) redelivery.giveUp(participant, handle) catch null else null;
+    const result = references.operate(participant, .hand_off, handle, 0);
     shared(handle, claim, result) catch |err| {
+        if (given) |message| message.takeUp(participant);
+        ledger.messages[slot] = is_message;
         ledger.holds[slot] += 1;
         ledger.contents[slot] = contents;
         mayBeBusy(err);
@@ -402,6 +430,7 @@ fn leave(me: u8) void {
     const ledger = &state.now.ledgers[me];
     const participant = &state.participants[me];
     if (ledger.channel.open) channel_operations.leave(me);
+    if (ledger.has_onward) channel_operations.leaveOnward(me);
     while (heldSlot(ledger)) |slot| release(me, slot);
     if (participant.local.attention != 0) references.settle(participant);
     membership.prepareToLeave(participant);
@@ -418,6 +447,9 @@ fn leaveAtExit(me: u8) void {
     const ledger = &state.now.ledgers[me];
     @memset(&ledger.holds, 0);
     @memset(&ledger.contents, 0);
+    message_oracle.died(me);
+    @memset(&ledger.messages, false);
+    ledger.has_onward = false;
     ledger.channel = std.mem.zeroes(state.ChannelLedger);
     ledger.joined = false;
     var own: names.Rows = .initEmpty();
@@ -435,6 +467,9 @@ fn abandon(me: u8) void {
     const ledger = &state.now.ledgers[me];
     @memset(&ledger.holds, 0);
     @memset(&ledger.contents, 0);
+    message_oracle.died(me);
+    @memset(&ledger.messages, false);
+    ledger.has_onward = false;
     ledger.channel = std.mem.zeroes(state.ChannelLedger);
     atomic.store(u32, &participant.row.abandoned, 1, .release);
     ledger.joined = false;

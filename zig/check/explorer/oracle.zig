@@ -7,6 +7,7 @@ const errors = @import("core").errors;
 const fiber = @import("fiber.zig");
 const independence = @import("independence.zig");
 const memory_model = @import("memory_model.zig");
+const message_oracle = @import("message_oracle.zig");
 const naming = @import("naming.zig");
 const place_file = @import("core").protocol.place;
 const programs = @import("programs.zig");
@@ -44,6 +45,7 @@ pub fn acquired(me: u8, number: u64) void {
     const facts = &state.now.slots[slot];
     require(handle.generation > facts.last_generation, "a buffer is acquired twice as one");
     facts.last_generation = handle.generation;
+    message_oracle.acquired(slot);
     promiseNothing(facts);
     facts.set_by_hand = false;
     facts.in_flight_max = facts.shares;
@@ -260,6 +262,7 @@ pub fn isLive(status: state.Status) bool {
 pub fn beforeChange(address: usize, before: u64, after: u64) void {
     if (before == after) return;
     channel_oracle.beforeChange(address, before, after);
+    message_oracle.beforeChange(address, before, after);
     if (independence.isWatchedBySpinners(address)) wakeSpinners();
     if (fiber.direct or state.view.header.repair.still == 0) return;
     const recoverer = system.ownerOf(&state.view.header.repair.mutex) orelse return;
@@ -321,7 +324,7 @@ fn checkPromises(slot: usize, control: Control) void {
         for (contents(slot)[0..size]) |byte|
             require(byte == mark, "a held buffer lost its contents");
     }
-    held += channel_oracle.queued(slot, control);
+    held += channel_oracle.queued(slot, control) + message_oracle.listed(slot, control);
     const counted = control.references - control.in_flight;
     require(held <= counted, "a live hold or a queued buffer is not counted");
     if (control.state != .used) {
@@ -483,6 +486,7 @@ fn checkRecovered(stopped: bool) void {
 fn checkAccounts(recovered: bool) void {
     const geometry = &state.view.geometry;
     channel_oracle.checkAccounts();
+    message_oracle.checkAccounts();
     var waiting: u32 = 0;
     for (0..geometry.participant_count) |row| waiting += checkRow(row, recovered);
     const waiters = state.view.header.hot.waiters;
@@ -550,7 +554,8 @@ fn checkSlot(index: usize, listed: u8) void {
     for (state.view.rows[0..state.view.geometry.participant_count], 0..) |*row, each| {
         if (row.joined != 0) rows += state.view.holdRow(@intCast(each))[index];
     }
-    const sum = rows + control.in_flight + channel_oracle.queued(index, control);
+    const queued = channel_oracle.queued(index, control) + message_oracle.listed(index, control);
+    const sum = rows + control.in_flight + queued;
     if (control.state != .maintained)
         require(control.references == sum, "references are not the sum of the rows and cells");
     switch (control.state) {

@@ -7,6 +7,7 @@ const geometry_file = @import("core").format.geometry;
 const layout = @import("core").format.layout;
 const new_object = @import("core").format.new_object;
 const access = @import("access.zig");
+const channel_operations = @import("channel_operations.zig");
 const directory = @import("core").protocol.channel.directory;
 const fiber = @import("fiber.zig");
 const independence = @import("independence.zig");
@@ -38,6 +39,8 @@ pub const Thread = struct {
     channel: u8 = 0,
     opens: bool = true,
     subscribes: bool = true,
+    /// The channel to which it sends on what it has received.
+    onward: ?u8 = null,
 };
 
 pub const Channel = struct { name: []const u8 = "a", asked: directory.Asked };
@@ -157,6 +160,7 @@ pub fn begin() void {
         if (thread.joined) operations.join(@intCast(index));
         if (thread.joined and thread.opens and current.channels.len > 0)
             operations.perform(@intCast(index), .open_channel);
+        if (thread.onward != null) channel_operations.openOnward(@intCast(index));
     }
     for (current.threads, 0..) |thread, index| {
         fiber.current = @intCast(index);
@@ -201,7 +205,8 @@ fn makePool() void {
     for (&state.now.populated) |*bytes| @memset(bytes, state.buffer_size);
 }
 
-pub const all = of_the_pool ++ @import("channel_programs.zig").all;
+pub const all = of_the_pool ++ @import("channel_programs.zig").all ++
+    @import("message_programs.zig").all;
 
 const of_the_pool = [_]Program{
     .{

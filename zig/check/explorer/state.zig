@@ -96,11 +96,15 @@ pub const Ledger = extern struct {
     holds: [slots_max]u8,
     /// What it wrote into the buffer; 0: nothing that must still be there.
     contents: [slots_max]u8,
+    /// One of its holds is a message that it received.
+    messages: [slots_max]bool,
     joined: bool,
     /// The user's own bound of a wait ends before a slice does.
     timed: bool,
     /// The gate when its acquire began.
     gate: u64,
+    /// It has the channel open to which it sends on.
+    has_onward: bool,
     /// In an acquire; and somebody was told meanwhile that no buffer is free, so that it must get
     /// the one that is.
     acquiring: bool,
@@ -125,7 +129,7 @@ pub const ChannelLedger = extern struct {
     taken: u64,
 };
 
-pub const Doing = enum(u8) { nothing, send, send_dropping, receive };
+pub const Doing = enum(u8) { nothing, send, send_dropping, send_on, receive };
 
 pub const Seen = packed struct(u8) {
     full: bool = false,
@@ -151,7 +155,23 @@ pub const ChannelFacts = extern struct {
     taken: u8,
     /// How many channels the block has been.
     times_made: u8,
-    padding: [3]u8,
+    /// Something is on the returned list.
+    listed: bool,
+    padding: [2]u8,
+};
+
+/// What became of a message: see `message_oracle.zig`.
+pub const MessageFacts = extern struct {
+    /// None: an ordinary buffer. Owed: in its channel, or had by the dead. Held: by its receiver.
+    stage: enum(u8) { none, owed, held },
+    channel: u8,
+    /// The receiver that has it.
+    owner: u8,
+    /// Its place in the channel.
+    ordinal: u8,
+    deliveries: u8 = 0,
+    padding: [3]u8 = @splat(0),
+    item: u64,
 };
 
 /// What is known of a slot from outside.
@@ -202,6 +222,7 @@ const State = extern struct {
     ledgers: [fibers_max]Ledger,
     slots: [slots_max]SlotFacts,
     channels: [channels_max]ChannelFacts,
+    messages: [slots_max]MessageFacts,
     budget: Budget,
     clock_ns: u64,
     /// The last handle that somebody passed on, for the operations that need one.
@@ -233,6 +254,8 @@ pub const Opened = struct {
     locals: ends.Locals,
 };
 pub var opened: [fibers_max]Opened = undefined;
+/// The channel to which it sends on what it has received.
+pub var onward: [fibers_max]Opened = undefined;
 pub var stacks: [fibers_max]Stack align(64) = undefined;
 pub var view: participant_file.View = undefined;
 pub var buffered = false;
@@ -249,6 +272,7 @@ pub fn clear() void {
     @memset(std.mem.asBytes(&participants), 0);
     @memset(std.mem.asBytes(&locals), 0);
     @memset(std.mem.asBytes(&opened), 0);
+    @memset(std.mem.asBytes(&onward), 0);
     @memset(std.mem.asBytes(&stacks), 0);
 }
 
@@ -268,6 +292,7 @@ pub fn track() void {
         add(&row.flushing, 4);
         add(&row.working, 4);
         add(&row.busy, 8);
+        if (view.geometry.channel_count > 0) add(&row.taking, 8);
         add(&row.waiting[0], 8);
         add(view.holdRow(@intCast(index)), view.geometry.hold_row_stride);
     }
@@ -288,6 +313,7 @@ pub fn track() void {
     for (0..view.geometry.channel_count) |number| trackChannel(@intCast(number));
     if (view.geometry.channel_count == 0) return;
     for (&opened) |*each| add(each, @sizeOf(Opened));
+    for (&onward) |*each| add(each, @sizeOf(Opened));
 }
 
 /// Statistics are left out again, and all that no program has.
@@ -301,6 +327,7 @@ fn trackChannel(number: u32) void {
     add(&channel.reserved, 8);
     for ([_]*layout.ChannelEnd{ &channel.head, &channel.tail }) |end|
         add(end, @offsetOf(layout.ChannelEnd, "dropped"));
+    add(&channel.head.returned, 8);
     add(&channel.subscribed, 8);
     add(&channel.open_by, 8);
     add(&block.cells, @sizeOf(@TypeOf(block.cells)));

@@ -64,19 +64,23 @@ fn open(user: *User) void {
     if (opened.count == opened_max) return;
     const random = user.random;
     var options: [std.meta.fields(c.Option).len]f64 = @splat(-1);
-    for (&options, [_]u32{ 5, 3, 4, 4, 2, 2 }) |*option, limit| {
+    for (&options, [_]u32{ 5, 3, 4, 4, 2, 2, 2, 4, 2 }) |*option, limit| {
         if (random.boolean()) option.* = @floatFromInt(random.uintLessThan(u32, limit));
     }
     const names = [_][:0]const u8{ "a", "b", "c" };
     const name = names[random.uintLessThan(usize, names.len)];
-    const number = c.xmem_bun_channel_open(user.pool, name, &options);
+    const letters = names[random.uintLessThan(usize, names.len)];
+    const number = c.xmem_bun_channel_open(user.pool, name, &options, letters);
     user.checkStatus(number);
     if (number < 0) return;
     opened.numbers[opened.count] = @intCast(number);
     opened.count += 1;
 }
 
-fn send(user: *User, number: u32) void {
+/// A hold is sent as what it is, or as the message that it may not be.
+fn send(user: *User, channel: u32) void {
+    const is_message = user.random.boolean();
+    const number = if (is_message) channel | c.channel_message else channel;
     const held = user.drop() orelse return;
     const handle: words.Handle = @bitCast(@as(u64, @intFromFloat(held)));
     const pool = user.pool;
@@ -135,6 +139,17 @@ fn receive(user: *User, number: u32) void {
         .generation = @intCast(hold_result.table.generation[pool]),
     };
     user.keep(@floatFromInt(@as(u64, @bitCast(handle))));
+    endMessage(user, handle);
+}
+
+/// Of a message, its receiver says when it is done, or hands it off; the rest is left to the close.
+fn endMessage(user: *User, handle: words.Handle) void {
+    _ = c.xmem_bun_deliveries(user.pool, handle.index, handle.generation);
+    switch (user.random.uintLessThan(u32, 3)) {
+        0 => c.xmem_bun_message_done(user.pool, user.random.int(u24)),
+        1 => c.xmem_bun_message_done(user.pool, handle.index),
+        else => {},
+    }
 }
 
 fn receiveBlocking(user: *User, number: u32) i32 {

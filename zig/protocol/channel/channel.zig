@@ -14,6 +14,9 @@ const Cell = words.Cell;
 const Position = words.Position;
 const View = participant_file.View;
 
+/// Which functions send and receive: `ring.zig`, `redelivery.zig`, `broadcast.zig`.
+pub const Kind = enum { queue, redelivering, broadcast };
+
 pub const Channel = struct {
     number: u32,
     block: *layout.ChannelBlock,
@@ -21,9 +24,12 @@ pub const Channel = struct {
     tail: *layout.ChannelEnd,
     cells: [*]u64,
     capacity: u32,
+    kind: Kind,
     mode: words.ChannelMode,
     overflow: words.ChannelOverflow,
     history: u32,
+    /// What was received so often does not come back. 0: nothing comes back.
+    max_deliveries: u32,
     /// The ends as the caller's thread knows them; only of a channel that it has open.
     locals: *ends.Locals = undefined,
 
@@ -35,6 +41,10 @@ pub const Channel = struct {
         const history = atomic.load(u32, &shared.history, .monotonic);
         if (capacity == 0 or capacity > layout.channel_cells_max) return null;
         if (history >= capacity) return null;
+        const mode = known(words.ChannelMode, &shared.mode) orelse return null;
+        const redelivers = atomic.load(u32, &shared.redeliver, .monotonic) != 0;
+        if (redelivers and mode == .broadcast) return null;
+        const max_deliveries = atomic.load(u32, &shared.max_deliveries, .monotonic);
         return .{
             .number = number,
             .block = block,
@@ -42,9 +52,14 @@ pub const Channel = struct {
             .tail = &shared.tail,
             .cells = &block.cells,
             .capacity = capacity,
-            .mode = kind(words.ChannelMode, &shared.mode) orelse return null,
-            .overflow = kind(words.ChannelOverflow, &shared.overflow) orelse return null,
+            .kind = switch (mode) {
+                .queue => if (redelivers) .redelivering else .queue,
+                .broadcast => .broadcast,
+            },
+            .mode = mode,
+            .overflow = known(words.ChannelOverflow, &shared.overflow) orelse return null,
             .history = history,
+            .max_deliveries = if (redelivers) max_deliveries else 0,
         };
     }
 
@@ -55,8 +70,8 @@ pub const Channel = struct {
     }
 };
 
-fn kind(comptime Kind: type, ptr: *const u32) ?Kind {
-    return std.enums.fromInt(Kind, atomic.load(u32, ptr, .monotonic));
+fn known(comptime Kinds: type, ptr: *const u32) ?Kinds {
+    return std.enums.fromInt(Kinds, atomic.load(u32, ptr, .monotonic));
 }
 
 /// A block past `directory.blocksUsed` must not be touched.
@@ -109,4 +124,8 @@ test "what was not made makes no channel, and no length is believed" {
         try testing.expectEqual(null, Channel.of(&pool.view, 3));
         @field(shared, damage[0]) = good;
     }
+    shared.redeliver = 1;
+    try testing.expectEqual(Kind.redelivering, Channel.of(&pool.view, 3).?.kind);
+    shared.mode = @intFromEnum(words.ChannelMode.broadcast);
+    try testing.expectEqual(null, Channel.of(&pool.view, 3));
 }

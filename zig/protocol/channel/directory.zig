@@ -29,6 +29,10 @@ pub const Asked = struct {
     mode: ?words.ChannelMode = null,
     overflow: ?words.ChannelOverflow = null,
     history: ?u32 = null,
+    redeliver: ?bool = null,
+    max_deliveries: ?u32 = null,
+    /// A channel's name; empty: none.
+    dead_letter: ?[]const u8 = null,
     /// Whether it is made where there is none; else that is ChannelClosed.
     make: bool = true,
     /// Of a broadcast: whether the caller reads it.
@@ -36,23 +40,61 @@ pub const Asked = struct {
 
     const capacity_default = @min(16, layout.channel_cells_max);
 
+    const max_deliveries_default = 5;
+
     fn check(asked: Asked, name: []const u8) Error!void {
-        if (name.len == 0 or name.len > layout.channel_name_bytes_max or
-            std.mem.indexOfScalar(u8, name, 0) != null)
-        {
-            return errors.fail(
-                error.InvalidArgument,
-                0,
-                "a channel's name has 1 to {d} bytes, and no NUL",
-                .{layout.channel_name_bytes_max},
-            );
+        if (name.len == 0) return refuseName();
+        for ([_][]const u8{ name, asked.dead_letter orelse "" }) |each| {
+            if (each.len > layout.channel_name_bytes_max or
+                std.mem.indexOfScalar(u8, each, 0) != null) return refuseName();
         }
+        if (asked.max_deliveries == 0) return errors.fail(
+            error.InvalidArgument,
+            0,
+            "maxDeliveries is 0; it is 1 or more",
+            .{},
+        );
         const capacity = asked.capacity orelse return;
         if (capacity < 1 or capacity > layout.channel_cells_max) return errors.fail(
             error.InvalidArgument,
             0,
             "capacity {d} of a channel; it is 1 to {d}",
             .{ capacity, layout.channel_cells_max },
+        );
+    }
+
+    fn refuseName() Error {
+        return errors.fail(
+            error.InvalidArgument,
+            0,
+            "a channel's name has 1 to {d} bytes, and no NUL",
+            .{layout.channel_name_bytes_max},
+        );
+    }
+
+    /// What only a channel that redelivers has.
+    fn checkRedelivery(asked: Asked, name: Name) Error!void {
+        const letters: []const u8 = asked.dead_letter orelse "";
+        if (!(asked.redeliver orelse false)) {
+            if (asked.max_deliveries == null and letters.len == 0) return;
+            return errors.fail(
+                error.InvalidArgument,
+                0,
+                "maxDeliveries or deadLetter of a channel that does not redeliver",
+                .{},
+            );
+        }
+        if (asked.mode orelse .queue == .broadcast) return errors.fail(
+            error.InvalidArgument,
+            0,
+            "a broadcast does not redeliver; only a queue does",
+            .{},
+        );
+        if (std.meta.eql(paddedName(letters), name)) return errors.fail(
+            error.InvalidArgument,
+            0,
+            "its deadLetter is itself",
+            .{},
         );
     }
 };
@@ -147,6 +189,20 @@ pub fn free(view: *const View, channel: *const Channel) void {
     _ = system.memory.punch(view.fd, offset, bytes);
 }
 
+/// The channel that it names for what was received too often, if there is one.
+pub fn findDeadLetter(view: *const View, channel: *const Channel) ?u32 {
+    const name = deadLetterOf(&channel.block.channel);
+    if (name[0] == 0) return null;
+    return find(view, name);
+}
+
+fn deadLetterOf(channel: *layout.Channel) Name {
+    var name: Name = undefined;
+    for (nameIn(&channel.dead_letter), &name) |*word, *copy|
+        copy.* = atomic.load(u64, word, .monotonic);
+    return name;
+}
+
 const name_words = (layout.channel_name_bytes_max + 1) / 8;
 const Name = [name_words]u64;
 
@@ -157,7 +213,11 @@ fn paddedName(name: []const u8) Name {
 }
 
 fn nameOf(channel: *layout.Channel) *Name {
-    return @ptrCast(@alignCast(&channel.name));
+    return nameIn(&channel.name);
+}
+
+fn nameIn(bytes: *[layout.channel_name_bytes_max + 1]u8) *Name {
+    return @ptrCast(@alignCast(bytes));
 }
 
 fn find(view: *const View, name: Name) ?u32 {
@@ -189,6 +249,9 @@ fn make(view: *const View, name: Name, asked: Asked) Error!u32 {
         "history {d} of a channel of capacity {d}; it must be less",
         .{ history, capacity },
     );
+    try asked.checkRedelivery(name);
+    const redelivers = asked.redeliver orelse false;
+    const max_deliveries = asked.max_deliveries orelse Asked.max_deliveries_default;
     const number = try freeBlock(view);
     const block = channel_file.blockOf(view, number);
     const shared = &block.channel;
@@ -198,14 +261,23 @@ fn make(view: *const View, name: Name, asked: Asked) Error!u32 {
         .{ &shared.overflow, @intFromEnum(asked.overflow orelse .block) },
         .{ &shared.capacity, capacity },
         .{ &shared.history, history },
+        .{ &shared.redeliver, @intFromBool(redelivers) },
+        .{ &shared.max_deliveries, if (redelivers) max_deliveries else 0 },
         .{ &shared.incarnation, atomic.load(u32, &shared.incarnation, .monotonic) +% 1 },
     }) |pair| atomic.store(u32, pair[0], pair[1], .monotonic);
     for (nameOf(shared), name) |*word, value| atomic.store(u64, word, value, .monotonic);
+    const letters = paddedName(asked.dead_letter orelse "");
+    for (nameIn(&shared.dead_letter), letters) |*word, value|
+        atomic.store(u64, word, value, .monotonic);
     atomic.store(u64, &shared.last_user_gone_at_ns, system.clock.coarseNs(), .monotonic);
     atomic.store(u64, &shared.received_before, 0, .monotonic);
+    atomic.store(u64, &shared.redelivered, 0, .monotonic);
     for ([_]*layout.ChannelEnd{ &shared.head, &shared.tail }) |end| {
         Position.store(&end.position, .{ .place = 0, .lap = 0 }, .monotonic);
         atomic.store(u64, &end.dropped, 0, .monotonic);
+        words.Returned.store(&end.returned, .empty, .monotonic);
+        atomic.store(u32, &end.returned_count, 0, .monotonic);
+        atomic.store(u64, &end.received_again, 0, .monotonic);
         // Who waits there stays as it is counted: a thread may still owe the end of a wait at the
         // channel that was here before.
     }
@@ -283,6 +355,34 @@ fn agree(channel: *const Channel, asked: Asked) Error!void {
         0,
         "its history is {d}, and {d} was asked for",
         .{ channel.history, history },
+    );
+    try agreeOnRedelivery(channel, asked);
+}
+
+fn agreeOnRedelivery(channel: *const Channel, asked: Asked) Error!void {
+    const redelivers = channel.kind == .redelivering;
+    const wants = asked.redeliver orelse redelivers;
+    const letters: []const u8 = asked.dead_letter orelse "";
+    const more = asked.max_deliveries != null or letters.len > 0;
+    if (wants != redelivers or (more and !redelivers)) return errors.fail(
+        error.OptionsMismatch,
+        0,
+        "it {s}, and redeliver {} was asked for",
+        .{ if (redelivers) "redelivers" else "does not redeliver", wants or more },
+    );
+    if (asked.max_deliveries) |wanted| if (wanted != channel.max_deliveries) return errors.fail(
+        error.OptionsMismatch,
+        0,
+        "its maxDeliveries is {d}, and {d} was asked for",
+        .{ channel.max_deliveries, wanted },
+    );
+    const wanted = asked.dead_letter orelse return;
+    const own = deadLetterOf(&channel.block.channel);
+    if (!std.meta.eql(paddedName(wanted), own)) return errors.fail(
+        error.OptionsMismatch,
+        0,
+        "its deadLetter is \"{s}\", and \"{s}\" was asked for",
+        .{ std.mem.sliceTo(std.mem.asBytes(&own), 0), wanted },
     );
 }
 

@@ -10,6 +10,7 @@ const layout = @import("../../format/layout.zig");
 const participant_file = @import("../participant.zig");
 const place_file = @import("../place.zig");
 const recovery = @import("../recovery/recovery.zig");
+const redelivery = @import("redelivery.zig");
 const ring = @import("ring.zig");
 const sending = @import("sending.zig");
 const system = @import("../../system/door.zig");
@@ -215,8 +216,10 @@ pub const Receiving = struct {
 
     /// Null: nothing is there. ChannelClosed: and nothing comes.
     pub fn tryNow(want: *const Receiving, patience: *Patience) Error!?u64 {
-        const received = if (want.channel.mode == .queue)
+        const received = if (want.channel.kind == .queue)
             try ring.receive(want.participant, want.channel, patience)
+        else if (want.channel.kind == .redelivering)
+            try redelivery.receive(want.participant, want.channel, patience)
         else if (want.subscription) |subscription|
             try broadcast.read(want.participant, want.channel, subscription, patience)
         else
@@ -261,6 +264,7 @@ pub const Sending = struct {
     at: At(.head),
     channel: *const Channel,
     handle: u64,
+    hold: redelivery.Hold = .ordinary,
 
     pub const Result = void;
 
@@ -276,7 +280,16 @@ pub const Sending = struct {
 
     /// Null: the channel is full, and the hold is the caller's.
     pub fn tryNow(want: *const Sending, patience: *Patience) Error!?void {
-        return switch (try sending.trySend(want.participant, want.channel, want.handle, patience)) {
+        const answer = try switch (want.hold) {
+            .ordinary => sending.trySend(want.participant, want.channel, want.handle, patience),
+            .message => sending.trySendMessage(
+                want.participant,
+                want.channel,
+                want.handle,
+                patience,
+            ),
+        };
+        return switch (answer) {
             .sent => {},
             .full => null,
             .closed => error.ChannelClosed,
@@ -316,7 +329,8 @@ pub fn lookForTheDead(view: *const View) bool {
 fn hasItem(channel: *const Channel) bool {
     const head = channel_file.positionOf(channel.head);
     const cell_ptr = channel.cellAt(head) orelse return true;
-    return ring.toReceiver(Cell.load(cell_ptr, .acquire), head) != .nothing;
+    if (ring.toReceiver(Cell.load(cell_ptr, .acquire), head) != .nothing) return true;
+    return channel.mode == .queue and redelivery.hasReturned(channel);
 }
 
 fn hasRoom(channel: *const Channel) bool {

@@ -11,6 +11,7 @@ const channel_file = @import("channel.zig");
 const ends = @import("ends.zig");
 const errors = @import("../../errors.zig");
 const participant_file = @import("../participant.zig");
+const redelivery = @import("redelivery.zig");
 const references = @import("../pool/references.zig");
 const system = @import("../../system/door.zig");
 const thaw = @import("../recovery/thaw.zig");
@@ -89,7 +90,7 @@ pub inline fn send(
 }
 
 /// A cell must never hold what its sender did not.
-inline fn heldIndex(participant: *const Participant, number: u64) Error!u32 {
+pub inline fn heldIndex(participant: *const Participant, number: u64) Error!u32 {
     const handle: Handle = @bitCast(number);
     if (handle.index >= participant.view.geometry.capacity) return error.BufferNotFound;
     const control = Control.load(&participant.view.slots[handle.index].control, .acquire);
@@ -166,7 +167,7 @@ pub inline fn load(cell_ptr: *const u64) Cell {
 /// acquire takes the content. Sequential before the load of `waiters`, and before a sender looks at
 /// the subscribers. Pairs with `load`, `ends.isAwaited`, `broadcast.hasSubscribers`,
 /// `broadcast.isPassed` and `section.freezeCell`.
-inline fn change(cell_ptr: *u64, from: Cell, to: Cell) bool {
+pub inline fn change(cell_ptr: *u64, from: Cell, to: Cell) bool {
     if (atomic.broken(.cell_lap_ignored)) {
         const now = Cell.load(cell_ptr, .acquire);
         var same = now;
@@ -177,7 +178,7 @@ inline fn change(cell_ptr: *u64, from: Cell, to: Cell) bool {
 }
 
 /// An end whose cell was changed by somebody who has not moved it yet.
-inline fn help(channel: *const Channel, end: anytype, from: Position) void {
+pub inline fn help(channel: *const Channel, end: anytype, from: Position) void {
     if (atomic.broken(.lagging_end_awaited)) return system.clock.relax();
     channel_file.moveOn(channel, end, from);
 }
@@ -278,8 +279,16 @@ inline fn attemptTake(
                 help(channel, channel.head, head);
                 continue;
             },
-            .nothing => return leave(bracket, .nothing),
-            .drained => return leave(bracket, .drained),
+            .nothing, .drained => |answer| {
+                // What was received too often elsewhere comes by the list.
+                if (reason == .receive) switch (redelivery.takeReturned(participant, channel)) {
+                    .item => |index| return leave(bracket, .{ .item = index }),
+                    .nothing => {},
+                    .frozen => return leave(bracket, .frozen),
+                    .corrupt => return leave(bracket, .corrupt),
+                };
+                return leave(bracket, if (answer == .nothing) .nothing else .drained);
+            },
             .frozen => return leave(bracket, .frozen),
             .impossible => {
                 if (!channel_file.isStill(channel.head, head)) continue;
@@ -309,7 +318,7 @@ inline fn leave(bracket: participant_file.Bracket, answer: TakeAttempt) TakeAtte
 }
 
 /// Of a buffer that the caller holds, and that may yet have come from a damaged cell.
-inline fn handleOf(view: *const View, index: u32) Error!u64 {
+pub inline fn handleOf(view: *const View, index: u32) Error!u64 {
     const control = Control.load(&view.slots[index].control, .acquire);
     const names_it = control.state == .used and control.generation != 0;
     if (!names_it or control.references == 0) return error.PoolCorrupt;

@@ -1,7 +1,8 @@
 //! The channels as a section of a recovery; the functions that a section has are described in
-//! `../recovery/phases.zig`. The rings themselves need no repair. Their cells freeze and thaw with
-//! the slots' words, what the dead had open and had still to read goes, and each full cell counts
-//! as a reference of its buffer.
+//! `../recovery/phases.zig`. The rings themselves need no repair. Their cells and returned lists
+//! freeze and thaw with the slots' words, what the dead had open and had still to read goes, their
+//! messages go back (`returning.zig`), and each full cell and each place in a list counts as a
+//! reference of its buffer.
 
 const std = @import("std");
 const atomic = @import("hooks");
@@ -12,6 +13,7 @@ const ends = @import("ends.zig");
 const layout = @import("../../format/layout.zig");
 const participant_file = @import("../participant.zig");
 const phases = @import("../recovery/phases.zig");
+const returning = @import("returning.zig");
 const ring = @import("ring.zig");
 const system = @import("../../system/door.zig");
 const words = @import("../../format/words.zig");
@@ -19,6 +21,7 @@ const words = @import("../../format/words.zig");
 const Cell = words.Cell;
 const Channel = channel_file.Channel;
 const Position = words.Position;
+const Returned = words.Returned;
 const Place = @import("../place.zig").Place;
 const Report = phases.Report;
 const Rows = phases.Rows;
@@ -71,6 +74,8 @@ pub fn freeze(view: *const View) void {
     var walk: Walk = .over(view);
     while (walk.next()) |channel| {
         for (channel.cells[0..channel.capacity]) |*cell_ptr| freezeCell(cell_ptr);
+        if (channel.mode == .queue and !atomic.broken(.returned_not_frozen))
+            freezeReturned(&channel.head.returned);
     }
 }
 
@@ -83,9 +88,18 @@ fn freezeCell(cell_ptr: *u64) void {
     }
 }
 
+/// SYNC: as `freezeCell`, of a change by a receiver. Pairs with `redelivery.pop`.
+fn freezeReturned(ptr: *u64) void {
+    while (true) {
+        const returned = Returned.load(ptr, .acquire);
+        if (returned.frozen or Returned.cas(ptr, returned, returned.withFrozen(true))) return;
+    }
+}
+
 pub fn thaw(view: *const View) void {
     var walk: Walk = .over(view);
     while (walk.next()) |channel| {
+        if (channel.mode == .queue) thawReturned(&channel.head.returned);
         for (channel.cells[0..channel.capacity]) |*cell_ptr| thawCell(cell_ptr);
     }
 }
@@ -98,12 +112,28 @@ fn thawCell(cell_ptr: *u64) void {
     }
 }
 
-/// What the dead had open and had still to read, and channels that are over; then the count.
+/// SYNC: as `thawCell`. Pairs with `redelivery.pop`.
+fn thawReturned(ptr: *u64) void {
+    while (true) {
+        const returned = Returned.load(ptr, .acquire);
+        if (!returned.frozen or Returned.cas(ptr, returned, returned.withFrozen(false))) return;
+    }
+}
+
+/// What the dead had open and had still to read, their messages, and channels that are over; then
+/// the count. Messages are settled while the channels that they were in are still there.
 pub fn settle(view: *const View, dead: *const Rows, now_ns: u64, _: *Report) void {
+    var over: returning.Channels = .initEmpty();
     var walk: Walk = .over(view);
     while (walk.next()) |channel| {
         dropDead(view, &channel, dead, now_ns);
-        if (directory.isOver(view, &channel, now_ns)) {
+        if (directory.isOver(view, &channel, now_ns)) over.set(channel.number);
+    }
+    if (atomic.broken(.takings_cleared_first)) clearTakings(view, dead);
+    returning.settle(view, dead, &over);
+    walk = .over(view);
+    while (walk.next()) |channel| {
+        if (over.isSet(channel.number)) {
             for (channel.cells[0..channel.capacity]) |*cell_ptr| empty(cell_ptr);
             directory.free(view, &channel);
         } else {
@@ -113,6 +143,12 @@ pub fn settle(view: *const View, dead: *const Rows, now_ns: u64, _: *Report) voi
         }
     }
     count(view);
+}
+
+/// For the broken variant that forgets what the dead were taking before it has looked.
+fn clearTakings(view: *const View, dead: *const Rows) void {
+    var rows = dead.iterator(.{});
+    while (rows.next()) |row| words.Taking.store(&view.rows[row].taking, .nothing);
 }
 
 /// Its subscribers' entries, and that it has the channel open.
@@ -161,27 +197,23 @@ fn empty(cell_ptr: *u64) void {
     if (cell.full) Cell.store(cell_ptr, cell.emptied(), .monotonic);
 }
 
-/// How many cells hold each slot, in the slots themselves.
+/// How many cells and lists hold each slot, in the slots themselves, where 0 stands now.
 fn count(view: *const View) void {
-    for (view.slots[0..view.geometry.capacity]) |*slot| {
-        if (atomic.load(u32, &slot.queued, .monotonic) != 0)
-            atomic.store(u32, &slot.queued, 0, .monotonic);
-    }
-    if (atomic.broken(.cells_not_counted)) return;
     var walk: Walk = .over(view);
     while (walk.next()) |channel| {
+        if (channel.mode == .queue and !atomic.broken(.returned_not_counted))
+            returning.count(view, &channel);
+        if (atomic.broken(.cells_not_counted)) continue;
         for (channel.cells[0..channel.capacity]) |*cell_ptr| {
             const cell = Cell.load(cell_ptr, .monotonic);
             if (!cell.full or cell.index >= view.geometry.capacity) continue;
-            const queued = &view.slots[cell.index].queued;
-            atomic.store(u32, queued, atomic.load(u32, queued, .monotonic) +| 1, .monotonic);
+            returning.addQueued(view, cell.index);
         }
     }
 }
 
 pub fn referencesTo(view: *const View, index: u32) u16 {
-    const queued = atomic.load(u32, &view.slots[index].queued, .monotonic);
-    return @intCast(@min(queued, words.references_max));
+    return words.CameFrom.load(&view.slots[index].came_from).queued;
 }
 
 /// The cells are right when they are settled.

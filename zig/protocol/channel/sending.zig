@@ -5,6 +5,7 @@ const errors = @import("../../errors.zig");
 const broadcast = @import("broadcast.zig");
 const channel_file = @import("channel.zig");
 const participant_file = @import("../participant.zig");
+const redelivery = @import("redelivery.zig");
 const references = @import("../pool/references.zig");
 const ring = @import("ring.zig");
 const thaw = @import("../recovery/thaw.zig");
@@ -21,8 +22,28 @@ pub inline fn trySend(
     handle: u64,
     patience: *Patience,
 ) Error!ring.Sent {
-    if (channel.mode == .queue) return ring.send(participant, channel, handle, patience);
+    if (channel.kind == .queue) return ring.send(participant, channel, handle, patience);
+    if (channel.kind == .redelivering)
+        return redelivery.send(participant, channel, handle, .ordinary, patience);
     return broadcast.send(participant, channel, handle, patience);
+}
+
+/// Of a hold that is a message. Sent to a channel that does not redeliver, it is none any more.
+pub fn trySendMessage(
+    participant: *Participant,
+    channel: *const Channel,
+    handle: u64,
+    patience: *Patience,
+) Error!ring.Sent {
+    if (channel.kind == .redelivering)
+        return redelivery.send(participant, channel, handle, .message, patience);
+    const given = try redelivery.giveUp(participant, handle);
+    const answer = trySend(participant, channel, handle, patience) catch |err| {
+        given.takeUp(participant);
+        return err;
+    };
+    if (answer != .sent) given.takeUp(participant);
+    return answer;
 }
 
 /// `dropped`: the hold was given back, and counted. `full`: only where senders wait for room.
@@ -34,17 +55,44 @@ pub fn send(
     handle: u64,
     patience: *Patience,
 ) Error!Outcome {
-    while (true) switch (try trySend(participant, channel, handle, patience)) {
+    return sendAs(.ordinary, participant, channel, handle, patience);
+}
+
+pub fn sendMessage(
+    participant: *Participant,
+    channel: *const Channel,
+    handle: u64,
+    patience: *Patience,
+) Error!Outcome {
+    return sendAs(.message, participant, channel, handle, patience);
+}
+
+inline fn sendAs(
+    comptime hold: redelivery.Hold,
+    participant: *Participant,
+    channel: *const Channel,
+    handle: u64,
+    patience: *Patience,
+) Error!Outcome {
+    const attempt = if (hold == .message) trySendMessage else trySend;
+    while (true) switch (try attempt(participant, channel, handle, patience)) {
         .sent => return .sent,
         .closed => return .closed,
         .full => switch (channel.overflow) {
             .block => return .full,
             .drop_newest => {
-                if (!references.giveBack(participant, handle)) return error.PoolCorrupt;
+                const given = switch (hold) {
+                    .ordinary => references.giveBack(participant, handle),
+                    .message => redelivery.release(participant, handle),
+                };
+                if (!given) return error.PoolCorrupt;
                 _ = @atomicRmw(u64, &channel.tail.dropped, .Add, 1, .monotonic);
                 return .dropped;
             },
-            .drop_oldest => _ = try ring.dropOldest(participant, channel, patience),
+            .drop_oldest => _ = if (channel.kind == .redelivering)
+                try redelivery.dropOldest(participant, channel, patience)
+            else
+                try ring.dropOldest(participant, channel, patience),
         },
     };
 }

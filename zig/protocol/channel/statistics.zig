@@ -21,6 +21,8 @@ pub const Stat = enum {
     OVERFLOW,
     CAPACITY,
     HISTORY,
+    REDELIVER,
+    MAX_DELIVERIES,
     CLOSED,
     /// Participants that have it open.
     OPEN_BY,
@@ -28,8 +30,10 @@ pub const Stat = enum {
     SENT,
     /// By receivers, or by each subscriber.
     RECEIVED,
-    /// Refused by a full channel, or taken out of it to make room.
+    /// Refused by a full channel, taken out of it to make room, or received too often.
     DROPPED,
+    /// What came back after its receiver died.
+    REDELIVERED,
     WAITING_SENDERS,
     WAITING_RECEIVERS,
     SUBSCRIBERS,
@@ -45,6 +49,8 @@ pub fn collect(view: *const View, channel: *const Channel) Values {
     const head = positionIn(&channel.head.position);
     const tail = positionIn(&channel.tail.position);
     const made_room = @atomicLoad(u64, &channel.head.dropped, .monotonic);
+    const returned = @atomicLoad(u32, &channel.head.returned_count, .monotonic);
+    const received_again = @atomicLoad(u64, &channel.head.received_again, .monotonic);
     const refused = @atomicLoad(u64, &channel.tail.dropped, .monotonic);
     const subscribed = if (channel.mode == .broadcast) countSubscribers(channel) else Subscribed{};
     var values: Values = undefined;
@@ -55,16 +61,19 @@ pub fn collect(view: *const View, channel: *const Channel) Values {
             .OVERFLOW => @intFromEnum(channel.overflow),
             .CAPACITY => channel.capacity,
             .HISTORY => channel.history,
+            .REDELIVER => @intFromBool(channel.kind == .redelivering),
+            .MAX_DELIVERIES => channel.max_deliveries,
             .CLOSED => @intFromBool(ring.looksClosed(channel)),
             .OPEN_BY => countOpen(view, channel),
-            .QUEUED => queued(channel),
+            .QUEUED => queued(channel) +| returned,
             .SENT => tail.ordinal(channel.capacity),
             .RECEIVED => switch (channel.mode) {
-                .queue => head.ordinal(channel.capacity) -| made_room,
+                .queue => head.ordinal(channel.capacity) -| made_room +| received_again,
                 .broadcast => subscribed.received +%
                     @atomicLoad(u64, &shared.received_before, .monotonic),
             },
             .DROPPED => made_room +% refused,
+            .REDELIVERED => @atomicLoad(u64, &shared.redelivered, .monotonic),
             .WAITING_SENDERS => @atomicLoad(u32, &channel.head.waiting.waiters, .monotonic),
             .WAITING_RECEIVERS => @atomicLoad(u32, &channel.tail.waiting.waiters, .monotonic),
             .SUBSCRIBERS => subscribed.count,

@@ -6,7 +6,9 @@ const acquire = @import("../pool/acquire.zig");
 const channel_file = @import("channel.zig");
 const directory = @import("directory.zig");
 const ends = @import("ends.zig");
+const layout = @import("../../format/layout.zig");
 const participant_file = @import("../participant.zig");
+const recovery = @import("../recovery/recovery.zig");
 const references = @import("../pool/references.zig");
 const ring = @import("ring.zig");
 const testing_pool = @import("../testing_pool.zig");
@@ -25,6 +27,7 @@ pub const TestingChannel = struct {
     locals: [participants_max]ends.Locals,
     opened_count: u32,
     channel: channel_file.Channel,
+    others: std.ArrayList(channel_file.Channel),
 
     /// Opened by the first `count` participants. `bench` must not move afterwards.
     pub fn init(bench: *TestingChannel, count: u32, asked: directory.Asked) !void {
@@ -41,10 +44,13 @@ pub const TestingChannel = struct {
             opened.channel.locals = &bench.locals[index];
         }
         bench.opened_count = count;
+        bench.others = .empty;
         bench.channel = bench.opened[0].channel;
     }
 
     pub fn deinit(bench: *TestingChannel) void {
+        for (bench.others.items) |channel| testing.allocator.destroy(channel.locals);
+        bench.others.deinit(testing.allocator);
         bench.pool.deinit();
     }
 
@@ -84,6 +90,41 @@ pub const TestingChannel = struct {
         if (!references.giveBack(&bench.participants[index], handle)) return error.PoolCorrupt;
     }
 
+    /// From now on the participant is dead, as a thread is that ended without leaving.
+    pub fn kill(bench: *TestingChannel, index: usize) void {
+        bench.participants[index].row.abandoned = 1;
+        bench.participants[index].row.mutex.unlock();
+    }
+
+    /// Another thread takes the row of one that is dead and was recovered.
+    pub fn takeRowAgain(bench: *TestingChannel, index: usize) !void {
+        try testing.expectEqual(.acquired, bench.participants[index].row.mutex.tryLock());
+    }
+
+    /// A whole recovery.
+    pub fn recover(bench: *TestingChannel) !void {
+        const report = recovery.run(&bench.pool.view, .{ .forced = true, .damaged = true });
+        try testing.expect(report.ran);
+    }
+
+    /// Another channel, opened by the first participant.
+    pub fn other(
+        bench: *TestingChannel,
+        name: []const u8,
+        asked: directory.Asked,
+    ) !channel_file.Channel {
+        var opened = try directory.open(&bench.participants[0], name, asked);
+        const locals = try testing.allocator.create(ends.Locals);
+        locals.* = .of(&opened.channel);
+        opened.channel.locals = locals;
+        try bench.others.append(testing.allocator, opened.channel);
+        return opened.channel;
+    }
+
+    pub fn slotOf(bench: *TestingChannel, handle: u64) *layout.Slot {
+        return &bench.pool.view.slots[@as(words.Handle, @bitCast(handle)).index];
+    }
+
     pub fn control(bench: *TestingChannel, handle: u64) words.Control {
         const index = @as(words.Handle, @bitCast(handle)).index;
         return words.Control.load(&bench.pool.view.slots[index].control, .acquire);
@@ -93,8 +134,8 @@ pub const TestingChannel = struct {
         return bench.participants[index].holds[@as(words.Handle, @bitCast(handle)).index];
     }
 
-    /// Each slot's references are the holds of it and the cells with it, and no slot that is free
-    /// has any.
+    /// Each slot's references are the holds of it, and the cells and lists with it; no slot that is
+    /// free has any, nor is it a message.
     pub fn expectExact(bench: *TestingChannel) !void {
         for (0..slots) |index| {
             var expected: u32 = 0;
@@ -102,14 +143,50 @@ pub const TestingChannel = struct {
                 if (bench.pool.view.rows[row].joined != 0)
                     expected += bench.pool.view.holdRow(@intCast(row))[index];
             }
-            for (bench.channel.cells[0..bench.channel.capacity]) |bits| {
-                const cell: words.Cell = @bitCast(bits);
-                if (cell.full and cell.index == index) expected += 1;
-            }
-            const word = words.Control.load(&bench.pool.view.slots[index].control, .acquire);
+            expected += bench.standing(&bench.channel, @intCast(index));
+            for (bench.others.items) |*channel|
+                expected += bench.standing(channel, @intCast(index));
+            const slot = &bench.pool.view.slots[index];
+            const word = words.Control.load(&slot.control, .acquire);
+            if (word.state == .free) try testing.expectEqual(@as(u64, 0), slot.message);
             try testing.expectEqual(expected, word.references);
             try testing.expectEqual(expected > 0, word.state == .used);
         }
+    }
+
+    /// How often a slot stands in a channel.
+    fn standing(bench: *TestingChannel, channel: *const channel_file.Channel, index: u32) u32 {
+        var found: u32 = 0;
+        for (channel.cells[0..channel.capacity]) |bits| {
+            const cell: words.Cell = @bitCast(bits);
+            if (cell.full and cell.index == index) found += 1;
+        }
+        for (bench.returnedIn(channel).slice()) |listed| {
+            if (listed == index) found += 1;
+        }
+        return found;
+    }
+
+    pub const Listed = struct {
+        indexes: [slots]u32 = undefined,
+        length: usize = 0,
+
+        pub fn slice(listed: *const Listed) []const u32 {
+            return listed.indexes[0..listed.length];
+        }
+    };
+
+    /// The slots on a channel's returned list, in order.
+    pub fn returnedIn(bench: *TestingChannel, channel: *const channel_file.Channel) Listed {
+        var listed: Listed = .{};
+        const first: words.Returned = @bitCast(channel.head.returned);
+        var index: u32 = first.index;
+        while (index != words.index_nil and listed.length < slots) {
+            listed.indexes[listed.length] = index;
+            listed.length += 1;
+            index = bench.pool.view.slots[index].next_free;
+        }
+        return listed;
     }
 
     pub fn queued(bench: *const TestingChannel) u32 {

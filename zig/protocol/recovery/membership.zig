@@ -62,6 +62,7 @@ fn takeRow(view: *const View, row: *layout.ParticipantRow, index: u32, who: Who)
     const working = atomic.load(u32, &row.working, .monotonic);
     atomic.store(u32, &row.working, (working +% 1) & ~@as(u32, 1), .monotonic);
     for (&row.waiting) |*bits| atomic.store(u64, bits, 0, .monotonic);
+    atomic.store(u64, &row.taking, 0, .monotonic);
     // SYNC: the row is whole before it is joined, and joined before it counts. Pairs with
     // `occupancy.look`, `section.holdsOf`, `statistics.participants` and `View.rowsUsed`.
     atomic.store(u32, &row.joined, 1, .release);

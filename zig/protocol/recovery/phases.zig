@@ -131,12 +131,14 @@ pub fn rewrite(comptime sections: anytype, view: *const View) Report {
     return report;
 }
 
-/// It waits nowhere, and is in no operation.
+/// It waits nowhere, is in no operation, and receives nothing.
 fn putToRest(row: *layout.ParticipantRow) void {
     for (&row.waiting) |*bits| {
         if (@atomicLoad(u64, bits, .monotonic) != 0) atomic.store(u64, bits, 0, .monotonic);
     }
     atomic.store(u64, &row.busy, 0, .monotonic);
+    if (words.Taking.load(&row.taking) != words.Taking.nothing)
+        words.Taking.store(&row.taking, .nothing);
 }
 
 /// The references to a slot.
@@ -172,6 +174,7 @@ pub fn start(comptime sections: anytype, view: *const View) void {
 }
 
 fn wakeAll(place: Place, _: *const View) void {
+    if (atomic.broken(.recovery_wakes_nobody)) return;
     place.wakeAll();
 }
 
