@@ -1,6 +1,9 @@
 // Every question of the suite, in the order in which it asks them.
 
 import { acquire } from "./acquire.ts";
+import { contention } from "./contention.ts";
+import { handover } from "./handover.ts";
 import type { Question } from "./suite/question.ts";
+import { throughput } from "./throughput.ts";
 
-export const questions: readonly Question[] = [acquire];
+export const questions: readonly Question[] = [acquire, contention, handover, throughput];

@@ -19,6 +19,8 @@ interface Peer {
 
 const gcc = ["-O3", "-D_GNU_SOURCE", "-DNDEBUG", "-pthread"];
 
+const frames = join(root, "bench", "c", "frames.c");
+
 const dpdkLibraries = ["rte_eal", "rte_mempool", "rte_mempool_ring", "rte_ring"];
 
 /** The headers come from a package that wants every driver installed: only unpack it. */
@@ -36,6 +38,10 @@ const peers: Record<string, Peer> = {
     ],
     programs: {
       "gstreamer/pool.c": () => ["gcc", ...gcc, ...packageFlags("gstreamer-1.0")],
+      "gstreamer/shm.c": () => [
+        ...["gcc", frames, ...gcc],
+        ...packageFlags("gstreamer-1.0", "gstreamer-app-1.0"),
+      ],
     },
   },
   boost: {

@@ -62,6 +62,6 @@ export function versions(): Record<string, string> {
 }
 
 function debian(name: string): string | undefined {
-  const version = said("dpkg-query", "-W", "-f", "${Version}", name);
-  return version === undefined || version === "" ? undefined : version;
+  const version = said("dpkg-query", "-W", name)?.split("\t")[1];
+  return version === "" ? undefined : version;
 }

@@ -204,9 +204,6 @@ function lines(panel: Panel, points: readonly Point[], document: unknown): Drawn
   return inner(Plot.plot({ ...options, marks: [...marks, ...labels] } as Plot.PlotOptions));
 }
 
-const escape = (text: string): string =>
-  text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
-
 /** The whole picture, or nothing where no row of it has figures. */
 export function svg(question: Question, result: Result): string {
   const { document } = parseHTML("<!doctype html><html><body></body></html>");
@@ -218,7 +215,10 @@ export function svg(question: Question, result: Result): string {
     const onAxis = panel.columns.length > 1 && panel.columns.every(({ x }) => x !== undefined);
     const { markup, height } = (onAxis ? lines : dots)(panel, points, document);
     const placed = markup.replace("<svg ", `<svg y="${top + 18}" `);
-    parts.push(`<text class="title" x="8" y="${top + 12}">${escape(panel.title)}</text>`, placed);
+    parts.push(
+      `<text class="title" x="8" y="${top + 12}">${Bun.escapeHTML(panel.title)}</text>`,
+      placed,
+    );
     top += height + 28;
   }
   const legend = allKinds.map(
@@ -230,13 +230,13 @@ export function svg(question: Question, result: Result): string {
   const where = `${processor}, ${cores} cores; ${result.at.slice(0, 10)}; median of ${result.rounds}`;
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" class="benchmark" width="${width}" height="${top + 20}"`,
-    ` viewBox="0 0 ${width} ${top + 20}" role="img" aria-label="${escape(question.title)}">`,
+    ` viewBox="0 0 ${width} ${top + 20}" role="img" aria-label="${Bun.escapeHTML(question.title)}">`,
     `<style>${style}</style>`,
-    `<text class="title" x="8" y="20">${escape(question.title)}</text>`,
+    `<text class="title" x="8" y="20">${Bun.escapeHTML(question.title)}</text>`,
     ...legend,
     ...parts,
     `<text class="legend" x="${width - 8}" y="${top + 10}" text-anchor="end" font-size="11" opacity="0.75">`,
-    `${escape(where)} rounds, bars from the least to the most</text>`,
+    `${Bun.escapeHTML(where)} rounds, bars from the least to the most</text>`,
     "</svg>\n",
   ].join("\n");
 }

@@ -18,7 +18,9 @@ export function cells(
   answers: readonly Answer[],
 ): { head: string[]; body: string[][] } {
   const yardstick = answers.find(({ name }) => name === question.yardstick);
-  const divides = panel.columns.some(({ key }) => yardstick?.figures[key] !== undefined);
+  // Beside many columns, ratios would only hide the figures.
+  const few = panel.columns.length <= 2;
+  const divides = few && panel.columns.some(({ key }) => yardstick?.figures[key] !== undefined);
   const head = [
     `${panel.unit}, ${panel.better} is better`,
     ...panel.columns.flatMap(({ label }) => (divides ? [label, "ratio"] : [label])),

@@ -1,0 +1,60 @@
+// The ways to hand a buffer over that more than one question asks for: each program takes what is to
+// be done, then the way, then what is measured.
+
+import { join } from "node:path";
+import { root } from "../../scripts/setup.ts";
+import { typescript } from "./command.ts";
+import { built, program } from "./compile.ts";
+import type { Context, Row } from "./question.ts";
+
+type Task = "hand-over" | "throughput";
+
+const inC = (task: Task): string[] => program(task === "hand-over" ? "hand_over" : "throughput");
+
+/** Python's standard library needs nothing but Python. */
+export function python(script: string, ...argv: string[]): Pick<Row, "command" | "env" | "absent"> {
+  const path = Bun.which("python3");
+  const absent = path === null ? { absent: "no python3 here" } : {};
+  const command = [path ?? "python3", join(root, "bench", "peers", "python", script), ...argv];
+  return { command, env: { XMEM_FRAMES: built }, ...absent };
+}
+
+export function ways(task: Task, { peer }: Context, ...argv: string[]): Row[] {
+  const c = (name: string, kind: Row["kind"], way: string): Row => ({
+    ...{ name, kind, command: [...inC(task), way, ...argv] },
+  });
+  const ts = (name: string, kind: Row["kind"], way: string): Row => ({
+    ...{ name, kind, command: typescript("carry", task, way, ...argv) },
+  });
+  return [
+    c("ring in C, both spin", "yardstick", "ring"),
+    c("ring in C, futex", "yardstick", "futex"),
+    c("xmem, C: channel, both spin", "xmem", "xmem"),
+    c("xmem, C: channel, waiting", "xmem", "xmem-wait"),
+    ts("xmem: channel, both spin", "xmem", "channel spin"),
+    ts("xmem: channel, blocking", "xmem", "channel blocking"),
+    ts("xmem: channel, async", "xmem", "channel async"),
+    ts("xmem: handle by Bun's IPC", "xmem", "handle"),
+    ts("xmem: handle by postMessage", "xmem", "worker: handle"),
+    ts("Bun's IPC, the bytes", "peer", "bytes"),
+    ts("postMessage, cloned", "peer", "worker: bytes"),
+    ts("postMessage, transferred", "peer", "worker: transfer"),
+    ts("SharedArrayBuffer, both spin", "peer", "worker: ring spin"),
+    ts("SharedArrayBuffer, Atomics.wait", "peer", "worker: ring wait"),
+    c("pipe, C", "peer", "pipe"),
+    c("unix socket, C", "peer", "socket"),
+    { name: "iceoryx2, Rust, both spin", kind: "peer", ...peer("iceoryx2", task, ...argv) },
+    {
+      name: "GStreamer, C: shmsink, shmsrc",
+      kind: "peer",
+      ...peer("gstreamer/shm.c", task, ...argv),
+    },
+    { name: "Python: shared_memory, Queue", kind: "peer", ...python("carry.py", task, ...argv) },
+  ];
+}
+
+export const bytes = (size: number): string => {
+  const units = ["B", "KiB", "MiB", "GiB"];
+  const power = Math.min(3, Math.floor(Math.log2(size) / 10));
+  return `${Number((size / 1024 ** power).toPrecision(3))} ${units[power]}`;
+};
