@@ -2,7 +2,7 @@
 
 import { xmemRow } from "./suite/command.ts";
 import { program } from "./suite/compile.ts";
-import type { Question } from "./suite/question.ts";
+import type { Question, Row } from "./suite/question.ts";
 
 const counts = [1, 2, 4, 8];
 const columns = (key: string) =>
@@ -34,13 +34,25 @@ one process, and a publisher of iceoryx2 shares its buffers with nobody.`,
       columns: columns("share"),
     },
   ],
-  rows: ({ peer }) => [
-    { name: "bare pop + push, C", kind: "yardstick", command: [...program("contend"), "bare"] },
-    { name: "xmem, C", kind: "xmem", command: [...program("contend"), "xmem"] },
-    xmemRow("xmem, TypeScript", "contend"),
-    { name: "iceoryx2, Rust: loan + drop", kind: "peer", ...peer("iceoryx2", "contend") },
-    { name: "Boost.Interprocess, C++", kind: "peer", ...peer("boost/pool.cpp", "contend") },
-    { name: "GstBufferPool, threads, C", kind: "peer", ...peer("gstreamer/pool.c", "contend") },
-    { name: "rte_mempool, threads, C", kind: "peer", ...peer("dpdk/pool.c", "contend") },
-  ],
+  rows: ({ milliseconds, peer }) => {
+    // Long enough for turns at a core.
+    const env = { XMEM_BENCH_MS: String(milliseconds * 4) };
+    const c = (way: string): Pick<Row, "command" | "env"> => ({
+      ...{ command: [...program("contend"), way], env },
+    });
+    return [
+      { name: "bare pop + push, C", kind: "yardstick", ...c("bare") },
+      { name: "xmem, C", kind: "xmem", ...c("xmem") },
+      { ...xmemRow("xmem, TypeScript", "contend"), env },
+      { name: "iceoryx2, Rust: loan + drop", kind: "peer", env, ...peer("iceoryx2", "contend") },
+      { name: "Boost.Interprocess, C++", kind: "peer", env, ...peer("boost/pool.cpp", "contend") },
+      {
+        name: "GstBufferPool, threads, C",
+        kind: "peer",
+        env,
+        ...peer("gstreamer/pool.c", "contend"),
+      },
+      { name: "rte_mempool, threads, C", kind: "peer", env, ...peer("dpdk/pool.c", "contend") },
+    ];
+  },
 };

@@ -5,5 +5,6 @@ import { contention } from "./contention.ts";
 import { handover } from "./handover.ts";
 import type { Question } from "./suite/question.ts";
 import { throughput } from "./throughput.ts";
+import { waiting } from "./waiting.ts";
 
-export const questions: readonly Question[] = [acquire, contention, handover, throughput];
+export const questions: readonly Question[] = [acquire, contention, handover, throughput, waiting];

@@ -1,8 +1,10 @@
 // Hands buffers to another process or Worker in one of the ways of side.ts. Arguments: "hand-over", the
-// way and the sizes, which answers in microseconds of a round trip; or "throughput", the way and how
-// many frames side 1 fills and side 0 sums, which answers in GB/s.
+// way and the sizes, which answers in microseconds of a round trip; "throughput", the way and how many
+// frames side 1 fills and side 0 sums, which answers in GB/s; or "wake", the way and how many buffers
+// side 1 sends, one a millisecond, which answers in microseconds until side 0 has them.
 
 import { answer, nanoseconds } from "../suite/loop.ts";
+import { quantile } from "../suite/statistics.ts";
 import { check, fill, frameSize, now } from "./frames.ts";
 import * as sides from "./side.ts";
 
@@ -12,6 +14,8 @@ interface Setting {
   size: number;
   /** 0: the other side sends back what comes; else it produces so many frames. */
   frames: number;
+  /** It does not fill them, but sends one a millisecond with the time. */
+  timed?: boolean;
 }
 
 declare const self: Worker;
@@ -59,7 +63,7 @@ function sideOf(
 }
 
 /** Side 1: sends back what comes, for ever, or produces frames. */
-async function serve(side: sides.Side, { frames }: Setting): Promise<void> {
+async function serve(side: sides.Side, { frames, timed }: Setting): Promise<void> {
   if (frames === 0) {
     while (true) {
       const received = side.receive();
@@ -68,8 +72,11 @@ async function serve(side: sides.Side, { frames }: Setting): Promise<void> {
     }
   }
   for (let i = 0; i < frames; i++) {
+    if (timed) Bun.sleepSync(1);
     const claimed = side.claim();
-    fill(claimed instanceof Promise ? await claimed : claimed, i);
+    const bytes = claimed instanceof Promise ? await claimed : claimed;
+    if (timed) new DataView(bytes.buffer, bytes.byteOffset).setFloat64(0, now());
+    else fill(bytes, i);
     const sent = side.send();
     if (sent instanceof Promise) await sent;
   }
@@ -152,6 +159,26 @@ async function throughput(frames: number): Promise<number> {
   return ((frames - 1 - first) * frameSize) / (now() - start);
 }
 
+/** Not by tinybench: each figure is the time between two processes. */
+async function wake(frames: number): Promise<Record<string, number>> {
+  const name = `bench.carry.${process.pid}`;
+  const { side, end } = await begin({ way, name, size: 4096, frames, timed: true });
+  const late: number[] = [];
+  const cpu = process.cpuUsage();
+  const start = now();
+  for (let i = 0; i < frames; i++) {
+    const received = side.receive();
+    const { buffer, byteOffset } = received instanceof Promise ? await received : received;
+    late.push((now() - new DataView(buffer, byteOffset).getFloat64(0)) / 1e3);
+    side.done();
+  }
+  const { user, system } = process.cpuUsage(cpu);
+  const used = (100 * (user + system) * 1e3) / (now() - start);
+  end();
+  const [p50, p99, p999] = [0.5, 0.99, 0.999].map((part) => quantile(late, part));
+  return { p50: p50 ?? 0, p99: p99 ?? 0, "p99.9": p999 ?? 0, cpu: used };
+}
+
 if (!Bun.isMainThread) {
   const { arrived, next } = inbox();
   self.onmessage = ({ data }) => arrived(data);
@@ -173,6 +200,8 @@ if (!Bun.isMainThread) {
   await serve(side, setting);
 } else if (role === "throughput") {
   answer({ gbps: await throughput(Number(rest[0])) });
+} else if (role === "wake") {
+  answer(await wake(Number(rest[0])));
 } else {
   const figures: Record<string, number> = {};
   for (const size of rest) figures[size] = await handOver(Number(size));

@@ -157,14 +157,7 @@ function lines(panel: Panel, points: readonly Point[], document: unknown): Drawn
     marginRight: margins.right,
     marginTop: 30,
     marginBottom: 46,
-    x: {
-      type: axis.scale,
-      label: axis.label,
-      labelAnchor: "center",
-      labelArrow: "none",
-      ticks: places,
-      tickFormat: axis.tick,
-    },
+    x: { type: axis.scale, axis: null },
     y: {
       type: panel.scale,
       grid: true,
@@ -176,7 +169,15 @@ function lines(panel: Panel, points: readonly Point[], document: unknown): Drawn
       ...(panel.scale === "linear" ? { zero: true } : {}),
     },
   };
-  const marks = allKinds.flatMap((kind) => {
+  // A scale would leave out labels of a logarithmic axis; a mark of its own has all of them.
+  const { label } = axis;
+  const below = {
+    label,
+    labelAnchor: "center",
+    labelArrow: "none",
+    tickFormat: axis.tick,
+  } as const;
+  const marks: Plot.Markish[] = allKinds.flatMap((kind) => {
     const own = byKind(kind, points);
     return [
       Plot.line(own, {
@@ -186,6 +187,7 @@ function lines(panel: Panel, points: readonly Point[], document: unknown): Drawn
       Plot.dot(own, { x: "x", y: "median", r: 2.5, className: kind }),
     ];
   });
+  marks.push(Plot.axisX(places, below));
   const ends = [...new Set(points.map(({ name }) => name))].flatMap((name) => {
     const own = points.filter((point) => point.name === name).toSorted((a, b) => b.x - a.x);
     return own.slice(0, 1);

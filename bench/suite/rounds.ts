@@ -51,7 +51,7 @@ function record(answer: Answer, said: Record<string, number>): void {
 /** One answer, or why there is none. */
 async function once(row: Row, milliseconds: number): Promise<Record<string, number> | string> {
   const child = Bun.spawn([...row.command], {
-    env: { ...process.env, ...row.env, XMEM_BENCH_MS: String(milliseconds) },
+    env: { ...process.env, XMEM_BENCH_MS: String(milliseconds), ...row.env },
     stdio: ["ignore", "pipe", "pipe"],
     timeout: longest,
     killSignal: "SIGKILL",

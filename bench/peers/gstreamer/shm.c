@@ -1,6 +1,7 @@
 /* GStreamer's shmsink and shmsrc: buffers that go to another process's pipeline. They lie in the
  * shared memory of the sink, so that no byte is copied; a socket carries which is meant. Arguments:
- * "hand-over" and the sizes, or "throughput" and how many frames side 1 fills and side 0 sums. */
+ * "hand-over" and the sizes; "throughput" and how many frames side 1 fills and side 0 sums; or "wake"
+ * and how many buffers side 1 sends, one a millisecond. */
 
 #include <gst/app/gstappsink.h>
 #include <gst/app/gstappsrc.h>
@@ -15,6 +16,9 @@
 
 enum { DEPTH = 4, FRAME = 1920 * 1080 * 3 };
 
+enum task { HAND_OVER, THROUGHPUT, WAKE };
+
+static enum task task;
 static size_t size;
 static char sockets[2][64];
 static GstAppSrc *to;
@@ -110,8 +114,10 @@ static void trips(void *context, long count) {
 static void produce(uint32_t count) {
     for (uint32_t i = 0; i < count; i++) {
         GstMapInfo map;
+        if (task == WAKE) usleep(1000);
         GstBuffer *buffer = claim(&map);
-        frames_fill(map.data, size, i);
+        if (task == WAKE) *(double *)map.data = frames_now_ns();
+        else frames_fill(map.data, size, i);
         push(buffer, &map);
     }
     pause();
@@ -133,6 +139,32 @@ static double consume(uint32_t count) {
     return (count - 1 - count / 4) * (double)size / (frames_now_ns() - start);
 }
 
+static double cpu_ns(void) {
+    struct timespec used;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+    return (double)used.tv_sec * 1e9 + (double)used.tv_nsec;
+}
+
+static void wake(uint32_t count) {
+    double *late = calloc(count, sizeof *late);
+    if (late == NULL) fail("calloc");
+    const double start = frames_now_ns(), cpu = cpu_ns();
+    for (uint32_t i = 0; i < count; i++) {
+        GstMapInfo map;
+        GstSample *sample = gst_app_sink_pull_sample(from);
+        if (sample == NULL) fail("pull");
+        GstBuffer *buffer = gst_sample_get_buffer(sample);
+        if (!gst_buffer_map(buffer, &map, GST_MAP_READ)) fail("map");
+        late[i] = (frames_now_ns() - *(double *)map.data) / 1e3;
+        gst_buffer_unmap(buffer, &map);
+        gst_sample_unref(sample);
+    }
+    const double used = 100 * (cpu_ns() - cpu) / (frames_now_ns() - start);
+    qsort(late, count, sizeof *late, measure_ascending);
+    printf("\"p50\": %.3f, \"p99\": %.3f, \"p99.9\": %.3f, \"cpu\": %.3f", late[count / 2],
+           late[count * 99 / 100], late[count * 999 / 1000], used);
+}
+
 /** Each measurement is a pair of processes of its own: GStreamer must not start before a fork. */
 static void measured(size_t of, uint32_t count, const char *key) {
     int first[2], second[2];
@@ -149,7 +181,9 @@ static void measured(size_t of, uint32_t count, const char *key) {
     const pid_t parent = fork();
     if (parent == 0) {
         join(0, second[0], first[1]);
-        printf("\"%s\": %.4f", key, count > 0 ? consume(count) : measure(trips, NULL) / 1e3);
+        if (task == WAKE) wake(count);
+        else if (task == THROUGHPUT) printf("\"%s\": %.4f", key, consume(count));
+        else printf("\"%s\": %.4f", key, measure(trips, NULL) / 1e3);
         fflush(stdout);
         _exit(0);
     }
@@ -163,11 +197,13 @@ static void measured(size_t of, uint32_t count, const char *key) {
 
 int main(int argc, char **argv) {
     if (argc < 3) return 1;
-    const int throughput = strcmp(argv[1], "throughput") == 0;
+    if (strcmp(argv[1], "throughput") == 0) task = THROUGHPUT;
+    if (strcmp(argv[1], "wake") == 0) task = WAKE;
     printf("{");
     for (int i = 2; i < argc; i++) {
         fflush(stdout);
-        if (throughput) measured(FRAME, (uint32_t)atoi(argv[i]), "gbps");
+        if (task == THROUGHPUT) measured(FRAME, (uint32_t)atoi(argv[i]), "gbps");
+        else if (task == WAKE) measured(4096, (uint32_t)atoi(argv[i]), "");
         else measured((size_t)atol(argv[i]), 0, argv[i]);
         fflush(stdout);
         if (i + 1 < argc) printf(", ");

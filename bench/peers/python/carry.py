@@ -1,6 +1,7 @@
 """Python's own way to hand a buffer over: multiprocessing.shared_memory holds the frames, and a Queue
-carries which of them is meant. Arguments: "hand-over" and the sizes, or "throughput" and how many
-frames the other process fills and this one sums."""
+carries which of them is meant. Arguments: "hand-over" and the sizes; "throughput" and how many
+frames the other process fills and this one sums; or "wake" and how many messages the other process
+sends, one a millisecond."""
 
 import ctypes
 import json
@@ -114,8 +115,36 @@ def throughput(count):
     return (count - 1 - count // 4) * FRAME / took
 
 
+def send_times(count, to):
+    for _ in range(count):
+        time.sleep(0.001)
+        to.put(time.monotonic_ns())
+
+
+def wake(count):
+    to = Queue()
+    other = Process(target=send_times, args=(count, to))
+    other.start()
+    late = []
+    cpu, start = time.process_time_ns(), time.monotonic_ns()
+    for _ in range(count):
+        sent = to.get()
+        late.append((time.monotonic_ns() - sent) / 1e3)
+    used = 100 * (time.process_time_ns() - cpu) / (time.monotonic_ns() - start)
+    other.join()
+    late.sort()
+    return {
+        "p50": late[count // 2],
+        "p99": late[count * 99 // 100],
+        "p99.9": late[count * 999 // 1000],
+        "cpu": used,
+    }
+
+
 if __name__ == "__main__":
-    if sys.argv[1] == "throughput":
+    if sys.argv[1] == "wake":
+        print(json.dumps(wake(int(sys.argv[2]))), flush=True)
+    elif sys.argv[1] == "throughput":
         print(json.dumps({"gbps": throughput(int(sys.argv[2]))}), flush=True)
     else:
         print(json.dumps({size: hand_over(int(size)) for size in sys.argv[2:]}), flush=True)
