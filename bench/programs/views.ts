@@ -1,49 +1,35 @@
-// The cost of live views for the rest of the program: 300,000 small JSON.parse after every buffer
-// of a pool was touched and released, and while all of them are held, beside the same loop without
-// a pool in the same run. The cache keeps views of released buffers as far as its budget allows;
-// views of held buffers are alive, and the engine counts them as heap.
+// The cost of live views for the rest of the program: many small JSON.parse after every buffer of a
+// pool was touched and released, or while all of them are held. The cache keeps views of released
+// buffers as far as its budget allows; views of held buffers are alive, and the engine counts them as
+// heap. Arguments: how many buffers, of what size, and "released", "held" or "plain", for the same
+// memory without a pool.
 
-import { BufferPool } from "../src/index.ts";
+import { BufferPool } from "../../src/index.ts";
+import { answer, nanoseconds } from "../suite/loop.ts";
 
+const [count = 0, size = 0] = process.argv.slice(2, 4).map(Number);
+const state = process.argv[4];
 const text = JSON.stringify({ id: 1, name: "frame", tags: ["a", "b"], size: { w: 640, h: 480 } });
+let tags = 0;
 
-function parseLoop(): number {
-  let least = Number.POSITIVE_INFINITY;
-  for (let round = 0; round < 7; round++) {
-    const start = Bun.nanoseconds();
-    let sum = 0;
-    for (let i = 0; i < 300_000; i++) sum += JSON.parse(text).tags.length;
-    if (sum !== 600_000) throw new Error("wrong sum");
-    least = Math.min(least, Bun.nanoseconds() - start);
-  }
-  return least / 1e6;
+function parse(times: number): void {
+  for (let i = 0; i < times; i++) tags += JSON.parse(text).tags.length;
 }
 
-parseLoop();
-const without = parseLoop();
-console.log(`without a pool${" ".repeat(36)}${without.toFixed(1)} ms`);
-for (const [count, size] of [
-  [64, 6 * 1024 * 1024],
-  [4096, 4096],
-] as const) {
+const alive: { bytes: Uint8Array }[] = [];
+if (count > 0 && state === "plain") {
+  for (let i = 0; i < count; i++) alive.push({ bytes: new Uint8Array(size).fill(1) });
+} else if (count > 0) {
   const name = `bench.views.${process.pid}`;
-  const pool = BufferPool.create(name, { capacity: count, bufferSize: size });
+  const pool = BufferPool.create(name, { capacity: count, bufferSize: size, ephemeral: true });
   for (let round = 0; round < 2; round++) {
     const held = Array.from({ length: count }, () => pool.acquire(size));
     for (const guard of held) guard.bytes[0] = 1;
-    for (const guard of held) guard.release();
+    if (round === 1 && state === "held") alive.push(...held);
+    else for (const guard of held) guard.release();
   }
-  const report = (state: string): void => {
-    Bun.gc(true);
-    const with_ = parseLoop();
-    const what = `${count} buffers of ${size} bytes, ${state}`;
-    console.log(`${what.padEnd(50)}${with_.toFixed(1)} ms, ratio ${(with_ / without).toFixed(2)}`);
-  };
-  report("released");
-  const all = Array.from({ length: count }, () => pool.acquire(size));
-  for (const guard of all) guard.bytes[0] = 1;
-  report("held");
-  for (const guard of all) guard.release();
-  pool.close();
-  BufferPool.unlink(name);
 }
+Bun.gc(true);
+const took = await nanoseconds(20_000, parse);
+if (tags === 0 || alive.some(({ bytes }) => bytes[0] !== 1)) throw new Error("nothing was parsed");
+answer({ ns: took });

@@ -13,7 +13,6 @@ const figures = (key: string, late: readonly number[]): Record<string, number> =
   [`${key} p50`]: quantile(late, 0.5) * 1e3,
   [`${key} most`]: Math.max(...late) * 1e3,
 });
-answer({
-  ...(released.length > 0 ? figures("race", released) : {}),
-  ...(holderDied.length > 0 ? figures("death", holderDied) : {}),
-});
+// Who takes a buffer before anybody died has the time since the machine started for that.
+const deaths = holderDied.filter((late) => late < 60_000);
+answer({ ...figures("race", released), ...(deaths.length > 0 ? figures("death", deaths) : {}) });
