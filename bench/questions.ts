@@ -1,6 +1,7 @@
 // Every question of the suite, in the order in which it asks them.
 
 import { acquire } from "./acquire.ts";
+import { applications } from "./applications.ts";
 import { capacity } from "./capacity.ts";
 import { contention } from "./contention.ts";
 import { handover } from "./handover.ts";
@@ -21,4 +22,5 @@ export const questions: readonly Question[] = [
   participants,
   sizesQuestion,
   views,
+  applications,
 ];

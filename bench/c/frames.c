@@ -14,6 +14,11 @@ uint64_t frames_sum(const void *frame, size_t size) {
     return sum;
 }
 
+void frames_add(void *frame, size_t size, uint32_t value) {
+    uint32_t *words = frame;
+    for (size_t i = 0; i < size / sizeof *words; i++) words[i] += value;
+}
+
 double frames_now_ns(void) {
     struct timespec at;
     clock_gettime(CLOCK_MONOTONIC, &at);

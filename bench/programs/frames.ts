@@ -8,6 +8,7 @@ import { built } from "../suite/compile.ts";
 const { symbols } = dlopen(join(built, "libframes.so"), {
   frames_fill: { args: ["buffer", "usize", "u32"], returns: "void" },
   frames_sum: { args: ["buffer", "usize"], returns: "u64" },
+  frames_add: { args: ["buffer", "usize", "u32"], returns: "void" },
   frames_now_ns: { args: [], returns: "f64" },
 });
 
@@ -15,6 +16,10 @@ export const frameSize: number = 1920 * 1080 * 3;
 
 export function fill(frame: Uint8Array, value: number): void {
   symbols.frames_fill(frame, frame.length, value);
+}
+
+export function add(frame: Uint8Array, value: number): void {
+  symbols.frames_add(frame, frame.length, value);
 }
 
 /** Throws unless every word of the frame is the value. */
