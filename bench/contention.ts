@@ -36,7 +36,7 @@ one process, and a publisher of iceoryx2 shares its buffers with nobody.`,
   ],
   rows: ({ milliseconds, peer }) => {
     // Long enough for turns at a core.
-    const env = { XMEM_BENCH_MS: String(milliseconds * 4) };
+    const env = { XMEM_BENCH_MS: String(Math.max(50, milliseconds * 4)) };
     const c = (way: string): Pick<Row, "command" | "env"> => ({
       ...{ command: [...program("contend"), way], env },
     });

@@ -4,6 +4,7 @@
 
 import { join } from "node:path";
 import { passesOnArm64 } from "./arm64.ts";
+import { benchmarksWork } from "./bench.ts";
 import { explore } from "./explore.ts";
 import { buildFuzzer, fuzzCore, fuzzInterface } from "./fuzz.ts";
 import { generatedIsCurrent } from "./generate.ts";
@@ -86,6 +87,7 @@ const checks: Record<string, () => Promise<boolean>> = {
     const { passed, failed } = await explore({ set: "medium", canaries: false });
     return passed > 0 && failed === 0;
   },
+  "the benchmarks, each for a moment": benchmarksWork,
   ThreadSanitizer: () => sanitized(Date.now() % 1_000_000),
 };
 

@@ -73,7 +73,7 @@ static inline void contest_print(const double *done, int count, double length_ns
         if (done[i] > most) most = done[i];
     }
     printf("\"ops %d\": %.4f, \"share %d\": %.3f%s", count, sum / length_ns * 1e3, count,
-           100 * least / most, after);
+           most > 0 ? 100 * least / most : 0, after);
 }
 
 /** Runs 1, 2, 4 and 8 of them, and prints the answer. */

@@ -58,7 +58,7 @@ async function measure(count: number): Promise<{ ops: number; share: number }> {
   const sum = done.reduce((all, each) => all + each, 0);
   return {
     ops: sum / milliseconds / 1e3,
-    share: (100 * Math.min(...done)) / Math.max(...done),
+    share: (100 * Math.min(...done)) / Math.max(1, ...done),
   };
 }
 

@@ -63,7 +63,7 @@ pub fn all() {
         }
         let sum: f64 = done.iter().sum();
         let least = done.iter().copied().fold(f64::INFINITY, f64::min);
-        let most = done.iter().copied().fold(0.0, f64::max);
+        let most = done.iter().copied().fold(1.0, f64::max);
         let millions = sum / time().as_nanos() as f64 * 1e3;
         figures.push(format!("\"ops {count}\": {millions:.4}"));
         figures.push(format!("\"share {count}\": {:.3}", 100.0 * least / most));
