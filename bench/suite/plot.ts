@@ -169,14 +169,10 @@ function lines(panel: Panel, points: readonly Point[], document: unknown): Drawn
       ...(panel.scale === "linear" ? { zero: true } : {}),
     },
   };
-  // A scale would leave out labels of a logarithmic axis; a mark of its own has all of them.
+  // As a format, a scale would leave labels of a logarithmic axis out.
+  const text = (x: number): string => axis.tick(x);
   const { label } = axis;
-  const below = {
-    label,
-    labelAnchor: "center",
-    labelArrow: "none",
-    tickFormat: axis.tick,
-  } as const;
+  const below = { label, labelAnchor: "center", labelArrow: "none", text } as const;
   const marks: Plot.Markish[] = allKinds.flatMap((kind) => {
     const own = byKind(kind, points);
     return [
