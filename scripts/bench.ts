@@ -9,6 +9,7 @@ import { built, compileAll } from "../bench/suite/compile.ts";
 import { type Length, runQuestion } from "../bench/suite/run.ts";
 import { documented, keep } from "../bench/suite/store.ts";
 import { terminalTable } from "../bench/suite/table.ts";
+import { writeDocuments } from "./performance.ts";
 import { root, run, setup } from "./setup.ts";
 
 const usage = `usage: bun run bench [name ...] [--peers] [--document] [--rounds N] [--milliseconds N]
@@ -64,5 +65,6 @@ if (import.meta.main) {
     console.log(terminalTable(question, result));
     keep(folder, question, result);
   }
+  if (values.document) writeDocuments();
   console.log(`results and plots: ${folder}`);
 }

@@ -58,7 +58,7 @@ int main(int argc, char **argv) {
             .size = sizeof options, .capacity = SLOTS, .buffer_size = 65536, .ephemeral = 1};
         xmem_pool own;
         if (xmem_create(name, &options, &own) != XMEM_OK) return 1;
-        const struct contender contender = {acquire_release, open_pool, name, 0};
+        const struct contender contender = {acquire_release, open_pool, name, 0, 500};
         contend(&contender);
         xmem_close(own);
     } else {
@@ -66,7 +66,7 @@ int main(int argc, char **argv) {
                                  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
         if (list == MAP_FAILED) return 1;
         for (uint32_t i = 0; i < SLOTS; i++) list->next[i] = i + 1;
-        const struct contender contender = {pop_push, same, list, 0};
+        const struct contender contender = {pop_push, same, list, 0, 500};
         contend(&contender);
     }
     return 0;

@@ -25,6 +25,8 @@ struct contender {
     void *context;
     /** Where what is contended for lies in one process only. */
     int threads;
+    /** Operations between two looks at the clock; few, where one can take milliseconds. */
+    long every;
 };
 
 struct contest {
@@ -43,12 +45,12 @@ struct contest_entry {
 };
 
 static inline void *contest_run(void *argument) {
-    enum { BATCH = 500 };
     const struct contest_entry *entry = (const struct contest_entry *)argument;
     struct contest *contest = entry->contest;
+    const long every = entry->contender->every;
     void *context = entry->contender->join(entry->contender->context);
     double done = 0;
-    entry->contender->batch(context, BATCH);
+    entry->contender->batch(context, every);
     __atomic_fetch_add(&contest->ready, 1, __ATOMIC_ACQ_REL);
     double begin = 0;
     do {
@@ -58,8 +60,8 @@ static inline void *contest_run(void *argument) {
     while (now_ns() < begin) {
     }
     while (now_ns() < contest->end) {
-        entry->contender->batch(context, BATCH);
-        done += BATCH;
+        entry->contender->batch(context, every);
+        done += (double)every;
     }
     contest->of[entry->number].done = done;
     return NULL;

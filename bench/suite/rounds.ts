@@ -5,7 +5,8 @@
 
 import type { Answer, Row } from "./question.ts";
 
-const longest = 120_000;
+/** Milliseconds that a program may take in all. */
+const longest = 60_000;
 
 export interface Rounds {
   rounds: number;

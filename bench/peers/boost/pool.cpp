@@ -28,7 +28,7 @@ int main(int argc, char **argv) {
     const std::string name = "bench.boost." + std::to_string(getpid());
     ipc::managed_shared_memory segment(ipc::create_only, name.c_str(), 64 * 2 * size);
     if (argc > 1 && std::strcmp(argv[1], "contend") == 0) {
-        const contender many = {allocate, open, const_cast<char *>(name.c_str()), 0};
+        const contender many = {allocate, open, const_cast<char *>(name.c_str()), 0, 500};
         contend(&many);
     } else {
         std::printf("{\"ns\": %.3f}\n", measure(allocate, &segment));

@@ -33,7 +33,7 @@ int main(int argc, char **argv) {
                                                   NULL, SOCKET_ID_ANY, 0);
     if (pool == NULL) return 1;
     if (argc > 1 && strcmp(argv[1], "contend") == 0) {
-        const struct contender contender = {get_put, same, pool, 1};
+        const struct contender contender = {get_put, same, pool, 1, 10};
         contend(&contender);
     } else {
         printf("{\"ns\": %.3f}\n", measure(get_put, pool));

@@ -38,7 +38,7 @@ int main(int argc, char **argv) {
     if (!gst_buffer_pool_set_config(pool, config)) return 1;
     if (!gst_buffer_pool_set_active(pool, TRUE)) return 1;
     if (argc > 1 && strcmp(argv[1], "contend") == 0) {
-        const struct contender contender = {plain, same, pool, 1};
+        const struct contender contender = {plain, same, pool, 1, 100};
         contend(&contender);
     } else {
         const int map = argc > 2 && strcmp(argv[2], "map") == 0;
