@@ -146,7 +146,8 @@ const removed_channel = 255;
 /// With a channel that goes, what is in it goes; what a receiver has of it is owed to nobody.
 pub fn removed(number: usize) void {
     for (&state.now.messages) |*facts| {
-        if (facts.stage == .none or facts.channel != number) continue;
+        // Also of one that its holder gave up, and may take up again.
+        if (facts.channel != number) continue;
         facts.channel = removed_channel;
         if (facts.stage == .owed) facts.stage = .none;
     }
@@ -185,10 +186,16 @@ fn listedIn(number: usize, slot: usize) u32 {
     return found;
 }
 
-/// How often the slot is on a list. It must be what was sent there.
+/// How often the slot is on a list. It must be what was sent there. While a recovery makes the lists
+/// anew, the word says it.
 pub fn listed(slot: usize, control: words.Control) u32 {
     var found: u32 = 0;
-    for (0..count()) |number| found += listedIn(number, slot);
+    if (state.view.header.repair.still == 0) {
+        for (0..count()) |number| found += listedIn(number, slot);
+    } else if (control.state == .used) {
+        const message = Message.load(&state.view.slots[slot].message);
+        found = @intFromBool(message.isReturned());
+    }
     if (found == 0) return 0;
     const item: state.Item = @bitCast(state.now.messages[slot].item);
     const handle: Handle = @bitCast(@as(u64, item.handle));
