@@ -33,6 +33,11 @@ fn rowOf(index: u8) u32 {
     return state.participants[index].index;
 }
 
+/// Read as it is: a load by the core's own function would be a step.
+fn wordOf(slot: usize) Message {
+    return @bitCast(state.view.slots[slot].message);
+}
+
 /// A send's change of its cell.
 pub fn sent(number: usize, item: u64, ordinal: u8) void {
     if (!redelivers(number)) return;
@@ -127,7 +132,7 @@ pub fn died(index: u8) void {
             facts.stage = .none;
             continue;
         }
-        const message = Message.load(&state.view.slots[slot].message);
+        const message = wordOf(slot);
         if (!message.isHeldBy(rowOf(index)) and message.channelTo() == facts.channel) continue;
         const channel = programs.current.channels[facts.channel];
         if (facts.deliveries < channel.asked.max_deliveries orelse 5) continue;
@@ -161,7 +166,7 @@ fn hasDeadLetters() bool {
 /// The buffer is new: nothing of a message is left.
 pub fn acquired(slot: usize) void {
     require(state.now.messages[slot].stage == .none, "a message is recycled that is owed");
-    const message = Message.load(&state.view.slots[slot].message);
+    const message = wordOf(slot);
     require(message.isNone(), "a new buffer is somebody's message");
 }
 
@@ -193,7 +198,7 @@ pub fn listed(slot: usize, control: words.Control) u32 {
     if (state.view.header.repair.still == 0) {
         for (0..count()) |number| found += listedIn(number, slot);
     } else if (control.state == .used) {
-        const message = Message.load(&state.view.slots[slot].message);
+        const message = wordOf(slot);
         found = @intFromBool(message.isReturned());
     }
     if (found == 0) return 0;
