@@ -81,6 +81,11 @@ const checks: Record<string, () => Promise<boolean>> = {
       ...["env", "XMEM_EVERY_STEP=1", process.execPath, "test", "--timeout=60000"],
       ...["test/crash_points.test.ts", "-t", "carries on after a dead recoverer"],
     ]),
+  "messages and what brings them back, killed at every step": () =>
+    succeeds([
+      ...["env", "XMEM_EVERY_STEP=1", process.execPath, "test", "--timeout=600000"],
+      "test/message_crash_points.test.ts",
+    ]),
   "a library without a trace of hooks": isUnhooked,
   "explorations that take longer": async () => {
     const { passed, failed } = await explore({ set: "medium", canaries: false });
