@@ -344,6 +344,30 @@ pub const all = [_]Program{
         },
     },
     .{
+        // The word's change is seen before the buffer can be another's.
+        .name = "store buffers: a message that is done while another releases its buffer",
+        .memory = .pso,
+        .slots = 1,
+        .channels = &one,
+        .threads = &.{
+            .{ .first = &(held ++ [_]Operation{.share}), .steps = &.{&.{.release}} },
+            .{ .first = &.{.take}, .steps = &.{ &.{.release}, &.{.acquire} } },
+        },
+        .catches = &.{.word_relaxed},
+    },
+    .{
+        // The word that a sender wrote is seen before the item.
+        .name = "store buffers: a message that is sent on and received",
+        .memory = .pso,
+        .slots = 1,
+        .channels = &pair,
+        .threads = &.{
+            .{ .first = &held, .onward = 1, .steps = &.{&.{.send_on}} },
+            .{ .channel = 1, .steps = &.{ &.{.receive}, &.{.release}, &.{.acquire} } },
+        },
+        .catches = &.{.cell_relaxed},
+    },
+    .{
         .name = "store buffers: a message that is received beside the freeze",
         .memory = .tso,
         .channels = &one,
@@ -353,6 +377,24 @@ pub const all = [_]Program{
             .{ .first = &.{.abandon}, .steps = &.{} },
         },
         .budget = .{ .deaths = 1 },
+    },
+    .{
+        // What a receiver wrote is seen before the end of its bracket.
+        .name = "store buffers: a message that came back, received beside the freeze",
+        .memory = .pso,
+        .rows = 4,
+        .slots = 1,
+        .channels = &one,
+        .threads = &.{
+            .{
+                .first = &.{ .acquire, .send, .receive, .abandon, .join },
+                .steps = &.{&.{.reclaim}},
+            },
+            .{ .steps = &.{&.{.receive}} },
+            .{ .steps = &.{} },
+        },
+        .budget = .{ .deaths = 1 },
+        .catches = &.{.leave_relaxed},
     },
     .{
         // The receiver's bracket is not seen by the recovery that links the first again.
