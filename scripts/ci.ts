@@ -74,6 +74,11 @@ const checks: Record<string, () => Promise<boolean>> = {
   soak: () => succeeds([...soak, "--minutes", "1"]),
   "soak with delays": () => succeeds([...soak, "--minutes", "1", "--delays"]),
   "soak's canaries": soakCanariesAreCaught,
+  "a flood of messages": () =>
+    succeeds([
+      ...[process.execPath, join(root, "scripts", "flood.ts")],
+      ...["--messages", "20000", "--kills", "2000"],
+    ]),
   "the same packages when they are made again": isReproducible,
   "the core's tests on arm64, as far as they go": passesOnArm64,
   "a recoverer's successor, killed at every step": () =>

@@ -552,8 +552,6 @@ pub const Returned = packed struct(u64) {
     pub const empty: Returned = .{ .index = index_nil };
 
     pub inline fn load(ptr: *const u64, comptime order: atomic.Order) Returned {
-        if (atomic.broken(.returned_relaxed))
-            return @bitCast(atomic.load(u64, ptr, .monotonic));
         return @bitCast(atomic.load(u64, ptr, order));
     }
 
@@ -562,8 +560,6 @@ pub const Returned = packed struct(u64) {
     }
 
     pub inline fn cas(ptr: *u64, from: Returned, to: Returned) bool {
-        if (atomic.broken(.returned_relaxed))
-            return atomic.cas(u64, ptr, @bitCast(from), @bitCast(to), .monotonic);
         return atomic.cas(u64, ptr, @bitCast(from), @bitCast(to), .acq_rel);
     }
 

@@ -133,8 +133,6 @@ pub const Canary = enum {
     /// Caught by ThreadSanitizer: a change of a slot's word neither releases nor acquires, so that
     /// references pass from holder to holder without the content.
     word_relaxed,
-    /// Likewise of a returned list's head.
-    returned_relaxed,
     /// The same of a channel's cell.
     cell_relaxed,
 

@@ -28,6 +28,7 @@ const held_two = [_]Operation{ .acquire, .send, .acquire, .send, .receive, .rece
 pub const all = [_]Program{
     .{
         .name = "a message, a receiver and a recovery",
+        .set = .medium,
         .channels = &one,
         .threads = &.{
             .{ .first = &.{ .acquire, .send }, .steps = &.{ &.{.receive}, &.{.release} } },
@@ -35,6 +36,15 @@ pub const all = [_]Program{
             .{ .steps = &.{&.{.reclaim}} },
         },
         .budget = .{ .deaths = 1, .deferrals = 1 },
+    },
+    .{
+        .name = "a receive and a recovery",
+        .channels = &one,
+        .threads = &.{
+            .{ .first = &.{ .acquire, .send }, .steps = &.{ &.{.receive}, &.{.release} } },
+            .{ .steps = &.{&.{ .reclaim, .receive }} },
+        },
+        .budget = .{ .deaths = 2, .deferrals = 1 },
         .catches = &.{ .taking_ignored, .taking_noted_late, .returned_not_counted },
     },
     .{
