@@ -156,7 +156,7 @@ fn claim(ptr: *u64, claimed: Message) bool {
 }
 
 /// What came back, or the oldest item. What a dead receiver had comes back first.
-pub fn receive(
+pub noinline fn receive(
     participant: *Participant,
     channel: *const Channel,
     patience: *Patience,
@@ -375,7 +375,7 @@ pub fn takeReturned(participant: *const Participant, channel: *const Channel) Po
     return takeDeadLetter(participant, channel);
 }
 
-fn takeDeadLetter(participant: *const Participant, channel: *const Channel) Popped {
+noinline fn takeDeadLetter(participant: *const Participant, channel: *const Channel) Popped {
     @branchHint(.cold);
     const popped = pop(&participant.view, channel);
     if (popped == .item) {
