@@ -46,7 +46,7 @@ const packaged = {
   exports: {
     ".": {
       bin: { xmem: "./dist/command.js" },
-  types: "./dist/xmem.d.ts",
+      types: "./dist/xmem.d.ts",
       bun: "./dist/xmem.js",
       node: "./dist/other_runtime.cjs",
       default: "./dist/xmem.js",
@@ -95,12 +95,13 @@ async function bundleCommand(folder: string): Promise<void> {
     plugins: [
       {
         name: "the library stays a file of its own",
-        setup: (build) =>
+        setup(build) {
           build.onResolve({ filter: /\.\.\/index\.ts$/ }, ({ path, importer }) =>
             join(dirname(importer), path) === library
               ? { path: "./xmem.js", external: true }
               : undefined,
-          ),
+          );
+        },
       },
     ],
   });

@@ -128,7 +128,7 @@ function opened(pool: string): number {
   }
 }
 
-const magic = "3553443803612761936"; // "POL_MEM1", as a number.
+const magic = `${0x314d_454d_5f4c_4f50n}`; // "POL_MEM1"
 const identitySize = structs["Identity"]?.size ?? 0;
 
 export function pathOf(pool: string): string {

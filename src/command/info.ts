@@ -283,7 +283,8 @@ function placesOf(buffers: BufferInfo[], pid: number): string[] {
   if (traces.length === 0) {
     return ["Start that process with XMEM_TRACE=1 in its environment, and this names its lines."];
   }
-  const places = Map.groupBy(traces, ({ stack: [innermost = "?"] }) => innermost);
+  const lineOf = (frame = "?"): string => frame.replace(/(:\d+):\d+(?=\)?$)/, "$1");
+  const places = Map.groupBy(traces, ({ stack: [innermost] }) => lineOf(innermost));
   return [...places]
     .sort(([, one], [, other]) => other.length - one.length)
     .map(
