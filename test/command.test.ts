@@ -3,6 +3,7 @@
 import { describe, expect, test } from "bun:test";
 import { closeSync, existsSync, openSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
+import { exit } from "../src/command/failure.ts";
 import * as constants from "../src/generated/constants.gen.ts";
 import { type BufferInfo, BufferPool, type PoolStats } from "../src/index.ts";
 import { onTerminal, said, xmem } from "./commands.ts";
@@ -416,3 +417,46 @@ describe("errors and usage", () => {
       }
     }));
 });
+
+/** Numbers, times and sizes differ from run to run; columns move with them. */
+function shape(text: string): string {
+  return text
+    .replaceAll(/\S*xmem\.frames/g, "FILE")
+    .replaceAll(/\S*(?=\/(?:encoder|program)\.ts)\/\w+\.ts/g, "SOURCE")
+    .replaceAll(/\d+(?:[.:]\d+)*(?: ?(?:ms|s|m|h|KiB|MiB|B)\b)?/g, "N")
+    .replaceAll(/(?:N )+ago/g, "N ago")
+    .replaceAll(/ +/g, " ");
+}
+
+test("the page about the command shows what its program and the command print", () =>
+  inPoolFolder(async () => {
+    const page = await Bun.file(join(import.meta.dir, "../docs/command.md")).text();
+    const [, source = ""] = /```ts\nimport[^\n]*\n([\s\S]*?)```/.exec(page) ?? [];
+    const [, shown = ""] = /```\n(\$ xmem list[\s\S]*?)```/.exec(page) ?? [];
+    const program = programFile(source, { env: { XMEM_TRACE: "1" } });
+    try {
+      await program.lineOf("full");
+      const steps = shown.split(/^\$ xmem /m).slice(1);
+      expect(steps.length).toBe(5);
+      for (const step of steps) {
+        const [, given = "", expected = ""] = /^(.*)\n([\s\S]*)$/.exec(step) ?? [];
+        const { out, err } = await xmem(...given.split(" "));
+        expect(shape(out + err)).toBe(shape(expected));
+      }
+    } finally {
+      await program.end();
+    }
+  }));
+
+test("the page names every exit code, and each field of the JSON", () =>
+  inPoolFolder(async () => {
+    const page = await Bun.file(join(import.meta.dir, "../docs/command.md")).text();
+    for (const code of Object.values(exit))
+      expect(page).toMatch(new RegExp(`^\\| ${code} \\|`, "m"));
+    using _pool = BufferPool.create("fields", { capacity: 2 });
+    const { layout } = (await said("info", "fields")) as Info;
+    const reclaimed = (await said("reclaim", "fields")) as object;
+    for (const field of [...Object.keys(layout), ...Object.keys(reclaimed)]) {
+      expect(page).toContain(`\`${field}\``);
+    }
+  }));

@@ -269,9 +269,9 @@ function advice(stats: PoolStats, buffers: BufferInfo[]): string[] {
     lines.push(`${who(most)} holds most, ${most.holds}.`, ...placesOf(buffers, most.pid));
     if (!most.alive) lines.push("It is dead: `xmem reclaim` gives its buffers back.");
   }
-  if (queued > 0) lines.push(`${count(queued, "buffer")} wait in channels to be received.`);
+  if (queued > 0) lines.push(`In channels, to be received: ${count(queued, "buffer")}.`);
   if (stats.inFlight > 0) {
-    lines.push(`${count(stats.inFlight, "reference")} in flight that nobody has taken yet.`);
+    lines.push(`In flight, taken by nobody yet: ${count(stats.inFlight, "reference")}.`);
   }
   return lines;
 }

@@ -53,9 +53,9 @@ pub fn put(text: []const u8) ?u32 {
     } else if (title.end < records_max) title.end else return null;
     const record = &all[place];
     @memcpy(record.text[0..text.len], text);
-    // A reader in another process sees the whole text, or no record.
-    @atomicStore(u32, &record.length, @intCast(text.len), .release);
-    if (place == title.end) @atomicStore(u32, &title.end, place + 1, .release);
+    // A reader in another process may see a part of a text: it is then no JSON, and passed over.
+    @atomicStore(u32, &record.length, @intCast(text.len), .monotonic);
+    if (place == title.end) @atomicStore(u32, &title.end, place + 1, .monotonic);
     return place;
 }
 
@@ -64,7 +64,7 @@ pub fn drop(place: u32) void {
     defer lock.unlock();
     const all = records orelse return;
     if (place == 0 or place >= titleOf(all).end or all[place].length == 0) return;
-    @atomicStore(u32, &all[place].length, 0, .release);
+    @atomicStore(u32, &all[place].length, 0, .monotonic);
     free[free_count] = @intCast(place);
     free_count += 1;
 }
