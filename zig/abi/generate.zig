@@ -7,6 +7,7 @@ const constants = @import("core").abi.constants;
 const declarations = @import("generate/declarations.zig");
 const errors = @import("core").errors;
 const header = @import("generate/header.zig");
+const layout = @import("generate/layout.zig");
 const typescript = @import("generate/typescript.zig");
 
 const Writer = std.Io.Writer;
@@ -19,6 +20,7 @@ const Output = struct {
 const outputs = [_]Output{
     .{ .path = "src/generated/constants.gen.ts", .write = writeConstants },
     .{ .path = "src/generated/abi.gen.ts", .write = writeBun },
+    .{ .path = "src/generated/layout.gen.ts", .write = layout.write },
     .{ .path = "src/generated/error_codes.gen.ts", .write = writeErrorCodes },
     .{ .path = "include/xmem.h", .write = writeHeader },
 };
@@ -49,7 +51,11 @@ fn writeConstants(_: std.mem.Allocator, out: *Writer) !void {
 }
 
 fn writeBun(gpa: std.mem.Allocator, out: *Writer) !void {
-    const texts = [_][:0]const u8{ @embedFile("bun.zig"), @embedFile("bun_channels.zig") };
+    const texts = [_][:0]const u8{
+        @embedFile("bun.zig"),
+        @embedFile("bun_channels.zig"),
+        @embedFile("bun_looking.zig"),
+    };
     var declared: std.ArrayList(declarations.Declaration) = .empty;
     for (texts) |text| try declared.appendSlice(gpa, try declarations.read(gpa, text));
     try typescript.write(out, declared.items);
