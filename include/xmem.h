@@ -633,8 +633,8 @@ int32_t xmem_observe(const char *name, const xmem_options *options, xmem_pool *p
  * @param pruned Gets 1 where the name was removed, or would be; 0: somebody has the pool open.
  *
  * @return 0, or
- *     XMEM_POOL_NOT_FOUND, XMEM_POOL_CORRUPT, XMEM_VERSION_MISMATCH, XMEM_PERMISSION_DENIED: there is no
- *     such pool that could be removed. XMEM_POOL_BUSY, XMEM_INVALID_ARGUMENT, XMEM_SYSTEM: as in
+ *     XMEM_POOL_NOT_FOUND, XMEM_POOL_CORRUPT, XMEM_VERSION_MISMATCH, XMEM_PERMISSION_DENIED: there is
+ *     no such pool that could be removed. XMEM_POOL_BUSY, XMEM_INVALID_ARGUMENT, XMEM_SYSTEM: as in
  *     `xmem_unlink`.
  */
 int32_t xmem_prune(const char *name, uint32_t dry_run, uint32_t *pruned);
@@ -726,10 +726,10 @@ int32_t xmem_truncate(xmem_pool pool, xmem_handle handle, uint32_t size);
 
 /**
  * Maps a held buffer once more, at an address of its own: a window. It stays until
- * `xmem_window_close`, on whatever thread, also when the hold was given back and the pool closed: for
- * languages whose views of memory cannot be kept from outliving a hold. Make one for each buffer and
- * keep it: it costs two calls of the system. The next use of the same buffer has it in the same
- * window.
+ * `xmem_window_close`, on whatever thread, also when the hold was given back and the pool closed:
+ * for languages whose views of memory cannot be kept from outliving a hold. Make one for each
+ * buffer and keep it: it costs two calls of the system. The next use of the same buffer has it in
+ * the same window.
  *
  * @param pool The open pool.
  * @param handle Of a buffer that this descriptor holds.
@@ -745,13 +745,13 @@ int32_t xmem_truncate(xmem_pool pool, xmem_handle handle, uint32_t size);
 int32_t xmem_window_open(xmem_pool pool, xmem_handle handle, void **data, size_t *length);
 
 /**
- * Takes a window away from those who still look through it: its addresses read as zeros from now on,
- * and what is written there is seen by nobody else. They stay until `xmem_window_close`.
+ * Takes a window away from those who still look through it: its addresses read as zeros from now
+ * on, and what is written there is seen by nobody else. They stay until `xmem_window_close`.
  *
  * @param data Of a window.
  * @param length Of the same window.
- * @param moved Gets the address at which the buffer has a window of that length now; NULL: it has none, since
- *     the system cannot move it (Linux before 5.13, macOS).
+ * @param moved Gets the address at which the buffer has a window of that length now; NULL: it has none,
+ *     since the system cannot move it (Linux before 5.13, macOS).
  *
  * @return 0, or
  *     XMEM_OUT_OF_MEMORY: the process has too many mappings. The window is as it was.
@@ -1127,8 +1127,9 @@ int32_t xmem_wait_any(const xmem_source *sources, uint32_t count, uint64_t timeo
 uint64_t xmem_now_ns(void);
 
 /**
- * One slice of an `xmem_acquire_timed`, for languages that run signal handlers of their own between
- * two calls. Call it again where it brought nothing; an end without that is `xmem_wait_end`.
+ * One slice of an `xmem_acquire_timed`, for languages that run signal handlers of their own
+ * between two calls. Call it again where it brought nothing; an end without that is
+ * `xmem_wait_end`.
  *
  * @param pool The open pool.
  * @param size Bytes, 0 to the pool's buffer size.
@@ -1173,8 +1174,8 @@ int32_t xmem_receive_slice(xmem_pool pool, xmem_channel channel, uint64_t deadli
  * @param sources As many as `count` says.
  * @param count 1 to XMEM_LIMIT_WAIT_SOURCES.
  * @param deadline_ns When the whole wait ends, by `xmem_now_ns`. UINT64_MAX: never.
- * @param place Gets the place in `sources` of the one that has something; `count`: the slice ended, or a signal
- *     handler ran.
+ * @param place Gets the place in `sources` of the one that has something; `count`: the slice ended, or a
+ *     signal handler ran.
  *
  * @return 0, or
  *     XMEM_TIMEOUT and others: as in `xmem_wait_any`. The wait is over then.

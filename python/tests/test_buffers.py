@@ -11,6 +11,7 @@ import pytest
 from conftest import code_of
 
 from xmem import Guard, Pool, XmemError
+from xmem._generated import DTYPES
 
 
 def test_a_pool_is_made_opened_listed_inspected_and_unlinked(name: str) -> None:
@@ -83,8 +84,7 @@ def test_the_size_is_what_was_asked_for(pool: Pool) -> None:
 
 @pytest.mark.parametrize(
     "dtype",
-    ["uint8", "int8", "uint16", "int16", "uint32", "int32"]
-    + ["uint64", "int64", "float16", "float32", "float64"],
+    DTYPES,
 )
 def test_an_array_is_what_the_description_says(pool: Pool, dtype: str) -> None:
     with pool.acquire_array((3, 4), dtype) as guard:

@@ -1,5 +1,6 @@
-//! A second mapping of a part of a file, at an address of its own, which can be taken away from those
-//! who still look through it: its addresses stay good, and lead to private memory from then on.
+//! A second mapping of a part of a file, at an address of its own, which can be taken away from
+//! those who still look through it: its addresses stay good, and lead to private memory from then
+//! on.
 //!
 //! The macOS half is compiled and linked by the build, and was never run.
 
@@ -38,8 +39,8 @@ pub fn detach(base: Pointer, length: u64) Error!?Pointer {
     return moved;
 }
 
-/// The old addresses stay mapped to the file, so that no other thread's mapping can get there before
-/// they are mapped to something else.
+/// The old addresses stay mapped to the file, so that no other thread's mapping can get there
+/// before they are mapped to something else.
 fn move(base: Pointer, length: u64) ?Pointer {
     if (is_darwin) return null;
     const may_move = 1;
@@ -53,7 +54,9 @@ fn move(base: Pointer, length: u64) ?Pointer {
 
 fn mapped(at: ?Pointer, length: u64, flags: std.c.MAP, fd: i32, offset: u64) Error!Pointer {
     hooks.call();
-    const address = std.c.mmap(at, length, both_ways, flags, fd, @intCast(offset));
+    // A window begins at a page, of whichever size the pages of the running system are.
+    const hint: ?*align(std.heap.page_size_min) anyopaque = @ptrCast(@alignCast(at));
+    const address = std.c.mmap(hint, length, both_ways, flags, fd, @intCast(offset));
     if (@intFromPtr(address) != std.math.maxInt(usize)) return @ptrCast(@alignCast(address));
     const errno = std.c._errno().*;
     const err: Error = switch (@as(std.c.E, @enumFromInt(errno))) {

@@ -168,7 +168,7 @@ class Guard:
     def __buffer__(self, flags: int) -> memoryview:
         # Python 3.12 and later: memoryview(guard), file.write(guard), hashlib; numpy prefers it.
         try:
-            return memoryview(self.array())
+            return self.array().data
         except ImportError:
             return self.buffer
 

@@ -130,8 +130,8 @@ fn observe(name: ?[*:0]const u8, options: ?*const Options, pool: ?*Pool) Error!v
 
 /// Removes a name where it leads to a pool of this user that no live participant has open.
 ///
-/// XMEM_POOL_NOT_FOUND, XMEM_POOL_CORRUPT, XMEM_VERSION_MISMATCH, XMEM_PERMISSION_DENIED: there is no
-/// such pool that could be removed. XMEM_POOL_BUSY, XMEM_INVALID_ARGUMENT, XMEM_SYSTEM: as in
+/// XMEM_POOL_NOT_FOUND, XMEM_POOL_CORRUPT, XMEM_VERSION_MISMATCH, XMEM_PERMISSION_DENIED: there is
+/// no such pool that could be removed. XMEM_POOL_BUSY, XMEM_INVALID_ARGUMENT, XMEM_SYSTEM: as in
 /// `xmem_unlink`.
 pub export fn xmem_prune(
     /// As in `xmem_create`.

@@ -12,6 +12,7 @@ const messages = @import("../../process/messages.zig");
 const open_pool = @import("../../process/open_pool.zig");
 const reasons = @import("reasons.zig");
 const system = @import("../../system/door.zig");
+const thaw = @import("../../protocol/recovery/thaw.zig");
 const types = @import("types.zig");
 const wait_any = @import("../../process/wait_any.zig");
 const waiting = @import("../../protocol/pool/waiting.zig");
@@ -19,6 +20,7 @@ const waiting = @import("../../protocol/pool/waiting.zig");
 const Channel = types.Channel;
 const Error = errors.Error;
 const Handle = types.Handle;
+const Patience = thaw.Patience;
 const Pool = types.Pool;
 const Source = types.Source;
 const ended = call.ended;
@@ -32,8 +34,9 @@ pub export fn xmem_now_ns() u64 {
     return system.clock.monotonicNs();
 }
 
-/// One slice of an `xmem_acquire_timed`, for languages that run signal handlers of their own between
-/// two calls. Call it again where it brought nothing; an end without that is `xmem_wait_end`.
+/// One slice of an `xmem_acquire_timed`, for languages that run signal handlers of their own
+/// between two calls. Call it again where it brought nothing; an end without that is
+/// `xmem_wait_end`.
 ///
 /// XMEM_TIMEOUT and others: as in `xmem_acquire_timed`. The wait is over then.
 pub export fn xmem_acquire_slice(
@@ -138,8 +141,8 @@ pub export fn xmem_wait_any_slice(
     count: u32,
     /// When the whole wait ends, by `xmem_now_ns`. UINT64_MAX: never.
     deadline_ns: u64,
-    /// Gets the place in `sources` of the one that has something; `count`: the slice ended, or a signal
-    /// handler ran.
+    /// Gets the place in `sources` of the one that has something; `count`: the slice ended, or a
+    /// signal handler ran.
     place: ?*u32,
 ) i32 {
     return ended(waitAnySlice(sources, count, deadline_ns, place));
@@ -177,7 +180,7 @@ pub export fn xmem_wait_end(
 fn endWait(pool: Pool, channel: Channel, end: u32) Error!void {
     const at = try Place.of(pool, channel, end);
     const participant = &at.pool.participant;
-    var patience: @import("../../protocol/recovery/thaw.zig").Patience = .none;
+    var patience: Patience = .none;
     const opened = at.channel orelse {
         if (!at.pool.wait.counted) return;
         at.pool.wait.counted = false;

@@ -14,10 +14,10 @@ const ended = call.ended;
 const missing = call.missing;
 
 /// Maps a held buffer once more, at an address of its own: a window. It stays until
-/// `xmem_window_close`, on whatever thread, also when the hold was given back and the pool closed: for
-/// languages whose views of memory cannot be kept from outliving a hold. Make one for each buffer and
-/// keep it: it costs two calls of the system. The next use of the same buffer has it in the same
-/// window.
+/// `xmem_window_close`, on whatever thread, also when the hold was given back and the pool closed:
+/// for languages whose views of memory cannot be kept from outliving a hold. Make one for each
+/// buffer and keep it: it costs two calls of the system. The next use of the same buffer has it in
+/// the same window.
 ///
 /// XMEM_STALE_HANDLE: this descriptor has no such hold.
 /// XMEM_OUT_OF_MEMORY: there is no address space, or the process has too many mappings.
@@ -50,8 +50,8 @@ fn openWindow(pool: Pool, handle: Handle, data: ?*?*anyopaque, length: ?*usize) 
     to_length.* = stride;
 }
 
-/// Takes a window away from those who still look through it: its addresses read as zeros from now on,
-/// and what is written there is seen by nobody else. They stay until `xmem_window_close`.
+/// Takes a window away from those who still look through it: its addresses read as zeros from now
+/// on, and what is written there is seen by nobody else. They stay until `xmem_window_close`.
 ///
 /// XMEM_OUT_OF_MEMORY: the process has too many mappings. The window is as it was.
 /// XMEM_SYSTEM: the system refused it; see `xmem_error_errno`. The window is as it was.
@@ -61,8 +61,8 @@ pub export fn xmem_window_detach(
     data: ?*anyopaque,
     /// Of the same window.
     length: usize,
-    /// Gets the address at which the buffer has a window of that length now; NULL: it has none, since
-    /// the system cannot move it (Linux before 5.13, macOS).
+    /// Gets the address at which the buffer has a window of that length now; NULL: it has none,
+    /// since the system cannot move it (Linux before 5.13, macOS).
     moved: ?*?*anyopaque,
 ) i32 {
     return ended(detachWindow(data, length, moved));
@@ -71,7 +71,8 @@ pub export fn xmem_window_detach(
 fn detachWindow(data: ?*anyopaque, length: usize, moved: ?*?*anyopaque) Error!void {
     errors.clear();
     const out = moved orelse return missing("moved");
-    out.* = if (try window_file.detach(try windowAt(data, length), length)) |window| window else null;
+    const window = try windowAt(data, length);
+    out.* = if (try window_file.detach(window, length)) |other| other else null;
 }
 
 /// Unmaps a window. Its addresses are good for nothing afterwards.

@@ -1,5 +1,5 @@
-//! The form for C as Python's `ctypes` wants to know it: codes, structs and functions. An address is
-//! a number there, also one where the callee puts something.
+//! The form for C as Python's `ctypes` wants to know it: codes, structs and functions. An address
+//! is a number there, also one where the callee puts something.
 
 const std = @import("std");
 const channels = @import("core").abi.c.channels;
@@ -55,9 +55,8 @@ const Python = struct {
             return "ctypes.c_void_p";
         for (python.declared) |each| if (each == .alias and std.mem.eql(u8, each.alias.name, zig))
             return python.typeOf(each.alias.type);
-        std.debug.print("ctypes has no form here for the type {s}; see zig/abi/generate/python.zig\n", .{
-            zig,
-        });
+        const unknown = "ctypes has no form here for the type {s}; see abi/generate/python.zig\n";
+        std.debug.print(unknown, .{zig});
         return error.UnknownType;
     }
 
@@ -78,7 +77,8 @@ const Python = struct {
         }
         try out.writeAll("\n    _fields_ = [\n");
         for (structure.fields) |field| {
-            try out.print("        (\"{s}\", {s}),\n", .{ field.name, try python.typeOf(field.type) });
+            const crossing = try python.typeOf(field.type);
+            try out.print("        (\"{s}\", {s}),\n", .{ field.name, crossing });
         }
         try out.writeAll("    ]\n");
     }
