@@ -19,7 +19,7 @@ const tags: Record<string, string> = {
 /** The tag of the wheels for machines like this. */
 export const ownTag: string | undefined = tags[`${process.platform}-${process.arch}-gnu`];
 
-const ignored = /\/(?:__pycache__|tests|requirements|\.mypy_cache|\.ruff_cache|\.pytest_cache)$/;
+const ignored = /\/(?:__pycache__|tests|requirements)$/;
 
 /** The package as it is built: its folder, and what the repository has elsewhere. */
 function stage(platform: string, libraries: string, stage: string): void {
