@@ -5,6 +5,7 @@
 //   dist/xmem-<version>.tgz             all that a machine of this kind needs, in one file
 //   dist/registry/xmem-<version>.tgz    the same without a library, for a registry, with
 //   dist/registry/xmem-<platform>-...   one package for each platform, of which it chooses
+//   dist/xmem-<version>-py3-...whl      the package for Python, for each platform
 
 import {
   cpSync,
@@ -19,6 +20,7 @@ import { dirname, join } from "node:path";
 import { platforms } from "../src/native/library.ts";
 import { declare } from "./declare.ts";
 import { root, run, setup, zigBuild } from "./setup.ts";
+import { packWheels } from "./wheels.ts";
 
 interface Manifest {
   name: string;
@@ -199,10 +201,14 @@ async function report(): Promise<void> {
     const installed = [...files.values()].reduce((sum, { size }) => sum + size, 0);
     console.log(`${path}: ${statSync(path).size} bytes, installed ${installed}`);
   }
+  for (const wheel of readdirSync(dist).filter((file) => file.endsWith(".whl"))) {
+    console.log(`${join(dist, wheel)}: ${statSync(join(dist, wheel)).size} bytes`);
+  }
 }
 
 if (import.meta.main) {
   setup();
   await pack();
+  packWheels();
   await report();
 }

@@ -15,13 +15,17 @@ pub const pools = @import("c/pools.zig");
 pub const sharing = @import("c/sharing.zig");
 pub const types = @import("c/types.zig");
 pub const upkeep = @import("c/upkeep.zig");
+pub const waits = @import("c/waits.zig");
+pub const windows = @import("c/windows.zig");
 
 comptime {
     _ = pools;
     _ = folder;
     _ = buffers;
     _ = sharing;
+    _ = windows;
     _ = channels;
+    _ = waits;
     _ = description;
     _ = upkeep;
     _ = looking;

@@ -1,6 +1,7 @@
 //! The form for C: the folder of pools, and looking into it from outside.
 
 const std = @import("std");
+const abandoned = @import("../../process/abandoned.zig");
 const call = @import("call.zig");
 const descriptor = @import("../../process/descriptor.zig");
 const errors = @import("../../errors.zig");
@@ -125,4 +126,29 @@ fn observe(name: ?[*:0]const u8, options: ?*const Options, pool: ?*Pool) Error!v
     );
     opened.owner = thread.mark();
     out.* = descriptor.numberOf(opened);
+}
+
+/// Removes a name where it leads to a pool of this user that no live participant has open.
+///
+/// XMEM_POOL_NOT_FOUND, XMEM_POOL_CORRUPT, XMEM_VERSION_MISMATCH, XMEM_PERMISSION_DENIED: there is
+/// no such pool that could be removed. XMEM_POOL_BUSY, XMEM_INVALID_ARGUMENT, XMEM_SYSTEM: as in
+/// `xmem_unlink`.
+pub export fn xmem_prune(
+    /// As in `xmem_create`.
+    name: ?[*:0]const u8,
+    /// Not 0: it only looks.
+    dry_run: u32,
+    /// Gets 1 where the name was removed, or would be; 0: somebody has the pool open.
+    pruned: ?*u32,
+) i32 {
+    return ended(prune(name, dry_run, pruned));
+}
+
+fn prune(name: ?[*:0]const u8, dry_run: u32, pruned: ?*u32) Error!void {
+    errors.clear();
+    const out = pruned orelse return missing("pruned");
+    const pool_name = name orelse return missing("name");
+    var buffer: DirectoryBuffer = undefined;
+    const dir = try directory(&buffer);
+    out.* = @intFromBool(try abandoned.prune(dir, std.mem.span(pool_name), dry_run != 0));
 }
