@@ -88,9 +88,12 @@ enum {
     XMEM_CHANNEL_CLOSED = -20,
     /** Only of TypeScript: something was to be written through a guard that only reads. */
     XMEM_READ_ONLY = -21,
-    /** Only of TypeScript: the guard was released before. */
+    /**
+     * The receiver of a request gave it back without a reply; in TypeScript also: the guard was
+     * released before.
+     */
     XMEM_RELEASED = -22,
-    /** The time of a wait passed before there was a buffer. */
+    /** The time of a wait passed before there was a buffer, or room. */
     XMEM_TIMEOUT = -23,
     /** An argument is out of range. */
     XMEM_INVALID_ARGUMENT = -24,
@@ -98,7 +101,7 @@ enum {
     XMEM_UNSUPPORTED_PLATFORM = -25,
     /** A system call failed. */
     XMEM_SYSTEM = -26,
-    /** Reserved for channels: the participant that had to reply died. */
+    /** The receiver of a request died, or let go of it without a word. */
     XMEM_PEER_DIED = -27,
     XMEM_OK = 0
 };
@@ -601,6 +604,27 @@ int32_t xmem_info(xmem_pool pool, xmem_pool_info *info);
 int32_t xmem_list(xmem_pool_name *rows, size_t row_size, uint32_t rows_max, uint32_t *count);
 
 /**
+ * Removes a name, if it leads to a pool of this user's that no live participant has open. With the
+ * names of `xmem_list` it prunes the folder.
+ *
+ * @param name As in `xmem_create`.
+ * @param dry_run Not 0: only looks, and removes nothing.
+ * @param pruned Gets 1 where the name was removed, or would have been; 0 where the pool is in use, or
+ *     another user's.
+ *
+ * @return 0, or
+ *     XMEM_POOL_NOT_FOUND: there is no such name.
+ *     XMEM_POOL_CORRUPT: the file of that name is no pool, or a damaged one.
+ *     XMEM_VERSION_MISMATCH: the pool was made by another version, or by a process of another libc.
+ *     XMEM_PERMISSION_DENIED: this user may not use it, or its owner is not trusted.
+ *     XMEM_POOL_BUSY: somebody opens it, or removes its name, just now.
+ *     XMEM_OUT_OF_MEMORY: the pool does not fit into the address space.
+ *     XMEM_INVALID_ARGUMENT: no pool can have that name, or `pruned` is NULL.
+ *     XMEM_SYSTEM: a system call failed; see `xmem_error_errno`.
+ */
+int32_t xmem_prune(const char *name, uint32_t dry_run, uint32_t *pruned);
+
+/**
  * Looks at a pool without taking part: it takes no row, starts no recovery and writes nothing.
  * `xmem_info`, `xmem_stats`, `xmem_participants`, `xmem_channels`, `xmem_subscribers` and
  * `xmem_close` work on it; to every other call it is closed. The end of its thread does not close
@@ -1052,6 +1076,88 @@ int32_t xmem_deliveries(xmem_pool pool, xmem_handle handle, uint32_t *deliveries
  *     XMEM_POOL_CORRUPT: the control area of a pool holds what xmem never wrote.
  */
 int32_t xmem_wait_any(const xmem_source *sources, uint32_t count, uint64_t timeout_ms, uint32_t *place);
+
+/**
+ * Sends a buffer as a request, and waits for the reply to just this one, from C or from another
+ * language. A signal handler runs, and the wait goes on. The first request of a descriptor takes a
+ * channel of the pool for its replies, until the descriptor is closed.
+ *
+ * @param pool The open pool.
+ * @param channel The open channel.
+ * @param handle Of a buffer that this descriptor holds.
+ * @param timeout_ms Milliseconds to wait at most, for room and for the reply. XMEM_FOREVER: no limit.
+ * @param reply Gets the handle of the reply, which this descriptor holds.
+ *
+ * @return 0, or
+ *     XMEM_CHANNEL_FULL: the time passed without room in the channel. The hold stays.
+ *     XMEM_TIMEOUT: the time passed without a reply. The request is sent, and the buffer no longer
+ *     this thread's; a reply that comes later goes back to the pool.
+ *     XMEM_RELEASED: the receiver gave the request back without a reply.
+ *     XMEM_PEER_DIED: the receiver died, or let go of the request without a word; it is noticed within
+ *     a tenth of a second. Where the channel redelivers, another one receives it, and the wait goes on.
+ *     XMEM_CHANNEL_CLOSED: somebody closed the channel before there was room, or it is not open here.
+ *     The hold stays.
+ *     XMEM_BUFFER_IN_USE: as in `xmem_send`. The hold stays.
+ *     XMEM_OUT_OF_MEMORY: the pool has no room for the channel of replies. The hold stays.
+ *     XMEM_STALE_HANDLE: this descriptor has no such hold.
+ *     XMEM_SYSTEM: the system refused to commit memory for the channel of replies; see
+ *     `xmem_error_errno`. The hold stays.
+ *     XMEM_POOL_BUSY, XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_acquire`. Of a corrupt pool
+ *     nothing is promised about the hold.
+ *     XMEM_INVALID_ARGUMENT: the channel is a broadcast, another thread opened the pool, `handle` is
+ *     out of range, or `reply` is NULL. The hold stays.
+ */
+int32_t xmem_request(xmem_pool pool, xmem_channel channel, xmem_handle handle, uint64_t timeout_ms, xmem_handle *reply);
+
+/**
+ * Whether a buffer that was received is a request, whose sender waits for a reply.
+ *
+ * @param pool The open pool.
+ * @param handle Of a buffer that this descriptor holds.
+ * @param number Gets the number that its asker gave the request, from 1 on; 0: the buffer is none.
+ *
+ * @return 0, or
+ *     XMEM_STALE_HANDLE: this descriptor has no such hold.
+ *     XMEM_POOL_CORRUPT: the description is damaged.
+ *     XMEM_POOL_CLOSED: the pool is not open.
+ *     XMEM_INVALID_ARGUMENT: another thread opened it, `handle` is out of range, or `number` is NULL.
+ */
+int32_t xmem_request_number(xmem_pool pool, xmem_handle handle, uint64_t *number);
+
+/**
+ * Sends a buffer to the asker of a request as its reply. Neither buffer is this thread's any more:
+ * the reply is the asker's, and the request is given back. Where the asker is gone, or waits no
+ * more, the reply goes back to the pool, which is no error.
+ *
+ * @param pool The open pool.
+ * @param request Of a request that this descriptor received.
+ * @param reply Of a buffer that this descriptor holds. It may be the request itself.
+ *
+ * @return 0, or
+ *     XMEM_INVALID_ARGUMENT: `request` is no request; another thread opened the pool; or a handle is
+ *     out of range. Both holds stay, as with every error.
+ *     XMEM_CHANNEL_FULL: the asker has 1024 replies that it did not receive.
+ *     XMEM_STALE_HANDLE: this descriptor has no such hold of one of them: a request that was answered
+ *     is none.
+ *     XMEM_OUT_OF_MEMORY: there is no memory for the way back.
+ *     XMEM_SYSTEM: the system refused memory for it; see `xmem_error_errno`.
+ *     XMEM_POOL_BUSY, XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_acquire`.
+ */
+int32_t xmem_reply(xmem_pool pool, xmem_handle request, xmem_handle reply);
+
+/**
+ * Gives a received request back without a reply. The wait of its asker ends with XMEM_RELEASED. A
+ * buffer that is no request is given back as by `xmem_release`.
+ *
+ * @param pool The open pool.
+ * @param handle Of a buffer that this descriptor holds.
+ *
+ * @return 0, or
+ *     XMEM_STALE_HANDLE: this descriptor has no such hold.
+ *     XMEM_POOL_CLOSED: the pool is not open.
+ *     XMEM_INVALID_ARGUMENT: another thread opened it, or `handle` is out of range.
+ */
+int32_t xmem_refuse(xmem_pool pool, xmem_handle handle);
 
 /**
  * Tells what a held buffer's bytes mean, as its holders described it.

@@ -2,15 +2,13 @@
 // process on the same pools.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { compileC, compileObject } from "../scripts/cc.ts";
-import { root } from "../scripts/setup.ts";
+import { compileObject } from "../scripts/cc.ts";
 import { type BufferGuard, BufferPool } from "../src/index.ts";
+import { CPrograms } from "./c_programs.ts";
 import { withPool } from "./processes.ts";
 
-let folder = "";
 const sources = {
   producer: "examples/c/producer.c",
   consumer: "examples/c/consumer.c",
@@ -18,22 +16,10 @@ const sources = {
   interface: "test/programs/c_interface.c",
   channels: "test/programs/c_channels.c",
 };
-type Program = keyof typeof sources;
+let programs: CPrograms<keyof typeof sources>;
 
-const path = (program: Program): string => join(folder, program);
-
-function start(program: Program, ...argv: string[]) {
-  // The environment as it is now: by default Bun passes on the one of its start.
-  const options = { env: process.env, stderr: "inherit" } as const;
-  return Bun.spawn([path(program), ...argv], { ...options, stdin: "pipe", stdout: "pipe" });
-}
-
-async function outputOf(program: Program, ...argv: string[]): Promise<string> {
-  const child = start(program, ...argv);
-  const output = await child.stdout.text();
-  expect(await child.exited).toBe(0);
-  return output;
-}
+const start: typeof programs.start = (...argv) => programs.start(...argv);
+const outputOf: typeof programs.outputOf = (...argv) => programs.outputOf(...argv);
 
 /** What the consumer says of `frames` frames of `bytes` bytes, the n-th filled with n. */
 function consumed(frames: number, bytes: number): string[] {
@@ -70,14 +56,10 @@ function expectFrame(guard: BufferGuard, frame: number, bytes: number): void {
 
 // The first build compiles the C library's part of every program, too.
 beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), "xmem-c-"));
-  for (const [program, source] of Object.entries(sources)) {
-    const compiled = compileC(join(root, source), join(folder, program));
-    expect(compiled).toEqual({ ok: true, messages: "" });
-  }
+  programs = new CPrograms(sources);
 }, 600_000);
 
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+afterAll(() => programs[Symbol.dispose]());
 
 describe("the header", () => {
   for (const [language, standard] of [
@@ -85,7 +67,7 @@ describe("the header", () => {
     ["c++", "c++17"],
   ] as const) {
     test(`compiles as ${standard} without a warning`, () => {
-      const source = join(folder, `header.${standard}`);
+      const source = join(programs.folder, `header.${standard}`);
       const use = "xmem_handle first(xmem_handle handle) { return xmem_index(handle); }";
       const declared = "xmem_handle first(xmem_handle handle);";
       writeFileSync(source, `#include <xmem.h>\n#include <xmem.h>\n${declared}\n${use}\n`);

@@ -16,6 +16,7 @@ pub const system = struct {
     pub const memory = @import("system/memory.zig");
     pub const object = @import("system/object.zig");
     pub const object_name = @import("system/object_name.zig");
+    pub const random = @import("system/random.zig");
     pub const removal = @import("system/removal.zig");
     pub const robust_mutex = @import("system/robust_mutex.zig");
     pub const testing_folder = @import("system/testing_folder.zig");
@@ -106,6 +107,7 @@ pub const process = struct {
     pub const opening = @import("process/opening.zig");
     pub const options = @import("process/options.zig");
     pub const pool_name = @import("process/pool_name.zig");
+    pub const requests = @import("process/requests.zig");
     pub const views = @import("process/views.zig");
     pub const waiter_thread = @import("process/waiter_thread.zig");
 };

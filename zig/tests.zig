@@ -44,6 +44,7 @@ test {
     _ = @import("process/opening.zig");
     _ = @import("process/options.zig");
     _ = @import("process/pool_name.zig");
+    _ = @import("process/requests.zig");
     _ = @import("process/views.zig");
     _ = @import("process/waiter_thread.zig");
     _ = @import("protocol/channel/broadcast.zig");
@@ -95,6 +96,7 @@ test {
     _ = @import("system/memory.zig");
     _ = @import("system/object.zig");
     _ = @import("system/object_name.zig");
+    _ = @import("system/random.zig");
     _ = @import("system/removal.zig");
     _ = @import("system/robust_mutex.zig");
     _ = @import("system/thread.zig");

@@ -336,11 +336,32 @@ static void check_threads(xmem_pool pool) {
     for (int each = 0; each < 4; each++) EXPECT_OK(xmem_release(pool, handles[each]));
 }
 
+/* Of a pool that this thread has open, and then of one that nobody has. */
+static void check_pruning(const char *name) {
+    uint32_t pruned = 99;
+    xmem_pool pool;
+    EXPECT_STATUS(xmem_prune(NULL, 0, &pruned), XMEM_INVALID_ARGUMENT);
+    EXPECT_STATUS(xmem_prune("a/b", 0, &pruned), XMEM_INVALID_ARGUMENT);
+    EXPECT_STATUS(xmem_prune(name, 0, NULL), XMEM_INVALID_ARGUMENT);
+    EXPECT_STATUS(xmem_prune("no.such.pool", 0, &pruned), XMEM_POOL_NOT_FOUND);
+    EXPECT(pruned == 99);
+    EXPECT_OK(xmem_create(name, NULL, &pool));
+    EXPECT_OK(xmem_prune(name, 0, &pruned));
+    EXPECT(pruned == 0);
+    EXPECT_OK(xmem_close(pool));
+    EXPECT_OK(xmem_prune(name, 1, &pruned));
+    EXPECT(pruned == 1);
+    EXPECT_OK(xmem_prune(name, 0, &pruned));
+    EXPECT(pruned == 1);
+    EXPECT_STATUS(xmem_prune(name, 0, &pruned), XMEM_POOL_NOT_FOUND);
+}
+
 int main(int argc, char **argv) {
     if (argc != 2) return 2;
     pool_name = argv[1];
     check_opening(pool_name);
     check_growth(pool_name);
+    check_pruning(pool_name);
     xmem_options options = some_options();
     xmem_pool pool;
     EXPECT_OK(xmem_create(pool_name, &options, &pool));

@@ -12,6 +12,7 @@ pub const failures = @import("c/failures.zig");
 pub const folder = @import("c/folder.zig");
 pub const looking = @import("c/looking.zig");
 pub const pools = @import("c/pools.zig");
+pub const requests = @import("c/requests.zig");
 pub const sharing = @import("c/sharing.zig");
 pub const types = @import("c/types.zig");
 pub const upkeep = @import("c/upkeep.zig");
@@ -22,6 +23,7 @@ comptime {
     _ = buffers;
     _ = sharing;
     _ = channels;
+    _ = requests;
     _ = description;
     _ = upkeep;
     _ = looking;

@@ -67,6 +67,7 @@ const c_sources = [_][:0]const u8{
     @embedFile("c/buffers.zig"),
     @embedFile("c/sharing.zig"),
     @embedFile("c/channels.zig"),
+    @embedFile("c/requests.zig"),
     @embedFile("c/description.zig"),
     @embedFile("c/upkeep.zig"),
     @embedFile("c/looking.zig"),
