@@ -16,6 +16,7 @@ fn sanitizerOptions() callconv(.c) [*:0]const u8 {
 test {
     _ = @import("abi/bun.zig");
     _ = @import("abi/c.zig");
+    _ = @import("abi/c/call.zig");
     _ = @import("abi/c/reasons.zig");
     _ = @import("abi/constants.zig");
     _ = @import("abi/generate/declarations.zig");
