@@ -5,6 +5,7 @@
 //   dist/xmem-<version>.tgz             all that a machine of this kind needs, in one file
 //   dist/registry/xmem-<version>.tgz    the same without a library, for a registry, with
 //   dist/registry/xmem-<platform>-...   one package for each platform, of which it chooses
+//   dist/xmem-<version>-c-...           what scripts/pack_c.ts makes for programs in C
 
 import {
   cpSync,
@@ -18,6 +19,7 @@ import {
 import { join } from "node:path";
 import { platforms } from "../src/native/library.ts";
 import { declare } from "./declare.ts";
+import { packC } from "./pack_c.ts";
 import { root, run, setup, zigBuild } from "./setup.ts";
 
 interface Manifest {
@@ -156,7 +158,7 @@ export async function pack(): Promise<string> {
 async function report(): Promise<void> {
   const dist = join(root, "dist");
   const tarballs = readdirSync(dist, { recursive: true, encoding: "utf8" })
-    .filter((file) => file.endsWith(".tgz"))
+    .filter((file) => /\.t(ar\.)?gz$/.test(file))
     .sort();
   for (const tarball of tarballs) {
     const path = join(dist, tarball);
@@ -169,5 +171,6 @@ async function report(): Promise<void> {
 if (import.meta.main) {
   setup();
   await pack();
+  await packC(platforms);
   await report();
 }

@@ -12,7 +12,9 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
+import { platforms } from "../src/native/library.ts";
 import { pack } from "./pack.ts";
+import { packC } from "./pack_c.ts";
 import { root, runRecorded } from "./setup.ts";
 
 /** What is made from the sources, or is not theirs. */
@@ -20,11 +22,12 @@ const made = [".git", ".zig-cache", "build", "dist", "node_modules"];
 
 function tarballs(folder: string): string[] {
   const files = readdirSync(join(folder, "dist"), { recursive: true, encoding: "utf8" });
-  return files.filter((file) => file.endsWith(".tgz")).sort();
+  return files.filter((file) => /\.t(ar\.)?gz$/.test(file)).sort();
 }
 
 export async function isReproducible(): Promise<boolean> {
   await pack();
+  await packC(platforms);
   const copy = mkdtempSync(join(tmpdir(), "xmem-reproducible-"));
   try {
     cpSync(root, copy, { recursive: true, filter: (from) => !made.includes(relative(root, from)) });
