@@ -6,6 +6,7 @@
 
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { gzipSync } from "node:zlib";
 import { pack as tarPack } from "tar-stream";
 import { root, run, zig, zigBuild } from "./setup.ts";
 
@@ -46,7 +47,7 @@ function staticLibrary(platform: string): Buffer {
 /** As npm dates what it packs: the same bytes at any time. */
 const mtime = new Date("1985-10-26T08:15:00Z");
 
-async function tarOf(files: Record<string, Buffer | string>): Promise<Buffer> {
+async function tarOf(files: Record<string, Buffer | string>): Promise<Uint8Array> {
   const tar = tarPack();
   for (const [path, content] of Object.entries(files)) {
     tar.entry({ name: path, mode: 0o644, mtime }, content);
@@ -75,6 +76,6 @@ export async function packC(chosen: readonly string[]): Promise<void> {
       [`${top}/lib/libxmem.a`]: staticLibrary(platform),
       [`${top}/lib/pkgconfig/${name}.pc`]: pkgConfig,
     });
-    writeFileSync(archiveOf(platform), Bun.gzipSync(tar));
+    writeFileSync(archiveOf(platform), gzipSync(tar));
   }
 }

@@ -4,7 +4,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { archiveOf, packC } from "../scripts/pack_c.ts";
 import { root, zig } from "../scripts/setup.ts";
 import type { BufferPool } from "../src/index.ts";
@@ -38,14 +38,13 @@ function run(command: string[], env: Record<string, string | undefined> = enviro
 
 /** What pkg-config says of the file where there is no pkg-config. */
 function evaluated(file: string, isStatic: boolean): string[] {
-  const fields = new Map<string, string>();
+  const fields = new Map([["pcfiledir", dirname(file)]]);
   for (const line of readFileSync(file, "utf8").split("\n")) {
     const [, key = "", value = ""] = /^([\w.]+)[:=] ?(.*)$/.exec(line) ?? [];
     fields.set(
       key,
       value.replaceAll(/\$\{(\w+)\}/g, (_, name) => fields.get(name) ?? ""),
     );
-    if (key === "prefix") fields.set(key, value.replace("${pcfiledir}", join(file, "..")));
   }
   const used = ["Cflags", "Libs", ...(isStatic ? ["Libs.private"] : [])];
   return used.flatMap((field) => (fields.get(field) ?? "").split(" "));
