@@ -6,6 +6,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { compileObject } from "../scripts/cc.ts";
 import { type BufferGuard, BufferPool } from "../src/index.ts";
+import { documentedInC, mistaken } from "./c_documented.ts";
 import { CPrograms } from "./c_programs.ts";
 import { withPool } from "./processes.ts";
 
@@ -15,6 +16,8 @@ const sources = {
   fork: "test/programs/fork.c",
   interface: "test/programs/c_interface.c",
   channels: "test/programs/c_channels.c",
+  misuse: "test/programs/c_misuse.c",
+  requests: "test/programs/c_requests.c",
 };
 let programs: CPrograms<keyof typeof sources>;
 
@@ -77,18 +80,49 @@ describe("the header", () => {
   }
 });
 
-test.each(["interface", "channels"] as const)(
-  "every function does what its reference says: %s",
-  async (program) => {
-    const name = `test.c.${process.pid}`;
-    try {
-      expect(await outputOf(program, name)).toBe("as expected\n");
-    } finally {
-      BufferPool.unlink(name);
+/** Each function, and each code that it returned, of the programs that check them. */
+async function returned(): Promise<Set<string>> {
+  const name = `test.c.${process.pid}`;
+  const log = join(programs.folder, "statuses");
+  process.env["XMEM_STATUS_LOG"] = log;
+  try {
+    for (const program of ["interface", "channels", "misuse"] as const) {
+      expect([program, await outputOf(program, name)]).toEqual([program, "as expected\n"]);
     }
-  },
-  60_000,
-);
+    expect(await outputOf("requests", "check", name)).toBe("as expected\n");
+    return new Set((await Bun.file(log).text()).trimEnd().split("\n"));
+  } finally {
+    delete process.env["XMEM_STATUS_LOG"];
+    BufferPool.unlink(name);
+  }
+}
+
+/** Only damage, a stopped process, another user or a system without memory bring about these. */
+const notProvoked = new Set([
+  "XMEM_OUT_OF_MEMORY",
+  "XMEM_PERMISSION_DENIED",
+  "XMEM_POOL_BUSY",
+  "XMEM_POOL_CORRUPT",
+  "XMEM_SYSTEM",
+  "XMEM_TOO_MANY_PARTICIPANTS",
+  "XMEM_UNSUPPORTED_PLATFORM",
+  "XMEM_VERSION_MISMATCH",
+]);
+
+test("every function returns what its reference says, and each code that it names", async () => {
+  const found = await returned();
+  const documented = [...documentedInC].flatMap(([name, codes]) =>
+    Array.from(codes, (code) => `${name} ${code}`),
+  );
+  expect(mistaken).toEqual([]);
+  const failures = [...found].filter((each) => !each.endsWith(" XMEM_OK"));
+  expect(failures.filter((each) => !documented.includes(each))).toEqual([]);
+  const expected = documented.filter((each) => !notProvoked.has(each.split(" ")[1] ?? ""));
+  expect(expected.filter((each) => !found.has(each))).toEqual([]);
+  // Each works, too.
+  const names = [...documentedInC.keys()];
+  expect(names.filter((name) => !found.has(`${name} XMEM_OK`))).toEqual([]);
+}, 60_000);
 
 test("buffers go from a C producer to a C consumer, whichever comes first", async () => {
   for (const first of ["producer", "consumer"] as const) {

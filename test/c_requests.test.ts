@@ -1,7 +1,7 @@
 // Requests between C and Bun, in both directions.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { BufferPool, type Channel } from "../src/index.ts";
+import type { BufferPool, Channel } from "../src/index.ts";
 import { CPrograms } from "./c_programs.ts";
 import { codeOfLater } from "./codes.ts";
 import { withPool } from "./processes.ts";
@@ -40,15 +40,6 @@ async function startAnswering(name: string) {
   await hears("ready");
   return { child, hears };
 }
-
-test("every function of requests does what its reference says", async () => {
-  const name = `test.c.requests.${process.pid}`;
-  try {
-    expect(await programs.outputOf("requests", "check", name)).toBe("as expected\n");
-  } finally {
-    BufferPool.unlink(name);
-  }
-}, 60_000);
 
 test("C answers requests of Bun, with another buffer, with the request, or not at all", async () => {
   await withPool(options, async (pool, name) => {

@@ -242,6 +242,7 @@ static void check_waits(xmem_pool pool) {
     xmem_handle handle = 99;
     for (int each = 0; each < 4; each++) EXPECT_OK(xmem_acquire(pool, 8, &handles[each]));
     EXPECT_STATUS(xmem_acquire_timed(pool, 8, 0, &handle), XMEM_TIMEOUT);
+    EXPECT_STATUS(xmem_acquire_timed(pool, 10001, 0, &handle), XMEM_TOO_LARGE);
 
     /* A handler without SA_RESTART cuts system calls short; the wait has its whole time. */
     struct sigaction action;

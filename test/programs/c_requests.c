@@ -43,6 +43,7 @@ static int32_t ask(xmem_pool pool, xmem_channel jobs, unsigned char byte, uint64
     xmem_handle reply = 99;
     const xmem_handle request = filled(pool, byte);
     const int32_t status = xmem_request(pool, jobs, request, timeout_ms, &reply);
+    note_status("xmem_request()", status);
     if (status != XMEM_OK) {
         EXPECT(reply == 99);
         return status;
@@ -201,7 +202,48 @@ static void check_nobody(xmem_pool pool, xmem_channel jobs) {
     EXPECT(used_in(pool) == 0);
 }
 
-/* Answered on another thread of this process. */
+enum { replies_max = 1024 };
+
+/* Replies that nobody receives fill the asker's channel: here all but one are no replies. */
+static void *fill_replies(void *argument) {
+    (void)argument;
+    xmem_pool pool;
+    xmem_channel_stats rows[4];
+    xmem_channel replies = 0;
+    xmem_handle handles[replies_max + 1];
+    xmem_handle request;
+    uint32_t count;
+    EXPECT_OK(xmem_open(pool_name, NULL, &pool));
+    EXPECT_OK(xmem_channels(pool, rows, sizeof rows[0], 4, &count));
+    for (uint32_t row = 0; row < count; row++) {
+        if (strncmp(rows[row].name, "replies ", 8) != 0) continue;
+        EXPECT_OK(xmem_channel_open(pool, rows[row].name, NULL, &replies));
+    }
+    for (int each = 0; each <= replies_max; each++)
+        EXPECT_OK(xmem_acquire(pool, 0, &handles[each]));
+    for (int each = 0; each < replies_max; each++)
+        EXPECT_OK(xmem_send(pool, replies, handles[each], NULL));
+    EXPECT_OK(xmem_receive(pool, jobs_of(pool), &request));
+    EXPECT_TEXT(xmem_reply(pool, request, handles[replies_max]), XMEM_CHANNEL_FULL,
+                "the asker does not receive its replies");
+    /* Both holds stayed, and the request is one still: its asker waits no more. */
+    EXPECT_OK(xmem_release(pool, handles[replies_max]));
+    EXPECT_STATUS(xmem_reply(pool, request, request), XMEM_CHANNEL_FULL);
+    EXPECT_OK(xmem_refuse(pool, request));
+    EXPECT_OK(xmem_close(pool));
+    return NULL;
+}
+
+static void check_full_replies(xmem_pool pool, xmem_channel jobs) {
+    pthread_t thread;
+    xmem_handle reply;
+    EXPECT_STATUS(xmem_request(pool, jobs, filled(pool, 1), 1, &reply), XMEM_TIMEOUT);
+    EXPECT(pthread_create(&thread, NULL, fill_replies, NULL) == 0);
+    EXPECT(pthread_join(thread, NULL) == 0);
+    EXPECT(used_in(pool) == replies_max);
+}
+
+/* Answered on another thread of this process. The first request forgets what nobody waits for. */
 static void check_answers(xmem_pool pool, xmem_channel jobs) {
     pthread_t thread;
     unsigned char answer = 0;
@@ -255,7 +297,7 @@ static void check_all(void) {
     xmem_pool pool;
     memset(&options, 0, sizeof options);
     options.size = sizeof options;
-    options.capacity = 8;
+    options.capacity = replies_max + 8;
     options.buffer_size = 100;
     EXPECT_OK(xmem_create(pool_name, &options, &pool));
     xmem_channel_options one;
@@ -267,6 +309,7 @@ static void check_all(void) {
     check_misuse(pool, jobs);
     check_nobody(pool, jobs);
     check_fork(pool, jobs);
+    check_full_replies(pool, jobs);
     check_answers(pool, jobs);
     EXPECT(used_in(pool) == 0);
     EXPECT_OK(xmem_close(pool));
