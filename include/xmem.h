@@ -154,6 +154,13 @@ enum {
     XMEM_OVERFLOW_DROP_OLDEST = 3
 };
 
+/** Where an event loop waits at a channel. */
+enum {
+    XMEM_END_SENDING = 1,
+    XMEM_END_RECEIVING = 2,
+    XMEM_END_CLOSING = 3
+};
+
 /**
  * An open pool, like a file descriptor: a number above 0, good in the process and on the thread
  * that opened it, until it is closed. 0 and a stale one are refused.
@@ -748,6 +755,53 @@ int32_t xmem_data(xmem_pool pool, xmem_handle handle, void **data, size_t *size)
 int32_t xmem_truncate(xmem_pool pool, xmem_handle handle, uint32_t size);
 
 /**
+ * Maps a held buffer once more, at an address of its own: a window. It stays until
+ * `xmem_window_close`, on whatever thread, also when the hold was given back and the pool closed:
+ * for languages whose views of memory cannot be kept from outliving a hold. Make one for each
+ * buffer and keep it: it costs two calls of the system. The next use of the same buffer has it in
+ * the same window.
+ *
+ * @param pool The open pool.
+ * @param handle Of a buffer that this descriptor holds.
+ * @param data Gets the address, aligned to a page.
+ * @param length Gets the bytes of the window: the most that the buffer can ever have, in whole pages.
+ *
+ * @return 0, or
+ *     XMEM_STALE_HANDLE: this descriptor has no such hold.
+ *     XMEM_OUT_OF_MEMORY: there is no address space, or the process has too many mappings.
+ *     XMEM_SYSTEM: the system refused it; see `xmem_error_errno`.
+ *     XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED, XMEM_INVALID_ARGUMENT: as in `xmem_data`.
+ */
+int32_t xmem_window_open(xmem_pool pool, xmem_handle handle, void **data, size_t *length);
+
+/**
+ * Takes a window away from those who still look through it: its addresses read as zeros from now
+ * on, and what is written there is seen by nobody else. They stay until `xmem_window_close`.
+ *
+ * @param data Of a window.
+ * @param length Of the same window.
+ * @param moved Gets the address at which the buffer has a window of that length now; NULL: it has none,
+ *     since the system cannot move it (Linux before 5.13, macOS).
+ *
+ * @return 0, or
+ *     XMEM_OUT_OF_MEMORY: the process has too many mappings. The window is as it was.
+ *     XMEM_SYSTEM: the system refused it; see `xmem_error_errno`. The window is as it was.
+ *     XMEM_INVALID_ARGUMENT: `moved` is NULL.
+ */
+int32_t xmem_window_detach(void *data, size_t length, void **moved);
+
+/**
+ * Unmaps a window. Its addresses are good for nothing afterwards.
+ *
+ * @param data Of a window.
+ * @param length Of the same window.
+ *
+ * @return 0, or
+ *     XMEM_INVALID_ARGUMENT: there can be no window of that address and length.
+ */
+int32_t xmem_window_close(void *data, size_t length);
+
+/**
  * One more hold of a buffer in use.
  *
  * @param pool The open pool.
@@ -1178,6 +1232,177 @@ int32_t xmem_reply(xmem_pool pool, xmem_handle request, xmem_handle reply);
  *     XMEM_INVALID_ARGUMENT: another thread opened it, or `handle` is out of range.
  */
 int32_t xmem_refuse(xmem_pool pool, xmem_handle handle);
+
+/**
+ * The time now, by the clock of `deadline_ns`.
+ */
+uint64_t xmem_now_ns(void);
+
+/**
+ * One slice of an `xmem_acquire_timed`, for languages that run signal handlers of their own
+ * between two calls. Call it again where it brought nothing; an end without that is
+ * `xmem_wait_end`.
+ *
+ * @param pool The open pool.
+ * @param size Bytes, 0 to the pool's buffer size.
+ * @param deadline_ns When the whole wait ends, by `xmem_now_ns`. UINT64_MAX: never.
+ * @param handle Gets the buffer's handle; 0: the slice ended, or a signal handler ran.
+ *
+ * @return 0, or
+ *     XMEM_TIMEOUT: as in `xmem_acquire_timed`. With this and every other error the wait is over.
+ *     Otherwise as `xmem_acquire_timed`.
+ */
+int32_t xmem_acquire_slice(xmem_pool pool, uint32_t size, uint64_t deadline_ns, xmem_handle *handle);
+
+/**
+ * One slice of an `xmem_send_timed`, likewise.
+ *
+ * @param pool The open pool.
+ * @param channel The open channel.
+ * @param handle Of a buffer that this descriptor holds.
+ * @param deadline_ns When the whole wait ends, by `xmem_now_ns`. UINT64_MAX: never.
+ * @param sent Gets 1 where the buffer was sent; 0: the slice ended, or a signal handler ran.
+ *
+ * @return 0, or
+ *     XMEM_TIMEOUT: as in `xmem_send_timed`. With this and every other error the wait is over, and the
+ *     hold stays.
+ *     Otherwise as `xmem_send_timed`.
+ */
+int32_t xmem_send_slice(xmem_pool pool, xmem_channel channel, xmem_handle handle, uint64_t deadline_ns, uint32_t *sent);
+
+/**
+ * One slice of an `xmem_receive_timed`, likewise.
+ *
+ * @param pool The open pool.
+ * @param channel The open channel.
+ * @param deadline_ns When the whole wait ends, by `xmem_now_ns`. UINT64_MAX: never.
+ * @param handle Gets the buffer's handle; 0: the slice ended, or a signal handler ran.
+ *
+ * @return 0, or
+ *     XMEM_TIMEOUT: as in `xmem_receive_timed`. With this and every other error the wait is over.
+ *     Otherwise as `xmem_receive_timed`.
+ */
+int32_t xmem_receive_slice(xmem_pool pool, xmem_channel channel, uint64_t deadline_ns, xmem_handle *handle);
+
+/**
+ * One slice of an `xmem_wait_any`, likewise.
+ *
+ * @param sources As many as `count` says.
+ * @param count 1 to XMEM_LIMIT_WAIT_SOURCES.
+ * @param deadline_ns When the whole wait ends, by `xmem_now_ns`. UINT64_MAX: never.
+ * @param place Gets the place in `sources` of the one that has something; `count`: the slice ended, or a
+ *     signal handler ran.
+ *
+ * @return 0, or
+ *     XMEM_TIMEOUT: as in `xmem_wait_any`. With this and every other error the wait is over.
+ *     Otherwise as `xmem_wait_any`.
+ */
+int32_t xmem_wait_any_slice(const xmem_source *sources, uint32_t count, uint64_t deadline_ns, uint32_t *place);
+
+/**
+ * Ends a wait by slices before its time, where the last slice brought nothing.
+ *
+ * @param pool The open pool.
+ * @param channel The open channel; 0: the wait was for a free buffer of the pool.
+ * @param end XMEM_END_SENDING or XMEM_END_RECEIVING; of a pool 0.
+ *
+ * @return 0, or
+ *     XMEM_CHANNEL_CLOSED: the channel is not open here.
+ *     XMEM_POOL_CLOSED: the pool is not open.
+ *     XMEM_INVALID_ARGUMENT: another thread opened it, or `end` is unknown.
+ */
+int32_t xmem_wait_end(xmem_pool pool, xmem_channel channel, uint32_t end);
+
+/**
+ * What an event loop needs to wait at a pool or a channel: a file descriptor that becomes readable
+ * when a try is worth it, by `xmem_acquire_next`, `xmem_receive_next` or `xmem_send_next`, or by
+ * `xmem_get_channel_stats` for the close of a channel. The caller reads away what comes and closes
+ * it. A wait goes so: `xmem_loop_arm`, try, and where that brings nothing, wait until it is
+ * readable and begin again; at the end `xmem_loop_rest`.
+ *
+ * @param pool The open pool.
+ * @param channel The open channel; 0: the wait is for a free buffer of the pool.
+ * @param end XMEM_END_SENDING, XMEM_END_RECEIVING or XMEM_END_CLOSING; of a pool 0.
+ * @param fd Gets the file descriptor, the same one each time.
+ *
+ * @return 0, or
+ *     XMEM_OUT_OF_MEMORY, XMEM_SYSTEM: no thread or no socket could be made.
+ *     XMEM_CHANNEL_CLOSED: the channel is not open here.
+ *     XMEM_POOL_CLOSED: the pool is not open.
+ *     XMEM_INVALID_ARGUMENT: another thread opened it, `end` is unknown, or `fd` is NULL.
+ */
+int32_t xmem_loop_open(xmem_pool pool, xmem_channel channel, uint32_t end, int32_t *fd);
+
+/**
+ * Before a try of an event loop: what comes after this makes the file descriptor readable.
+ *
+ * @param pool The open pool.
+ * @param channel As in `xmem_loop_open`.
+ * @param end As in `xmem_loop_open`.
+ * @param armed Gets 1; 0: a recovery has the pool. Try and arm again in some milliseconds.
+ *
+ * @return 0, or
+ *     XMEM_CHANNEL_CLOSED, XMEM_POOL_CLOSED: as in `xmem_loop_open`.
+ *     XMEM_INVALID_ARGUMENT: `xmem_loop_open` was not called for this place, or as there.
+ */
+int32_t xmem_loop_arm(xmem_pool pool, xmem_channel channel, uint32_t end, uint32_t *armed);
+
+/**
+ * Nobody in this event loop waits at that place any more.
+ *
+ * @param pool The open pool.
+ * @param channel As in `xmem_loop_open`.
+ * @param end As in `xmem_loop_open`.
+ *
+ * @return 0, or
+ *     XMEM_CHANNEL_CLOSED, XMEM_POOL_CLOSED, XMEM_INVALID_ARGUMENT: as in `xmem_loop_open`.
+ */
+int32_t xmem_loop_rest(xmem_pool pool, xmem_channel channel, uint32_t end);
+
+/**
+ * A try of an event loop that waits for a buffer: it never waits, and somebody who has waited for
+ * long goes first.
+ *
+ * @param pool The open pool.
+ * @param size Bytes, 0 to the pool's buffer size.
+ * @param waited_ns For how long the caller has waited; 0 at its first try.
+ * @param handle Gets the buffer's handle; 0: a release may bring one.
+ *
+ * @return 0, or
+ *     XMEM_POOL_FLUSHING, XMEM_TOO_LARGE, XMEM_OUT_OF_MEMORY, XMEM_SYSTEM, XMEM_POOL_CORRUPT,
+ *     XMEM_POOL_CLOSED, XMEM_INVALID_ARGUMENT: as in `xmem_acquire_timed`.
+ */
+int32_t xmem_acquire_next(xmem_pool pool, uint32_t size, uint64_t waited_ns, xmem_handle *handle);
+
+/**
+ * A try of an event loop that waits for what a channel brings: it never waits.
+ *
+ * @param pool The open pool.
+ * @param channel The open channel.
+ * @param is_first 1 at the first try of a wait: it looks a little longer. 0 later.
+ * @param handle Gets the buffer's handle; 0: a send may bring one.
+ *
+ * @return 0, or
+ *     XMEM_CHANNEL_CLOSED: as in `xmem_receive`.
+ *     Otherwise as `xmem_receive`, without XMEM_POOL_BUSY.
+ */
+int32_t xmem_receive_next(xmem_pool pool, xmem_channel channel, uint32_t is_first, xmem_handle *handle);
+
+/**
+ * A try of an event loop that waits for room in a channel: it never waits.
+ *
+ * @param pool The open pool.
+ * @param channel The open channel.
+ * @param handle Of a buffer that this descriptor holds.
+ * @param is_first 1 at the first try of a wait: it looks a little longer. 0 later.
+ * @param sent Gets 1 where the buffer was sent; 0: a receive may bring room.
+ *
+ * @return 0, or
+ *     XMEM_CHANNEL_CLOSED: as in `xmem_try_send`.
+ *     Otherwise as `xmem_try_send`, without XMEM_CHANNEL_FULL and XMEM_POOL_BUSY. The hold stays, as
+ *     with 0 in `sent`.
+ */
+int32_t xmem_send_next(xmem_pool pool, xmem_channel channel, xmem_handle handle, uint32_t is_first, uint32_t *sent);
 
 /**
  * Tells what a held buffer's bytes mean, as its holders described it.

@@ -7,6 +7,7 @@ import { passesOnArm64 } from "./arm64.ts";
 import { explore } from "./explore.ts";
 import { buildFuzzer, fuzzCore, fuzzInterface } from "./fuzz.ts";
 import { generatedIsCurrent } from "./generate.ts";
+import { passesInPythons, pythonIsClean } from "./pytest.ts";
 import { isReproducible } from "./reproducible.ts";
 import { root, runRecorded, setup, tool, zig } from "./setup.ts";
 import { type Count, test } from "./test.ts";
@@ -69,6 +70,8 @@ const checks: Record<string, () => Promise<boolean>> = {
   "Zig's format": () => succeeds(zig("fmt", "--check", "zig")),
   types: () => succeeds(tool("typescript/bin/tsc", "--noEmit")),
   "generated files": generatedIsCurrent,
+  "Python's types and style": pythonIsClean,
+  "the Python package in every Python that is here": () => passesInPythons(),
   "corruption fuzzer": survivesCorruption,
   "corruption fuzzer's canaries": corruptionCanariesAreCaught,
   soak: () => succeeds([...soak, "--minutes", "1"]),

@@ -24,6 +24,7 @@ pub const system = struct {
     pub const thread = @import("system/thread.zig");
     pub const ticker = @import("system/ticker.zig");
     pub const trust = @import("system/trust.zig");
+    pub const window = @import("system/window.zig");
 };
 
 /// What lies in shared memory: the wire format, all of it.

@@ -103,4 +103,5 @@ test {
     _ = @import("system/thread.zig");
     _ = @import("system/ticker.zig");
     _ = @import("system/trust.zig");
+    _ = @import("system/window.zig");
 }

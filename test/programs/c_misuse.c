@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "expect.h"
 #include "xmem.h"
@@ -18,6 +19,9 @@ static uint64_t handle;
 static xmem_handle got;
 static uint32_t number;
 static uint64_t bytes;
+static void *address;
+static size_t length;
+static int32_t descriptor;
 static const uint64_t shape[1] = {1};
 static const int64_t strides[1] = {1};
 
@@ -32,6 +36,7 @@ static const int64_t strides[1] = {1};
     DO(xmem_request_number(pool, handle, &bytes))          \
     DO(xmem_reply(pool, handle, handle))                   \
     DO(xmem_refuse(pool, handle))                          \
+    DO(xmem_window_open(pool, handle, &address, &length))  \
     DO(xmem_get_description(pool, handle, &description))   \
     DO(xmem_set_dtype(pool, handle, 0))                    \
     DO(xmem_set_timestamp(pool, handle, 0))                \
@@ -58,6 +63,8 @@ static const int64_t strides[1] = {1};
     DO(xmem_send(pool, channel, handle, NULL))         \
     DO(xmem_try_send(pool, channel, handle))           \
     DO(xmem_send_timed(pool, channel, handle, 0))      \
+    DO(xmem_send_slice(pool, channel, handle, 0, &number)) \
+    DO(xmem_send_next(pool, channel, handle, 1, &number))  \
     DO(xmem_request(pool, channel, handle, 0, &got))
 
 #define OF_A_CHANNEL(DO)                                   \
@@ -66,6 +73,12 @@ static const int64_t strides[1] = {1};
     DO(xmem_get_channel_info(pool, channel, &info))        \
     DO(xmem_receive(pool, channel, &got))                  \
     DO(xmem_receive_timed(pool, channel, 0, &got))         \
+    DO(xmem_receive_slice(pool, channel, 0, &got))         \
+    DO(xmem_receive_next(pool, channel, 1, &got))          \
+    DO(xmem_wait_end(pool, channel, XMEM_END_RECEIVING))   \
+    DO(xmem_loop_open(pool, channel, XMEM_END_RECEIVING, &descriptor)) \
+    DO(xmem_loop_arm(pool, channel, XMEM_END_RECEIVING, &number))      \
+    DO(xmem_loop_rest(pool, channel, XMEM_END_RECEIVING))              \
     DO(xmem_get_channel_stats(pool, channel, &statistics))
 
 #define OF_A_POOL(DO)                                                                  \
@@ -74,6 +87,12 @@ static const int64_t strides[1] = {1};
     DO(xmem_info(pool, &pool_info))                                                    \
     DO(xmem_acquire(pool, 1, &got))                                                    \
     DO(xmem_acquire_timed(pool, 1, 0, &got))                                           \
+    DO(xmem_acquire_slice(pool, 1, 0, &got))                                           \
+    DO(xmem_acquire_next(pool, 1, 0, &got))                                            \
+    DO(xmem_wait_end(pool, 0, 0))                                                      \
+    DO(xmem_loop_open(pool, 0, 0, &descriptor))                                        \
+    DO(xmem_loop_arm(pool, 0, 0, &number))                                             \
+    DO(xmem_loop_rest(pool, 0, 0))                                                     \
     DO(xmem_channel_open(pool, "other", NULL, &opened))                                \
     DO(xmem_preallocate(pool, 1, 1, NULL))                                             \
     DO(xmem_trim(pool, NULL))                                                          \
@@ -107,6 +126,7 @@ static void *use_from_another_thread(void *argument) {
     OF_ALL(IS_INVALID)
     const xmem_source source = {pool, channel};
     IS_INVALID(xmem_wait_any(&source, 1, 0, &number))
+    IS_INVALID(xmem_wait_any_slice(&source, 1, 0, &number))
     return NULL;
 }
 
@@ -130,6 +150,69 @@ static void check_addresses(void) {
     IS_INVALID(xmem_open_or_create(NULL, NULL, &pool))
     IS_INVALID(xmem_observe(NULL, NULL, &pool))
     IS_INVALID(xmem_unlink(NULL))
+}
+
+/* What only languages with an event loop, or with signal handlers of their own, need. */
+static void check_slices(void) {
+    const xmem_source source = {pool, channel};
+    const xmem_source gone[2] = {{0, 0}, {pool, 12345}};
+    EXPECT_STATUS(xmem_wait_any_slice(&gone[0], 1, 0, &number), XMEM_POOL_CLOSED);
+    EXPECT_STATUS(xmem_wait_any_slice(&gone[1], 1, 0, &number), XMEM_CHANNEL_CLOSED);
+    EXPECT_STATUS(xmem_wait_any_slice(&source, 1, 1, &number), XMEM_TIMEOUT);
+    EXPECT_STATUS(xmem_receive_slice(pool, channel, 1, &got), XMEM_TIMEOUT);
+    EXPECT_OK(xmem_receive_slice(pool, channel, UINT64_MAX, &got));
+    EXPECT(got == 0);
+    EXPECT_OK(xmem_wait_end(pool, channel, XMEM_END_RECEIVING));
+    EXPECT_OK(xmem_receive_next(pool, channel, 1, &got));
+    EXPECT(got == 0);
+    EXPECT_STATUS(xmem_acquire_slice(pool, 101, 0, &got), XMEM_TOO_LARGE);
+    EXPECT_STATUS(xmem_acquire_next(pool, 101, 0, &got), XMEM_TOO_LARGE);
+    EXPECT_OK(xmem_flush(pool));
+    EXPECT_STATUS(xmem_acquire_slice(pool, 1, 0, &got), XMEM_POOL_FLUSHING);
+    EXPECT_STATUS(xmem_acquire_next(pool, 1, 0, &got), XMEM_POOL_FLUSHING);
+    EXPECT_OK(xmem_unflush(pool));
+    IS_INVALID(xmem_window_detach(NULL, 0, NULL))
+    IS_INVALID(xmem_window_close(NULL, 1))
+
+    /* Two buffers fill a channel of two places. */
+    const xmem_channel_options two = {.size = sizeof two, .capacity = 2};
+    xmem_channel narrow;
+    EXPECT_OK(xmem_channel_open(pool, "narrow", &two, &narrow));
+    const uint64_t soon = xmem_now_ns() + 60000000000;
+    xmem_handle sent;
+    EXPECT_OK(xmem_acquire_slice(pool, 1, soon, &sent));
+    EXPECT(sent != 0);
+    EXPECT_OK(xmem_window_open(pool, sent, &address, &length));
+    EXPECT(length >= 100 && *(volatile char *)address == *(volatile char *)address);
+    void *moved;
+    EXPECT_OK(xmem_window_detach(address, length, &moved));
+    if (moved != NULL) EXPECT_OK(xmem_window_close(moved, length));
+    EXPECT_OK(xmem_window_close(address, length));
+    EXPECT_OK(xmem_send_slice(pool, narrow, sent, soon, &number));
+    EXPECT(number == 1);
+    EXPECT_OK(xmem_loop_open(pool, 0, 0, &descriptor));
+    EXPECT_OK(xmem_loop_arm(pool, 0, 0, &number));
+    EXPECT(number == 1);
+    EXPECT_OK(xmem_acquire_next(pool, 1, 0, &sent));
+    EXPECT(sent != 0);
+    EXPECT_OK(xmem_loop_rest(pool, 0, 0));
+    EXPECT_OK(xmem_send_next(pool, narrow, sent, 1, &number));
+    EXPECT(number == 1);
+    EXPECT_OK(xmem_acquire(pool, 1, &sent));
+    EXPECT_OK(xmem_send_next(pool, narrow, sent, 1, &number));
+    EXPECT(number == 0);
+    EXPECT_STATUS(xmem_send_slice(pool, narrow, sent, 1, &number), XMEM_TIMEOUT);
+    /* Two are in the channel, this program holds one from the start. */
+    EXPECT_STATUS(xmem_acquire_slice(pool, 1, 1, &got), XMEM_TIMEOUT);
+    EXPECT_OK(xmem_release(pool, sent));
+    EXPECT_OK(xmem_wait_any_slice(&(xmem_source){pool, narrow}, 1, soon, &number));
+    EXPECT(number == 0);
+    for (int each = 0; each < 2; each++) {
+        EXPECT_OK(xmem_receive_slice(pool, narrow, soon, &got));
+        EXPECT_OK(xmem_release(pool, got));
+    }
+    EXPECT_OK(xmem_channel_leave(pool, narrow));
+    close(descriptor);
 }
 
 /* A size that no version of a struct had. */
@@ -171,6 +254,8 @@ static void check_references(void) {
     EXPECT_OK(xmem_set_ref_count(pool, handle, XMEM_LIMIT_REFERENCES));
     EXPECT_STATUS(xmem_receive(pool, news, &got), XMEM_TOO_MANY_REFERENCES);
     EXPECT_STATUS(xmem_receive_timed(pool, news, 0, &got), XMEM_TOO_MANY_REFERENCES);
+    EXPECT_STATUS(xmem_receive_slice(pool, news, 0, &got), XMEM_TOO_MANY_REFERENCES);
+    EXPECT_STATUS(xmem_receive_next(pool, news, 1, &got), XMEM_TOO_MANY_REFERENCES);
     EXPECT_OK(xmem_set_ref_count(pool, handle, 2));
     EXPECT_OK(xmem_channel_leave(pool, news));
     EXPECT_OK(xmem_hand_off(pool, handle));
@@ -196,6 +281,8 @@ static void check_redelivery(void) {
     EXPECT_STATUS(xmem_try_send(own, again, got), XMEM_BUFFER_IN_USE);
     EXPECT_STATUS(xmem_send_timed(own, again, got, 0), XMEM_BUFFER_IN_USE);
     EXPECT_STATUS(xmem_request(own, again, got, 0, &got), XMEM_BUFFER_IN_USE);
+    EXPECT_STATUS(xmem_send_slice(own, again, got, 0, &number), XMEM_BUFFER_IN_USE);
+    EXPECT_STATUS(xmem_send_next(own, again, got, 1, &number), XMEM_BUFFER_IN_USE);
     EXPECT_OK(xmem_close(own));
     EXPECT_OK(xmem_release(pool, got));
     EXPECT_OK(xmem_channel_leave(pool, jobs));
@@ -220,6 +307,7 @@ int main(int argc, char **argv) {
     EXPECT(pthread_join(thread, NULL) == 0);
     check_addresses();
     check_sizes();
+    check_slices();
     check_names(pool_name);
     channel = 12345;
     OF_A_CHANNEL(IS_NO_CHANNEL)

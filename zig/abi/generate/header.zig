@@ -3,6 +3,7 @@
 
 const std = @import("std");
 const channels = @import("core").abi.c.channels;
+const waits = @import("core").abi.c.waits;
 const constants = @import("core").abi.constants;
 const content = @import("core").protocol.pool.content;
 const declarations = @import("declarations.zig");
@@ -278,6 +279,7 @@ pub fn write(
     try writeDtypes(header.out);
     try writeKinds(header.out, words.ChannelMode, "MODE", "To whom a channel hands a buffer.");
     try writeKinds(header.out, words.ChannelOverflow, "OVERFLOW", "What a full channel does.");
+    try writeKinds(header.out, waits.End, "END", "Where an event loop waits at a channel.");
     for (declared) |each| if (each == .alias) {
         try header.writeDocs("", each.alias.docs);
         const name = try header.nameOf(each.alias.name);
