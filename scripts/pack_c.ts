@@ -10,7 +10,8 @@ import { gzipSync } from "node:zlib";
 import { pack as tarPack } from "tar-stream";
 import { root, run, zig, zigBuild } from "./setup.ts";
 
-const libraries = join(root, "build", "cross");
+const shared = join(root, "build", "cross");
+const objects = join(root, "build", "static");
 const dist = join(root, "dist");
 
 interface Manifest {
@@ -36,7 +37,7 @@ Libs.private: -pthread
 
 /** Of nothing but the object, and with no time in it. */
 function staticLibrary(platform: string): Buffer {
-  const folder = join(libraries, platform);
+  const folder = join(objects, platform);
   const archive = join(folder, "libxmem.a");
   rmSync(archive, { force: true });
   const format = platform.startsWith("darwin") ? "darwin" : "gnu";
@@ -63,16 +64,17 @@ export function archiveOf(platform: string): string {
 
 /** Makes the archives of some platforms. */
 export async function packC(chosen: readonly string[]): Promise<void> {
-  run(zigBuild("build/cross", "cross", ...chosen.map((platform) => `static-${platform}`)));
+  run(zigBuild("build/cross", "cross"));
+  run(zigBuild("build/static", ...chosen.map((platform) => `static-${platform}`)));
   mkdirSync(dist, { recursive: true });
   for (const platform of chosen) {
-    const shared = platform.startsWith("darwin") ? "libxmem.dylib" : "libxmem.so";
+    const library = platform.startsWith("darwin") ? "libxmem.dylib" : "libxmem.so";
     const top = `${name}-${version}-c-${platform}`;
     const tar = await tarOf({
       [`${top}/LICENSE`]: readFileSync(join(root, "LICENSE")),
       [`${top}/README.md`]: readFileSync(join(root, "docs", "languages.md")),
       [`${top}/include/xmem.h`]: readFileSync(join(root, "include", "xmem.h")),
-      [`${top}/lib/${shared}`]: readFileSync(join(libraries, platform, shared)),
+      [`${top}/lib/${library}`]: readFileSync(join(shared, platform, library)),
       [`${top}/lib/libxmem.a`]: staticLibrary(platform),
       [`${top}/lib/pkgconfig/${name}.pc`]: pkgConfig,
     });
