@@ -65,13 +65,12 @@ def test_an_exception_ends_the_askers_wait(pool: Pool, programs: Programs) -> No
 def test_what_is_no_request_is_refused(pool: Pool) -> None:
     jobs = pool.channel("jobs")
     jobs.send(pool.acquire_copy(np.zeros(3)))
-    for request in jobs.requests():
-        assert code_of(lambda: request.reply(request.guard)) == "INVALID_ARGUMENT"
-        assert code_of(lambda: request.reply(7)) == "INVALID_ARGUMENT"  # type: ignore[arg-type]
-        assert request.guard.array().shape == (3,)
-        request.refuse()
-        request.refuse()
-        break
+    request = next(iter(jobs.requests()))
+    assert code_of(lambda: request.reply(request.guard)) == "INVALID_ARGUMENT"
+    assert code_of(lambda: request.reply(7)) == "INVALID_ARGUMENT"  # type: ignore[arg-type]
+    assert request.guard.array().shape == (3,)
+    request.refuse()
+    request.refuse()
     assert pool.stats().free == 4
     news = pool.channel("news", mode="broadcast")
     assert code_of(news.requests) == "INVALID_ARGUMENT"
