@@ -77,6 +77,7 @@ const c_sources = [_][:0]const u8{
     @embedFile("c/windows.zig"),
     @embedFile("c/sharing.zig"),
     @embedFile("c/channels.zig"),
+    @embedFile("c/requests.zig"),
     @embedFile("c/waits.zig"),
     @embedFile("c/description.zig"),
     @embedFile("c/upkeep.zig"),
