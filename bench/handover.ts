@@ -31,6 +31,6 @@ round trip is then two wake-ups.`,
       kind: "yardstick",
       command: [...program("hand_over"), "spin", ...sizes.map(String)],
     },
-    ...ways("hand-over", context, ...sizes.map(String)),
+    ...ways("hand-over", context, { plain: sizes.map(String), copying: sizes.map(String) }),
   ],
 };

@@ -4,11 +4,13 @@ import { expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { between, headline, performance } from "../bench/suite/document.ts";
 import { apart, svg } from "../bench/suite/plot.ts";
 import type { Answer, Question, Result, Row } from "../bench/suite/question.ts";
 import { ask, parse } from "../bench/suite/rounds.ts";
 import { figure, median, quantile, ratio, spread } from "../bench/suite/statistics.ts";
 import { cells, markdownTable, terminalTable } from "../bench/suite/table.ts";
+import { worse } from "../bench/suite/worse.ts";
 
 const question: Question = {
   name: "example",
@@ -132,6 +134,64 @@ test("labels that would lie on each other are moved apart, and keep their order"
   expect(second - first).toBeGreaterThan(9.9);
   expect(third - second).toBeGreaterThan(9.9);
   expect(apart([995, 1000], 10, 1000)[1]).toBeLessThanOrEqual(1000);
+});
+
+const behind: Result = {
+  ...result,
+  answers: [
+    { name: "own", kind: "xmem", figures: { ns: [30, 40, 50], "8": [1], "64": [2] } },
+    { name: "near", kind: "peer", figures: { ns: [35, 36, 37] } },
+    { name: "ahead", kind: "peer", figures: { ns: [10, 10, 11], "8": [1], "64": [3] } },
+    { name: "limit", kind: "yardstick", figures: { ns: [1, 1, 1] } },
+  ],
+};
+
+test("every figure that is worse than a peer's is found, and whether the rounds overlap", () => {
+  const found = worse(question, behind);
+  const said = found.map(({ theirs, column, factor, sure }) => [theirs, column, factor, sure]);
+  expect(said).toEqual([
+    ["near", "time", 40 / 36, false],
+    ["ahead", "time", 4, true],
+  ]);
+  const most = question.panels.map((panel) => ({ ...panel, better: "more" as const }));
+  const other = worse({ ...question, panels: most }, behind);
+  expect(other.map(({ theirs, column }) => [theirs, column])).toEqual([["ahead", "64 B"]]);
+});
+
+test("the page names the reason for each figure that is worse, and is not written without one", () => {
+  const asked = [{ question, result: behind }];
+  expect(() => performance(asked, [])).toThrow('"own" is behind "ahead"');
+  const reason = {
+    question: "example",
+    ours: /own/,
+    theirs: /ahead/,
+    because: "It checks nothing.",
+  };
+  const page = performance(asked, [reason]);
+  expect(page).toContain('- It checks nothing. "own" behind "ahead" 4.00 x (One figure, time).');
+  expect(page).toContain('the rounds overlap: "own" behind "near" 1.11 x');
+  expect(page).toContain("| **own** | 40.0 (30.0 – 50.0) |");
+  expect(page).toContain("](benchmarks/example.svg)");
+  expect(() => performance(asked, [{ ...reason, question: "another" }])).toThrow(
+    "does not say why",
+  );
+});
+
+test("the README's figures replace only what is between the marks", () => {
+  const text = "a\n<!-- figures: bun run bench --document -->\nold\n<!-- end of figures -->\nb";
+  const replaced = between(text, "new");
+  expect(replaced).toStartWith("a\n<!-- figures");
+  expect(replaced).toContain("\n\nnew\n\n");
+  expect(replaced).toEndWith("-->\nb");
+  expect(replaced).not.toContain("old");
+  expect(between(replaced, "new")).toBe(replaced);
+  expect(() => between("no marks", "new")).toThrow();
+});
+
+test("the README's table leaves open what was not measured", () => {
+  const table = headline([]).split("\n");
+  expect(table[0]).toContain("| xmem, TypeScript |");
+  expect(table[2]).toEndWith("| – | – | – | – | – | – |");
 });
 
 test("only an object of finite numbers is an answer", () => {

@@ -19,12 +19,20 @@ export function python(script: string, ...argv: string[]): Pick<Row, "command" |
   return { command, env: { XMEM_FRAMES: built }, ...absent };
 }
 
-export function ways(task: Task, { peer }: Context, ...argv: string[]): Row[] {
+/** What is measured, where the way copies and where it does not. */
+export interface Measured {
+  plain: readonly string[];
+  copying: readonly string[];
+}
+
+export function ways(task: Task, { peer }: Context, { plain, copying }: Measured): Row[] {
+  const copies = (way: string): boolean => /^(worker: )?(bytes|pipe|socket)$/.test(way);
+  const argv = (way: string): readonly string[] => (copies(way) ? copying : plain);
   const c = (name: string, kind: Row["kind"], way: string): Row => ({
-    ...{ name, kind, command: [...inC(task), way, ...argv] },
+    ...{ name, kind, command: [...inC(task), way, ...argv(way)] },
   });
   const ts = (name: string, kind: Row["kind"], way: string): Row => ({
-    ...{ name, kind, command: typescript("carry", task, way, ...argv) },
+    ...{ name, kind, command: typescript("carry", task, way, ...argv(way)) },
   });
   return [
     c("ring in C, both spin", "yardstick", "ring"),
@@ -43,13 +51,13 @@ export function ways(task: Task, { peer }: Context, ...argv: string[]): Row[] {
     ts("SharedArrayBuffer, Atomics.wait", "peer", "worker: ring wait"),
     c("pipe, C", "peer", "pipe"),
     c("unix socket, C", "peer", "socket"),
-    { name: "iceoryx2, Rust, both spin", kind: "peer", ...peer("iceoryx2", task, ...argv) },
+    { name: "iceoryx2, Rust, both spin", kind: "peer", ...peer("iceoryx2", task, ...plain) },
     {
       name: "GStreamer, C: shmsink, shmsrc",
       kind: "peer",
-      ...peer("gstreamer/shm.c", task, ...argv),
+      ...peer("gstreamer/shm.c", task, ...plain),
     },
-    { name: "Python: shared_memory, Queue", kind: "peer", ...python("carry.py", task, ...argv) },
+    { name: "Python: shared_memory, Queue", kind: "peer", ...python("carry.py", task, ...plain) },
   ];
 }
 
