@@ -1,6 +1,6 @@
 // What it costs one thread to get a buffer and to give it back, while nobody else wants one.
 
-import { xmemRow } from "./suite/command.ts";
+import { python, xmemRow } from "./suite/command.ts";
 import { program } from "./suite/compile.ts";
 import type { Question } from "./suite/question.ts";
 
@@ -39,6 +39,8 @@ where its row says so: only xmem, iceoryx2 and Boost.Interprocess make buffers t
     ts('bytes, 64 KiB, views: "detach"', "detach 65536"),
     ts("get + release", "get and release", true),
     ts("share + take + release", "share, take and release", true),
+    { name: "xmem, Python: bare", kind: "xmem", ...python("xmem_pool", "acquire", "bare") },
+    { name: "xmem, Python: bytes", kind: "xmem", ...python("xmem_pool", "acquire", "bytes") },
     { name: "iceoryx2, Rust: loan + drop", kind: "peer", ...peer("iceoryx2", "acquire") },
     { name: "GStreamer, C: GstBufferPool", kind: "peer", ...peer("gstreamer/pool.c", "acquire") },
     {

@@ -1,9 +1,8 @@
 // How soon a waiter has what it waits for, and what waiting costs.
 
-import { typescript, xmemRow } from "./suite/command.ts";
+import { python, typescript, xmemRow } from "./suite/command.ts";
 import { program } from "./suite/compile.ts";
 import type { Context, Panel, Question, Row } from "./suite/question.ts";
-import { python } from "./suite/ways.ts";
 
 const late = (title: string, key: string): Panel => ({
   title,
@@ -31,12 +30,17 @@ function rows({ milliseconds, peer }: Context): Row[] {
     c("xmem, C: channel, waiting", "xmem", "xmem-wait"),
     ts("xmem: channel, blocking", "xmem", "channel blocking"),
     ts("xmem: channel, async", "xmem", "channel async"),
+    {
+      name: "xmem, Python: channel, blocking",
+      kind: "xmem",
+      ...python("xmem_pool", "wake", count),
+    },
     c("pipe, C", "peer", "pipe"),
     c("unix socket, C", "peer", "socket"),
     ts("Bun's IPC", "peer", "bytes"),
     ts("postMessage", "peer", "worker: bytes"),
     ts("SharedArrayBuffer, Atomics.wait", "peer", "worker: ring wait"),
-    { name: "Python: Queue", kind: "peer", ...python("carry.py", "wake", count) },
+    { name: "Python: Queue", kind: "peer", ...python("shared_memory", "wake", count) },
     { name: "GStreamer, C: shmsrc", kind: "peer", ...peer("gstreamer/shm.c", "wake", count) },
     xmemRow("xmem: acquireBlocking that times out", "timeouts", "blocking"),
     xmemRow("xmem: acquireAsync that times out", "timeouts", "async"),

@@ -1,23 +1,13 @@
 // The ways to hand a buffer over that more than one question asks for: each program takes what is to
 // be done, then the way, then what is measured.
 
-import { join } from "node:path";
-import { root } from "../../scripts/setup.ts";
-import { typescript } from "./command.ts";
-import { built, program } from "./compile.ts";
+import { python, typescript } from "./command.ts";
+import { program } from "./compile.ts";
 import type { Context, Row } from "./question.ts";
 
 type Task = "hand-over" | "throughput";
 
 const inC = (task: Task): string[] => program(task === "hand-over" ? "hand_over" : "throughput");
-
-/** Python's standard library needs nothing but Python. */
-export function python(script: string, ...argv: string[]): Pick<Row, "command" | "env" | "absent"> {
-  const path = Bun.which("python3");
-  const absent = path === null ? { absent: "no python3 here" } : {};
-  const command = [path ?? "python3", join(root, "bench", "peers", "python", script), ...argv];
-  return { command, env: { XMEM_FRAMES: built }, ...absent };
-}
 
 /** What is measured, where the way copies and where it does not. */
 export interface Measured {
@@ -44,6 +34,11 @@ export function ways(task: Task, { peer }: Context, { plain, copying }: Measured
     ts("xmem: channel, async", "xmem", "channel async"),
     ts("xmem: handle by Bun's IPC", "xmem", "handle"),
     ts("xmem: handle by postMessage", "xmem", "worker: handle"),
+    {
+      name: "xmem, Python: channel, blocking",
+      kind: "xmem",
+      ...python("xmem_pool", task, ...plain),
+    },
     ts("Bun's IPC, the bytes", "peer", "bytes"),
     ts("postMessage, cloned", "peer", "worker: bytes"),
     ts("postMessage, transferred", "peer", "worker: transfer"),
@@ -57,7 +52,11 @@ export function ways(task: Task, { peer }: Context, { plain, copying }: Measured
       kind: "peer",
       ...peer("gstreamer/shm.c", task, ...plain),
     },
-    { name: "Python: shared_memory, Queue", kind: "peer", ...python("carry.py", task, ...plain) },
+    {
+      name: "Python: shared_memory, Queue",
+      kind: "peer",
+      ...python("shared_memory", task, ...plain),
+    },
   ];
 }
 
