@@ -29,20 +29,21 @@ static void pop_push(void *context, long count) {
     struct list *list = context;
     for (long i = 0; i < count; i++) {
         uint64_t head = __atomic_load_n(&list->head, __ATOMIC_ACQUIRE), to;
-        do to = ((head >> 32) + 1) << 32 | list->next[(uint32_t)head];
+        do to = ((head >> 32) + 1) << 32 |
+                __atomic_load_n(&list->next[(uint32_t)head], __ATOMIC_RELAXED);
         while (!__atomic_compare_exchange_n(&list->head, &head, to, 1, __ATOMIC_ACQ_REL,
                                             __ATOMIC_ACQUIRE));
         const uint32_t slot = (uint32_t)head;
-        head = to;
+        head = __atomic_load_n(&list->head, __ATOMIC_ACQUIRE);
         do {
-            list->next[slot] = (uint32_t)head;
+            __atomic_store_n(&list->next[slot], (uint32_t)head, __ATOMIC_RELAXED);
             to = ((head >> 32) + 1) << 32 | slot;
         } while (!__atomic_compare_exchange_n(&list->head, &head, to, 1, __ATOMIC_ACQ_REL,
                                               __ATOMIC_ACQUIRE));
     }
 }
 
-static void xmem(void *context, long count) {
+static void acquire_release(void *context, long count) {
     const xmem_pool pool = *(xmem_pool *)context;
     for (long i = 0; i < count; i++) {
         xmem_handle handle;
@@ -51,7 +52,7 @@ static void xmem(void *context, long count) {
     }
 }
 
-static void xmem_bytes(void *context, long count) {
+static void acquire_and_write(void *context, long count) {
     const xmem_pool pool = *(xmem_pool *)context;
     for (long i = 0; i < count; i++) {
         xmem_handle handle;
@@ -109,7 +110,7 @@ int main(int argc, char **argv) {
         if (xmem_create(name + 1, &options, &pool) != XMEM_OK) fail("create");
         const int touch = strcmp(how, "xmem-bytes") == 0;
         if (!touch && strcmp(how, "xmem") != 0) fail("which?");
-        took = measure(touch ? xmem_bytes : xmem, &pool);
+        took = measure(touch ? acquire_and_write : acquire_release, &pool);
         xmem_close(pool);
     }
     printf("{\"ns\": %.3f}\n", took);

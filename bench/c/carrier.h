@@ -140,73 +140,73 @@ static xmem_pool pool;
 static xmem_channel channels[2];
 static xmem_handle written, read_handle;
 static char pool_name[64];
-static int xmem_sleeps;
+static int pool_sleeps;
 
-static void xmem_check(int32_t status, const char *what) {
+static void pool_check(int32_t status, const char *what) {
     if (status == XMEM_OK) return;
     fprintf(stderr, "%s: %d\n", what, status);
     exit(1);
 }
 
-static void xmem_prepare(size_t size) {
+static void pool_prepare(size_t size) {
     carrier_size = size;
     snprintf(pool_name, sizeof pool_name, "bench.carrier.%d.%zu", getpid(), size);
     const xmem_options options = {.size = sizeof options,
                                   .capacity = CARRIER_DEPTH,
                                   .buffer_size = (uint32_t)size,
                                   .ephemeral = 1};
-    xmem_check(xmem_create(pool_name, &options, &pool), "create");
+    pool_check(xmem_create(pool_name, &options, &pool), "create");
 }
 
-static void xmem_wait_prepare(size_t size) {
-    xmem_sleeps = 1;
-    xmem_prepare(size);
+static void pool_wait_prepare(size_t size) {
+    pool_sleeps = 1;
+    pool_prepare(size);
 }
 
-static void xmem_join(int side) {
+static void pool_join(int side) {
     carrier_side = side;
-    if (side == 1) xmem_check(xmem_open(pool_name, NULL, &pool), "open");
-    xmem_check(xmem_channel_open(pool, "to the child", NULL, &channels[0]), "channel");
-    xmem_check(xmem_channel_open(pool, "to the parent", NULL, &channels[1]), "channel");
+    if (side == 1) pool_check(xmem_open(pool_name, NULL, &pool), "open");
+    pool_check(xmem_channel_open(pool, "to the child", NULL, &channels[0]), "channel");
+    pool_check(xmem_channel_open(pool, "to the parent", NULL, &channels[1]), "channel");
 }
 
-static void *xmem_bytes(xmem_handle handle) {
+static void *pool_bytes(xmem_handle handle) {
     void *data;
     size_t size;
-    xmem_check(xmem_data(pool, handle, &data, &size), "data");
+    pool_check(xmem_data(pool, handle, &data, &size), "data");
     return data;
 }
 
-static void *xmem_claim(void) {
+static void *pool_claim(void) {
     int32_t status;
     do {
-        status = xmem_sleeps ? xmem_acquire_timed(pool, (uint32_t)carrier_size, 10000, &written)
+        status = pool_sleeps ? xmem_acquire_timed(pool, (uint32_t)carrier_size, 10000, &written)
                              : xmem_acquire(pool, (uint32_t)carrier_size, &written);
     } while (status == XMEM_POOL_FULL);
-    xmem_check(status, "acquire");
-    return xmem_bytes(written);
+    pool_check(status, "acquire");
+    return pool_bytes(written);
 }
 
-static void xmem_carry(void) {
-    xmem_check(xmem_send(pool, channels[carrier_side], written, NULL), "send");
+static void pool_send(void) {
+    pool_check(xmem_send(pool, channels[carrier_side], written, NULL), "send");
 }
 
-static void *xmem_next(void) {
+static void *pool_receive(void) {
     const xmem_channel from = channels[!carrier_side];
-    if (xmem_sleeps) {
-        xmem_check(xmem_receive_timed(pool, from, 10000, &read_handle), "receive");
+    if (pool_sleeps) {
+        pool_check(xmem_receive_timed(pool, from, 10000, &read_handle), "receive");
     } else {
-        do xmem_check(xmem_receive(pool, from, &read_handle), "receive");
+        do pool_check(xmem_receive(pool, from, &read_handle), "receive");
         while (read_handle == 0);
     }
-    return xmem_bytes(read_handle);
+    return pool_bytes(read_handle);
 }
 
-static void xmem_done(void) { xmem_check(xmem_release(pool, read_handle), "release"); }
+static void pool_done(void) { pool_check(xmem_release(pool, read_handle), "release"); }
 
-static void xmem_reply(void) {
+static void pool_reply(void) {
     written = read_handle;
-    xmem_carry();
+    pool_send();
 }
 
 /* Bytes through a pipe or a socket. */
@@ -270,9 +270,9 @@ static const struct carrier carriers[] = {
     {"futex", futex_prepare, ring_join, ring_claim, ring_send, ring_receive, ring_done, ring_reply},
     {"spin-futex", spin_futex_prepare, ring_join, ring_claim, ring_send, ring_receive, ring_done,
      ring_reply},
-    {"xmem", xmem_prepare, xmem_join, xmem_claim, xmem_carry, xmem_next, xmem_done, xmem_reply},
-    {"xmem-wait", xmem_wait_prepare, xmem_join, xmem_claim, xmem_carry, xmem_next, xmem_done,
-     xmem_reply},
+    {"xmem", pool_prepare, pool_join, pool_claim, pool_send, pool_receive, pool_done, pool_reply},
+    {"xmem-wait", pool_wait_prepare, pool_join, pool_claim, pool_send, pool_receive, pool_done,
+     pool_reply},
     {"pipe", pipe_prepare, ring_join, stream_claim, stream_send, stream_receive, stream_done,
      stream_reply},
     {"socket", socket_prepare, ring_join, stream_claim, stream_send, stream_receive, stream_done,
