@@ -160,7 +160,7 @@ test("every figure that is worse than a peer's is found, and whether the rounds 
 
 test("the page names the reason for each figure that is worse, and is not written without one", () => {
   const asked = [{ question, result: behind }];
-  expect(() => performance(asked, [])).toThrow('"own" is behind "ahead"');
+  expect(() => performance(asked, [])).toThrow('does not say why "own" behind "ahead"');
   const reason = {
     question: "example",
     ours: /own/,

@@ -57,17 +57,14 @@ function behind(all: readonly Worse[], panels: number): string {
 function worseSection({ question, result }: Asked, reasons: readonly Reason[]): string[] {
   const all = worse(question, result);
   if (all.length === 0) return [];
-  const byReason = Map.groupBy(
-    all.filter(({ sure }) => sure),
-    (each) => {
-      const reason = reasonFor(reasons, question.name, each);
-      if (reason !== undefined) return reason;
-      throw new Error(
-        `${question.name}: "${each.ours}" is behind "${each.theirs}" (${each.panel}, ` +
-          `${each.column}, ${times([each.factor])}), and bench/reasons.ts does not say why`,
-      );
-    },
-  );
+  const sure = all.filter((each) => each.sure);
+  const reason = (each: Worse): Reason | undefined => reasonFor(reasons, question.name, each);
+  const missing = sure.filter((each) => reason(each) === undefined);
+  if (missing.length > 0) {
+    const what = behind(missing, question.panels.length);
+    throw new Error(`${question.name}: bench/reasons.ts does not say why ${what}`);
+  }
+  const byReason = Map.groupBy(sure, (each) => reason(each) as Reason);
   const unsure = all.filter(({ sure }) => !sure);
   const panels = question.panels.length;
   return [
