@@ -100,6 +100,8 @@ enum {
     XMEM_SYSTEM = -26,
     /** Reserved for channels: the participant that had to reply died. */
     XMEM_PEER_DIED = -27,
+    /** Only of TypeScript: a source of frames ended in the middle of one. */
+    XMEM_INCOMPLETE = -28,
     XMEM_OK = 0
 };
 

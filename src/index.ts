@@ -22,3 +22,16 @@ export { XmemError, type XmemErrorCode } from "./errors/error.ts";
 export type { PoolInfo } from "./pool/folder.ts";
 export { BufferPool, type ReclaimReport } from "./pool/pool.ts";
 export type { ParticipantStats, PoolStats } from "./pool/statistics.ts";
+export type {
+  FlushableBytes,
+  ReadingProcess,
+  WritableBytes,
+} from "./streams/frame_sink.ts";
+export { type ByteSink, FrameSink } from "./streams/frame_sink.ts";
+export type {
+  ByteReader,
+  FileReference,
+  ReadableBytes,
+  WritingProcess,
+} from "./streams/frame_source.ts";
+export { type ByteSource, FrameSource } from "./streams/frame_source.ts";

@@ -92,6 +92,7 @@ const layers = [
   "wait",
   "channel",
   "pool",
+  "streams",
 ];
 
 function layerOf(file: string): number {

@@ -44,6 +44,7 @@ test {
     _ = @import("process/opening.zig");
     _ = @import("process/options.zig");
     _ = @import("process/pool_name.zig");
+    _ = @import("process/readiness.zig");
     _ = @import("process/views.zig");
     _ = @import("process/waiter_thread.zig");
     _ = @import("protocol/channel/broadcast.zig");
@@ -97,6 +98,7 @@ test {
     _ = @import("system/object_name.zig");
     _ = @import("system/removal.zig");
     _ = @import("system/robust_mutex.zig");
+    _ = @import("system/stream_end.zig");
     _ = @import("system/thread.zig");
     _ = @import("system/ticker.zig");
     _ = @import("system/trust.zig");

@@ -49,7 +49,11 @@ fn writeConstants(_: std.mem.Allocator, out: *Writer) !void {
 }
 
 fn writeBun(gpa: std.mem.Allocator, out: *Writer) !void {
-    const texts = [_][:0]const u8{ @embedFile("bun.zig"), @embedFile("bun_channels.zig") };
+    const texts = [_][:0]const u8{
+        @embedFile("bun.zig"),
+        @embedFile("bun_channels.zig"),
+        @embedFile("bun_streams.zig"),
+    };
     var declared: std.ArrayList(declarations.Declaration) = .empty;
     for (texts) |text| try declared.appendSlice(gpa, try declarations.read(gpa, text));
     try typescript.write(out, declared.items);
