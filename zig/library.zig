@@ -13,5 +13,6 @@ comptime {
     _ = @import("abi/bun.zig");
     _ = @import("abi/bun_channels.zig");
     _ = @import("abi/bun_streams.zig");
+    _ = @import("abi/bun_looking.zig");
     _ = @import("abi/c.zig");
 }
