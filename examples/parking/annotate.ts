@@ -16,7 +16,7 @@ const { sink, readable } = FrameSink.pipe();
 const raw = ["-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", `${width}x${height}`];
 const encoder = Bun.spawn(
   [
-    ...["ffmpeg", "-v", "error", ...raw, "-r", String(framesPerSecond), "-i", "-"],
+    ...["ffmpeg", "-v", "fatal", ...raw, "-r", String(framesPerSecond), "-i", "-"],
     ...["-c:v", "libx264", "-preset", "ultrafast", "-threads", "1"],
     `${folder}/annotated-${part}.ts`,
   ],

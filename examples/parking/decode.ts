@@ -16,7 +16,7 @@ const video = process.env["VIDEO"] ?? "";
 const { source, writable } = FrameSource.pipe();
 const decoder = Bun.spawn(
   [
-    ...["ffmpeg", "-v", "error", ...seek, "-threads", "1", "-i", video],
+    ...["ffmpeg", "-v", "fatal", ...seek, "-threads", "1", "-i", video],
     ...["-f", "rawvideo", "-pix_fmt", "yuv420p", "-"],
   ],
   { stdout: writable, stderr: "inherit" },

@@ -11,7 +11,7 @@ import { keyOf, storeOf } from "./store.ts";
 const store = storeOf(process.env);
 const raw = ["-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", `${width}x${height}`];
 const jpeg = ["-frames:v", "1", "-c:v", "mjpeg", "-q:v", "5", "-f", "image2pipe"];
-const command = ["ffmpeg", "-v", "error", ...raw, "-i", "-", ...jpeg, "-"];
+const command = ["ffmpeg", "-v", "fatal", ...raw, "-i", "-", ...jpeg, "-"];
 
 async function pictureOf(frame: BufferGuard): Promise<Uint8Array> {
   const { sink, readable } = FrameSink.pipe();

@@ -127,7 +127,7 @@ export async function shoot(
   const h264 = ["-c:v", "libx264", "-preset", "ultrafast", "-crf", "23", "-g", "30"];
   const encoder = Bun.spawn(
     [
-      ...["ffmpeg", "-v", "error", "-y", ...raw, "-r", String(framesPerSecond), "-i", "-"],
+      ...["ffmpeg", "-v", "fatal", "-y", ...raw, "-r", String(framesPerSecond), "-i", "-"],
       ...[...h264, "-threads", "1", video],
     ],
     { stdin: readable, stderr: "inherit" },

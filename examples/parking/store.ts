@@ -1,7 +1,14 @@
 // Where evidence goes: a bucket of any S3, or a folder where the environment names no bucket. The key
 // of an event is made of the event alone, so that one that is stored twice is stored once.
 
-import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { S3Client } from "bun";
 import type { Change } from "./scene.ts";
@@ -55,10 +62,11 @@ function folderStore(folder: string): Store {
       writeFileSync(`${path}.part`, content);
       renameSync(`${path}.part`, path);
     },
-    keys: async () =>
-      readdirSync(join(folder, "events"))
-        .filter((name) => !name.endsWith(".part"))
-        .map((name) => `events/${name}`),
+    async keys() {
+      const events = join(folder, "events");
+      const names = existsSync(events) ? readdirSync(events) : [];
+      return names.filter((name) => !name.endsWith(".part")).map((name) => `events/${name}`);
+    },
     text: async (key) => readFileSync(join(folder, key), "utf8"),
   };
 }
