@@ -4,7 +4,7 @@
 import { join } from "node:path";
 import { root, run, setup } from "./setup.ts";
 
-const benches = ["pool", "channel", "wake", "wait_race", "timeouts", "views", "recovery"];
+const benches = ["pool", "channel", "wake", "wait_race", "timeouts", "views", "recovery", "media"];
 
 const asked = process.argv.slice(2);
 const unknown = asked.filter((name) => !benches.includes(name));

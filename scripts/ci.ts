@@ -7,6 +7,7 @@ import { passesOnArm64 } from "./arm64.ts";
 import { explore } from "./explore.ts";
 import { buildFuzzer, fuzzCore, fuzzInterface } from "./fuzz.ts";
 import { generatedIsCurrent } from "./generate.ts";
+import { parkingHolds } from "./parking.ts";
 import { passesInPythons, pythonIsClean } from "./pytest.ts";
 import { isReproducible } from "./reproducible.ts";
 import { root, runRecorded, setup, tool, zig } from "./setup.ts";
@@ -95,6 +96,7 @@ const checks: Record<string, () => Promise<boolean>> = {
     const { passed, failed } = await explore({ set: "medium", canaries: false });
     return passed > 0 && failed === 0;
   },
+  "a parking lot whose stages are killed": parkingHolds,
   ThreadSanitizer: () => sanitized(Date.now() % 1_000_000),
 };
 
