@@ -4,6 +4,7 @@
 
 import { join } from "node:path";
 import { passesOnArm64 } from "./arm64.ts";
+import { benchmarksWork } from "./bench.ts";
 import { explore } from "./explore.ts";
 import { buildFuzzer, fuzzCore, fuzzInterface } from "./fuzz.ts";
 import { generatedIsCurrent } from "./generate.ts";
@@ -97,6 +98,7 @@ const checks: Record<string, () => Promise<boolean>> = {
     return passed > 0 && failed === 0;
   },
   "a parking lot whose stages are killed": parkingHolds,
+  "the benchmarks, each for a moment": benchmarksWork,
   ThreadSanitizer: () => sanitized(Date.now() % 1_000_000),
 };
 

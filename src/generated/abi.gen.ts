@@ -110,11 +110,6 @@ export interface Native {
   xmem_bun_constant_name(index: number, buffer: Memory, length: number): number;
   xmem_bun_constant_value(index: number): number;
   /**
-   * The yardstick of the benchmarks: `count` pops and pushes of a tagged free list of its own, the
-   * least that any pool of this kind can cost.
-   */
-  xmem_bun_bench_pop_push(count: number): void;
-  /**
    * Opens the channel of that name, or makes it. Returns the number by which this open of the pool
    * knows it.
    */
@@ -304,7 +299,6 @@ export const symbols: Record<keyof Native, FFIFunction> = {
   xmem_bun_constant_count: { args: [], returns: "u32" },
   xmem_bun_constant_name: { args: ["u32", "ptr", "u32"], returns: "u32" },
   xmem_bun_constant_value: { args: ["u32"], returns: "f64" },
-  xmem_bun_bench_pop_push: { args: ["u32"], returns: "void" },
   xmem_bun_channel_open: { args: ["u32", "ptr", "ptr", "ptr"], returns: "i32" },
   xmem_bun_channel_leave: { args: ["u32", "u32"], returns: "void" },
   xmem_bun_channel_leave_all: { args: ["u32"], returns: "void" },
