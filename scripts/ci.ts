@@ -8,6 +8,7 @@ import { benchmarksWork } from "./bench.ts";
 import { explore } from "./explore.ts";
 import { buildFuzzer, fuzzCore, fuzzInterface } from "./fuzz.ts";
 import { generatedIsCurrent } from "./generate.ts";
+import { parkingHolds } from "./parking.ts";
 import { passesInPythons, pythonIsClean } from "./pytest.ts";
 import { isReproducible } from "./reproducible.ts";
 import { root, runRecorded, setup, tool, zig } from "./setup.ts";
@@ -96,6 +97,7 @@ const checks: Record<string, () => Promise<boolean>> = {
     const { passed, failed } = await explore({ set: "medium", canaries: false });
     return passed > 0 && failed === 0;
   },
+  "a parking lot whose stages are killed": parkingHolds,
   "the benchmarks, each for a moment": benchmarksWork,
   ThreadSanitizer: () => sanitized(Date.now() % 1_000_000),
 };
