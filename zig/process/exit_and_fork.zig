@@ -16,6 +16,7 @@ const pool_name = @import("pool_name.zig");
 const requests = @import("requests.zig");
 const system = @import("../system/door.zig");
 const views_file = @import("views.zig");
+const traces = @import("traces.zig");
 const waiter_thread = @import("waiter_thread.zig");
 
 const Mapping = mapping_file.Mapping;
@@ -105,5 +106,6 @@ pub fn forgetAfterFork() void {
     descriptor.forgetAfterFork();
     system.ticker.forgetAfterFork();
     waiter_thread.forgetAfterFork();
+    traces.forgetAfterFork();
     member_file.rows_taken = 0;
 }
