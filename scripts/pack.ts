@@ -16,7 +16,7 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { platforms } from "../src/native/library.ts";
 import { declare } from "./declare.ts";
 import { root, run, setup, zigBuild } from "./setup.ts";
@@ -47,6 +47,7 @@ const copied = [
 const packaged = {
   exports: {
     ".": {
+      bin: { xmem: "./dist/command.js" },
       types: "./dist/xmem.d.ts",
       bun: "./dist/xmem.js",
       node: "./dist/other_runtime.cjs",
@@ -83,6 +84,39 @@ async function bundle(folder: string): Promise<void> {
   cpSync(join(root, "src", "other_runtime.cjs"), join(folder, "other_runtime.cjs"));
 }
 
+/**
+ * The command, with the libraries that it uses: it runs on the file of the library beside it. It is
+ * minified, since nobody links against it.
+ */
+async function bundleCommand(folder: string): Promise<void> {
+  const library = join(root, "src", "index.ts");
+  const { outputs } = await Bun.build({
+    entrypoints: [join(root, "src", "command", "program.ts")],
+    target: "bun",
+    minify: true,
+    plugins: [
+      {
+        name: "the library stays a file of its own",
+        setup(build) {
+          build.onResolve({ filter: /\.\.\/index\.ts$/ }, ({ path, importer }) =>
+            join(dirname(importer), path) === library
+              ? { path: "./xmem.js", external: true }
+              : undefined,
+          );
+        },
+      },
+    ],
+  });
+  const [output] = outputs;
+  if (output === undefined || outputs.length > 1)
+    throw new Error(`${outputs.length} files of the command, not one`);
+  writeFileSync(join(folder, "command_program.js"), await output.text());
+  const first = readFileSync(join(root, "src", "command", "xmem.js"), "utf8");
+  const program = first.replace('"./program.ts"', '"./command_program.js"');
+  if (program === first) throw new Error("the command's first file does not import its program");
+  writeFileSync(join(folder, "command.js"), program, { mode: 0o755 });
+}
+
 /** A folder for a package, empty but for its package.json. */
 function begin(folder: string, manifest: object): void {
   rmSync(folder, { recursive: true, force: true });
@@ -95,6 +129,7 @@ async function beginMain(folder: string, manifest: Manifest): Promise<void> {
   begin(folder, manifest);
   mkdirSync(join(folder, "dist"));
   await bundle(join(folder, "dist"));
+  await bundleCommand(join(folder, "dist"));
   for (const path of copied) cpSync(join(root, path), join(folder, path), { recursive: true });
 }
 

@@ -19,6 +19,13 @@ export type { Channel } from "./channel/channel.ts";
 export type { Request } from "./channel/requests.ts";
 export type { ChannelInfo, ChannelStats, SubscriptionStats } from "./channel/statistics.ts";
 export { XmemError, type XmemErrorCode } from "./errors/error.ts";
+export type {
+  BufferHolder,
+  BufferInfo,
+  HoldTrace,
+  OutstandingBuffer,
+  ParticipantName,
+} from "./pool/buffers.ts";
 export type { PoolInfo } from "./pool/folder.ts";
 export { BufferPool, type ReclaimReport } from "./pool/pool.ts";
 export type { ParticipantStats, PoolStats } from "./pool/statistics.ts";

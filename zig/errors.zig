@@ -161,12 +161,24 @@ pub fn clear() void {
 /// The text is what was found, and after a semicolon what the user can do about just that. A text
 /// without a semicolon is followed by what can be done about the errno or the code in general.
 pub fn fail(err: Error, errno: i32, comptime format: []const u8, arguments: anytype) Error {
+    if (std.meta.fields(@TypeOf(arguments)).len == 0)
+        return failPlainly(err, errno, comptime std.fmt.comptimePrint(format, .{}));
     last.code = @intFromEnum(codeOf(err));
     last.errno = errno;
     var text: std.Io.Writer = .fixed(&last.text);
     // A text that is too long, of a long path say, is cut.
     text.print(format, arguments) catch {};
     last.length = @intCast(text.end);
+    return err;
+}
+
+/// One function for all texts in which nothing is filled in, since each format makes one of its own.
+noinline fn failPlainly(err: Error, errno: i32, text: []const u8) Error {
+    @branchHint(.cold);
+    last.code = @intFromEnum(codeOf(err));
+    last.errno = errno;
+    last.length = @min(text.len, last.text.len);
+    @memcpy(last.text[0..last.length], text[0..last.length]);
     return err;
 }
 

@@ -44,6 +44,7 @@ test {
     _ = @import("process/opening.zig");
     _ = @import("process/options.zig");
     _ = @import("process/pool_name.zig");
+    _ = @import("process/traces.zig");
     _ = @import("process/views.zig");
     _ = @import("process/waiter_thread.zig");
     _ = @import("protocol/channel/broadcast.zig");
@@ -82,6 +83,7 @@ test {
     _ = @import("protocol/recovery/recovery.zig");
     _ = @import("protocol/recovery/sections.zig");
     _ = @import("protocol/recovery/thaw.zig");
+    _ = @import("protocol/slots.zig");
     _ = @import("protocol/statistics.zig");
     _ = @import("protocol/waiting/blocking.zig");
     _ = @import("protocol/waiting/waiter.zig");

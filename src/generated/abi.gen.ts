@@ -199,6 +199,29 @@ export interface Native {
   xmem_bun_letter(descriptor: Descriptor, handle: number, out: Memory, name: Memory): number;
   /** Of a buffer that the caller holds. `kind` 0 takes it off. */
   xmem_bun_set_letter(descriptor: Descriptor, handle: number, kindNumber: number, request: number, name: Memory): number;
+  /**
+   * The buffers in use at and past the index `first`, in order: numbers, a content type and a
+   * producer of each. Returns how many were written, fewer than `slots_max` where there are no more.
+   */
+  xmem_bun_slots(descriptor: Descriptor, first: number, out: Memory, texts: Memory, slotsMax: number): number;
+  /**
+   * What a participant's row holds at and past the index `first`: two numbers for each buffer, its
+   * index and how often. Returns how many buffers were written.
+   */
+  xmem_bun_held_by(descriptor: Descriptor, row: number, first: number, out: Memory, buffersMax: number): number;
+  /** The same of what this open holds. */
+  xmem_bun_held_here(descriptor: Descriptor, first: number, out: Memory, buffersMax: number): number;
+  /**
+   * The indexes of the buffers in a channel, which is named by its number within the pool; the next
+   * one to be received first. Returns how many were written.
+   */
+  xmem_bun_channel_queue(descriptor: Descriptor, channel: number, out: Memory, buffersMax: number): number;
+  /**
+   * Lets other processes of this user read a text, until it is dropped. Returns its number; -1 where
+   * there is no room for it, or no such memory.
+   */
+  xmem_bun_trace_put(text: Memory, length: number): number;
+  xmem_bun_trace_drop(place: number): void;
 }
 
 /** The same, as `dlopen` wants to know it. */
@@ -289,4 +312,10 @@ export const symbols: Record<keyof Native, FFIFunction> = {
   xmem_bun_wait_any: { args: ["ptr", "u32", "f64"], returns: "i32" },
   xmem_bun_letter: { args: ["u32", "f64", "ptr", "ptr"], returns: "i32" },
   xmem_bun_set_letter: { args: ["u32", "f64", "u32", "f64", "ptr"], returns: "i32" },
+  xmem_bun_slots: { args: ["u32", "u32", "ptr", "ptr", "u32"], returns: "u32" },
+  xmem_bun_held_by: { args: ["u32", "u32", "u32", "ptr", "u32"], returns: "u32" },
+  xmem_bun_held_here: { args: ["u32", "u32", "ptr", "u32"], returns: "u32" },
+  xmem_bun_channel_queue: { args: ["u32", "u32", "ptr", "u32"], returns: "u32" },
+  xmem_bun_trace_put: { args: ["ptr", "u32"], returns: "i32" },
+  xmem_bun_trace_drop: { args: ["u32"], returns: "void" },
 };

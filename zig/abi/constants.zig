@@ -14,8 +14,10 @@ const object_name = @import("../system/object_name.zig");
 const occupancy = @import("../protocol/occupancy.zig");
 const options = @import("../process/options.zig");
 const participant_file = @import("../protocol/participant.zig");
+const slots = @import("../protocol/slots.zig");
 const statistics = @import("../protocol/statistics.zig");
 const thaw = @import("../protocol/recovery/thaw.zig");
+const traces = @import("../process/traces.zig");
 const wait_any = @import("../process/wait_any.zig");
 const words = @import("../format/words.zig");
 
@@ -30,6 +32,7 @@ pub const all = numbers("ERROR_", errors.Code, false) ++
     numbers("INFO_", info.Info, true) ++
     numbers("STAT_", statistics.Stat, true) ++
     numbers("PARTICIPANT_", statistics.ParticipantField, true) ++
+    numbers("SLOT_", slots.Field, true) ++
     numbers("RECLAIM_", Reclaim, true) ++
     numbers("OCCUPANCY_", occupancy.Field, true) ++
     numbers("CHANNEL_OPTION_", channels.Option, true) ++
@@ -67,6 +70,10 @@ pub const all = numbers("ERROR_", errors.Code, false) ++
         .{ .name = "LIMIT_MODE", .value = 0o777 },
         .{ .name = "PARTICIPANT_NAME_ROOM", .value = participant_file.name_room },
         .{ .name = "PATIENCE_UNTIMED_MS", .value = thaw.patience_untimed_ns / std.time.ns_per_ms },
+        .{ .name = "SLOT_TEXTS_ROOM", .value = slots.texts_room },
+        .{ .name = "TRACE_RECORD_BYTES", .value = traces.record_bytes },
+        .{ .name = "TRACE_TEXT_BYTES", .value = traces.text_bytes_max },
+        .{ .name = "TRACE_RECORDS", .value = traces.records_max },
         .{ .name = "INDEX_COUNT", .value = 1 << 24 },
         .{ .name = "FORMAT_VERSION", .value = layout.version },
         .{ .name = "SIZE_MUTEX", .value = @offsetOf(layout.ParticipantRow, "pid") },

@@ -8,6 +8,7 @@ const constants = @import("core").abi.constants;
 const declarations = @import("generate/declarations.zig");
 const errors = @import("core").errors;
 const header = @import("generate/header.zig");
+const layout = @import("generate/layout.zig");
 const python = @import("generate/python.zig");
 const typescript = @import("generate/typescript.zig");
 
@@ -21,6 +22,7 @@ const Output = struct {
 const outputs = [_]Output{
     .{ .path = "src/generated/constants.gen.ts", .write = writeConstants },
     .{ .path = "src/generated/abi.gen.ts", .write = writeBun },
+    .{ .path = "src/generated/layout.gen.ts", .write = layout.write },
     .{ .path = "src/generated/error_codes.gen.ts", .write = writeErrorCodes },
     .{ .path = "include/xmem.h", .write = writeHeader },
     .{ .path = "python/src/xmem/_generated.py", .write = writePython },
@@ -52,7 +54,11 @@ fn writeConstants(_: std.mem.Allocator, out: *Writer) !void {
 }
 
 fn writeBun(gpa: std.mem.Allocator, out: *Writer) !void {
-    const texts = [_][:0]const u8{ @embedFile("bun.zig"), @embedFile("bun_channels.zig") };
+    const texts = [_][:0]const u8{
+        @embedFile("bun.zig"),
+        @embedFile("bun_channels.zig"),
+        @embedFile("bun_looking.zig"),
+    };
     var declared: std.ArrayList(declarations.Declaration) = .empty;
     for (texts) |text| try declared.appendSlice(gpa, try declarations.read(gpa, text));
     try typescript.write(out, declared.items);

@@ -333,7 +333,7 @@ pub inline fn receive(pool: *Pool, opened: *OpenChannel, patience: *Patience) Er
     return receiveOtherwise(pool, opened, patience);
 }
 
-fn receiveOtherwise(pool: *Pool, opened: *OpenChannel, patience: *Patience) Error!holds.Held {
+noinline fn receiveOtherwise(pool: *Pool, opened: *OpenChannel, patience: *Patience) Error!holds.Held {
     const want: ends.Receiving = .of(&pool.participant, &opened.channel, opened.subscription);
     const handle = try want.tryNow(patience) orelse return error.ChannelEmpty;
     return adopt(pool, opened, handle);

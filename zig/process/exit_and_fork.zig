@@ -15,6 +15,7 @@ const participant_file = @import("../protocol/participant.zig");
 const pool_name = @import("pool_name.zig");
 const system = @import("../system/door.zig");
 const views_file = @import("views.zig");
+const traces = @import("traces.zig");
 const waiter_thread = @import("waiter_thread.zig");
 
 const Mapping = mapping_file.Mapping;
@@ -103,5 +104,6 @@ pub fn forgetAfterFork() void {
     descriptor.forgetAfterFork();
     system.ticker.forgetAfterFork();
     waiter_thread.forgetAfterFork();
+    traces.forgetAfterFork();
     member_file.rows_taken = 0;
 }

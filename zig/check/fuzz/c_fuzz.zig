@@ -115,6 +115,13 @@ fn openChannel(user: *User, pool: c.types.Pool) ?c.types.Channel {
         .sends_only = random.uintLessThan(u32, 2),
     };
     const names = [_][:0]const u8{ "a", "b", "c" };
+    if (random.uintLessThan(u32, 3) == 0) {
+        options.mode = 0;
+        options.history = 0;
+        options.redeliver = 1;
+        options.max_deliveries = random.uintLessThan(u32, 3);
+        if (random.boolean()) options.dead_letter = names[random.uintLessThan(usize, names.len)];
+    }
     var channel: c.types.Channel = 0;
     const given = if (random.boolean()) &options else null;
     const name = names[random.uintLessThan(usize, names.len)];
@@ -145,6 +152,8 @@ fn receive(user: *User, pool: c.types.Pool, channel: c.types.Channel) ?c.types.H
     user.checkStatus(status);
     if (status != 0 and handle != 0) fail("a failed receive gives {d}", .{handle});
     if (status == 0 and timed and handle == 0) fail("a receive that waited gives nothing", .{});
+    var deliveries: u32 = 0;
+    if (handle != 0) user.checkStatus(c.channels.xmem_deliveries(pool, handle, &deliveries));
     return if (handle == 0) null else handle;
 }
 
