@@ -17,6 +17,7 @@ const sources = {
   fork: "test/programs/fork.c",
   interface: "test/programs/c_interface.c",
   channels: "test/programs/c_channels.c",
+  waits: "test/programs/c_waits.c",
 };
 type Program = keyof typeof sources;
 
@@ -95,7 +96,7 @@ describe("the header", () => {
   }
 });
 
-test.each(["interface", "channels"] as const)(
+test.each(["interface", "channels", "waits"] as const)(
   "every function does what its reference says: %s",
   async (program) => {
     const name = `test.c.${process.pid}`;
