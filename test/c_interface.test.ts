@@ -20,6 +20,7 @@ const sources = {
   handles: "test/programs/c_handles.c",
   misuse: "test/programs/c_misuse.c",
   requests: "test/programs/c_requests.c",
+  waits: "test/programs/c_waits.c",
 };
 let programs: CPrograms<keyof typeof sources>;
 
@@ -88,7 +89,7 @@ async function returned(): Promise<Set<string>> {
   const log = join(programs.folder, "statuses");
   process.env["XMEM_STATUS_LOG"] = log;
   try {
-    for (const program of ["interface", "channels", "misuse"] as const) {
+    for (const program of ["interface", "channels", "waits", "misuse"] as const) {
       expect([program, await outputOf(program, name)]).toEqual([program, "as expected\n"]);
     }
     expect(await outputOf("requests", "check", name)).toBe("as expected\n");
