@@ -10,6 +10,7 @@ import { buildFuzzer, fuzzCore, fuzzInterface } from "./fuzz.ts";
 import { generatedIsCurrent } from "./generate.ts";
 import { parkingHolds } from "./parking.ts";
 import { passesInPythons, pythonIsClean } from "./pytest.ts";
+import { tools } from "./python.ts";
 import { isReproducible } from "./reproducible.ts";
 import { root, runRecorded, setup, tool, zig } from "./setup.ts";
 import { type Count, test } from "./test.ts";
@@ -78,6 +79,17 @@ async function floodCanaryIsCaught(): Promise<boolean> {
   return false;
 }
 
+/** True, with a line on the console, where there is no Python with numpy. */
+async function infers(): Promise<boolean> {
+  const python = tools("test");
+  if (python === null) {
+    console.log("examples/inference was not run: that takes a Python and a registry");
+    return true;
+  }
+  const program = "./examples/inference/end_to_end.ts";
+  return succeeds(["env", `PYTHON=${python}`, process.execPath, "test", program]);
+}
+
 const checks: Record<string, () => Promise<boolean>> = {
   "TypeScript's format and lint": () =>
     succeeds(tool("@biomejs/biome/bin/biome", "ci", "--error-on-warnings", "--colors=off")),
@@ -86,6 +98,7 @@ const checks: Record<string, () => Promise<boolean>> = {
   "generated files": generatedIsCurrent,
   "Python's types and style": pythonIsClean,
   "the Python package in every Python that is here": () => passesInPythons(),
+  "the example with workers in Python": infers,
   "corruption fuzzer": survivesCorruption,
   "corruption fuzzer's canaries": corruptionCanariesAreCaught,
   soak: () => succeeds([...soak, "--minutes", "1"]),
