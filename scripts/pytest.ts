@@ -13,7 +13,7 @@ import {
   tools,
   versions,
 } from "./python.ts";
-import { root, runRecorded, setup } from "./setup.ts";
+import { runRecorded, setup } from "./setup.ts";
 import { ownTag, packWheels } from "./wheels.ts";
 
 /** False where a tool finds something; true, with a line on the console, where there are no tools. */
