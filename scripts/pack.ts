@@ -5,6 +5,8 @@
 //   dist/xmem-<version>.tgz             all that a machine of this kind needs, in one file
 //   dist/registry/xmem-<version>.tgz    the same without a library, for a registry, with
 //   dist/registry/xmem-<platform>-...   one package for each platform, of which it chooses
+//   dist/xmem-<version>-c-...           what scripts/pack_c.ts makes for programs in C
+//   dist/xmem-<version>-py3-...whl      the package for Python, for each platform
 
 import {
   cpSync,
@@ -18,7 +20,9 @@ import {
 import { dirname, join } from "node:path";
 import { platforms } from "../src/native/library.ts";
 import { declare } from "./declare.ts";
+import { packC } from "./pack_c.ts";
 import { root, run, setup, zigBuild } from "./setup.ts";
+import { packWheels } from "./wheels.ts";
 
 interface Manifest {
   name: string;
@@ -191,7 +195,7 @@ export async function pack(): Promise<string> {
 async function report(): Promise<void> {
   const dist = join(root, "dist");
   const tarballs = readdirSync(dist, { recursive: true, encoding: "utf8" })
-    .filter((file) => file.endsWith(".tgz"))
+    .filter((file) => /\.(?:tgz|tar\.gz|whl)$/.test(file))
     .sort();
   for (const tarball of tarballs) {
     const path = join(dist, tarball);
@@ -199,10 +203,15 @@ async function report(): Promise<void> {
     const installed = [...files.values()].reduce((sum, { size }) => sum + size, 0);
     console.log(`${path}: ${statSync(path).size} bytes, installed ${installed}`);
   }
+  for (const wheel of readdirSync(dist).filter((file) => file.endsWith(".whl"))) {
+    console.log(`${join(dist, wheel)}: ${statSync(join(dist, wheel)).size} bytes`);
+  }
 }
 
 if (import.meta.main) {
   setup();
   await pack();
+  await packC(platforms);
+  packWheels();
   await report();
 }

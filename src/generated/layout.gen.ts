@@ -185,7 +185,7 @@ export const structs: Record<string, { size: number; fields: readonly Field[] }>
       ["history", 80, "u32", 1],
       ["redeliver", 84, "u32", 1],
       ["max_deliveries", 88, "u32", 1],
-      ["incarnation", 92, "u32", 1],
+      ["unused", 92, "u32", 1],
       ["last_user_gone_at_ns", 96, "u64", 1],
       ["received_before", 104, "u64", 1],
       ["redelivered", 112, "u64", 1],
@@ -283,7 +283,7 @@ export const words: Record<string, readonly Part[]> = {
   ],
   Returned: [
     ["index", 24],
-    ["unused", 39],
+    ["tag", 39],
     ["frozen", 1, ["false", "true"]],
   ],
   ChannelState: [

@@ -1,5 +1,6 @@
 //! Writes what other languages have to know of the core into the repository, whose root is its only
-//! argument: for TypeScript the constants, the form for Bun and the error codes, for C the header.
+//! argument: for TypeScript the constants, the form for Bun and the error codes, for C the header, for
+//! Python the same.
 //! It prints the files that it changed.
 
 const std = @import("std");
@@ -8,6 +9,7 @@ const declarations = @import("generate/declarations.zig");
 const errors = @import("core").errors;
 const header = @import("generate/header.zig");
 const layout = @import("generate/layout.zig");
+const python = @import("generate/python.zig");
 const typescript = @import("generate/typescript.zig");
 
 const Writer = std.Io.Writer;
@@ -23,6 +25,7 @@ const outputs = [_]Output{
     .{ .path = "src/generated/layout.gen.ts", .write = layout.write },
     .{ .path = "src/generated/error_codes.gen.ts", .write = writeErrorCodes },
     .{ .path = "include/xmem.h", .write = writeHeader },
+    .{ .path = "python/src/xmem/_generated.py", .write = writePython },
 };
 
 pub fn main(init: std.process.Init) !void {
@@ -71,8 +74,11 @@ const c_sources = [_][:0]const u8{
     @embedFile("c/pools.zig"),
     @embedFile("c/folder.zig"),
     @embedFile("c/buffers.zig"),
+    @embedFile("c/windows.zig"),
     @embedFile("c/sharing.zig"),
     @embedFile("c/channels.zig"),
+    @embedFile("c/requests.zig"),
+    @embedFile("c/waits.zig"),
     @embedFile("c/description.zig"),
     @embedFile("c/upkeep.zig"),
     @embedFile("c/looking.zig"),
@@ -81,4 +87,8 @@ const c_sources = [_][:0]const u8{
 
 fn writeHeader(gpa: std.mem.Allocator, out: *Writer) !void {
     try header.write(gpa, out, &c_sources, @embedFile("errors.zig"));
+}
+
+fn writePython(gpa: std.mem.Allocator, out: *Writer) !void {
+    try python.write(gpa, out, &c_sources);
 }

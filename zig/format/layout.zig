@@ -238,8 +238,7 @@ pub const Channel = extern struct {
     redeliver: u32,
     /// What was received so often does not come back.
     max_deliveries: u32,
-    /// How many channels this block has been.
-    incarnation: u32,
+    unused: u32,
     last_user_gone_at_ns: u64,
     /// What subscribers received that have left.
     received_before: u64,

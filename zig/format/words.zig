@@ -463,11 +463,11 @@ pub const Message = packed struct(u64) {
         };
     }
 
-    /// On the returned list of a channel, where it stands as if it had been sent to that position.
-    pub fn returnedTo(channel: u32, place: u16, lap: u13, deliveries: u11) Message {
+    /// On the returned list of a channel.
+    pub fn returnedTo(channel: u32, deliveries: u11) Message {
         return .{
-            .place = place,
-            .lap = lap,
+            .place = 0,
+            .lap = 0,
             .to = @intCast(channel + 1),
             .owner = owner_returned,
             .deliveries = deliveries,
@@ -595,11 +595,11 @@ pub const Taking = packed struct(u64) {
     }
 };
 
-/// The head of a channel's returned list. Only recovery pushes, while everything stands still, and
-/// so it needs no tag.
+/// The head of a channel's returned list. Its tag grows with each freeze: what a receiver read
+/// before a recovery that did not see its bracket is not popped after it.
 pub const Returned = packed struct(u64) {
     index: u24,
-    unused: u39 = 0,
+    tag: u39 = 0,
     frozen: bool = false,
 
     pub const empty: Returned = .{ .index = index_nil };
@@ -620,10 +620,23 @@ pub const Returned = packed struct(u64) {
         return returned.index == index_nil;
     }
 
-    pub fn withFrozen(returned: Returned, frozen: bool) Returned {
+    pub fn leadingTo(returned: Returned, index: u32) Returned {
         var changed = returned;
-        changed.frozen = frozen;
+        changed.index = @truncate(index);
         return changed;
+    }
+
+    pub fn asFrozen(returned: Returned) Returned {
+        var frozen = returned;
+        frozen.frozen = true;
+        if (!atomic.broken(.returned_untagged)) frozen.tag +%= 1;
+        return frozen;
+    }
+
+    pub fn asThawed(returned: Returned) Returned {
+        var thawed = returned;
+        thawed.frozen = false;
+        return thawed;
     }
 };
 
@@ -716,7 +729,7 @@ test "a message word says who has a message, and where it is" {
     try std.testing.expectEqual(null, received.channelTo());
     // Sent on, it keeps how often it was received.
     try std.testing.expectEqual(@as(u11, 1), received.sentTo(0, position, 4095).deliveries);
-    const returned: Message = .returnedTo(0, 7, 9, 3);
+    const returned: Message = .returnedTo(0, 3);
     try std.testing.expect(returned.isReturned() and !returned.isHeldBy(4095));
     try std.testing.expectEqual(null, returned.ownerRow());
     try std.testing.expectEqual(@as(u11, 4), returned.deliveredOnceMore());
