@@ -123,6 +123,8 @@ enum {
     XMEM_SYSTEM = -26,
     /** The receiver of a request died, or let go of it without a word. */
     XMEM_PEER_DIED = -27,
+    /** Only of TypeScript: a source of frames ended in the middle of one. */
+    XMEM_INCOMPLETE = -28,
     XMEM_OK = 0
 };
 

@@ -4,9 +4,11 @@
 
 import { join } from "node:path";
 import { passesOnArm64 } from "./arm64.ts";
+import { benchmarksWork } from "./bench.ts";
 import { explore } from "./explore.ts";
 import { buildFuzzer, fuzzCore, fuzzInterface } from "./fuzz.ts";
 import { generatedIsCurrent } from "./generate.ts";
+import { parkingHolds } from "./parking.ts";
 import { passesInPythons, pythonIsClean } from "./pytest.ts";
 import { isReproducible } from "./reproducible.ts";
 import { root, runRecorded, setup, tool, zig } from "./setup.ts";
@@ -95,6 +97,8 @@ const checks: Record<string, () => Promise<boolean>> = {
     const { passed, failed } = await explore({ set: "medium", canaries: false });
     return passed > 0 && failed === 0;
   },
+  "a parking lot whose stages are killed": parkingHolds,
+  "the benchmarks, each for a moment": benchmarksWork,
   ThreadSanitizer: () => sanitized(Date.now() % 1_000_000),
 };
 

@@ -47,9 +47,9 @@ const copied = [
 
 /** Where the package differs from the tree, which runs from the sources. */
 const packaged = {
+  bin: { xmem: "./dist/command.js" },
   exports: {
     ".": {
-      bin: { xmem: "./dist/command.js" },
       types: "./dist/xmem.d.ts",
       bun: "./dist/xmem.js",
       node: "./dist/other_runtime.cjs",

@@ -60,6 +60,8 @@ pub const Code = enum(i32) {
     SYSTEM = 26,
     /// The receiver of a request died, or let go of it without a word.
     PEER_DIED = 27,
+    /// Only of TypeScript: a source of frames ended in the middle of one.
+    INCOMPLETE = 28,
     /// Internal: a slice of a wait ended and the caller goes on with it. Users never see it.
     PENDING = 100,
     /// Internal: `maxCommitted` is used up by buffers in use. A call that cannot wait says

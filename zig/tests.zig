@@ -45,6 +45,7 @@ test {
     _ = @import("process/opening.zig");
     _ = @import("process/options.zig");
     _ = @import("process/pool_name.zig");
+    _ = @import("process/readiness.zig");
     _ = @import("process/traces.zig");
     _ = @import("process/requests.zig");
     _ = @import("process/views.zig");
@@ -102,6 +103,7 @@ test {
     _ = @import("system/random.zig");
     _ = @import("system/removal.zig");
     _ = @import("system/robust_mutex.zig");
+    _ = @import("system/stream_end.zig");
     _ = @import("system/thread.zig");
     _ = @import("system/ticker.zig");
     _ = @import("system/trust.zig");

@@ -58,6 +58,7 @@ fn writeBun(gpa: std.mem.Allocator, out: *Writer) !void {
         @embedFile("bun.zig"),
         @embedFile("bun_channels.zig"),
         @embedFile("bun_looking.zig"),
+        @embedFile("bun_streams.zig"),
     };
     var declared: std.ArrayList(declarations.Declaration) = .empty;
     for (texts) |text| try declared.appendSlice(gpa, try declarations.read(gpa, text));

@@ -34,6 +34,7 @@ CODES = {
     25: "UNSUPPORTED_PLATFORM",
     26: "SYSTEM",
     27: "PEER_DIED",
+    28: "INCOMPLETE",
 }
 
 DTYPES = (
