@@ -17,7 +17,7 @@ const usage = `usage: bun run bench [name ...] [--peers] [--document] [--rounds 
   --peers          first install and build the peers (Debian's packages, crates)
   --document       keep the results in docs/benchmarks, and write docs/performance.md
   --rounds N       at least 7 for a figure that is to be believed (default 7)
-  --milliseconds N how long a program measures for one figure (default 60)`;
+  --milliseconds N how long a program measures for one figure (default 40)`;
 
 /** All questions, once and shortly, without peers that must be installed: that the suite works. */
 export async function benchmarksWork(): Promise<boolean> {
@@ -41,7 +41,7 @@ if (import.meta.main) {
       peers: { type: "boolean", default: false },
       document: { type: "boolean", default: false },
       rounds: { type: "string", default: "7" },
-      milliseconds: { type: "string", default: "60" },
+      milliseconds: { type: "string", default: "40" },
     },
   });
   const unknown = positionals.filter((name) => !questions.some((each) => each.name === name));

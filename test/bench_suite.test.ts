@@ -160,7 +160,7 @@ test("every figure that is worse than a peer's is found, and whether the rounds 
 
 test("the page names the reason for each figure that is worse, and is not written without one", () => {
   const asked = [{ question, result: behind }];
-  expect(() => performance(asked, [])).toThrow('"own" is behind "ahead"');
+  expect(() => performance(asked, [])).toThrow("does not say why **own**: ahead 4.00 x");
   const reason = {
     question: "example",
     ours: /own/,
@@ -168,8 +168,8 @@ test("the page names the reason for each figure that is worse, and is not writte
     because: "It checks nothing.",
   };
   const page = performance(asked, [reason]);
-  expect(page).toContain('- It checks nothing. "own" behind "ahead" 4.00 x (One figure, time).');
-  expect(page).toContain('the rounds overlap: "own" behind "near" 1.11 x');
+  expect(page).toContain("- It checks nothing.\n  - **own**: ahead 4.00 x (One figure: time)");
+  expect(page).toContain("the rounds overlap.\n  - **own**: near 1.11 x (One figure: time)");
   expect(page).toContain("| **own** | 40.0 (30.0 – 50.0) |");
   expect(page).toContain("](benchmarks/example.svg)");
   expect(() => performance(asked, [{ ...reason, question: "another" }])).toThrow(
