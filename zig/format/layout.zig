@@ -7,7 +7,7 @@ const hooks = @import("hooks");
 const RobustMutex = @import("../system/door.zig").RobustMutex;
 
 pub const magic: u64 = 0x314d_454d_5f4c_4f50; // "POL_MEM1"
-pub const version: u32 = 5;
+pub const version: u32 = 6;
 pub const section_alignment: u64 = 128;
 
 pub const dimensions_max = 8;
@@ -177,7 +177,8 @@ pub const Description = extern struct {
 
 pub const Slot = extern struct {
     control: u64 align(128),
-    lease_deadline_ns: u64,
+    /// Until when references that nobody owns keep it: `words.Lease`.
+    lease: u64,
     acquired_at_ns: u64,
     committed: u64,
     /// Its size and what else an acquire says of it, in one store: `words.Content`.

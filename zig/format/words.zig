@@ -218,6 +218,59 @@ pub fn generationsBetween(from: u29, to: u29) u32 {
     return if (to >= from) to - from else generation_max - (from - to);
 }
 
+/// The lease of a buffer. As a number it is the time at which it is over, in nanoseconds of the
+/// monotonic clock, to within 8 microseconds: the lowest bits say who made the last reference.
+pub const Lease = packed struct(u64) {
+    /// 0, or the row + 1 of the participant that raised it last.
+    by: u13,
+    until: u51,
+
+    const unit_ns = 1 << 13;
+
+    /// That of a buffer which nobody has handed over since its acquire.
+    pub const none: Lease = @bitCast(@as(u64, 0));
+
+    pub inline fn load(ptr: *const u64, comptime order: atomic.Order) Lease {
+        return @bitCast(atomic.load(u64, ptr, order));
+    }
+
+    pub inline fn cas(ptr: *u64, from: Lease, to: Lease) bool {
+        return atomic.cas(u64, ptr, @bitCast(from), @bitCast(to), .seq_cst);
+    }
+
+    pub inline fn endingAt(end_ns: u64, row: u32) Lease {
+        // Whose it is changes nothing that a model of the protocol looks for.
+        const by: u13 = if (atomic.modelled) 0 else @intCast(row + 1);
+        return .{ .by = by, .until = @intCast(end_ns / unit_ns) };
+    }
+
+    pub inline fn endless(row: u32) Lease {
+        return endingAt(std.math.maxInt(u64), row);
+    }
+
+    pub fn isEndless(lease: Lease) bool {
+        return lease.until == std.math.maxInt(u51);
+    }
+
+    /// Whether `other` says something newer: a later end, or the same one for somebody else.
+    pub inline fn isBehind(lease: Lease, other: Lease) bool {
+        return lease.until < other.until or (lease.until == other.until and lease.by != other.by);
+    }
+
+    pub inline fn isOver(lease: Lease, now_ns: u64) bool {
+        return @as(u64, @bitCast(lease)) <= now_ns;
+    }
+
+    pub fn endNs(lease: Lease) u64 {
+        return @as(u64, lease.until) * unit_ns;
+    }
+
+    /// The row of whoever made the last reference; null where nobody has.
+    pub fn byRow(lease: Lease) ?u32 {
+        return if (lease.by == 0) null else lease.by - 1;
+    }
+};
+
 /// A user's name for a buffer: below 2^53, so that a JavaScript number holds it exactly.
 pub const Handle = packed struct(u64) {
     index: u24,
