@@ -4,16 +4,36 @@
  *
  * Generated from zig/abi/c/ by `bun run generate`. Do not edit.
  *
- * Every function that can fail returns 0 or a negative XMEM_... code, and where it fails it
- * changes nothing at the addresses that it was given. What more there is to say of the
- * failure of this thread's last call is in xmem_error_text and xmem_error_errno.
+ * Results. Every function that can fail returns 0 or a negative XMEM_... code, and where it
+ * fails it changes nothing at the addresses that it was given. What more there is to say of
+ * the failure of this thread's last call is in xmem_error_text and xmem_error_errno. Sizes
+ * are bytes. Times have their unit in the name.
  *
- * A pool is used on the thread that opened it: each thread opens it for itself, and is one
- * participant. After a fork what the thread had open says XMEM_POOL_CLOSED in the child,
- * which can open the pool again. What a process holds when it dies is given back by the
- * others. A pool's channels hand buffers on, between C and Bun as well.
+ * Threads. A pool is used on the thread that opened it: each thread opens it for itself, and
+ * is one participant. A call of another thread is XMEM_INVALID_ARGUMENT. No function may be
+ * called in a signal handler, or left by longjmp or by a thread's cancellation. Before a
+ * thread ends, it closes what it opened (xmem_close): that gives back its holds and its place
+ * among the participants at once. Where it ends without that, its pools are closed by
+ * themselves, pointers into their memory are invalid, and its holds are given back by the
+ * next recovery: that of an acquire that finds the pool full, of a wait, of an open, or of
+ * xmem_reclaim. Only pools that it observes (xmem_observe) stay open, and nobody can close
+ * them.
  *
- * Sizes are bytes. Times have their unit in the name.
+ * Processes. What a process holds when it ends, or is killed, is given back in the same way
+ * by the others; what it sent is received as before.
+ *
+ * Fork. In the child every pool that the parent had open, on any thread, says
+ * XMEM_POOL_CLOSED to every call; the parent's goes on. The child closes it (on any thread)
+ * to unmap its memory, and opens the pool again to take part. It must not use the parent's
+ * pointers and handles. After an exec nothing is open.
+ *
+ * Structs. The caller sets `size` to `sizeof` of a struct as it was compiled with, and a
+ * row's size is given beside the rows. A struct may get more fields at its end in a later
+ * version: a program that knows fewer gets those that it knows, and for options that it does
+ * not know the defaults hold. A program that knows more than the library gets 0 in those
+ * fields, and may set none of them. What no version had is XMEM_INVALID_ARGUMENT.
+ *
+ * The library must not be unloaded (dlclose) before the process ends.
  */
 #ifndef XMEM_H
 #define XMEM_H
@@ -88,9 +108,12 @@ enum {
     XMEM_CHANNEL_CLOSED = -20,
     /** Only of TypeScript: something was to be written through a guard that only reads. */
     XMEM_READ_ONLY = -21,
-    /** Only of TypeScript: the guard was released before. */
+    /**
+     * The receiver of a request gave it back without a reply; in TypeScript also: the guard was
+     * released before.
+     */
     XMEM_RELEASED = -22,
-    /** The time of a wait passed before there was a buffer. */
+    /** The time of a wait passed before there was a buffer, or room. */
     XMEM_TIMEOUT = -23,
     /** An argument is out of range. */
     XMEM_INVALID_ARGUMENT = -24,
@@ -98,8 +121,10 @@ enum {
     XMEM_UNSUPPORTED_PLATFORM = -25,
     /** A system call failed. */
     XMEM_SYSTEM = -26,
-    /** Reserved for channels: the participant that had to reply died. */
+    /** The receiver of a request died, or let go of it without a word. */
     XMEM_PEER_DIED = -27,
+    /** Only of TypeScript: a source of frames ended in the middle of one. */
+    XMEM_INCOMPLETE = -28,
     XMEM_OK = 0
 };
 
@@ -608,6 +633,27 @@ int32_t xmem_info(xmem_pool pool, xmem_pool_info *info);
 int32_t xmem_list(xmem_pool_name *rows, size_t row_size, uint32_t rows_max, uint32_t *count);
 
 /**
+ * Removes a name, if it leads to a pool of this user's that no live participant has open. With the
+ * names of `xmem_list` it prunes the folder.
+ *
+ * @param name As in `xmem_create`.
+ * @param dry_run Not 0: only looks, and removes nothing.
+ * @param pruned Gets 1 where the name was removed, or would have been; 0 where the pool is in use, or
+ *     another user's.
+ *
+ * @return 0, or
+ *     XMEM_POOL_NOT_FOUND: there is no such name.
+ *     XMEM_POOL_CORRUPT: the file of that name is no pool, or a damaged one.
+ *     XMEM_VERSION_MISMATCH: the pool was made by another version, or by a process of another libc.
+ *     XMEM_PERMISSION_DENIED: this user may not use it, or its owner is not trusted.
+ *     XMEM_POOL_BUSY: somebody opens it, or removes its name, just now.
+ *     XMEM_OUT_OF_MEMORY: the pool does not fit into the address space.
+ *     XMEM_INVALID_ARGUMENT: no pool can have that name, or `pruned` is NULL.
+ *     XMEM_SYSTEM: a system call failed; see `xmem_error_errno`.
+ */
+int32_t xmem_prune(const char *name, uint32_t dry_run, uint32_t *pruned);
+
+/**
  * Looks at a pool without taking part: it takes no row, starts no recovery and writes nothing.
  * `xmem_info`, `xmem_stats`, `xmem_participants`, `xmem_channels`, `xmem_subscribers` and
  * `xmem_close` work on it; to every other call it is closed. The end of its thread does not close
@@ -624,20 +670,6 @@ int32_t xmem_list(xmem_pool_name *rows, size_t row_size, uint32_t rows_max, uint
  *     `xmem_open`.
  */
 int32_t xmem_observe(const char *name, const xmem_options *options, xmem_pool *pool);
-
-/**
- * Removes a name where it leads to a pool of this user that no live participant has open.
- *
- * @param name As in `xmem_create`.
- * @param dry_run Not 0: it only looks.
- * @param pruned Gets 1 where the name was removed, or would be; 0: somebody has the pool open.
- *
- * @return 0, or
- *     XMEM_POOL_NOT_FOUND, XMEM_POOL_CORRUPT, XMEM_VERSION_MISMATCH, XMEM_PERMISSION_DENIED: there is
- *     no such pool that could be removed. XMEM_POOL_BUSY, XMEM_INVALID_ARGUMENT, XMEM_SYSTEM: as in
- *     `xmem_unlink`.
- */
-int32_t xmem_prune(const char *name, uint32_t dry_run, uint32_t *pruned);
 
 /**
  * A hold of a free buffer, at once. Its content is what its last user left, unless the pool
@@ -1122,6 +1154,89 @@ int32_t xmem_deliveries(xmem_pool pool, xmem_handle handle, uint32_t *deliveries
 int32_t xmem_wait_any(const xmem_source *sources, uint32_t count, uint64_t timeout_ms, uint32_t *place);
 
 /**
+ * Sends a buffer as a request, and waits for the reply to just this one, from C or from another
+ * language. A signal handler runs, and the wait goes on. The first request of a descriptor takes a
+ * channel of the pool for its replies, until the descriptor is closed.
+ *
+ * @param pool The open pool.
+ * @param channel The open channel.
+ * @param handle Of a buffer that this descriptor holds.
+ * @param timeout_ms Milliseconds to wait at most, for room and for the reply. XMEM_FOREVER: no limit.
+ * @param reply Gets the handle of the reply, which this descriptor holds.
+ *
+ * @return 0, or
+ *     XMEM_CHANNEL_FULL: the time passed without room in the channel. The hold stays.
+ *     XMEM_TIMEOUT: the time passed without a reply. The request is sent, and the buffer no longer
+ *     this thread's; a reply that comes later goes back to the pool with this descriptor's next
+ *     request, or where it finds the pool full.
+ *     XMEM_RELEASED: the receiver gave the request back without a reply.
+ *     XMEM_PEER_DIED: the receiver died, or let go of the request without a word; it is noticed within
+ *     a tenth of a second. Where the channel redelivers, another one receives it, and the wait goes on.
+ *     XMEM_CHANNEL_CLOSED: somebody closed the channel before there was room, or it is not open here.
+ *     The hold stays.
+ *     XMEM_BUFFER_IN_USE: as in `xmem_send`. The hold stays.
+ *     XMEM_OUT_OF_MEMORY: the pool has no room for the channel of replies. The hold stays.
+ *     XMEM_STALE_HANDLE: this descriptor has no such hold.
+ *     XMEM_SYSTEM: the system refused to commit memory for the channel of replies; see
+ *     `xmem_error_errno`. The hold stays.
+ *     XMEM_POOL_BUSY, XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_acquire`. Of a corrupt pool
+ *     nothing is promised about the hold.
+ *     XMEM_INVALID_ARGUMENT: the channel is a broadcast, another thread opened the pool, `handle` is
+ *     out of range, or `reply` is NULL. The hold stays.
+ */
+int32_t xmem_request(xmem_pool pool, xmem_channel channel, xmem_handle handle, uint64_t timeout_ms, xmem_handle *reply);
+
+/**
+ * Whether a buffer that was received is a request, whose sender waits for a reply.
+ *
+ * @param pool The open pool.
+ * @param handle Of a buffer that this descriptor holds.
+ * @param number Gets the number that its asker gave the request, from 1 on; 0: the buffer is none.
+ *
+ * @return 0, or
+ *     XMEM_STALE_HANDLE: this descriptor has no such hold.
+ *     XMEM_POOL_CORRUPT: the description is damaged.
+ *     XMEM_POOL_CLOSED: the pool is not open.
+ *     XMEM_INVALID_ARGUMENT: another thread opened it, `handle` is out of range, or `number` is NULL.
+ */
+int32_t xmem_request_number(xmem_pool pool, xmem_handle handle, uint64_t *number);
+
+/**
+ * Sends a buffer to the asker of a request as its reply. Neither buffer is this thread's any more:
+ * the reply is the asker's, and the request is given back. Where the asker is gone, or waits no
+ * more, the reply goes back to the pool, which is no error.
+ *
+ * @param pool The open pool.
+ * @param request Of a request that this descriptor received.
+ * @param reply Of a buffer that this descriptor holds. It may be the request itself.
+ *
+ * @return 0, or
+ *     XMEM_INVALID_ARGUMENT: `request` is no request; another thread opened the pool; or a handle is
+ *     out of range. Both holds stay, as with every error.
+ *     XMEM_CHANNEL_FULL: the asker has 1024 replies that it did not receive.
+ *     XMEM_STALE_HANDLE: this descriptor has no such hold of one of them: a request that was answered
+ *     is none.
+ *     XMEM_OUT_OF_MEMORY: there is no memory for the way back.
+ *     XMEM_SYSTEM: the system refused memory for it; see `xmem_error_errno`.
+ *     XMEM_POOL_BUSY, XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_acquire`.
+ */
+int32_t xmem_reply(xmem_pool pool, xmem_handle request, xmem_handle reply);
+
+/**
+ * Gives a received request back without a reply. The wait of its asker ends with XMEM_RELEASED. A
+ * buffer that is no request is given back as by `xmem_release`.
+ *
+ * @param pool The open pool.
+ * @param handle Of a buffer that this descriptor holds.
+ *
+ * @return 0, or
+ *     XMEM_STALE_HANDLE: this descriptor has no such hold.
+ *     XMEM_POOL_CLOSED: the pool is not open.
+ *     XMEM_INVALID_ARGUMENT: another thread opened it, or `handle` is out of range.
+ */
+int32_t xmem_refuse(xmem_pool pool, xmem_handle handle);
+
+/**
  * The time now, by the clock of `deadline_ns`.
  */
 uint64_t xmem_now_ns(void);
@@ -1137,7 +1252,8 @@ uint64_t xmem_now_ns(void);
  * @param handle Gets the buffer's handle; 0: the slice ended, or a signal handler ran.
  *
  * @return 0, or
- *     XMEM_TIMEOUT and others: as in `xmem_acquire_timed`. The wait is over then.
+ *     XMEM_TIMEOUT: as in `xmem_acquire_timed`. With this and every other error the wait is over.
+ *     Otherwise as `xmem_acquire_timed`.
  */
 int32_t xmem_acquire_slice(xmem_pool pool, uint32_t size, uint64_t deadline_ns, xmem_handle *handle);
 
@@ -1151,7 +1267,9 @@ int32_t xmem_acquire_slice(xmem_pool pool, uint32_t size, uint64_t deadline_ns, 
  * @param sent Gets 1 where the buffer was sent; 0: the slice ended, or a signal handler ran.
  *
  * @return 0, or
- *     XMEM_TIMEOUT and others: as in `xmem_send_timed`. The wait is over then, and the hold stays.
+ *     XMEM_TIMEOUT: as in `xmem_send_timed`. With this and every other error the wait is over, and the
+ *     hold stays.
+ *     Otherwise as `xmem_send_timed`.
  */
 int32_t xmem_send_slice(xmem_pool pool, xmem_channel channel, xmem_handle handle, uint64_t deadline_ns, uint32_t *sent);
 
@@ -1164,7 +1282,8 @@ int32_t xmem_send_slice(xmem_pool pool, xmem_channel channel, xmem_handle handle
  * @param handle Gets the buffer's handle; 0: the slice ended, or a signal handler ran.
  *
  * @return 0, or
- *     XMEM_TIMEOUT and others: as in `xmem_receive_timed`. The wait is over then.
+ *     XMEM_TIMEOUT: as in `xmem_receive_timed`. With this and every other error the wait is over.
+ *     Otherwise as `xmem_receive_timed`.
  */
 int32_t xmem_receive_slice(xmem_pool pool, xmem_channel channel, uint64_t deadline_ns, xmem_handle *handle);
 
@@ -1178,7 +1297,8 @@ int32_t xmem_receive_slice(xmem_pool pool, xmem_channel channel, uint64_t deadli
  *     signal handler ran.
  *
  * @return 0, or
- *     XMEM_TIMEOUT and others: as in `xmem_wait_any`. The wait is over then.
+ *     XMEM_TIMEOUT: as in `xmem_wait_any`. With this and every other error the wait is over.
+ *     Otherwise as `xmem_wait_any`.
  */
 int32_t xmem_wait_any_slice(const xmem_source *sources, uint32_t count, uint64_t deadline_ns, uint32_t *place);
 
@@ -1266,7 +1386,8 @@ int32_t xmem_acquire_next(xmem_pool pool, uint32_t size, uint64_t waited_ns, xme
  * @param handle Gets the buffer's handle; 0: a send may bring one.
  *
  * @return 0, or
- *     XMEM_CHANNEL_CLOSED and others: as in `xmem_receive`, without XMEM_POOL_BUSY.
+ *     XMEM_CHANNEL_CLOSED: as in `xmem_receive`.
+ *     Otherwise as `xmem_receive`, without XMEM_POOL_BUSY.
  */
 int32_t xmem_receive_next(xmem_pool pool, xmem_channel channel, uint32_t is_first, xmem_handle *handle);
 
@@ -1280,8 +1401,9 @@ int32_t xmem_receive_next(xmem_pool pool, xmem_channel channel, uint32_t is_firs
  * @param sent Gets 1 where the buffer was sent; 0: a receive may bring room.
  *
  * @return 0, or
- *     XMEM_CHANNEL_CLOSED and others: as in `xmem_try_send`, without XMEM_CHANNEL_FULL and
- *     XMEM_POOL_BUSY. The hold stays, as with 0 in `sent`.
+ *     XMEM_CHANNEL_CLOSED: as in `xmem_try_send`.
+ *     Otherwise as `xmem_try_send`, without XMEM_CHANNEL_FULL and XMEM_POOL_BUSY. The hold stays, as
+ *     with 0 in `sent`.
  */
 int32_t xmem_send_next(xmem_pool pool, xmem_channel channel, xmem_handle handle, uint32_t is_first, uint32_t *sent);
 

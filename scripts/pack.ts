@@ -5,6 +5,7 @@
 //   dist/xmem-<version>.tgz             all that a machine of this kind needs, in one file
 //   dist/registry/xmem-<version>.tgz    the same without a library, for a registry, with
 //   dist/registry/xmem-<platform>-...   one package for each platform, of which it chooses
+//   dist/xmem-<version>-c-...           what scripts/pack_c.ts makes for programs in C
 //   dist/xmem-<version>-py3-...whl      the package for Python, for each platform
 
 import {
@@ -19,6 +20,7 @@ import {
 import { dirname, join } from "node:path";
 import { platforms } from "../src/native/library.ts";
 import { declare } from "./declare.ts";
+import { packC } from "./pack_c.ts";
 import { root, run, setup, zigBuild } from "./setup.ts";
 import { packWheels } from "./wheels.ts";
 
@@ -45,9 +47,9 @@ const copied = [
 
 /** Where the package differs from the tree, which runs from the sources. */
 const packaged = {
+  bin: { xmem: "./dist/command.js" },
   exports: {
     ".": {
-      bin: { xmem: "./dist/command.js" },
       types: "./dist/xmem.d.ts",
       bun: "./dist/xmem.js",
       node: "./dist/other_runtime.cjs",
@@ -193,7 +195,7 @@ export async function pack(): Promise<string> {
 async function report(): Promise<void> {
   const dist = join(root, "dist");
   const tarballs = readdirSync(dist, { recursive: true, encoding: "utf8" })
-    .filter((file) => file.endsWith(".tgz"))
+    .filter((file) => /\.(?:tgz|tar\.gz|whl)$/.test(file))
     .sort();
   for (const tarball of tarballs) {
     const path = join(dist, tarball);
@@ -209,6 +211,7 @@ async function report(): Promise<void> {
 if (import.meta.main) {
   setup();
   await pack();
+  await packC(platforms);
   packWheels();
   await report();
 }

@@ -12,7 +12,9 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
+import { platforms } from "../src/native/library.ts";
 import { pack } from "./pack.ts";
+import { packC } from "./pack_c.ts";
 import { root, runRecorded } from "./setup.ts";
 import { packWheels } from "./wheels.ts";
 
@@ -21,11 +23,12 @@ const made = [".git", ".zig-cache", "build", "dist", "node_modules"];
 
 function packages(folder: string): string[] {
   const files = readdirSync(join(folder, "dist"), { recursive: true, encoding: "utf8" });
-  return files.filter((file) => /\.(?:tgz|whl)$/.test(file)).sort();
+  return files.filter((file) => /\.(?:tgz|tar\.gz|whl)$/.test(file)).sort();
 }
 
 export async function isReproducible(): Promise<boolean> {
   await pack();
+  await packC(platforms);
   packWheels();
   const copy = mkdtempSync(join(tmpdir(), "xmem-reproducible-"));
   try {

@@ -29,3 +29,16 @@ export type {
 export type { PoolInfo } from "./pool/folder.ts";
 export { BufferPool, type ReclaimReport } from "./pool/pool.ts";
 export type { ParticipantStats, PoolStats } from "./pool/statistics.ts";
+export type {
+  FlushableBytes,
+  ReadingProcess,
+  WritableBytes,
+} from "./streams/frame_sink.ts";
+export { type ByteSink, FrameSink } from "./streams/frame_sink.ts";
+export type {
+  ByteReader,
+  FileReference,
+  ReadableBytes,
+  WritingProcess,
+} from "./streams/frame_source.ts";
+export { type ByteSource, FrameSource } from "./streams/frame_source.ts";

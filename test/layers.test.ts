@@ -92,6 +92,7 @@ const layers = [
   "wait",
   "channel",
   "pool",
+  "streams",
   "index.ts",
   "command",
 ];

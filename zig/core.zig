@@ -17,6 +17,7 @@ pub const system = struct {
     pub const object = @import("system/object.zig");
     pub const object_name = @import("system/object_name.zig");
     pub const published = @import("system/published.zig");
+    pub const random = @import("system/random.zig");
     pub const removal = @import("system/removal.zig");
     pub const robust_mutex = @import("system/robust_mutex.zig");
     pub const testing_folder = @import("system/testing_folder.zig");
@@ -110,6 +111,7 @@ pub const process = struct {
     pub const options = @import("process/options.zig");
     pub const pool_name = @import("process/pool_name.zig");
     pub const traces = @import("process/traces.zig");
+    pub const requests = @import("process/requests.zig");
     pub const views = @import("process/views.zig");
     pub const waiter_thread = @import("process/waiter_thread.zig");
 };

@@ -67,6 +67,23 @@ const roles: Record<string, () => Promise<void>> = {
     say(`got ${frame.size}`);
   },
 
+  /** One after the other; says the first byte of each reply, or the code. */
+  async ask() {
+    using pool = BufferPool.open(name);
+    using jobs = pool.channel("jobs");
+    for (const byte of rest) {
+      const job = pool.acquire(4);
+      job.bytes.fill(Number(byte));
+      try {
+        using reply = await jobs.request(job, { timeout: 20_000 });
+        say(String(reply.bytes[0]));
+      } catch (error) {
+        say((error as { code: string }).code);
+      }
+    }
+    jobs.close();
+  },
+
   async receiveAndStay() {
     const pool = BufferPool.open(name);
     const job = await pool.channel("jobs").receive();

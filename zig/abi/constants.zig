@@ -14,6 +14,7 @@ const object_name = @import("../system/object_name.zig");
 const occupancy = @import("../protocol/occupancy.zig");
 const options = @import("../process/options.zig");
 const participant_file = @import("../protocol/participant.zig");
+const readiness = @import("../process/readiness.zig");
 const slots = @import("../protocol/slots.zig");
 const statistics = @import("../protocol/statistics.zig");
 const thaw = @import("../protocol/recovery/thaw.zig");
@@ -50,6 +51,8 @@ pub const all = numbers("ERROR_", errors.Code, false) ++
     [_]Constant{
         .{ .name = "LIMIT_CAPACITY", .value = words.capacity_max },
         .{ .name = "LIMIT_PARTICIPANTS", .value = layout.participants_max },
+        .{ .name = "STREAM_UNIT", .value = readiness.unit },
+        .{ .name = "STREAM_UNITS_MAX", .value = readiness.units_max },
         .{ .name = "LIMIT_CHANNELS", .value = layout.channels_max },
         .{ .name = "CHANNEL_NONE", .value = channels.channel_none },
         .{ .name = "CHANNEL_MESSAGE", .value = channels.channel_message },

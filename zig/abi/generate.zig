@@ -58,6 +58,7 @@ fn writeBun(gpa: std.mem.Allocator, out: *Writer) !void {
         @embedFile("bun.zig"),
         @embedFile("bun_channels.zig"),
         @embedFile("bun_looking.zig"),
+        @embedFile("bun_streams.zig"),
     };
     var declared: std.ArrayList(declarations.Declaration) = .empty;
     for (texts) |text| try declared.appendSlice(gpa, try declarations.read(gpa, text));
@@ -77,6 +78,7 @@ const c_sources = [_][:0]const u8{
     @embedFile("c/windows.zig"),
     @embedFile("c/sharing.zig"),
     @embedFile("c/channels.zig"),
+    @embedFile("c/requests.zig"),
     @embedFile("c/waits.zig"),
     @embedFile("c/description.zig"),
     @embedFile("c/upkeep.zig"),

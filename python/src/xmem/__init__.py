@@ -19,6 +19,7 @@ from ._looking import (
 )
 from ._meta import Meta
 from ._pool import Pool, wait_any
+from ._request import Request, Requests
 
 __all__ = [
     "Channel",
@@ -30,6 +31,8 @@ __all__ = [
     "PoolInfo",
     "PoolStats",
     "ReclaimReport",
+    "Request",
+    "Requests",
     "Subscriber",
     "XmemError",
     "wait_any",

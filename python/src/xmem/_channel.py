@@ -22,6 +22,7 @@ from ._generated import (
 from ._guard import Guard, adopted
 from ._looking import ChannelStats
 from ._native import code_of, failure, patient, quick
+from ._request import Requests, requests_of
 from ._waits import Place
 
 if TYPE_CHECKING:
@@ -240,6 +241,14 @@ class Channel:
                     return
                 raise
             yield guard
+
+    def requests(self) -> Requests:
+        """Iterates over the requests that come, with ``for`` or ``async for``: each is to be
+        answered by ``reply``, or ends its asker's wait without a reply. Use each with ``with``.
+
+        Raises INVALID_ARGUMENT: the channel is a broadcast.
+        """
+        return requests_of(self)
 
     async def wait_closed(self) -> None:
         """Until somebody closes the channel."""

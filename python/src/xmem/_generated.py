@@ -34,6 +34,7 @@ CODES = {
     25: "UNSUPPORTED_PLATFORM",
     26: "SYSTEM",
     27: "PEER_DIED",
+    28: "INCOMPLETE",
 }
 
 DTYPES = (
@@ -431,13 +432,13 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
         ctypes.c_int32,
         [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_uint32, ctypes.c_void_p],
     ),
-    "xmem_observe": (
-        ctypes.c_int32,
-        [ctypes.c_char_p, ctypes.c_void_p, ctypes.c_void_p],
-    ),
     "xmem_prune": (
         ctypes.c_int32,
         [ctypes.c_char_p, ctypes.c_uint32, ctypes.c_void_p],
+    ),
+    "xmem_observe": (
+        ctypes.c_int32,
+        [ctypes.c_char_p, ctypes.c_void_p, ctypes.c_void_p],
     ),
     "xmem_acquire": (
         ctypes.c_int32,
@@ -558,6 +559,22 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "xmem_wait_any": (
         ctypes.c_int32,
         [ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint64, ctypes.c_void_p],
+    ),
+    "xmem_request": (
+        ctypes.c_int32,
+        [ctypes.c_uint32, ctypes.c_uint32, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_void_p],
+    ),
+    "xmem_request_number": (
+        ctypes.c_int32,
+        [ctypes.c_uint32, ctypes.c_uint64, ctypes.c_void_p],
+    ),
+    "xmem_reply": (
+        ctypes.c_int32,
+        [ctypes.c_uint32, ctypes.c_uint64, ctypes.c_uint64],
+    ),
+    "xmem_refuse": (
+        ctypes.c_int32,
+        [ctypes.c_uint32, ctypes.c_uint64],
     ),
     "xmem_now_ns": (
         ctypes.c_uint64,

@@ -91,6 +91,39 @@ comptime {
     std.debug.assert(object_name.length_max < types.pool_name_room);
 }
 
+/// Removes a name, if it leads to a pool of this user's that no live participant has open. With the
+/// names of `xmem_list` it prunes the folder.
+///
+/// XMEM_POOL_NOT_FOUND: there is no such name.
+/// XMEM_POOL_CORRUPT: the file of that name is no pool, or a damaged one.
+/// XMEM_VERSION_MISMATCH: the pool was made by another version, or by a process of another libc.
+/// XMEM_PERMISSION_DENIED: this user may not use it, or its owner is not trusted.
+/// XMEM_POOL_BUSY: somebody opens it, or removes its name, just now.
+/// XMEM_OUT_OF_MEMORY: the pool does not fit into the address space.
+/// XMEM_INVALID_ARGUMENT: no pool can have that name, or `pruned` is NULL.
+/// XMEM_SYSTEM: a system call failed; see `xmem_error_errno`.
+pub export fn xmem_prune(
+    /// As in `xmem_create`.
+    name: ?[*:0]const u8,
+    /// Not 0: only looks, and removes nothing.
+    dry_run: u32,
+    /// Gets 1 where the name was removed, or would have been; 0 where the pool is in use, or
+    /// another user's.
+    pruned: ?*u32,
+) i32 {
+    return ended(prune(name, dry_run, pruned));
+}
+
+fn prune(name: ?[*:0]const u8, dry_run: u32, pruned: ?*u32) Error!void {
+    errors.clear();
+    const out = pruned orelse return missing("pruned");
+    const pool_name = name orelse return missing("name");
+    var buffer: DirectoryBuffer = undefined;
+    const dir = try directory(&buffer);
+    const removed = try abandoned.prune(dir, std.mem.span(pool_name), dry_run != 0);
+    out.* = @intFromBool(removed);
+}
+
 /// Looks at a pool without taking part: it takes no row, starts no recovery and writes nothing.
 /// `xmem_info`, `xmem_stats`, `xmem_participants`, `xmem_channels`, `xmem_subscribers` and
 /// `xmem_close` work on it; to every other call it is closed. The end of its thread does not close
@@ -126,29 +159,4 @@ fn observe(name: ?[*:0]const u8, options: ?*const Options, pool: ?*Pool) Error!v
     );
     opened.owner = thread.mark();
     out.* = descriptor.numberOf(opened);
-}
-
-/// Removes a name where it leads to a pool of this user that no live participant has open.
-///
-/// XMEM_POOL_NOT_FOUND, XMEM_POOL_CORRUPT, XMEM_VERSION_MISMATCH, XMEM_PERMISSION_DENIED: there is
-/// no such pool that could be removed. XMEM_POOL_BUSY, XMEM_INVALID_ARGUMENT, XMEM_SYSTEM: as in
-/// `xmem_unlink`.
-pub export fn xmem_prune(
-    /// As in `xmem_create`.
-    name: ?[*:0]const u8,
-    /// Not 0: it only looks.
-    dry_run: u32,
-    /// Gets 1 where the name was removed, or would be; 0: somebody has the pool open.
-    pruned: ?*u32,
-) i32 {
-    return ended(prune(name, dry_run, pruned));
-}
-
-fn prune(name: ?[*:0]const u8, dry_run: u32, pruned: ?*u32) Error!void {
-    errors.clear();
-    const out = pruned orelse return missing("pruned");
-    const pool_name = name orelse return missing("name");
-    var buffer: DirectoryBuffer = undefined;
-    const dir = try directory(&buffer);
-    out.* = @intFromBool(try abandoned.prune(dir, std.mem.span(pool_name), dry_run != 0));
 }

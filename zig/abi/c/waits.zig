@@ -38,7 +38,8 @@ pub export fn xmem_now_ns() u64 {
 /// between two calls. Call it again where it brought nothing; an end without that is
 /// `xmem_wait_end`.
 ///
-/// XMEM_TIMEOUT and others: as in `xmem_acquire_timed`. The wait is over then.
+/// XMEM_TIMEOUT: as in `xmem_acquire_timed`. With this and every other error the wait is over.
+/// Otherwise as `xmem_acquire_timed`.
 pub export fn xmem_acquire_slice(
     pool: Pool,
     /// Bytes, 0 to the pool's buffer size.
@@ -70,7 +71,9 @@ fn acquireSlice(pool: Pool, size: u32, deadline_ns: u64, handle: ?*Handle) Error
 
 /// One slice of an `xmem_send_timed`, likewise.
 ///
-/// XMEM_TIMEOUT and others: as in `xmem_send_timed`. The wait is over then, and the hold stays.
+/// XMEM_TIMEOUT: as in `xmem_send_timed`. With this and every other error the wait is over, and the
+/// hold stays.
+/// Otherwise as `xmem_send_timed`.
 pub export fn xmem_send_slice(
     pool: Pool,
     channel: Channel,
@@ -107,7 +110,8 @@ fn sendSlice(
 
 /// One slice of an `xmem_receive_timed`, likewise.
 ///
-/// XMEM_TIMEOUT and others: as in `xmem_receive_timed`. The wait is over then.
+/// XMEM_TIMEOUT: as in `xmem_receive_timed`. With this and every other error the wait is over.
+/// Otherwise as `xmem_receive_timed`.
 pub export fn xmem_receive_slice(
     pool: Pool,
     channel: Channel,
@@ -133,7 +137,8 @@ fn receiveSlice(pool: Pool, channel: Channel, deadline_ns: u64, handle: ?*Handle
 
 /// One slice of an `xmem_wait_any`, likewise.
 ///
-/// XMEM_TIMEOUT and others: as in `xmem_wait_any`. The wait is over then.
+/// XMEM_TIMEOUT: as in `xmem_wait_any`. With this and every other error the wait is over.
+/// Otherwise as `xmem_wait_any`.
 pub export fn xmem_wait_any_slice(
     /// As many as `count` says.
     sources: ?[*]const Source,
@@ -358,7 +363,8 @@ fn acquireNext(pool: Pool, size: u32, waited_ns: u64, handle: ?*Handle) Error!vo
 
 /// A try of an event loop that waits for what a channel brings: it never waits.
 ///
-/// XMEM_CHANNEL_CLOSED and others: as in `xmem_receive`, without XMEM_POOL_BUSY.
+/// XMEM_CHANNEL_CLOSED: as in `xmem_receive`.
+/// Otherwise as `xmem_receive`, without XMEM_POOL_BUSY.
 pub export fn xmem_receive_next(
     pool: Pool,
     channel: Channel,
@@ -383,8 +389,9 @@ fn receiveNext(pool: Pool, channel: Channel, is_first: u32, handle: ?*Handle) Er
 
 /// A try of an event loop that waits for room in a channel: it never waits.
 ///
-/// XMEM_CHANNEL_CLOSED and others: as in `xmem_try_send`, without XMEM_CHANNEL_FULL and
-/// XMEM_POOL_BUSY. The hold stays, as with 0 in `sent`.
+/// XMEM_CHANNEL_CLOSED: as in `xmem_try_send`.
+/// Otherwise as `xmem_try_send`, without XMEM_CHANNEL_FULL and XMEM_POOL_BUSY. The hold stays, as
+/// with 0 in `sent`.
 pub export fn xmem_send_next(
     pool: Pool,
     channel: Channel,

@@ -64,7 +64,7 @@ fn open(user: *User) void {
     if (opened.count == opened_max) return;
     const random = user.random;
     var options: [std.meta.fields(c.Option).len]f64 = @splat(-1);
-    for (&options, [_]u32{ 5, 3, 4, 4, 2, 2, 2, 4, 2 }) |*option, limit| {
+    for (&options, [_]u32{ 5, 3, 4, 4, 2, 2, 2, 2, 4, 2 }) |*option, limit| {
         if (random.boolean()) option.* = @floatFromInt(random.uintLessThan(u32, limit));
     }
     const names = [_][:0]const u8{ "a", "b", "c" };
