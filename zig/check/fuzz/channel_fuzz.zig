@@ -145,6 +145,7 @@ fn receive(user: *User, number: u32) void {
 /// Of a message, its receiver says when it is done, or hands it off; the rest is left to the close.
 fn endMessage(user: *User, handle: words.Handle) void {
     _ = c.xmem_bun_deliveries(user.pool, handle.index, handle.generation);
+    _ = c.xmem_bun_message_origin(user.pool, handle.index, handle.generation);
     switch (user.random.uintLessThan(u32, 3)) {
         0 => c.xmem_bun_message_done(user.pool, user.random.int(u24)),
         1 => c.xmem_bun_message_done(user.pool, handle.index),
