@@ -17,6 +17,8 @@ export type BridgeEvent =
   | { type: "waiting"; reason: string }
   /** A message was refused and ended: it will not come again. */
   | { type: "refused"; reason: string }
+  /** A request got no reply. */
+  | { type: "failed"; reason: string }
   /** Somebody else sends to the channel, so that after a kill one message may come twice. */
   | { type: "shared" };
 
@@ -77,11 +79,18 @@ export function check(
   }
 }
 
-/** A whole number from 1 on, or the default where none was given. */
-export function count(tried: string, name: string, value: unknown, otherwise: number): number {
+/** A whole number from 1 to `most`, or the default where none was given. */
+export function count(
+  tried: string,
+  name: string,
+  value: unknown,
+  otherwise: number,
+  most: number = 2 ** 31 - 1,
+): number {
   if (value === undefined) return otherwise;
-  if (typeof value === "number" && Number.isSafeInteger(value) && value >= 1) return value;
-  throw invalid(tried, `${name} is ${String(value)}, expected a whole number from 1 on`);
+  const fits = typeof value === "number" && Number.isInteger(value) && value >= 1 && value <= most;
+  if (fits) return value;
+  throw invalid(tried, `${name} is ${String(value)}, expected a whole number from 1 to ${most}`);
 }
 
 /** Tells when the connection is lost, and when there is one again; until `stop`, or its close. */

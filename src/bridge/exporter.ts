@@ -16,6 +16,7 @@ import {
   reasonOf,
   watch,
 } from "./events.ts";
+import { Namer } from "./names.ts";
 import { Publisher } from "./publisher.ts";
 
 /** Where an exporter publishes to, and how much it has on its way. */
@@ -24,7 +25,7 @@ export interface ExportOptions {
   stream: string;
   /** The subject of its messages, one of the stream's. */
   subject: string;
-  /** The most buffers that are on their way at once; default 256. */
+  /** The most buffers that are on their way at once, 1 to 1024; default 256. */
   window?: number;
   /** The most bytes that are on their way at once, one buffer apart; default 16 MiB. */
   windowBytes?: number;
@@ -57,8 +58,21 @@ export interface ExportStats {
   full: number;
 }
 
+/** What an importer can tell doubles of. */
+const windowMax = 1024;
 const streamNotFound = 10059;
 const patienceMs = 5000;
+
+/** Whether the subject is one of those that the pattern stands for. */
+function matches(pattern: string, subject: string): boolean {
+  const tokens = subject.split(".");
+  const wanted = pattern.split(".");
+  if (wanted.at(-1) === ">") {
+    wanted.pop();
+    if (tokens.length <= wanted.length) return false;
+  } else if (tokens.length !== wanted.length) return false;
+  return wanted.every((token, at) => token === "*" || token === tokens[at]);
+}
 
 /** A running export. `await using` ends it where its scope ends. */
 export class Exporter implements AsyncDisposable {
@@ -88,9 +102,7 @@ export class Exporter implements AsyncDisposable {
   #inHand = 0;
   #bytesInHand = 0;
   #roomForMore: (() => void) | undefined;
-  /** Names buffers that no channel names. */
-  readonly #own: string = crypto.randomUUID().replaceAll("-", "");
-  #count = 0;
+  readonly #namer: Namer;
 
   /** Made by `exportChannel`. @internal */
   constructor(channel: Channel, nats: NatsConnection, options: ExportOptions) {
@@ -99,9 +111,10 @@ export class Exporter implements AsyncDisposable {
     check(tried, nats, options, ["stream", "subject"], ["window", "windowBytes", "signal"]);
     if (/[*>]/.test(options.subject)) throw invalid(tried, "the subject has a wildcard");
     this.#channel = channel;
+    this.#namer = new Namer(channel);
     this.#nats = nats;
     this.#options = options;
-    this.#window = count(tried, "window", options.window, 256);
+    this.#window = count(tried, "window", options.window, 256, windowMax);
     this.#windowBytes = count(tried, "windowBytes", options.windowBytes, 16 * 1024 * 1024);
     this.#failed.promise.catch(() => {});
     this.#events.on(({ type }) => {
@@ -200,12 +213,8 @@ export class Exporter implements AsyncDisposable {
       try {
         const manager = await jetstreamManager(this.#nats, { checkAPI: false, timeout: 2000 });
         const { config } = await manager.streams.info(stream);
-        const home = await manager.streams.find(subject).catch(() => stream);
-        if (home !== stream) {
-          throw invalid(
-            "exportChannel()",
-            `subject ${subject} is of stream ${home}, not ${stream}`,
-          );
+        if (!config.subjects?.some((pattern) => matches(pattern, subject))) {
+          throw invalid("exportChannel()", `subject ${subject} is none of stream ${stream}'s`);
         }
         const cut = this.#cutOf(config);
         this.#state = "running";
@@ -263,8 +272,7 @@ export class Exporter implements AsyncDisposable {
 
   #export(guard: BufferGuard, cut: number): void {
     const { bytes, size } = guard;
-    this.#count += 1;
-    const name = guard.messageId || `${this.#own}.${this.#count.toString(36)}`;
+    const name = this.#namer.name(guard);
     const lines = describe(guard);
     const parts = Math.max(1, Math.ceil(size / cut));
     let left = parts;

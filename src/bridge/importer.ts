@@ -5,7 +5,8 @@ import { type BufferGuard, BufferPool, type Channel, XmemError } from "../index.
 import { Assembly } from "./assembly.ts";
 import { apply, type Description, descriptionOf, partOf } from "./description.ts";
 import { type BridgeListener, check, count, Events, invalid, watch } from "./events.ts";
-import { isUsed, Ledger } from "./ledger.ts";
+import { type Imported, isUsed, Ledger } from "./ledger.ts";
+import { type Origin, originOf } from "./names.ts";
 import { type Attached, type Delivery, Puller } from "./puller.ts";
 
 /** Where an importer receives from, and when it acknowledges. */
@@ -306,8 +307,7 @@ export class Importer implements AsyncDisposable {
       else this.#refuse(delivery, assembled);
       return;
     }
-    const { guard, parts } = assembled;
-    await this.#send(ledger, guard, parts);
+    await this.#send(ledger, assembled.guard, assembled.parts, originOf(part.whole));
   }
 
   #tooLarge(size: number): string {
@@ -325,7 +325,8 @@ export class Importer implements AsyncDisposable {
       this.#refuse(delivery, this.#tooLarge(size));
       return;
     }
-    if (sequence <= ledger.position) {
+    const origin = originOf(delivery.headers?.get("Nats-Msg-Id") ?? "");
+    if (sequence <= ledger.position || ledger.isKnown(origin)) {
       this.#double(sequence, [delivery]);
       return;
     }
@@ -336,30 +337,35 @@ export class Importer implements AsyncDisposable {
     }
     guard.bytes.set(body);
     apply(guard, description);
-    await this.#send(ledger, guard, [delivery]);
+    await this.#send(ledger, guard, [delivery], origin);
   }
 
-  async #send(ledger: Ledger, guard: BufferGuard, parts: Delivery[]): Promise<void> {
+  async #send(
+    ledger: Ledger,
+    guard: BufferGuard,
+    parts: Delivery[],
+    origin: Origin | null,
+  ): Promise<void> {
     const { sequence } = parts.at(-1) as Delivery;
     this.#current = parts;
     const { size, handle } = guard;
     try {
-      if (sequence <= ledger.position) {
-        guard.release();
+      if (sequence <= ledger.position || ledger.isKnown(origin)) {
         this.#double(sequence, parts);
         return;
       }
+      const imported: Imported = { sequence, handle, origin };
       const keeps = this.#options.ackOnRelease === true;
       while (keeps && this.#unreleased.has(ledger.overwritten)) {
         this.#isBlocked = true;
         await this.#somethingReleased();
       }
-      if (ledger.note(sequence, handle)) this.#events.emit({ type: "shared" });
+      if (ledger.note(imported)) this.#events.emit({ type: "shared" });
       if (!this.#channel.trySend(guard)) {
         this.#isBlocked = true;
         await this.#channel.sendAsync(guard, { signal: this.#stopping.signal });
       }
-      ledger.sent(sequence);
+      ledger.sent(imported);
       this.#imported += 1;
       this.#bytes += size;
       if (keeps) this.#unreleased.set(sequence, { handle, parts });

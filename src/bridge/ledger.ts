@@ -7,22 +7,57 @@
 // was noted took place follows from that number, wherever its importer died.
 
 import { type BufferGuard, type BufferPool, type Channel, XmemError } from "../index.ts";
-import { pause } from "./events.ts";
+import { invalid, pause } from "./events.ts";
+import { keyOf, Lanes, laneHead } from "./lanes.ts";
+import type { Origin } from "./names.ts";
 import type { Attached } from "./puller.ts";
 
-/** What stands in the state's numbers, before its entries. */
+/** What stands in the state's numbers, before its entries and its lanes. */
 const magic = 0x786d656d01;
 const atMagic = 0;
 const atStream = 1;
 const atShared = 2;
 const atBase = 3;
-const headLength = 4;
+const atEntries = 4;
+const atLanes = 5;
+const atWords = 6;
+const headLength = 7;
 
-/** An entry: how many were sent before, its number in the stream, its buffer. */
-const entryLength = 3;
+/**
+ * An entry: how many were sent before, its number in the stream, its buffer, its exporter's lane
+ * and its number there.
+ */
+const entryLength = 5;
+const entriesMin = 2;
+
+const lanesMax = 8;
+/** A lane tells this many buffers apart, times 32. */
+const wordsMax = 32;
 
 /** How often the count of buffers is compared with the channel's. */
 const lookEvery = 16;
+
+/** How a state of at most so many numbers is divided. */
+function divided(room: number, entriesWanted: number): [number, number, number] {
+  let rest = room - headLength - entriesMin * entryLength;
+  if (rest < 0) {
+    const found = `buffers of ${room * 8} bytes have no room for an importer's state`;
+    throw invalid("importChannel()", found);
+  }
+  const words = Math.min(wordsMax, Math.max(0, rest - laneHead));
+  const lanes = words === 0 ? 0 : Math.min(lanesMax, Math.floor(rest / (laneHead + words)));
+  rest -= lanes * (laneHead + words);
+  const more = Math.min(Math.max(0, entriesWanted - entriesMin), Math.floor(rest / entryLength));
+  return [entriesMin + more, lanes, words];
+}
+
+/** A buffer of the stream, on its way to the channel. */
+export interface Imported {
+  /** Its number in the stream. */
+  sequence: number;
+  handle: number;
+  origin: Origin | null;
+}
 
 export interface Outstanding {
   sequence: number;
@@ -36,6 +71,7 @@ export class Ledger {
   readonly #guard: BufferGuard;
   readonly #state: Float64Array;
   readonly #entries: number;
+  readonly #lanes: Lanes;
   #sent: number;
   #position: number;
   #sinceLook = 0;
@@ -70,14 +106,16 @@ export class Ledger {
     this.#line = line;
     this.#guard = guard;
     this.#state = guard.view("float64");
-    this.#entries = Math.floor((this.#state.length - headLength) / entryLength);
+    this.#entries = this.#state[atEntries] ?? entriesMin;
+    const lanes = this.#state.subarray(headLength + this.#entries * entryLength);
+    this.#lanes = new Lanes(lanes, this.#state[atLanes] ?? 0, this.#state[atWords] ?? 0);
     this.#sent = channel.stats().sent;
     this.#position = this.#found();
     this.#state[atBase] = this.#position;
     // What is of no use any more would be mistaken for something newer.
     for (const number of this.#noted()) {
       const isSent = this.#entry(number, 1) <= this.#position;
-      if (!isSent || !isUsed(pool, this.#entry(number, 2))) this.#write(number, -1, 0, 0);
+      if (!isSent || !isUsed(pool, this.#entry(number, 2))) this.#clear(number);
     }
   }
 
@@ -91,7 +129,7 @@ export class Ledger {
     return this.#state[atShared] === 1;
   }
 
-  #entry(number: number, field: 0 | 1 | 2): number {
+  #entry(number: number, field: 0 | 1 | 2 | 3 | 4): number {
     return this.#state[headLength + number * entryLength + field] ?? 0;
   }
 
@@ -111,7 +149,11 @@ export class Ledger {
     const earlier = before === undefined ? base : Math.max(base, this.#entry(before, 1));
     const wasSent = !this.isShared && this.#entry(last, 0) + 1 === this.#sent;
     // Where it cannot be known, twice is better than never.
-    return wasSent ? this.#entry(last, 1) : earlier;
+    if (!wasSent) return earlier;
+    const sequence = this.#entry(last, 1);
+    const key = this.#entry(last, 3);
+    if (key !== 0) this.#lanes.addByKey(key, this.#entry(last, 4), sequence);
+    return sequence;
   }
 
   /** What was sent and is not released yet, as far as it was noted. */
@@ -138,14 +180,19 @@ export class Ledger {
     if (isOther) {
       this.#position = 0;
       this.#state[atBase] = 0;
-      for (let number = 0; number < this.#entries; number++) this.#write(number, -1, 0, 0);
+      for (let number = 0; number < this.#entries; number++) this.#clear(number);
       this.#state[atStream] = streamCreated;
     }
     return isOther && !isFirst;
   }
 
+  /** Whether the buffer was imported under another number of the stream. */
+  isKnown(origin: Origin | null): boolean {
+    return origin !== null && this.#lanes.has(origin);
+  }
+
   /** Before the buffer is sent. True: it was found just now that somebody else sends, too. */
-  note(sequence: number, handle: number): boolean {
+  note({ sequence, handle, origin }: Imported): boolean {
     let foundShared = false;
     if (this.#sinceLook++ % lookEvery === 0) {
       const { sent } = this.#channel.stats();
@@ -155,24 +202,27 @@ export class Ledger {
         this.#sent = sent;
       }
     }
-    this.#write(this.#sent % this.#entries, this.#sent, sequence, handle);
+    const start = headLength + (this.#sent % this.#entries) * entryLength;
+    const state = this.#state;
+    // In an order in which a kill leaves no entry that is half another.
+    state[start] = -1;
+    state[start + 1] = sequence;
+    state[start + 2] = handle;
+    state[start + 3] = origin === null ? 0 : keyOf(origin.lane);
+    state[start + 4] = origin?.ordinal ?? 0;
+    state[start] = this.#sent;
     return foundShared;
   }
 
   /** The buffer that was noted is in the channel. */
-  sent(sequence: number): void {
+  sent({ sequence, origin }: Imported): void {
     this.#sent += 1;
     this.#position = sequence;
+    if (origin !== null) this.#lanes.add(origin, sequence);
   }
 
-  /** In an order in which a kill leaves no entry that is half another. */
-  #write(number: number, sent: number, sequence: number, handle: number): void {
-    const state = this.#state;
-    const start = headLength + number * entryLength;
-    state[start] = -1;
-    state[start + 1] = sequence;
-    state[start + 2] = handle;
-    state[start] = sent;
+  #clear(number: number): void {
+    this.#state[headLength + number * entryLength] = -1;
   }
 
   /** For a successor: it goes on from here. */
@@ -213,11 +263,12 @@ async function receiveOnly(
 ): Promise<BufferGuard> {
   let own = 0;
   if (line.stats().sent === 0) {
-    const fits = Math.floor((pool.bufferSize / 8 - headLength) / entryLength);
-    const length = headLength + entryLength * Math.max(2, Math.min(entries, fits));
+    const [count, lanes, words] = divided(Math.floor(pool.bufferSize / 8), entries);
+    const length = headLength + count * entryLength + lanes * (laneHead + words);
     const fresh = await pool.acquireAsync(length * 8, { signal });
-    const state = fresh.view("float64").fill(-1);
-    state.set([magic, 0, 0, 0]);
+    const state = fresh.view("float64").fill(0);
+    state.set([magic, 0, 0, 0, count, lanes, words]);
+    for (let entry = 0; entry < count; entry++) state[headLength + entry * entryLength] = -1;
     own = fresh.handle;
     line.send(fresh);
   }

@@ -4,7 +4,7 @@
 
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { jetstreamManager, type StreamConfig } from "@nats-io/jetstream";
+import { type JetStreamManager, jetstreamManager, type StreamConfig } from "@nats-io/jetstream";
 import { BufferPool, type ChannelOptions } from "../../src/index.ts";
 import type { Task } from "./program.ts";
 import type { Servers } from "./servers.ts";
@@ -104,6 +104,22 @@ function random(seed: number): () => number {
   };
 }
 
+/** A cluster takes a while until it has a leader. */
+export async function addStream(
+  manager: JetStreamManager,
+  config: Partial<StreamConfig> & { name: string },
+): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    try {
+      await manager.streams.add(config);
+      return;
+    } catch (error) {
+      if (tries === 30) throw error;
+      await Bun.sleep(500);
+    }
+  }
+}
+
 /** Throws where a buffer is lost, comes twice, is damaged or overtaken. */
 export async function transfer(servers: Servers, options: Transfer): Promise<Report> {
   const { messages, size, kill, pause, seed, log = () => {} } = options;
@@ -112,12 +128,11 @@ export async function transfer(servers: Servers, options: Transfer): Promise<Rep
   using near = new Machine("near", pools);
   using far = new Machine("far", pools);
   const nats = await servers.connect();
-  const manager = await jetstreamManager(nats, { timeout: 30_000 });
-  const replicas = servers.all.length;
-  await manager.streams.add({
+  const manager = await jetstreamManager(nats, { timeout: 2000, checkAPI: false });
+  await addStream(manager, {
     name: "TRANSFER",
     subjects: ["transfer.>"],
-    num_replicas: replicas,
+    num_replicas: servers.all.length,
     retention: "workqueue",
     ...options.stream,
   });
