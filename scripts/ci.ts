@@ -4,9 +4,12 @@
 
 import { join } from "node:path";
 import { passesOnArm64 } from "./arm64.ts";
+import { benchmarksWork } from "./bench.ts";
 import { explore } from "./explore.ts";
 import { buildFuzzer, fuzzCore, fuzzInterface } from "./fuzz.ts";
 import { generatedIsCurrent } from "./generate.ts";
+import { parkingHolds } from "./parking.ts";
+import { passesInPythons, pythonIsClean } from "./pytest.ts";
 import { isReproducible } from "./reproducible.ts";
 import { root, runRecorded, setup, tool, zig } from "./setup.ts";
 import { type Count, test } from "./test.ts";
@@ -69,23 +72,33 @@ const checks: Record<string, () => Promise<boolean>> = {
   "Zig's format": () => succeeds(zig("fmt", "--check", "zig")),
   types: () => succeeds(tool("typescript/bin/tsc", "--noEmit")),
   "generated files": generatedIsCurrent,
+  "Python's types and style": pythonIsClean,
+  "the Python package in every Python that is here": () => passesInPythons(),
   "corruption fuzzer": survivesCorruption,
   "corruption fuzzer's canaries": corruptionCanariesAreCaught,
   soak: () => succeeds([...soak, "--minutes", "1"]),
   "soak with delays": () => succeeds([...soak, "--minutes", "1", "--delays"]),
   "soak's canaries": soakCanariesAreCaught,
+  "a flood of messages": () =>
+    succeeds([
+      ...[process.execPath, join(root, "scripts", "flood.ts")],
+      ...["--messages", "20000", "--kills", "2000"],
+    ]),
   "the same packages when they are made again": isReproducible,
   "the core's tests on arm64, as far as they go": passesOnArm64,
   "every operation, killed at every step": () =>
     succeeds([
-      ...["env", "XMEM_EVERY_STEP=1", process.execPath, "test", "--timeout=240000", "--parallel"],
+      ...["env", "XMEM_EVERY_STEP=1", process.execPath, "test", "--timeout=900000", "--parallel"],
       ...["test/crash_points.test.ts", "test/channel_crash_points.test.ts", "test/names.test.ts"],
+      "test/message_crash_points.test.ts",
     ]),
   "a library without a trace of hooks": isUnhooked,
   "explorations that take longer": async () => {
     const { passed, failed } = await explore({ set: "medium", canaries: false });
     return passed > 0 && failed === 0;
   },
+  "a parking lot whose stages are killed": parkingHolds,
+  "the benchmarks, each for a moment": benchmarksWork,
   ThreadSanitizer: () => sanitized(Date.now() % 1_000_000),
 };
 

@@ -84,15 +84,20 @@ const stride = process.env["XMEM_EVERY_STEP"] === "1" ? 1 : 3;
 
 /**
  * Tries the steps from a random one of the first on, a few at a time, until the operation is
- * shorter. Returns the steps it has, or where not every one is tried nearly so many.
+ * shorter. Returns the steps it has, or where not every one is tried nearly so many. `fewer`: where
+ * not every one is, only one of so many of the others is, either.
  */
-export async function sweep(survives: (step: number) => Promise<boolean>): Promise<number> {
-  let next = 1 + Math.floor(Math.random() * stride);
+export async function sweep(
+  survives: (step: number) => Promise<boolean>,
+  fewer = 1,
+): Promise<number> {
+  const strideHere = stride === 1 ? 1 : stride * fewer;
+  let next = 1 + Math.floor(Math.random() * strideHere);
   let end = stepsMax;
   const lane = async (): Promise<void> => {
     while (next < end) {
       const step = next;
-      next += stride;
+      next += strideHere;
       let survived = true;
       try {
         survived = await survives(step);

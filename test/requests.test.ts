@@ -211,3 +211,21 @@ test("requests end with the channel, and their wait with its options", () =>
     channel.close();
     expect(await ending).toBe("ended");
   }));
+
+test("askers that come and go leave the pool room for channels", () =>
+  withPool({ ...options, channels: 3 }, async (pool, name) => {
+    using channel = pool.channel("jobs");
+    const answering = (async () => {
+      for await (using request of channel.requests()) request.reply(request.guard);
+    })();
+    for (let asker = 0; asker < 4; asker++) {
+      const asking = script(`
+        using pool = BufferPool.open(${JSON.stringify(name)});
+        using reply = await pool.channel("jobs").request(pool.acquire(1));
+        say("answered");`);
+      expect(await asking.rest()).toEqual(["answered"]);
+      await asking.ended;
+    }
+    channel.close();
+    await answering;
+  }));

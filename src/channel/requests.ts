@@ -14,8 +14,6 @@ import type { Session } from "../session/session.ts";
 const outstandingMax = 1024;
 /** Milliseconds between two looks for requests that nobody has any more. */
 const lookInterval = 50;
-/** Channels of askers that an answerer keeps open. */
-const linesMax = 64;
 
 /** A channel of replies, from either end. */
 export interface Line {
@@ -208,53 +206,6 @@ export function askerOf(session: Session, open: OpenLine): Asker {
   return made;
 }
 
-/** The channels on which the askers that an open of a pool answers wait. */
-class Lines {
-  readonly #open: OpenLine;
-  readonly #lines = new Map<string, Line>();
-
-  constructor(open: OpenLine) {
-    this.#open = open;
-  }
-
-  /** Null: the asker is gone. */
-  to(name: string): Line | null {
-    const line = this.#lines.get(name) ?? this.#opened(name);
-    if (line === null) return null;
-    // The asker has it open, and this thread.
-    if (ownNames.has(name) || line.stats().openBy > 1) return line;
-    this.#lines.delete(name);
-    line[Symbol.dispose]();
-    return null;
-  }
-
-  #opened(name: string): Line | null {
-    for (const [oldest, line] of this.#lines) {
-      if (this.#lines.size < linesMax) break;
-      this.#lines.delete(oldest);
-      line[Symbol.dispose]();
-    }
-    try {
-      const line = this.#open(name, null);
-      this.#lines.set(name, line);
-      return line;
-    } catch (error) {
-      if (error instanceof XmemError && error.code === "CHANNEL_CLOSED") return null;
-      throw error;
-    }
-  }
-}
-
-const allLines = new WeakMap<Session, Lines>();
-
-function linesOf(session: Session, open: OpenLine): Lines {
-  const known = allLines.get(session);
-  if (known !== undefined) return known;
-  const made = new Lines(open);
-  allLines.set(session, made);
-  return made;
-}
-
 /**
  * A request that was received: its buffer, and the way back to the asker. One that is disposed of
  * without a reply ends the asker's wait with an error.
@@ -271,7 +222,7 @@ export class Request implements Disposable {
   /** The buffer that the asker sent; it is released with the request, and by a reply. */
   readonly guard: BufferGuard;
   readonly #session: Session;
-  readonly #lines: Lines;
+  readonly #open: OpenLine;
   readonly #letter: Letter | null;
   readonly #tried: string;
   #isDone = false;
@@ -280,7 +231,7 @@ export class Request implements Disposable {
   constructor(session: Session, guard: BufferGuard, open: OpenLine, on: string) {
     this.guard = guard;
     this.#session = session;
-    this.#lines = linesOf(session, open);
+    this.#open = open;
     const letter = letterOf(session, guard);
     this.#letter = letter?.kind === constants.LETTER_REQUEST ? letter : null;
     this.#tried = `reply() ${on}`;
@@ -330,18 +281,39 @@ export class Request implements Disposable {
 
   /** False: the asker is gone, and the guard stays. */
   #send(guard: BufferGuard, kind: number, { request, replyTo }: Letter): boolean {
-    const line = this.#lines.to(replyTo);
+    using line = this.#lineTo(replyTo);
     if (line === null) return false;
     const written = writeLetter(this.#session, guard, { kind, request, replyTo: "" });
     if (written < 0) throw this.#session.failure(written, this.#tried, { ref: guard.handle });
     try {
       if (line.trySend(guard)) return true;
     } catch (error) {
-      if (error instanceof XmemError && error.code === "CHANNEL_CLOSED") return false;
+      if (isClosed(error)) return false;
       writeLetter(this.#session, guard, noLetter);
       throw error;
     }
     writeLetter(this.#session, guard, noLetter);
     raise("CHANNEL_FULL", this.#tried, "the asker does not receive its replies");
   }
+
+  /**
+   * The asker's channel; null: the asker is gone. It is not kept open, since it would stay in the
+   * pool for as long; to open it takes some microseconds.
+   */
+  #lineTo(name: string): Line | null {
+    try {
+      const line = this.#open(name, null);
+      // The asker has it open, and this thread.
+      if (ownNames.has(name) || line.stats().openBy > 1) return line;
+      line[Symbol.dispose]();
+      return null;
+    } catch (error) {
+      if (isClosed(error)) return null;
+      throw error;
+    }
+  }
+}
+
+function isClosed(error: unknown): boolean {
+  return error instanceof XmemError && error.code === "CHANNEL_CLOSED";
 }
