@@ -3,25 +3,34 @@
 import type { NatsConnection } from "@nats-io/transport-node";
 import { XmemError } from "../index.ts";
 
-/** Something that a program may want to log, or to count. */
-export type BridgeEvent =
+/** What happened. */
+export type BridgeEventType =
   /** The connection to the server was lost; the client looks for another one. */
-  | { type: "disconnected" }
+  | "disconnected"
   /** There is a connection again. */
-  | { type: "reconnected" }
+  | "reconnected"
   /** The stream takes nothing at present: its limits are reached. */
-  | { type: "full"; reason: string }
+  | "full"
   /** It takes messages again. */
-  | { type: "flowing" }
+  | "flowing"
   /** A try failed, and is repeated after a while. */
-  | { type: "waiting"; reason: string }
+  | "waiting"
   /** A message was refused and ended: it will not come again. */
-  | { type: "refused"; reason: string }
+  | "refused"
   /** A request got no reply. */
-  | { type: "failed"; reason: string }
+  | "failed"
   /** Somebody else sends to the channel, so that after a kill one message may come twice. */
-  | { type: "shared" };
+  | "shared";
 
+/** Something that a program may want to log, or to count. */
+export interface BridgeEvent {
+  /** What happened. */
+  type: BridgeEventType;
+  /** Why, in words for people, where there is more to say. */
+  reason?: string;
+}
+
+/** Is told of events. */
 export type BridgeListener = (event: BridgeEvent) => void;
 
 /** Hands events to those who listen. */
@@ -34,7 +43,16 @@ export class Events {
   }
 
   emit(event: BridgeEvent): void {
-    for (const listener of this.#listeners) listener(event);
+    for (const listener of this.#listeners) {
+      try {
+        listener(event);
+      } catch (error) {
+        // A listener's failure is its program's, and does not end the bridge.
+        queueMicrotask(() => {
+          throw error;
+        });
+      }
+    }
   }
 }
 

@@ -136,6 +136,7 @@ export class Exporter implements AsyncDisposable {
     return this.#events.on(listener);
   }
 
+  /** What it did so far. */
   stats(): ExportStats {
     const isWaiting = this.#state === "running" && (!this.#isOnline || this.#isFull);
     return {

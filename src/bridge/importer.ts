@@ -135,6 +135,7 @@ export class Importer implements AsyncDisposable {
     return this.#events.on(listener);
   }
 
+  /** What it did so far. */
   stats(): ImportStats {
     let state = this.#state;
     if (state === "running" && !this.#isOnline) state = "waiting";

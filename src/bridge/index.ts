@@ -1,4 +1,4 @@
-export type { BridgeEvent, BridgeListener } from "./events.ts";
+export type { BridgeEvent, BridgeEventType, BridgeListener } from "./events.ts";
 export { type Exporter, type ExportOptions, type ExportStats, exportChannel } from "./exporter.ts";
 export { type Importer, type ImportOptions, type ImportStats, importChannel } from "./importer.ts";
 export {

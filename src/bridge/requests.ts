@@ -195,18 +195,16 @@ class Letters implements Disposable {
 }
 
 /** What both ends have in common: it runs until it is closed, and counts. */
-abstract class RequestBridge implements AsyncDisposable {
-  /** Resolves once it was closed, and rejects where it cannot go on. */
-  abstract readonly done: Promise<void>;
-  protected readonly nats: NatsConnection;
-  protected readonly channel: Channel;
-  protected readonly pool: BufferPool;
-  protected readonly timeout: number;
-  protected readonly window: number;
-  protected readonly events: Events = new Events();
-  protected readonly stopping: AbortController = new AbortController();
-  protected readonly places: Places;
-  protected readonly counts: Omit<RequestStats, "pending"> = {
+class Running {
+  readonly nats: NatsConnection;
+  readonly channel: Channel;
+  readonly pool: BufferPool;
+  readonly timeout: number;
+  readonly window: number;
+  readonly events: Events = new Events();
+  readonly stopping: AbortController = new AbortController();
+  readonly places: Places;
+  readonly counts: Omit<RequestStats, "pending"> = {
     requests: 0,
     replies: 0,
     failed: 0,
@@ -233,32 +231,16 @@ abstract class RequestBridge implements AsyncDisposable {
     signal?.addEventListener("abort", () => this.stopping.abort(), { once: true });
   }
 
-  /** Tells the listener of everything from now on; the function that it returns ends that. */
-  on(listener: BridgeListener): () => void {
-    return this.events.on(listener);
-  }
-
   stats(): RequestStats {
     return { ...this.counts, pending: this.#pending.size };
   }
 
-  /** Takes no more requests, gives up those that wait for a reply, and resolves then. */
-  async close(): Promise<void> {
-    this.stopping.abort();
-    await this.done;
-  }
-
-  /** Is `close()`, for `await using`. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.close();
-  }
-
-  protected get pending(): number {
+  get pending(): number {
     return this.#pending.size;
   }
 
   /** Runs beside the others; a failure is counted and told. */
-  protected begin(body: () => Promise<void>): Promise<void> {
+  begin(body: () => Promise<void>): Promise<void> {
     const running = body()
       .catch((error: unknown) => {
         this.counts.failed += 1;
@@ -269,15 +251,15 @@ abstract class RequestBridge implements AsyncDisposable {
     return running;
   }
 
-  protected async oneEnds(): Promise<void> {
+  async oneEnds(): Promise<void> {
     await Promise.race(this.#pending);
   }
 
-  protected async allEnd(): Promise<void> {
+  async allEnd(): Promise<void> {
     await Promise.all(this.#pending);
   }
 
-  protected send(subject: string, lines: string, body: Uint8Array, reply?: string): void {
+  send(subject: string, lines: string, body: Uint8Array, reply?: string): void {
     this.nats.publish(subject, body, {
       headers: headersOf(lines),
       ...(reply !== undefined && { reply }),
@@ -286,41 +268,64 @@ abstract class RequestBridge implements AsyncDisposable {
 }
 
 /** Requests of a channel here that are answered elsewhere. */
-export class RequestExporter extends RequestBridge {
-  override readonly done: Promise<void>;
+export class RequestExporter implements AsyncDisposable {
+  /** Resolves once it was closed, and rejects where it cannot go on. */
+  readonly done: Promise<void>;
+  readonly #running: Running;
   readonly #subject: string;
 
   /** Made by `exportRequests`. @internal */
   constructor(channel: Channel, nats: NatsConnection, options: ExportRequestsOptions) {
-    super("exportRequests()", nats, channel, options);
+    this.#running = new Running("exportRequests()", nats, channel, options);
     this.#subject = options.subject;
     this.done = this.#run();
     this.done.catch(() => {});
   }
 
+  /** Tells the listener of everything from now on; the function that it returns ends that. */
+  on(listener: BridgeListener): () => void {
+    return this.#running.events.on(listener);
+  }
+
+  /** What it did so far. */
+  stats(): RequestStats {
+    return this.#running.stats();
+  }
+
+  /** Takes no more requests, gives up those that wait for a reply, and resolves then. */
+  async close(): Promise<void> {
+    this.#running.stopping.abort();
+    await this.done;
+  }
+
+  /** Is `close()`, for `await using`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
   async #run(): Promise<void> {
-    const { signal } = this.stopping;
+    const { signal } = this.#running.stopping;
     try {
-      for await (const request of this.channel.requests({ signal })) {
-        this.counts.requests += 1;
-        void this.begin(async () => {
+      for await (const request of this.#running.channel.requests({ signal })) {
+        this.#running.counts.requests += 1;
+        void this.#running.begin(async () => {
           // Without a reply, its asker is told so.
           using asked = request;
           await this.#ask(asked);
         });
-        while (this.pending >= this.window) await this.oneEnds();
+        while (this.#running.pending >= this.#running.window) await this.#running.oneEnds();
       }
     } catch (error) {
       if (!signal.aborted) throw error;
     } finally {
-      await this.allEnd();
-      this.places.stop();
+      await this.#running.allEnd();
+      this.#running.places.stop();
     }
   }
 
   async #ask(request: Request): Promise<void> {
-    const { signal } = this.stopping;
-    const deadline = performance.now() + this.timeout;
+    const { signal } = this.#running.stopping;
+    const deadline = performance.now() + this.#running.timeout;
     for (let wait = 20; performance.now() < deadline && !signal.aborted; wait = wait * 2) {
       const outcome = await this.#askOnce(request, deadline);
       if (outcome !== "again") return;
@@ -331,13 +336,13 @@ export class RequestExporter extends RequestBridge {
   }
 
   async #askOnce(request: Request, deadline: number): Promise<"again" | "replied"> {
-    const { signal } = this.stopping;
+    const { signal } = this.#running.stopping;
     const left = (): number => deadline - performance.now();
-    const { subject, messages } = this.places.open();
+    const { subject, messages } = this.#running.places.open();
     using place = messages;
-    const parts = outgoing(request.guard, cutOf(this.nats));
+    const parts = outgoing(request.guard, cutOf(this.#running.nats));
     const [lines, body] = parts.next().value as [string, Uint8Array];
-    this.send(this.#subject, lines, body, subject);
+    this.#running.send(this.#subject, lines, body, subject);
     let incoming: Incoming | undefined;
     try {
       while (true) {
@@ -352,7 +357,7 @@ export class RequestExporter extends RequestBridge {
           throw new XmemError("PEER_DIED", `a request on ${this.#subject} has no reply: ${code}`);
         }
         if (headers?.has(goOn)) {
-          for (const [said, rest] of parts) this.send(message.reply ?? "", said, rest);
+          for (const [said, rest] of parts) this.#running.send(message.reply ?? "", said, rest);
           continue;
         }
         const description = descriptionOf(headers);
@@ -361,10 +366,10 @@ export class RequestExporter extends RequestBridge {
           throw new XmemError("SYSTEM", "the reply is no message of xmem's");
         }
         const timeout = Math.max(0, Math.floor(left()));
-        incoming ??= await Incoming.begin(this.pool, description, { timeout, signal });
+        incoming ??= await Incoming.begin(this.#running.pool, description, { timeout, signal });
         if (!incoming.add(part, message.data)) continue;
         request.reply(incoming.guard);
-        this.counts.replies += 1;
+        this.#running.counts.replies += 1;
         return "replied";
       }
     } finally {
@@ -374,20 +379,43 @@ export class RequestExporter extends RequestBridge {
 }
 
 /** Requests from elsewhere that are answered by a channel here. */
-export class RequestImporter extends RequestBridge {
-  override readonly done: Promise<void>;
+export class RequestImporter implements AsyncDisposable {
+  /** Resolves once it was closed, and rejects where it cannot go on. */
+  readonly done: Promise<void>;
+  readonly #running: Running;
 
   /** Made by `importRequests`. @internal */
   constructor(nats: NatsConnection, options: ImportRequestsOptions, channel: Channel) {
-    super("importRequests()", nats, channel, options);
+    this.#running = new Running("importRequests()", nats, channel, options);
     this.done = this.#run(options);
     this.done.catch(() => {});
   }
 
+  /** Tells the listener of everything from now on; the function that it returns ends that. */
+  on(listener: BridgeListener): () => void {
+    return this.#running.events.on(listener);
+  }
+
+  /** What it did so far. */
+  stats(): RequestStats {
+    return this.#running.stats();
+  }
+
+  /** Takes no more requests, gives up those that wait for a reply, and resolves then. */
+  async close(): Promise<void> {
+    this.#running.stopping.abort();
+    await this.done;
+  }
+
+  /** Is `close()`, for `await using`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
   async #run({ subject, queue = "xmem" }: ImportRequestsOptions): Promise<void> {
-    const { signal } = this.stopping;
+    const { signal } = this.#running.stopping;
     const failed = Promise.withResolvers<void>();
-    const subscription = this.nats.subscribe(subject, {
+    const subscription = this.#running.nats.subscribe(subject, {
       queue,
       callback: (error, message) => {
         if (error !== null) failed.reject(error);
@@ -397,16 +425,16 @@ export class RequestImporter extends RequestBridge {
     const stop = (): void => failed.resolve();
     signal.addEventListener("abort", stop);
     if (signal.aborted) stop();
-    void this.nats.closed().then(() => {
+    void this.#running.nats.closed().then(() => {
       failed.reject(new XmemError("SYSTEM", "importRequests(): the connection was closed"));
     });
     try {
       await failed.promise;
     } finally {
-      this.stopping.abort();
-      if (!this.nats.isClosed()) subscription.unsubscribe();
-      await this.allEnd();
-      this.places.stop();
+      this.#running.stopping.abort();
+      if (!this.#running.nats.isClosed()) subscription.unsubscribe();
+      await this.#running.allEnd();
+      this.#running.places.stop();
     }
   }
 
@@ -415,7 +443,7 @@ export class RequestImporter extends RequestBridge {
       this.#refuse(message, "it names no place for a reply");
       return;
     }
-    if (this.pending >= this.window || this.stopping.signal.aborted) {
+    if (this.#running.pending >= this.#running.window || this.#running.stopping.signal.aborted) {
       this.#fail(message, busy);
       return;
     }
@@ -425,12 +453,15 @@ export class RequestImporter extends RequestBridge {
       this.#refuse(message, "it is no request of xmem's");
       return;
     }
-    if (description.size > this.pool.bufferSize) {
-      this.#refuse(message, `it is larger than the pool's buffers, ${this.pool.bufferSize}`);
+    if (description.size > this.#running.pool.bufferSize) {
+      this.#refuse(
+        message,
+        `it is larger than the pool's buffers, ${this.#running.pool.bufferSize}`,
+      );
       return;
     }
-    this.counts.requests += 1;
-    void this.begin(async () => {
+    this.#running.counts.requests += 1;
+    void this.#running.begin(async () => {
       try {
         await this.#answer(message, description, part);
       } catch (error) {
@@ -441,35 +472,38 @@ export class RequestImporter extends RequestBridge {
   }
 
   #refuse(message: Msg, reason: string): void {
-    this.counts.refused += 1;
+    this.#running.counts.refused += 1;
     if (message.reply) this.#fail(message, "INVALID_ARGUMENT");
-    this.events.emit({ type: "refused", reason: `a message on ${message.subject}: ${reason}` });
+    this.#running.events.emit({
+      type: "refused",
+      reason: `a message on ${message.subject}: ${reason}`,
+    });
   }
 
   #fail({ reply }: Msg, code: string): void {
-    if (this.nats.isClosed() || !reply) return;
-    this.send(reply, `\r\n${failure}: ${code}`, new Uint8Array(0));
+    if (this.#running.nats.isClosed() || !reply) return;
+    this.#running.send(reply, `\r\n${failure}: ${code}`, new Uint8Array(0));
   }
 
   async #answer(message: Msg, description: Description, part: Part | null): Promise<void> {
-    const { signal } = this.stopping;
-    const options = { timeout: this.timeout, signal };
-    const incoming = await Incoming.begin(this.pool, description, options);
+    const { signal } = this.#running.stopping;
+    const options = { timeout: this.#running.timeout, signal };
+    const incoming = await Incoming.begin(this.#running.pool, description, options);
     using guard = incoming.guard;
     if (!incoming.add(part, message.data)) await this.#rest(message, incoming);
-    using reply = await this.channel.request(guard, options);
-    for (const [lines, body] of outgoing(reply, cutOf(this.nats))) {
-      this.send(message.reply as string, lines, body);
+    using reply = await this.#running.channel.request(guard, options);
+    for (const [lines, body] of outgoing(reply, cutOf(this.#running.nats))) {
+      this.#running.send(message.reply as string, lines, body);
     }
-    this.counts.replies += 1;
+    this.#running.counts.replies += 1;
   }
 
   async #rest(message: Msg, incoming: Incoming): Promise<void> {
-    const { subject, messages } = this.places.open();
+    const { subject, messages } = this.#running.places.open();
     using place = messages;
-    this.send(message.reply as string, `\r\n${goOn}: 1`, new Uint8Array(0), subject);
+    this.#running.send(message.reply as string, `\r\n${goOn}: 1`, new Uint8Array(0), subject);
     while (true) {
-      const next = await place.next(partTimeout, this.stopping.signal);
+      const next = await place.next(partTimeout, this.#running.stopping.signal);
       if (next === undefined) throw new XmemError("TIMEOUT", "the rest of a request did not come");
       const { size } = incoming.guard;
       const part = next.headers === undefined ? undefined : partOf(next.headers, size);
