@@ -99,12 +99,10 @@ const usage = { decode: 0, detect: 0, annotate: 0, evidence: 0 };
 
 /** Runs a stage to its end, and starts it again each time that it is killed. */
 async function run(name: keyof typeof usage, command: string[]): Promise<void> {
-  while (true) {
+  for (let starts = 1; ; starts++) {
     const child = Bun.spawn(command, {
-      env,
-      stdin: "ignore",
-      stdout: "inherit",
-      stderr: "inherit",
+      env: { ...env, START: String(starts) },
+      stdio: ["ignore", "inherit", "inherit"],
     });
     running.set(name, child);
     const code = await child.exited;
