@@ -1,8 +1,11 @@
 // A buffer that goes to another process and back through two channels, beside a word that two C
-// programs pass each other in shared memory by doing nothing but looking, in the same run. The other
+// programs pass each other in shared memory, in the same run: by doing nothing but looking where the
+// channel's users find what they wait for at once; by sleeping on a futex, or in an event loop that
+// a thread wakes, where each side thinks before it answers, so that the other one sleeps. The other
 // ways to hand a buffer over are beside it: a handle by Bun's IPC, a Worker's message or a FIFO, and
 // the bytes themselves by the first two. Each figure is the best of several batches: what else runs
-// on a machine of few cores makes a batch a hundred times slower.
+// on a machine of few cores makes a batch a hundred times slower. Where somebody sleeps, one round
+// trip can be measured by itself, and the figure is the median.
 
 import { closeSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -32,7 +35,20 @@ const takes: Record<string, (channel: Channel) => Guard | Promise<Guard>> = {
   hot,
   blocking: (channel) => channel.receiveBlocking(wait),
   async: (channel) => channel.receive(),
+  "blocking, asleep": (channel) => channel.receiveBlocking(wait),
+  "async, asleep": (channel) => channel.receive(),
 };
+const isAsleep = (way: string): boolean => way.endsWith("asleep");
+
+/** Longer than a waiter looks before it sleeps. */
+const thoughtNs = 200_000;
+const tripsAsleep = 500;
+const turns = 5;
+
+function think(): void {
+  const until = Bun.nanoseconds() + thoughtNs;
+  while (Bun.nanoseconds() < until);
+}
 
 /** Microseconds of a round trip. */
 async function trips(count: number, pass: () => Guard, answer: Take): Promise<number> {
@@ -51,6 +67,22 @@ async function trips(count: number, pass: () => Guard, answer: Take): Promise<nu
   return Math.min(...took);
 }
 
+/** Microseconds of a round trip to somebody who is asleep, without the thoughts of both sides. */
+async function tripAsleep(pass: () => Guard, answer: Take): Promise<number> {
+  const took: number[] = [];
+  for (let trip = 0; trip < tripsAsleep; trip++) {
+    think();
+    const start = Bun.nanoseconds();
+    pass();
+    const answered = answer();
+    const guard = answered instanceof Promise ? await answered : answered;
+    took.push((Bun.nanoseconds() - start - thoughtNs) / 1000);
+    guard.release();
+  }
+  took.sort((one, other) => one - other);
+  return took[took.length >> 1] as number;
+}
+
 /** Passes back what comes, until the other side closes the channel. */
 async function echo(pool: BufferPool): Promise<void> {
   for (const [way, take] of Object.entries(takes)) {
@@ -61,6 +93,7 @@ async function echo(pool: BufferPool): Promise<void> {
         const taken = take(ping);
         const guard = taken instanceof Promise ? await taken : taken;
         if (guard.size > 0 && guard.bytes[0] !== 7) throw new Error("another buffer");
+        if (isAsleep(way)) think();
         pong.send(guard);
       }
     } catch (error) {
@@ -94,17 +127,27 @@ if (role === "echo") {
   process.exit(0);
 }
 
-const rows: [what: string, microseconds: number][] = [];
+/** Each with the row that it is compared with, if that is not the word that is looked at. */
+const rows: [what: string, microseconds: number, yardstick?: number][] = [];
 const dir = mkdtempSync(join(tmpdir(), "xmem-bench-"));
 const poolName = `bench.channel.${process.pid}`;
 using pool = BufferPool.create(poolName, { capacity: 8, bufferSize: frame, ephemeral: true });
 pool.preallocate(frame, 4);
 
-const { ok, messages } = compileC(join(import.meta.dir, "spin.c"), join(dir, "spin"));
-if (!ok) throw new Error(messages);
-const spun = Bun.spawnSync([join(dir, "spin")]);
-const yardstick = Number(spun.stdout.toString()) / 1000;
+for (const program of ["spin", "wakes"]) {
+  const { ok, messages } = compileC(join(import.meta.dir, `${program}.c`), join(dir, program));
+  if (!ok) throw new Error(messages);
+}
+
+/** Microseconds that one of the C programs measured. */
+function measured(program: string, ...args: string[]): number {
+  const { stdout } = Bun.spawnSync([join(dir, program), ...args]);
+  return Number(stdout.toString()) / 1000;
+}
+
+const yardstick = measured("spin");
 rows.push(["a word between two C programs, spinning (the yardstick)", yardstick]);
+const sleeps: Record<string, string> = { blocking: "futex", async: "loop" };
 
 for (const end of ["ping", "pong"]) run(["mkfifo", join(dir, end)]);
 let arrived: (message: unknown) => void = () => {};
@@ -128,6 +171,26 @@ for (const [way, take] of Object.entries(takes)) {
   using ping = pool.channel(`${way} ping`);
   using pong = pool.channel(`${way} pong`);
   while (ping.stats().openBy < 2) await Bun.sleep(1);
+  if (isAsleep(way)) {
+    const [kind = ""] = way.split(",");
+    const sleep = sleeps[kind] as string;
+    const natively = (): number => measured("wakes", sleep, String(thoughtNs / 1000));
+    const pass = (): Guard => {
+      const guard = acquired(1);
+      ping.send(guard);
+      return guard;
+    };
+    // Several times, in turn, since a machine is not equally fast all the time.
+    const pairs: [natively: number, channels: number][] = [];
+    for (let turn = 0; turn < turns; turn++)
+      pairs.push([natively(), await tripAsleep(pass, () => take(pong))]);
+    const native = Math.min(...pairs.map(([each]) => each));
+    const channels = Math.min(...pairs.map(([, each]) => each));
+    rows.push([`a word between two C programs, ${sleep}, asleep`, native, native]);
+    rows.push([`channels, ${way}`, channels, native]);
+    ping.close();
+    continue;
+  }
   for (const size of sizes) {
     const pass = (): Guard => {
       const guard = acquired(size);
@@ -233,9 +296,9 @@ const passBy =
 rmSync(dir, { recursive: true });
 
 console.log(`${"round trip".padEnd(60)}${"us".padStart(12)}${"ratio".padStart(11)}`);
-for (const [what, microseconds] of rows) {
-  const ratio = microseconds / yardstick;
-  const digits = ratio < 100 ? 1 : 0;
+for (const [what, microseconds, other] of rows) {
+  const ratio = microseconds / (other ?? yardstick);
+  const digits = ratio >= 100 ? 0 : other === undefined ? 1 : 2;
   console.log(
     `${what.padEnd(60)}${microseconds.toFixed(3).padStart(12)}${ratio.toFixed(digits).padStart(11)}`,
   );

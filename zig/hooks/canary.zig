@@ -142,4 +142,8 @@ pub const Canary = enum {
     /// Caught by the comparison with a model (test/property.test.ts).
     unref_keeps_reference,
     generation_kept,
+
+    /// Caught by test/native_waiter.test.ts: a native thread keeps a wake that its event loop has
+    /// no use for, or no time.
+    native_wake_kept,
 };

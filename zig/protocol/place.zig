@@ -55,9 +55,24 @@ pub const Place = struct {
     /// Everybody who waits here looks again.
     pub fn wakeAll(place: Place) void {
         // SYNC: after what everybody shall see. Pairs with `blocking.untilServed`,
-        // `wait_any.untilWorthATry` and `waiter_thread.watch`.
+        // `wait_any.untilWorthATry`, `Watch.lookArmed` and `Watch.isWoken`.
         _ = atomic.fetchAdd(u32, place.wake_seq, 1);
         _ = system.futex.wake(place.wake_seq, std.math.maxInt(i32));
+    }
+
+    /// One of those who sleep here looks again: a wake that came to somebody who has no use for it.
+    pub fn wakeNext(place: Place) void {
+        // SYNC: a native thread finds its wakes by the word alone. Pairs with `Watch.lookArmed` and
+        // `blocking.untilServed`.
+        _ = atomic.fetchAdd(u32, place.wake_seq, 1);
+        _ = system.futex.wake(place.wake_seq, 1);
+    }
+
+    /// The same for the sleeper of one row.
+    pub fn wakeRow(place: Place, row: u32) void {
+        // SYNC: as in `wakeNext`. Pairs with `Watch.lookArmed` and `blocking.untilServed`.
+        _ = atomic.fetchAdd(u32, place.wake_seq, 1);
+        _ = system.futex.wakeBits(place.wake_seq, sleeperBit(row));
     }
 
     /// While the pool stands still, after the rows of the dead were emptied.
@@ -98,11 +113,22 @@ pub const Local = struct {
     next: ?*Local = null,
 };
 
-/// How a native thread, which only reads, watches a place for an event loop.
+/// What a native thread remembers of its looks at a pool's slots.
+pub const Looks = struct {
+    /// At which slot the next look begins.
+    next: u32 = 0,
+    /// Before this time nothing is to be found; and the same of the slots of this round so far.
+    due_ns: u64 = 0,
+    soonest_ns: u64 = 0,
+};
+
+/// How a native thread, which makes no try, watches a place for an event loop.
 pub const Watched = struct {
     place: Place,
     /// Nothing has changed for a slice, nobody is dead, and still a try may bring something.
-    isWorthATry: *const fn (view: *const View, place: Place) bool,
+    isWorthATry: *const fn (view: *const View, place: Place, looks: *Looks) bool,
+    /// What has changed is for another waiter, who goes before the one of `row`.
+    isHeldBack: *const fn (view: *const View, row: u32) bool,
     /// A wake was meant for the loop of `row`, which does not come: it goes to another waiter.
     passOn: *const fn (view: *const View, place: Place, row: u32) void,
 };

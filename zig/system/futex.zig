@@ -76,6 +76,14 @@ pub fn waitAny(words: []const *const u32, expected: []const u32, deadline_ns: u6
     return linuxWaitAny(words, expected, deadline_ns);
 }
 
+/// Whether the system can watch several words, so that `waitAny` sleeps.
+pub fn canWaitAny() bool {
+    if (is_darwin) return false;
+    // Of no words it says that there is nothing to wait for; where there is no such call, that.
+    const result = linux.syscall5(sys_futex_waitv, 0, 0, 0, 0, 0);
+    return linux.errno(result) == .INVAL;
+}
+
 /// `struct futex_waitv` of linux/futex.h.
 const WaitWord = extern struct { expected: u64, address: u64, flags: u32, reserved: u32 };
 const futex2_size_u32: u32 = 2;

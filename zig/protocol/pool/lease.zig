@@ -23,7 +23,7 @@ pub fn deadlineFromNow(view: *const View) u64 {
 pub fn raise(slot: *layout.Slot, deadline_ns: u64) void {
     // Within one tick of the clock most calls find it raised: a load is cheaper.
     if (atomic.load(u64, &slot.lease_deadline_ns, .monotonic) >= deadline_ns) return;
-    // SYNC: before the CAS. Pairs with `hasExpired`.
+    // SYNC: before the CAS. Pairs with `endOf`.
     _ = atomic.fetchMax(u64, &slot.lease_deadline_ns, deadline_ns);
 }
 
@@ -32,10 +32,14 @@ pub fn isOver(slot: *const layout.Slot, control: Control, now_ns: u64) bool {
     return control.isOnLease() and hasExpired(slot, now_ns);
 }
 
+pub fn hasExpired(slot: *const layout.Slot, now_ns: u64) bool {
+    return endOf(slot) <= now_ns;
+}
+
 /// SYNC: read after the word: a recovery that sees a reference sees the lease raised before it.
 /// Pairs with `raise`.
-pub fn hasExpired(slot: *const layout.Slot, now_ns: u64) bool {
-    return atomic.load(u64, &slot.lease_deadline_ns, .acquire) <= now_ns;
+pub fn endOf(slot: *const layout.Slot) u64 {
+    return atomic.load(u64, &slot.lease_deadline_ns, .acquire);
 }
 
 const testing = std.testing;

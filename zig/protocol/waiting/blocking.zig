@@ -80,7 +80,7 @@ fn untilServed(
     patience.goes_first = true;
     while (true) {
         // Read before the try: a wake after the try changes it, and the sleep does not begin.
-        // SYNC: pairs with `waker.wake` and `place.wakeAll`.
+        // SYNC: pairs with `waker.wake`, `place.wakeAll`, `place.wakeNext` and `place.wakeRow`.
         var seen = atomic.load(u32, place.wake_seq, .seq_cst);
         waiter.aboutToSleep(place);
         if (try want.tryNow(patience)) |result| return result;
