@@ -109,8 +109,36 @@ pub const Local = struct {
     barren_look_at: u32 = barren_first,
     /// The count of sleeps before the last wake that reached nobody; above 32 bits: there was none.
     barren_sleeps: u64 = std.math.maxInt(u64),
+    looking: Looking = .{},
     /// The thread's next place.
     next: ?*Local = null,
+};
+
+/// Whether a wait begins with looks, as long as a sleep and a wake cost: where the last ones were in
+/// vain, some waits sleep at once. Where all are in vain, because what comes takes long, or because
+/// whoever brings it has to run on this processor, few are left.
+pub const Looking = struct {
+    /// So many waits sleep at once.
+    left: u8 = 0,
+    /// As many as they were the last time.
+    paused: u8 = 0,
+
+    const paused_max = 63;
+
+    pub fn isDue(looking: *Looking) bool {
+        if (looking.left == 0) return true;
+        looking.left -= 1;
+        return false;
+    }
+
+    pub fn wasWorthIt(looking: *Looking) void {
+        looking.paused = 0;
+    }
+
+    pub fn wasInVain(looking: *Looking) void {
+        looking.paused = @min(2 * looking.paused + 1, paused_max);
+        looking.left = looking.paused;
+    }
 };
 
 /// What a native thread remembers of its looks at a pool's slots.
@@ -151,6 +179,26 @@ test "each place has a bit of its own in a row" {
     var bits: u32 = 0;
     for (row.waiting) |word| bits += @popCount(word);
     try testing.expectEqual(@as(u32, 5), bits);
+}
+
+test "looks that are in vain become rare, and one that is not makes each wait look" {
+    var looking: Looking = .{};
+    var looks: u32 = 0;
+    for (0..10_000) |_| {
+        if (!looking.isDue()) continue;
+        looks += 1;
+        looking.wasInVain();
+    }
+    try testing.expect(looks > 100 and looks < 200);
+    while (!looking.isDue()) {}
+    looking.wasWorthIt();
+    for (0..100) |_| {
+        try testing.expect(looking.isDue());
+        looking.wasWorthIt();
+    }
+    looking.wasInVain();
+    try testing.expect(!looking.isDue());
+    try testing.expect(looking.isDue());
 }
 
 test "a recount counts the rows that wait at just this place" {
