@@ -2,11 +2,13 @@
  * between two processes, each of which thinks before it answers, so that the other one sleeps. With
  * "futex" a process sleeps on the word. With "loop" it sleeps in epoll_wait, as an event loop does,
  * and a thread of its own sleeps on the word and writes to a socket. Prints the nanoseconds of a
- * round trip, without the thinking, in the median. */
+ * round trip, without the thinking, in the median. The processors on which the two run may be given:
+ * where they sleep, the scheduler's choice matters more than anything else. */
 
 #define _GNU_SOURCE
 #include <linux/futex.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,6 +62,13 @@ static void await(const uint32_t *word, uint32_t *seen) {
     *seen += 1;
 }
 
+static void run_on(const char *processor) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET((size_t)atoi(processor), &set);
+    if (sched_setaffinity(0, sizeof set, &set) != 0) exit(1);
+}
+
 static void *watch(void *argument) {
     const struct end *end = argument;
     uint32_t seen = 0;
@@ -101,7 +110,7 @@ static int ascending(const void *one, const void *other) {
 
 int main(int count, char **arguments) {
     static double took[TRIPS];
-    if (count != 3) return 2;
+    if (count != 3 && count != 5) return 2;
     const int has_loop = strcmp(arguments[1], "loop") == 0;
     const double think_ns = atof(arguments[2]) * 1000;
     struct end end;
@@ -110,6 +119,7 @@ int main(int count, char **arguments) {
     if (words == MAP_FAILED) return 1;
     const pid_t child = fork();
     if (child < 0) return 1;
+    if (count == 5) run_on(arguments[child == 0 ? 4 : 3]);
     if (child == 0) {
         open_end(&end, &words->ping, has_loop);
         for (int trip = 0; trip < TRIPS; trip++) {

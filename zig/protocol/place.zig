@@ -114,15 +114,20 @@ pub const Local = struct {
     next: ?*Local = null,
 };
 
-/// Whether a wait begins with looks, as long as a sleep and a wake cost: where the last ones were in
-/// vain, some waits sleep at once. Where all are in vain, because what comes takes long, or because
-/// whoever brings it has to run on this processor, few are left.
+/// Whether a wait begins with looks, as long as a sleep and a wake cost. Where the last ones were in
+/// vain some waits sleep at once: most of them where waits are rare, since what comes takes long. Of
+/// those that follow each other soon, few: whoever answers may only have to get a processor of its
+/// own, which the scheduler gives to those who run and not to those who sleep.
 pub const Looking = struct {
     /// So many waits sleep at once.
     left: u8 = 0,
-    /// As many as they were the last time.
+    /// As many as they were the last time,
     paused: u8 = 0,
+    /// which was then.
+    in_vain_ns: u64 = 0,
 
+    const soon_ns = 60 * std.time.ns_per_us;
+    const paused_max_soon = 3;
     const paused_max = 63;
 
     pub fn isDue(looking: *Looking) bool {
@@ -135,9 +140,13 @@ pub const Looking = struct {
         looking.paused = 0;
     }
 
-    pub fn wasInVain(looking: *Looking) void {
-        looking.paused = @min(2 * looking.paused + 1, paused_max);
+    pub fn wasInVain(looking: *Looking, now_ns: u64) void {
+        const waits = @as(u64, looking.paused) + 1;
+        const are_soon = (now_ns -| looking.in_vain_ns) / waits < soon_ns;
+        const most: u8 = if (are_soon) paused_max_soon else paused_max;
+        looking.paused = @min(2 * looking.paused + 1, most);
         looking.left = looking.paused;
+        looking.in_vain_ns = now_ns;
     }
 };
 
@@ -181,22 +190,32 @@ test "each place has a bit of its own in a row" {
     try testing.expectEqual(@as(u32, 5), bits);
 }
 
-test "looks that are in vain become rare, and one that is not makes each wait look" {
+/// How many of so many waits look, each in vain, where one comes after so long.
+fn looksOf(waits: u32, every_ns: u64) u32 {
     var looking: Looking = .{};
     var looks: u32 = 0;
-    for (0..10_000) |_| {
+    for (0..waits) |wait| {
         if (!looking.isDue()) continue;
         looks += 1;
-        looking.wasInVain();
+        looking.wasInVain(wait * every_ns);
     }
-    try testing.expect(looks > 100 and looks < 200);
+    return looks;
+}
+
+test "looks that are in vain become rare, and not as rare where waits follow each other soon" {
+    const rare = looksOf(6400, std.time.ns_per_ms);
+    try testing.expect(rare >= 100 and rare < 120);
+    const soon = looksOf(6400, std.time.ns_per_us);
+    try testing.expect(soon >= 1600 and soon < 1610);
+}
+
+test "after a look that was worth it each wait looks" {
+    var looking: Looking = .{};
+    for (1..100) |wait| if (looking.isDue()) looking.wasInVain(wait * std.time.ns_per_s);
     while (!looking.isDue()) {}
     looking.wasWorthIt();
-    for (0..100) |_| {
-        try testing.expect(looking.isDue());
-        looking.wasWorthIt();
-    }
-    looking.wasInVain();
+    for (0..100) |_| try testing.expect(looking.isDue());
+    looking.wasInVain(std.math.maxInt(u64));
     try testing.expect(!looking.isDue());
     try testing.expect(looking.isDue());
 }

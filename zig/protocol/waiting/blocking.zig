@@ -124,5 +124,5 @@ pub fn spin(want: anytype) void {
         }
         std.atomic.spinLoopHint();
     }
-    if (!atomic.stepped) looking.wasInVain();
+    if (!atomic.stepped) looking.wasInVain(system.clock.monotonicNs());
 }
