@@ -4,16 +4,36 @@
  *
  * Generated from zig/abi/c/ by `bun run generate`. Do not edit.
  *
- * Every function that can fail returns 0 or a negative XMEM_... code, and where it fails it
- * changes nothing at the addresses that it was given. What more there is to say of the
- * failure of this thread's last call is in xmem_error_text and xmem_error_errno.
+ * Results. Every function that can fail returns 0 or a negative XMEM_... code, and where it
+ * fails it changes nothing at the addresses that it was given. What more there is to say of
+ * the failure of this thread's last call is in xmem_error_text and xmem_error_errno. Sizes
+ * are bytes. Times have their unit in the name.
  *
- * A pool is used on the thread that opened it: each thread opens it for itself, and is one
- * participant. After a fork what the thread had open says XMEM_POOL_CLOSED in the child,
- * which can open the pool again. What a process holds when it dies is given back by the
- * others. A pool's channels hand buffers on, between C and Bun as well.
+ * Threads. A pool is used on the thread that opened it: each thread opens it for itself, and
+ * is one participant. A call of another thread is XMEM_INVALID_ARGUMENT. No function may be
+ * called in a signal handler, or left by longjmp or by a thread's cancellation. Before a
+ * thread ends, it closes what it opened (xmem_close): that gives back its holds and its place
+ * among the participants at once. Where it ends without that, its pools are closed by
+ * themselves, pointers into their memory are invalid, and its holds are given back by the
+ * next recovery: that of an acquire that finds the pool full, of a wait, of an open, or of
+ * xmem_reclaim. Only pools that it observes (xmem_observe) stay open, and nobody can close
+ * them.
  *
- * Sizes are bytes. Times have their unit in the name.
+ * Processes. What a process holds when it ends, or is killed, is given back in the same way
+ * by the others; what it sent is received as before.
+ *
+ * Fork. In the child every pool that the parent had open, on any thread, says
+ * XMEM_POOL_CLOSED to every call; the parent's goes on. The child closes it (on any thread)
+ * to unmap its memory, and opens the pool again to take part. It must not use the parent's
+ * pointers and handles. After an exec nothing is open.
+ *
+ * Structs. The caller sets `size` to `sizeof` of a struct as it was compiled with, and a
+ * row's size is given beside the rows. A struct may get more fields at its end in a later
+ * version: a program that knows fewer gets those that it knows, and for options that it does
+ * not know the defaults hold. A program that knows more than the library gets 0 in those
+ * fields, and may set none of them. What no version had is XMEM_INVALID_ARGUMENT.
+ *
+ * The library must not be unloaded (dlclose) before the process ends.
  */
 #ifndef XMEM_H
 #define XMEM_H
@@ -88,9 +108,12 @@ enum {
     XMEM_CHANNEL_CLOSED = -20,
     /** Only of TypeScript: something was to be written through a guard that only reads. */
     XMEM_READ_ONLY = -21,
-    /** Only of TypeScript: the guard was released before. */
+    /**
+     * The receiver of a request gave it back without a reply; in TypeScript also: the guard was
+     * released before.
+     */
     XMEM_RELEASED = -22,
-    /** The time of a wait passed before there was a buffer. */
+    /** The time of a wait passed before there was a buffer, or room. */
     XMEM_TIMEOUT = -23,
     /** An argument is out of range. */
     XMEM_INVALID_ARGUMENT = -24,
@@ -98,8 +121,10 @@ enum {
     XMEM_UNSUPPORTED_PLATFORM = -25,
     /** A system call failed. */
     XMEM_SYSTEM = -26,
-    /** Reserved for channels: the participant that had to reply died. */
+    /** The receiver of a request died, or let go of it without a word. */
     XMEM_PEER_DIED = -27,
+    /** Only of TypeScript: a source of frames ended in the middle of one. */
+    XMEM_INCOMPLETE = -28,
     XMEM_OK = 0
 };
 
@@ -129,6 +154,13 @@ enum {
     XMEM_OVERFLOW_BLOCK = 1,
     XMEM_OVERFLOW_DROP_NEWEST = 2,
     XMEM_OVERFLOW_DROP_OLDEST = 3
+};
+
+/** Where an event loop waits at a channel. */
+enum {
+    XMEM_END_SENDING = 1,
+    XMEM_END_RECEIVING = 2,
+    XMEM_END_CLOSING = 3
 };
 
 /**
@@ -601,6 +633,27 @@ int32_t xmem_info(xmem_pool pool, xmem_pool_info *info);
 int32_t xmem_list(xmem_pool_name *rows, size_t row_size, uint32_t rows_max, uint32_t *count);
 
 /**
+ * Removes a name, if it leads to a pool of this user's that no live participant has open. With the
+ * names of `xmem_list` it prunes the folder.
+ *
+ * @param name As in `xmem_create`.
+ * @param dry_run Not 0: only looks, and removes nothing.
+ * @param pruned Gets 1 where the name was removed, or would have been; 0 where the pool is in use, or
+ *     another user's.
+ *
+ * @return 0, or
+ *     XMEM_POOL_NOT_FOUND: there is no such name.
+ *     XMEM_POOL_CORRUPT: the file of that name is no pool, or a damaged one.
+ *     XMEM_VERSION_MISMATCH: the pool was made by another version, or by a process of another libc.
+ *     XMEM_PERMISSION_DENIED: this user may not use it, or its owner is not trusted.
+ *     XMEM_POOL_BUSY: somebody opens it, or removes its name, just now.
+ *     XMEM_OUT_OF_MEMORY: the pool does not fit into the address space.
+ *     XMEM_INVALID_ARGUMENT: no pool can have that name, or `pruned` is NULL.
+ *     XMEM_SYSTEM: a system call failed; see `xmem_error_errno`.
+ */
+int32_t xmem_prune(const char *name, uint32_t dry_run, uint32_t *pruned);
+
+/**
  * Looks at a pool without taking part: it takes no row, starts no recovery and writes nothing.
  * `xmem_info`, `xmem_stats`, `xmem_participants`, `xmem_channels`, `xmem_subscribers` and
  * `xmem_close` work on it; to every other call it is closed. The end of its thread does not close
@@ -702,6 +755,53 @@ int32_t xmem_data(xmem_pool pool, xmem_handle handle, void **data, size_t *size)
  *     XMEM_POOL_CLOSED: the pool is not open.
  */
 int32_t xmem_truncate(xmem_pool pool, xmem_handle handle, uint32_t size);
+
+/**
+ * Maps a held buffer once more, at an address of its own: a window. It stays until
+ * `xmem_window_close`, on whatever thread, also when the hold was given back and the pool closed:
+ * for languages whose views of memory cannot be kept from outliving a hold. Make one for each
+ * buffer and keep it: it costs two calls of the system. The next use of the same buffer has it in
+ * the same window.
+ *
+ * @param pool The open pool.
+ * @param handle Of a buffer that this descriptor holds.
+ * @param data Gets the address, aligned to a page.
+ * @param length Gets the bytes of the window: the most that the buffer can ever have, in whole pages.
+ *
+ * @return 0, or
+ *     XMEM_STALE_HANDLE: this descriptor has no such hold.
+ *     XMEM_OUT_OF_MEMORY: there is no address space, or the process has too many mappings.
+ *     XMEM_SYSTEM: the system refused it; see `xmem_error_errno`.
+ *     XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED, XMEM_INVALID_ARGUMENT: as in `xmem_data`.
+ */
+int32_t xmem_window_open(xmem_pool pool, xmem_handle handle, void **data, size_t *length);
+
+/**
+ * Takes a window away from those who still look through it: its addresses read as zeros from now
+ * on, and what is written there is seen by nobody else. They stay until `xmem_window_close`.
+ *
+ * @param data Of a window.
+ * @param length Of the same window.
+ * @param moved Gets the address at which the buffer has a window of that length now; NULL: it has none,
+ *     since the system cannot move it (Linux before 5.13, macOS).
+ *
+ * @return 0, or
+ *     XMEM_OUT_OF_MEMORY: the process has too many mappings. The window is as it was.
+ *     XMEM_SYSTEM: the system refused it; see `xmem_error_errno`. The window is as it was.
+ *     XMEM_INVALID_ARGUMENT: `moved` is NULL.
+ */
+int32_t xmem_window_detach(void *data, size_t length, void **moved);
+
+/**
+ * Unmaps a window. Its addresses are good for nothing afterwards.
+ *
+ * @param data Of a window.
+ * @param length Of the same window.
+ *
+ * @return 0, or
+ *     XMEM_INVALID_ARGUMENT: there can be no window of that address and length.
+ */
+int32_t xmem_window_close(void *data, size_t length);
 
 /**
  * One more hold of a buffer in use.
@@ -1052,6 +1152,260 @@ int32_t xmem_deliveries(xmem_pool pool, xmem_handle handle, uint32_t *deliveries
  *     XMEM_POOL_CORRUPT: the control area of a pool holds what xmem never wrote.
  */
 int32_t xmem_wait_any(const xmem_source *sources, uint32_t count, uint64_t timeout_ms, uint32_t *place);
+
+/**
+ * Sends a buffer as a request, and waits for the reply to just this one, from C or from another
+ * language. A signal handler runs, and the wait goes on. The first request of a descriptor takes a
+ * channel of the pool for its replies, until the descriptor is closed.
+ *
+ * @param pool The open pool.
+ * @param channel The open channel.
+ * @param handle Of a buffer that this descriptor holds.
+ * @param timeout_ms Milliseconds to wait at most, for room and for the reply. XMEM_FOREVER: no limit.
+ * @param reply Gets the handle of the reply, which this descriptor holds.
+ *
+ * @return 0, or
+ *     XMEM_CHANNEL_FULL: the time passed without room in the channel. The hold stays.
+ *     XMEM_TIMEOUT: the time passed without a reply. The request is sent, and the buffer no longer
+ *     this thread's; a reply that comes later goes back to the pool with this descriptor's next
+ *     request, or where it finds the pool full.
+ *     XMEM_RELEASED: the receiver gave the request back without a reply.
+ *     XMEM_PEER_DIED: the receiver died, or let go of the request without a word; it is noticed within
+ *     a tenth of a second. Where the channel redelivers, another one receives it, and the wait goes on.
+ *     XMEM_CHANNEL_CLOSED: somebody closed the channel before there was room, or it is not open here.
+ *     The hold stays.
+ *     XMEM_BUFFER_IN_USE: as in `xmem_send`. The hold stays.
+ *     XMEM_OUT_OF_MEMORY: the pool has no room for the channel of replies. The hold stays.
+ *     XMEM_STALE_HANDLE: this descriptor has no such hold.
+ *     XMEM_SYSTEM: the system refused to commit memory for the channel of replies; see
+ *     `xmem_error_errno`. The hold stays.
+ *     XMEM_POOL_BUSY, XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_acquire`. Of a corrupt pool
+ *     nothing is promised about the hold.
+ *     XMEM_INVALID_ARGUMENT: the channel is a broadcast, another thread opened the pool, `handle` is
+ *     out of range, or `reply` is NULL. The hold stays.
+ */
+int32_t xmem_request(xmem_pool pool, xmem_channel channel, xmem_handle handle, uint64_t timeout_ms, xmem_handle *reply);
+
+/**
+ * Whether a buffer that was received is a request, whose sender waits for a reply.
+ *
+ * @param pool The open pool.
+ * @param handle Of a buffer that this descriptor holds.
+ * @param number Gets the number that its asker gave the request, from 1 on; 0: the buffer is none.
+ *
+ * @return 0, or
+ *     XMEM_STALE_HANDLE: this descriptor has no such hold.
+ *     XMEM_POOL_CORRUPT: the description is damaged.
+ *     XMEM_POOL_CLOSED: the pool is not open.
+ *     XMEM_INVALID_ARGUMENT: another thread opened it, `handle` is out of range, or `number` is NULL.
+ */
+int32_t xmem_request_number(xmem_pool pool, xmem_handle handle, uint64_t *number);
+
+/**
+ * Sends a buffer to the asker of a request as its reply. Neither buffer is this thread's any more:
+ * the reply is the asker's, and the request is given back. Where the asker is gone, or waits no
+ * more, the reply goes back to the pool, which is no error.
+ *
+ * @param pool The open pool.
+ * @param request Of a request that this descriptor received.
+ * @param reply Of a buffer that this descriptor holds. It may be the request itself.
+ *
+ * @return 0, or
+ *     XMEM_INVALID_ARGUMENT: `request` is no request; another thread opened the pool; or a handle is
+ *     out of range. Both holds stay, as with every error.
+ *     XMEM_CHANNEL_FULL: the asker has 1024 replies that it did not receive.
+ *     XMEM_STALE_HANDLE: this descriptor has no such hold of one of them: a request that was answered
+ *     is none.
+ *     XMEM_OUT_OF_MEMORY: there is no memory for the way back.
+ *     XMEM_SYSTEM: the system refused memory for it; see `xmem_error_errno`.
+ *     XMEM_POOL_BUSY, XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_acquire`.
+ */
+int32_t xmem_reply(xmem_pool pool, xmem_handle request, xmem_handle reply);
+
+/**
+ * Gives a received request back without a reply. The wait of its asker ends with XMEM_RELEASED. A
+ * buffer that is no request is given back as by `xmem_release`.
+ *
+ * @param pool The open pool.
+ * @param handle Of a buffer that this descriptor holds.
+ *
+ * @return 0, or
+ *     XMEM_STALE_HANDLE: this descriptor has no such hold.
+ *     XMEM_POOL_CLOSED: the pool is not open.
+ *     XMEM_INVALID_ARGUMENT: another thread opened it, or `handle` is out of range.
+ */
+int32_t xmem_refuse(xmem_pool pool, xmem_handle handle);
+
+/**
+ * The time now, by the clock of `deadline_ns`.
+ */
+uint64_t xmem_now_ns(void);
+
+/**
+ * One slice of an `xmem_acquire_timed`, for languages that run signal handlers of their own
+ * between two calls. Call it again where it brought nothing; an end without that is
+ * `xmem_wait_end`.
+ *
+ * @param pool The open pool.
+ * @param size Bytes, 0 to the pool's buffer size.
+ * @param deadline_ns When the whole wait ends, by `xmem_now_ns`. UINT64_MAX: never.
+ * @param handle Gets the buffer's handle; 0: the slice ended, or a signal handler ran.
+ *
+ * @return 0, or
+ *     XMEM_TIMEOUT: as in `xmem_acquire_timed`. With this and every other error the wait is over.
+ *     Otherwise as `xmem_acquire_timed`.
+ */
+int32_t xmem_acquire_slice(xmem_pool pool, uint32_t size, uint64_t deadline_ns, xmem_handle *handle);
+
+/**
+ * One slice of an `xmem_send_timed`, likewise.
+ *
+ * @param pool The open pool.
+ * @param channel The open channel.
+ * @param handle Of a buffer that this descriptor holds.
+ * @param deadline_ns When the whole wait ends, by `xmem_now_ns`. UINT64_MAX: never.
+ * @param sent Gets 1 where the buffer was sent; 0: the slice ended, or a signal handler ran.
+ *
+ * @return 0, or
+ *     XMEM_TIMEOUT: as in `xmem_send_timed`. With this and every other error the wait is over, and the
+ *     hold stays.
+ *     Otherwise as `xmem_send_timed`.
+ */
+int32_t xmem_send_slice(xmem_pool pool, xmem_channel channel, xmem_handle handle, uint64_t deadline_ns, uint32_t *sent);
+
+/**
+ * One slice of an `xmem_receive_timed`, likewise.
+ *
+ * @param pool The open pool.
+ * @param channel The open channel.
+ * @param deadline_ns When the whole wait ends, by `xmem_now_ns`. UINT64_MAX: never.
+ * @param handle Gets the buffer's handle; 0: the slice ended, or a signal handler ran.
+ *
+ * @return 0, or
+ *     XMEM_TIMEOUT: as in `xmem_receive_timed`. With this and every other error the wait is over.
+ *     Otherwise as `xmem_receive_timed`.
+ */
+int32_t xmem_receive_slice(xmem_pool pool, xmem_channel channel, uint64_t deadline_ns, xmem_handle *handle);
+
+/**
+ * One slice of an `xmem_wait_any`, likewise.
+ *
+ * @param sources As many as `count` says.
+ * @param count 1 to XMEM_LIMIT_WAIT_SOURCES.
+ * @param deadline_ns When the whole wait ends, by `xmem_now_ns`. UINT64_MAX: never.
+ * @param place Gets the place in `sources` of the one that has something; `count`: the slice ended, or a
+ *     signal handler ran.
+ *
+ * @return 0, or
+ *     XMEM_TIMEOUT: as in `xmem_wait_any`. With this and every other error the wait is over.
+ *     Otherwise as `xmem_wait_any`.
+ */
+int32_t xmem_wait_any_slice(const xmem_source *sources, uint32_t count, uint64_t deadline_ns, uint32_t *place);
+
+/**
+ * Ends a wait by slices before its time, where the last slice brought nothing.
+ *
+ * @param pool The open pool.
+ * @param channel The open channel; 0: the wait was for a free buffer of the pool.
+ * @param end XMEM_END_SENDING or XMEM_END_RECEIVING; of a pool 0.
+ *
+ * @return 0, or
+ *     XMEM_CHANNEL_CLOSED: the channel is not open here.
+ *     XMEM_POOL_CLOSED: the pool is not open.
+ *     XMEM_INVALID_ARGUMENT: another thread opened it, or `end` is unknown.
+ */
+int32_t xmem_wait_end(xmem_pool pool, xmem_channel channel, uint32_t end);
+
+/**
+ * What an event loop needs to wait at a pool or a channel: a file descriptor that becomes readable
+ * when a try is worth it, by `xmem_acquire_next`, `xmem_receive_next` or `xmem_send_next`, or by
+ * `xmem_get_channel_stats` for the close of a channel. The caller reads away what comes and closes
+ * it. A wait goes so: `xmem_loop_arm`, try, and where that brings nothing, wait until it is
+ * readable and begin again; at the end `xmem_loop_rest`.
+ *
+ * @param pool The open pool.
+ * @param channel The open channel; 0: the wait is for a free buffer of the pool.
+ * @param end XMEM_END_SENDING, XMEM_END_RECEIVING or XMEM_END_CLOSING; of a pool 0.
+ * @param fd Gets the file descriptor, the same one each time.
+ *
+ * @return 0, or
+ *     XMEM_OUT_OF_MEMORY, XMEM_SYSTEM: no thread or no socket could be made.
+ *     XMEM_CHANNEL_CLOSED: the channel is not open here.
+ *     XMEM_POOL_CLOSED: the pool is not open.
+ *     XMEM_INVALID_ARGUMENT: another thread opened it, `end` is unknown, or `fd` is NULL.
+ */
+int32_t xmem_loop_open(xmem_pool pool, xmem_channel channel, uint32_t end, int32_t *fd);
+
+/**
+ * Before a try of an event loop: what comes after this makes the file descriptor readable.
+ *
+ * @param pool The open pool.
+ * @param channel As in `xmem_loop_open`.
+ * @param end As in `xmem_loop_open`.
+ * @param armed Gets 1; 0: a recovery has the pool. Try and arm again in some milliseconds.
+ *
+ * @return 0, or
+ *     XMEM_CHANNEL_CLOSED, XMEM_POOL_CLOSED: as in `xmem_loop_open`.
+ *     XMEM_INVALID_ARGUMENT: `xmem_loop_open` was not called for this place, or as there.
+ */
+int32_t xmem_loop_arm(xmem_pool pool, xmem_channel channel, uint32_t end, uint32_t *armed);
+
+/**
+ * Nobody in this event loop waits at that place any more.
+ *
+ * @param pool The open pool.
+ * @param channel As in `xmem_loop_open`.
+ * @param end As in `xmem_loop_open`.
+ *
+ * @return 0, or
+ *     XMEM_CHANNEL_CLOSED, XMEM_POOL_CLOSED, XMEM_INVALID_ARGUMENT: as in `xmem_loop_open`.
+ */
+int32_t xmem_loop_rest(xmem_pool pool, xmem_channel channel, uint32_t end);
+
+/**
+ * A try of an event loop that waits for a buffer: it never waits, and somebody who has waited for
+ * long goes first.
+ *
+ * @param pool The open pool.
+ * @param size Bytes, 0 to the pool's buffer size.
+ * @param waited_ns For how long the caller has waited; 0 at its first try.
+ * @param handle Gets the buffer's handle; 0: a release may bring one.
+ *
+ * @return 0, or
+ *     XMEM_POOL_FLUSHING, XMEM_TOO_LARGE, XMEM_OUT_OF_MEMORY, XMEM_SYSTEM, XMEM_POOL_CORRUPT,
+ *     XMEM_POOL_CLOSED, XMEM_INVALID_ARGUMENT: as in `xmem_acquire_timed`.
+ */
+int32_t xmem_acquire_next(xmem_pool pool, uint32_t size, uint64_t waited_ns, xmem_handle *handle);
+
+/**
+ * A try of an event loop that waits for what a channel brings: it never waits.
+ *
+ * @param pool The open pool.
+ * @param channel The open channel.
+ * @param is_first 1 at the first try of a wait: it looks a little longer. 0 later.
+ * @param handle Gets the buffer's handle; 0: a send may bring one.
+ *
+ * @return 0, or
+ *     XMEM_CHANNEL_CLOSED: as in `xmem_receive`.
+ *     Otherwise as `xmem_receive`, without XMEM_POOL_BUSY.
+ */
+int32_t xmem_receive_next(xmem_pool pool, xmem_channel channel, uint32_t is_first, xmem_handle *handle);
+
+/**
+ * A try of an event loop that waits for room in a channel: it never waits.
+ *
+ * @param pool The open pool.
+ * @param channel The open channel.
+ * @param handle Of a buffer that this descriptor holds.
+ * @param is_first 1 at the first try of a wait: it looks a little longer. 0 later.
+ * @param sent Gets 1 where the buffer was sent; 0: a receive may bring room.
+ *
+ * @return 0, or
+ *     XMEM_CHANNEL_CLOSED: as in `xmem_try_send`.
+ *     Otherwise as `xmem_try_send`, without XMEM_CHANNEL_FULL and XMEM_POOL_BUSY. The hold stays, as
+ *     with 0 in `sent`.
+ */
+int32_t xmem_send_next(xmem_pool pool, xmem_channel channel, xmem_handle handle, uint32_t is_first, uint32_t *sent);
 
 /**
  * Tells what a held buffer's bytes mean, as its holders described it.

@@ -5,6 +5,8 @@
 //   dist/xmem-<version>.tgz             all that a machine of this kind needs, in one file
 //   dist/registry/xmem-<version>.tgz    the same without a library, for a registry, with
 //   dist/registry/xmem-<platform>-...   one package for each platform, of which it chooses
+//   dist/xmem-<version>-c-...           what scripts/pack_c.ts makes for programs in C
+//   dist/xmem-<version>-py3-...whl      the package for Python, for each platform
 
 import {
   cpSync,
@@ -15,10 +17,12 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { platforms } from "../src/native/library.ts";
 import { declare } from "./declare.ts";
+import { packC } from "./pack_c.ts";
 import { root, run, setup, zigBuild } from "./setup.ts";
+import { packWheels } from "./wheels.ts";
 
 interface Manifest {
   name: string;
@@ -43,6 +47,7 @@ const copied = [
 
 /** Where the package differs from the tree, which runs from the sources. */
 const packaged = {
+  bin: { xmem: "./dist/command.js" },
   exports: {
     ".": {
       types: "./dist/xmem.d.ts",
@@ -81,6 +86,39 @@ async function bundle(folder: string): Promise<void> {
   cpSync(join(root, "src", "other_runtime.cjs"), join(folder, "other_runtime.cjs"));
 }
 
+/**
+ * The command, with the libraries that it uses: it runs on the file of the library beside it. It is
+ * minified, since nobody links against it.
+ */
+async function bundleCommand(folder: string): Promise<void> {
+  const library = join(root, "src", "index.ts");
+  const { outputs } = await Bun.build({
+    entrypoints: [join(root, "src", "command", "program.ts")],
+    target: "bun",
+    minify: true,
+    plugins: [
+      {
+        name: "the library stays a file of its own",
+        setup(build) {
+          build.onResolve({ filter: /\.\.\/index\.ts$/ }, ({ path, importer }) =>
+            join(dirname(importer), path) === library
+              ? { path: "./xmem.js", external: true }
+              : undefined,
+          );
+        },
+      },
+    ],
+  });
+  const [output] = outputs;
+  if (output === undefined || outputs.length > 1)
+    throw new Error(`${outputs.length} files of the command, not one`);
+  writeFileSync(join(folder, "command_program.js"), await output.text());
+  const first = readFileSync(join(root, "src", "command", "xmem.js"), "utf8");
+  const program = first.replace('"./program.ts"', '"./command_program.js"');
+  if (program === first) throw new Error("the command's first file does not import its program");
+  writeFileSync(join(folder, "command.js"), program, { mode: 0o755 });
+}
+
 /** A folder for a package, empty but for its package.json. */
 function begin(folder: string, manifest: object): void {
   rmSync(folder, { recursive: true, force: true });
@@ -93,6 +131,7 @@ async function beginMain(folder: string, manifest: Manifest): Promise<void> {
   begin(folder, manifest);
   mkdirSync(join(folder, "dist"));
   await bundle(join(folder, "dist"));
+  await bundleCommand(join(folder, "dist"));
   for (const path of copied) cpSync(join(root, path), join(folder, path), { recursive: true });
 }
 
@@ -156,7 +195,7 @@ export async function pack(): Promise<string> {
 async function report(): Promise<void> {
   const dist = join(root, "dist");
   const tarballs = readdirSync(dist, { recursive: true, encoding: "utf8" })
-    .filter((file) => file.endsWith(".tgz"))
+    .filter((file) => /\.(?:tgz|tar\.gz|whl)$/.test(file))
     .sort();
   for (const tarball of tarballs) {
     const path = join(dist, tarball);
@@ -164,10 +203,15 @@ async function report(): Promise<void> {
     const installed = [...files.values()].reduce((sum, { size }) => sum + size, 0);
     console.log(`${path}: ${statSync(path).size} bytes, installed ${installed}`);
   }
+  for (const wheel of readdirSync(dist).filter((file) => file.endsWith(".whl"))) {
+    console.log(`${join(dist, wheel)}: ${statSync(join(dist, wheel)).size} bytes`);
+  }
 }
 
 if (import.meta.main) {
   setup();
   await pack();
+  await packC(platforms);
+  packWheels();
   await report();
 }

@@ -25,7 +25,7 @@ async function zigTests(): Promise<Count> {
 
 async function bunTests(filters: string[]): Promise<Count> {
   // The timeout only ends tests that hang: on a busy machine a short test can take many seconds.
-  const command = [process.execPath, "test", "--timeout=60000", ...filters];
+  const command = [process.execPath, "test", "--timeout=60000", "--parallel", ...filters];
   const { ok, output } = await runRecorded(command);
   const [passed = 0] = find(output, /^ *(\d+) pass$/gm);
   const [failed = 0] = find(output, /^ *(\d+) fail$/gm);

@@ -19,6 +19,26 @@ export type { Channel } from "./channel/channel.ts";
 export type { Request } from "./channel/requests.ts";
 export type { ChannelInfo, ChannelStats, SubscriptionStats } from "./channel/statistics.ts";
 export { XmemError, type XmemErrorCode } from "./errors/error.ts";
+export type {
+  BufferHolder,
+  BufferInfo,
+  HoldTrace,
+  OutstandingBuffer,
+  ParticipantName,
+} from "./pool/buffers.ts";
 export type { PoolInfo } from "./pool/folder.ts";
 export { BufferPool, type ReclaimReport } from "./pool/pool.ts";
 export type { ParticipantStats, PoolStats } from "./pool/statistics.ts";
+export type {
+  FlushableBytes,
+  ReadingProcess,
+  WritableBytes,
+} from "./streams/frame_sink.ts";
+export { type ByteSink, FrameSink } from "./streams/frame_sink.ts";
+export type {
+  ByteReader,
+  FileReference,
+  ReadableBytes,
+  WritingProcess,
+} from "./streams/frame_source.ts";
+export { type ByteSource, FrameSource } from "./streams/frame_source.ts";

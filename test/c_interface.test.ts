@@ -2,38 +2,30 @@
 // process on the same pools.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { compileC, compileObject } from "../scripts/cc.ts";
-import { root } from "../scripts/setup.ts";
+import { compileObject } from "../scripts/cc.ts";
 import { type BufferGuard, BufferPool } from "../src/index.ts";
+import { documentedInC, mistaken } from "./c_documented.ts";
+import { CPrograms } from "./c_programs.ts";
+import { Lines } from "./lines.ts";
 import { withPool } from "./processes.ts";
 
-let folder = "";
 const sources = {
   producer: "examples/c/producer.c",
   consumer: "examples/c/consumer.c",
   fork: "test/programs/fork.c",
   interface: "test/programs/c_interface.c",
   channels: "test/programs/c_channels.c",
+  handles: "test/programs/c_handles.c",
+  misuse: "test/programs/c_misuse.c",
+  requests: "test/programs/c_requests.c",
+  waits: "test/programs/c_waits.c",
 };
-type Program = keyof typeof sources;
+let programs: CPrograms<keyof typeof sources>;
 
-const path = (program: Program): string => join(folder, program);
-
-function start(program: Program, ...argv: string[]) {
-  // The environment as it is now: by default Bun passes on the one of its start.
-  const options = { env: process.env, stderr: "inherit" } as const;
-  return Bun.spawn([path(program), ...argv], { ...options, stdin: "pipe", stdout: "pipe" });
-}
-
-async function outputOf(program: Program, ...argv: string[]): Promise<string> {
-  const child = start(program, ...argv);
-  const output = await child.stdout.text();
-  expect(await child.exited).toBe(0);
-  return output;
-}
+const start: typeof programs.start = (...argv) => programs.start(...argv);
+const outputOf: typeof programs.outputOf = (...argv) => programs.outputOf(...argv);
 
 /** What the consumer says of `frames` frames of `bytes` bytes, the n-th filled with n. */
 function consumed(frames: number, bytes: number): string[] {
@@ -70,14 +62,10 @@ function expectFrame(guard: BufferGuard, frame: number, bytes: number): void {
 
 // The first build compiles the C library's part of every program, too.
 beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), "xmem-c-"));
-  for (const [program, source] of Object.entries(sources)) {
-    const compiled = compileC(join(root, source), join(folder, program));
-    expect(compiled).toEqual({ ok: true, messages: "" });
-  }
+  programs = new CPrograms(sources);
 }, 600_000);
 
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+afterAll(() => programs[Symbol.dispose]());
 
 describe("the header", () => {
   for (const [language, standard] of [
@@ -85,7 +73,7 @@ describe("the header", () => {
     ["c++", "c++17"],
   ] as const) {
     test(`compiles as ${standard} without a warning`, () => {
-      const source = join(folder, `header.${standard}`);
+      const source = join(programs.folder, `header.${standard}`);
       const use = "xmem_handle first(xmem_handle handle) { return xmem_index(handle); }";
       const declared = "xmem_handle first(xmem_handle handle);";
       writeFileSync(source, `#include <xmem.h>\n#include <xmem.h>\n${declared}\n${use}\n`);
@@ -95,18 +83,49 @@ describe("the header", () => {
   }
 });
 
-test.each(["interface", "channels"] as const)(
-  "every function does what its reference says: %s",
-  async (program) => {
-    const name = `test.c.${process.pid}`;
-    try {
-      expect(await outputOf(program, name)).toBe("as expected\n");
-    } finally {
-      BufferPool.unlink(name);
+/** Each function, and each code that it returned, of the programs that check them. */
+async function returned(): Promise<Set<string>> {
+  const name = `test.c.${process.pid}`;
+  const log = join(programs.folder, "statuses");
+  process.env["XMEM_STATUS_LOG"] = log;
+  try {
+    for (const program of ["interface", "channels", "waits", "misuse"] as const) {
+      expect([program, await outputOf(program, name)]).toEqual([program, "as expected\n"]);
     }
-  },
-  60_000,
-);
+    expect(await outputOf("requests", "check", name)).toBe("as expected\n");
+    return new Set((await Bun.file(log).text()).trimEnd().split("\n"));
+  } finally {
+    delete process.env["XMEM_STATUS_LOG"];
+    BufferPool.unlink(name);
+  }
+}
+
+/** Only damage, a stopped process, another user or a system without memory bring about these. */
+const notProvoked = new Set([
+  "XMEM_OUT_OF_MEMORY",
+  "XMEM_PERMISSION_DENIED",
+  "XMEM_POOL_BUSY",
+  "XMEM_POOL_CORRUPT",
+  "XMEM_SYSTEM",
+  "XMEM_TOO_MANY_PARTICIPANTS",
+  "XMEM_UNSUPPORTED_PLATFORM",
+  "XMEM_VERSION_MISMATCH",
+]);
+
+test("every function returns what its reference says, and each code that it names", async () => {
+  const found = await returned();
+  const documented = [...documentedInC].flatMap(([name, codes]) =>
+    Array.from(codes, (code) => `${name} ${code}`),
+  );
+  expect(mistaken).toEqual([]);
+  const failures = [...found].filter((each) => !each.endsWith(" XMEM_OK"));
+  expect(failures.filter((each) => !documented.includes(each))).toEqual([]);
+  const expected = documented.filter((each) => !notProvoked.has(each.split(" ")[1] ?? ""));
+  expect(expected.filter((each) => !found.has(each))).toEqual([]);
+  // Each works, too.
+  const names = [...documentedInC.keys()];
+  expect(names.filter((name) => !found.has(`${name} XMEM_OK`))).toEqual([]);
+}, 60_000);
 
 test("buffers go from a C producer to a C consumer, whichever comes first", async () => {
   for (const first of ["producer", "consumer"] as const) {
@@ -149,6 +168,43 @@ test("buffers go from C to Bun, and C waits while Bun holds them all", async () 
     expect(await producer.exited).toBe(0);
     expect(frame).toBe(20);
     expect(pool.stats().free).toBe(4);
+  });
+}, 60_000);
+
+test("single buffers go to and fro by their handles, and both see the same numbers", async () => {
+  await withPool({ capacity: 2, bufferSize: 100 }, async (pool, name) => {
+    const child = start("handles", name);
+    const lines = new Lines(child.stdout);
+    const tell = async (command: string, handle = 0): Promise<string | null> => {
+      child.stdin.write(`${command} ${handle}\n`);
+      child.stdin.flush();
+      return await lines.next();
+    };
+    const own = pool.acquire(20);
+    own.bytes.fill(2);
+    expect(await tell("get", own.handle)).toBe("20 bytes, sum 40");
+    expect(pool.refCount(own.handle)).toBe(2);
+    expect(await tell("drop")).toBe("dropped");
+    expect(await tell("take", own.share())).toBe("20 bytes, sum 40");
+    expect(await tell("share")).toBe(String(own.handle));
+    expect(await tell("stats")).toBe("1 used, 1 in flight, 2 alive");
+    pool.take(own.handle).release();
+    const { handle } = own;
+    own.release();
+    // Only C has it now.
+    expect(pool.refCount(handle)).toBe(1);
+    expect(await tell("give")).toBe(String(handle));
+    pool.take(handle).release();
+    expect(pool.stats()).toMatchObject({ free: 2, inFlight: 0 });
+
+    expect(await tell("acquire")).toBe("acquired");
+    const last = pool.acquire(1);
+    expect(await tell("full")).toBe("TIMEOUT");
+    last.release();
+    using taken = pool.take(Number(await tell("give")));
+    expect(taken.bytes).toEqual(new Uint8Array(10).fill(3));
+    child.stdin.end();
+    expect(await child.exited).toBe(0);
   });
 }, 60_000);
 

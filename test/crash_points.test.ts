@@ -289,9 +289,6 @@ describe("killed at every step, a recovery", () => {
     return whole;
   };
 
-  // A third of the steps at each change, and every one in CI: these are the longest sweeps.
-  const stride = process.env["XMEM_EVERY_STEP"] === "1" ? 1 : 3;
-
   // The first recoverer dies when everything is frozen, amid its rewriting, and near its end.
   for (const [successor, parts] of [
     ["reclaim", [0.35, 0.6, 0.9]],
@@ -308,7 +305,7 @@ describe("killed at every step, a recovery", () => {
           return successor === "open"
             ? surviveAll(few, step, (name) => [reclaim(name, first)], next)
             : surviveAll(few, step, (name) => [reclaim(name, first), next(name)]);
-        }, stride);
+        });
         report(`${successor} after a reclaim that died at step ${first}`, points);
       }
     }, 240_000);

@@ -77,23 +77,39 @@ export function startVictim(program: string, ...argv: string[]): Victim {
 }
 
 /**
- * Tries every step, or one in `stride` from a random one on, a few at a time, until the operation is
- * shorter. Returns the steps it has, or with a stride nearly so many.
+ * A third of the steps at each change, and every one in CI. The number is odd, because some tests
+ * do this at even steps and that at odd ones.
+ */
+const stride = process.env["XMEM_EVERY_STEP"] === "1" ? 1 : 3;
+
+/**
+ * Tries the steps from a random one of the first on, a few at a time, until the operation is
+ * shorter. Returns the steps it has, or where not every one is tried nearly so many. `fewer`: where
+ * not every one is, only one of so many of the others is, either.
  */
 export async function sweep(
   survives: (step: number) => Promise<boolean>,
-  stride = 1,
+  fewer = 1,
 ): Promise<number> {
-  let next = 1 + Math.floor(Math.random() * stride);
+  const strideHere = stride === 1 ? 1 : stride * fewer;
+  let next = 1 + Math.floor(Math.random() * strideHere);
   let end = stepsMax;
   const lane = async (): Promise<void> => {
     while (next < end) {
       const step = next;
-      next += stride;
-      if (await survives(step)) end = Math.min(end, step);
+      next += strideHere;
+      let survived = true;
+      try {
+        survived = await survives(step);
+      } finally {
+        // Also where a check failed, so that the others end too.
+        if (survived) end = Math.min(end, step);
+      }
     }
   };
-  await Promise.all(Array.from({ length: lanes }, lane));
+  // Waits for all of them, so that each has ended its processes also where a check failed.
+  const results = await Promise.allSettled(Array.from({ length: lanes }, lane));
+  for (const result of results) if (result.status === "rejected") throw result.reason;
   if (end === stepsMax) throw new Error("the operation never ends");
   return end - 1;
 }

@@ -11,6 +11,8 @@ const prefixes: Record<string, { fixed: string; own: string }> = {
   BufferPool: { fixed: "BufferPool.", own: "" },
   BufferGuard: { fixed: "BufferGuard.", own: "" },
   Channel: { fixed: "Channel.", own: "" },
+  FrameSource: { fixed: "FrameSource.", own: "" },
+  FrameSink: { fixed: "FrameSink.", own: "" },
   BufferMeta: { fixed: "BufferMeta.", own: "meta." },
 };
 
@@ -22,7 +24,7 @@ interface Documented {
 
 /** A function or an accessor of a class, with its docstring where it has one. */
 const member =
-  /(?:^ {2}\/\*\*(?<text>(?:(?!\*\/)[\s\S])*)\*\/\n)?^ {2}(?<words>(?:(?:static|async|get|set) )*)(?<name>[a-z]\w*)[(<]/gm;
+  /(?:^ {2}\/\*\*(?<text>(?:(?!\*\/)[\s\S])*)\*\/\n)?^ {2}(?<words>(?:(?:static|async|get|set) )*)\*?(?<name>[a-z]\w*)[(<]/gm;
 
 function codesIn(docstring: string): string[] {
   return [...docstring.matchAll(/^ *\*? *@throws (\w+):/gm)].map(([, code]) => code as string);

@@ -10,6 +10,7 @@ import { run as runCommand, zigBuild } from "../scripts/setup.ts";
 import { BufferPool } from "../src/index.ts";
 import { runAgain } from "./canary.ts";
 import { codeOf, errorOf } from "./codes.ts";
+import { sweep } from "./crash_sweep.ts";
 import {
   buildCrashLibrary,
   crashLibrary,
@@ -60,32 +61,6 @@ const run = (dir: string, source: string, quiet = false): Script =>
 
 const small = "{ capacity: 2, bufferSize: 64, maxParticipants: 4 }";
 const ephemeral = "{ capacity: 2, bufferSize: 64, maxParticipants: 4, ephemeral: true }";
-
-/**
- * Tries every step, a few at a time, until the operation ends before its step. Returns the number
- * of steps.
- */
-async function sweep(isOver: (step: number) => Promise<boolean>): Promise<number> {
-  let next = 1;
-  let end = 2000;
-  const lane = async (): Promise<void> => {
-    while (next < end) {
-      const step = next++;
-      let over = true;
-      try {
-        over = await isOver(step);
-      } finally {
-        // Also where a check failed.
-        if (over) end = Math.min(end, step);
-      }
-    }
-  };
-  // Waits for all of them, so that each has ended its processes also where a check failed.
-  const lanes = await Promise.allSettled(Array.from({ length: 4 }, lane));
-  for (const each of lanes) if (each.status === "rejected") throw each.reason;
-  expect(end).toBeLessThan(2000);
-  return end - 1;
-}
 
 test(
   "processes that open and close an ephemeral pool at once never have one without a name",

@@ -34,6 +34,16 @@ test("the README's example runs from a compiled binary", () => {
   expect(user.runCompiled("example.ts")).toBe(printed);
 }, 60_000);
 
+test("the command runs from an empty folder in which the package was added", () => {
+  using pool = BufferPool.create(`package.${process.pid}.command`, { capacity: 3 });
+  using held = pool.acquire(100);
+  expect(user.bun("x", "xmem", "list")).toMatch(new RegExp(`^${pool.name} +3 `, "m"));
+  const info = JSON.parse(user.bun("x", "xmem", "info", pool.name, "--json"));
+  expect(info.buffers).toMatchObject([{ index: held.index, holders: [{ pid: process.pid }] }]);
+  expect(JSON.parse(user.bun("x", "xmem", "dump", pool.name)).problems).toEqual([]);
+  pool.unlink();
+}, 60_000);
+
 test("the installed package works in a Worker", () => {
   expect(user.bun("worker.ts")).toBe("from the worker: 5\n");
 }, 60_000);

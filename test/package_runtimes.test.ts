@@ -83,6 +83,18 @@ test.skipIf(node === null)("Node is refused by name", () => {
   );
 });
 
+test.skipIf(node === null)("the command says under Node what it needs", () => {
+  for (const program of [
+    join(installed, "node_modules/xmem/dist/command.js"),
+    join(root, "src/command/xmem.js"),
+  ]) {
+    const { exitCode, out, err } = run(installed, [node ?? "", program, "list"]);
+    expect({ exitCode, out }).toEqual({ exitCode: 7, out: "" });
+    expect(err).toMatch(/^xmem: UNSUPPORTED_PLATFORM: this is Node [^\n]+ needs Bun [^\n]+\n$/);
+    expect(err).toContain(`Bun ${bunNeeded} or later`);
+  }
+});
+
 const old = "1.3.14";
 const oldBun = anotherBun(old);
 

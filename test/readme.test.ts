@@ -1,5 +1,5 @@
-// The README's first example and the programs of docs/channels.md run as printed, and print what the
-// page says.
+// The README's first example and the programs of docs/channels.md and docs/media.md run as printed, and
+// print what the page says.
 
 import { expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
@@ -42,8 +42,11 @@ test("the README's example prints the output that the README shows", async () =>
   await expectPrinted(first?.example ?? "", first?.output ?? "");
 });
 
-test("each program of the page about channels prints what the page shows", async () => {
-  const all = programsOf("docs/channels.md");
-  expect(all.length).toBeGreaterThan(3);
+test.each([
+  ["channels", 4],
+  ["media", 3],
+])("each program of the page about %s prints what the page shows", async (page, least) => {
+  const all = programsOf(`docs/${page}.md`);
+  expect(all.length).toBeGreaterThanOrEqual(least);
   for (const { example, output } of all) await expectPrinted(example, output);
 });

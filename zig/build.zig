@@ -66,6 +66,8 @@ const Parts = struct {
         strip: ?bool = null,
         /// A program that switches stacks itself must not have data below the top of a stack.
         red_zone: ?bool = null,
+        /// A program that can lie anywhere is made of code that can.
+        pic: ?bool = null,
     };
 
     /// Of the core itself, with a root in `zig/`.
@@ -102,6 +104,7 @@ const Parts = struct {
             .sanitize_thread = if (kind.sanitize) true else null,
             .strip = kind.strip,
             .red_zone = kind.red_zone,
+            .pic = kind.pic,
         });
     }
 
@@ -114,9 +117,19 @@ const Parts = struct {
             .use_llvm = true,
         });
     }
+
+    /// All of the static library. It needs nothing of Zig's own run-time library.
+    fn object(parts: Parts, kind: Kind) *std.Build.Step.Compile {
+        return parts.b.addObject(.{
+            .name = "xmem",
+            .root_module = parts.part("library.zig", kind),
+            .use_llvm = true,
+        });
+    }
 };
 
-/// For this machine by default, for every target by the step `cross`.
+/// For this machine by default, for every target by the step `cross`; what static libraries are
+/// made of by a step for each target.
 fn addLibraries(
     parts: Parts,
     host: std.Build.ResolvedTarget,
@@ -141,9 +154,16 @@ fn addLibraries(
             .target = b.resolveTargetQuery(query),
             .optimize = optimize,
             .strip = true,
+            .pic = true,
         };
         const path = b.fmt("{s}/{s}", .{ target.name, target.file });
         cross.dependOn(&b.addInstallFile(parts.library(kind).getEmittedBin(), path).step);
+        const static = b.step(
+            b.fmt("static-{s}", .{target.name}),
+            b.fmt("Build the static library's object for {s}", .{target.name}),
+        );
+        const object = b.fmt("{s}/xmem.o", .{target.name});
+        static.dependOn(&b.addInstallFile(parts.object(kind).getEmittedBin(), object).step);
     }
 }
 

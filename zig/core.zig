@@ -16,6 +16,8 @@ pub const system = struct {
     pub const memory = @import("system/memory.zig");
     pub const object = @import("system/object.zig");
     pub const object_name = @import("system/object_name.zig");
+    pub const published = @import("system/published.zig");
+    pub const random = @import("system/random.zig");
     pub const removal = @import("system/removal.zig");
     pub const robust_mutex = @import("system/robust_mutex.zig");
     pub const testing_folder = @import("system/testing_folder.zig");
@@ -23,6 +25,7 @@ pub const system = struct {
     pub const thread = @import("system/thread.zig");
     pub const ticker = @import("system/ticker.zig");
     pub const trust = @import("system/trust.zig");
+    pub const window = @import("system/window.zig");
 };
 
 /// What lies in shared memory: the wire format, all of it.
@@ -41,6 +44,7 @@ pub const protocol = struct {
     pub const occupancy = @import("protocol/occupancy.zig");
     pub const participant = @import("protocol/participant.zig");
     pub const place = @import("protocol/place.zig");
+    pub const slots = @import("protocol/slots.zig");
     pub const statistics = @import("protocol/statistics.zig");
 
     pub const recovery = struct {
@@ -107,6 +111,8 @@ pub const process = struct {
     pub const opening = @import("process/opening.zig");
     pub const options = @import("process/options.zig");
     pub const pool_name = @import("process/pool_name.zig");
+    pub const traces = @import("process/traces.zig");
+    pub const requests = @import("process/requests.zig");
     pub const views = @import("process/views.zig");
     pub const waiter_thread = @import("process/waiter_thread.zig");
 };
@@ -115,6 +121,7 @@ pub const process = struct {
 pub const abi = struct {
     pub const bun = @import("abi/bun.zig");
     pub const bun_channels = @import("abi/bun_channels.zig");
+    pub const bun_looking = @import("abi/bun_looking.zig");
     pub const c = @import("abi/c.zig");
     pub const constants = @import("abi/constants.zig");
     pub const hold_result = @import("abi/hold_result.zig");

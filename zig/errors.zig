@@ -47,9 +47,10 @@ pub const Code = enum(i32) {
     CHANNEL_CLOSED = 20,
     /// Only of TypeScript: something was to be written through a guard that only reads.
     READ_ONLY = 21,
-    /// Only of TypeScript: the guard was released before.
+    /// The receiver of a request gave it back without a reply; in TypeScript also: the guard was
+    /// released before.
     RELEASED = 22,
-    /// The time of a wait passed before there was a buffer.
+    /// The time of a wait passed before there was a buffer, or room.
     TIMEOUT = 23,
     /// An argument is out of range.
     INVALID_ARGUMENT = 24,
@@ -57,8 +58,10 @@ pub const Code = enum(i32) {
     UNSUPPORTED_PLATFORM = 25,
     /// A system call failed.
     SYSTEM = 26,
-    /// Reserved for channels: the participant that had to reply died.
+    /// The receiver of a request died, or let go of it without a word.
     PEER_DIED = 27,
+    /// Only of TypeScript: a source of frames ended in the middle of one.
+    INCOMPLETE = 28,
     /// Internal: a slice of a wait ended and the caller goes on with it. Users never see it.
     PENDING = 100,
     /// Internal: `maxCommitted` is used up by buffers in use. A call that cannot wait says
@@ -99,6 +102,8 @@ pub const Error = error{
     ChannelFull,
     ChannelClosed,
     ChannelEmpty,
+    Released,
+    PeerDied,
 };
 
 pub fn codeOf(err: Error) Code {
@@ -116,6 +121,8 @@ pub fn codeOf(err: Error) Code {
         error.ChannelFull => .CHANNEL_FULL,
         error.ChannelClosed => .CHANNEL_CLOSED,
         error.ChannelEmpty => .CHANNEL_EMPTY,
+        error.Released => .RELEASED,
+        error.PeerDied => .PEER_DIED,
         error.TooManyParticipants => .TOO_MANY_PARTICIPANTS,
         error.BufferNotFound => .BUFFER_NOT_FOUND,
         error.BufferInUse => .BUFFER_IN_USE,
@@ -161,12 +168,24 @@ pub fn clear() void {
 /// The text is what was found, and after a semicolon what the user can do about just that. A text
 /// without a semicolon is followed by what can be done about the errno or the code in general.
 pub fn fail(err: Error, errno: i32, comptime format: []const u8, arguments: anytype) Error {
+    if (std.meta.fields(@TypeOf(arguments)).len == 0)
+        return failPlainly(err, errno, comptime std.fmt.comptimePrint(format, .{}));
     last.code = @intFromEnum(codeOf(err));
     last.errno = errno;
     var text: std.Io.Writer = .fixed(&last.text);
     // A text that is too long, of a long path say, is cut.
     text.print(format, arguments) catch {};
     last.length = @intCast(text.end);
+    return err;
+}
+
+/// One function for all texts in which nothing is filled in, since each format makes one of its own.
+noinline fn failPlainly(err: Error, errno: i32, text: []const u8) Error {
+    @branchHint(.cold);
+    last.code = @intFromEnum(codeOf(err));
+    last.errno = errno;
+    last.length = @min(text.len, last.text.len);
+    @memcpy(last.text[0..last.length], text[0..last.length]);
     return err;
 }
 

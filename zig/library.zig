@@ -12,5 +12,7 @@ comptime {
     _ = hooks;
     _ = @import("abi/bun.zig");
     _ = @import("abi/bun_channels.zig");
+    _ = @import("abi/bun_streams.zig");
+    _ = @import("abi/bun_looking.zig");
     _ = @import("abi/c.zig");
 }

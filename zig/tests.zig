@@ -16,6 +16,7 @@ fn sanitizerOptions() callconv(.c) [*:0]const u8 {
 test {
     _ = @import("abi/bun.zig");
     _ = @import("abi/c.zig");
+    _ = @import("abi/c/call.zig");
     _ = @import("abi/c/reasons.zig");
     _ = @import("abi/constants.zig");
     _ = @import("abi/generate/declarations.zig");
@@ -45,6 +46,9 @@ test {
     _ = @import("process/opening.zig");
     _ = @import("process/options.zig");
     _ = @import("process/pool_name.zig");
+    _ = @import("process/readiness.zig");
+    _ = @import("process/traces.zig");
+    _ = @import("process/requests.zig");
     _ = @import("process/views.zig");
     _ = @import("process/waiter_thread.zig");
     _ = @import("protocol/channel/broadcast.zig");
@@ -83,6 +87,7 @@ test {
     _ = @import("protocol/recovery/recovery.zig");
     _ = @import("protocol/recovery/sections.zig");
     _ = @import("protocol/recovery/thaw.zig");
+    _ = @import("protocol/slots.zig");
     _ = @import("protocol/statistics.zig");
     _ = @import("protocol/waiting/blocking.zig");
     _ = @import("protocol/waiting/waiter.zig");
@@ -96,9 +101,12 @@ test {
     _ = @import("system/memory.zig");
     _ = @import("system/object.zig");
     _ = @import("system/object_name.zig");
+    _ = @import("system/random.zig");
     _ = @import("system/removal.zig");
     _ = @import("system/robust_mutex.zig");
+    _ = @import("system/stream_end.zig");
     _ = @import("system/thread.zig");
     _ = @import("system/ticker.zig");
     _ = @import("system/trust.zig");
+    _ = @import("system/window.zig");
 }

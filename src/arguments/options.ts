@@ -11,6 +11,7 @@ import {
   channelName,
   integer,
   object,
+  poolName,
   refuse,
   text,
   uint32,
@@ -113,6 +114,8 @@ export interface LookOptions {
 export interface PruneOptions {
   /** Whether the names are only returned and stay; default false. */
   dryRun?: boolean | undefined;
+  /** The only pool that is looked at; default: all of the folder. */
+  name?: string | undefined;
 }
 
 /** What `openOrCreate` does with a pool that it finds. */
@@ -306,13 +309,23 @@ export function lookOptions(tried: string, value: unknown, on: string): Trust {
   return [id("allowOwner"), id("allowGroup")];
 }
 
-const pruneRules: Rules<PruneOptions> = { dryRun: flag() };
+const pruneRules: Rules<PruneOptions> = {
+  dryRun: flag(),
+  name: { check: (tried, _, value) => poolName(tried, value) },
+};
 
-export function pruneOptions(tried: string, value: unknown, on: string): { dryRun: boolean } {
+export function pruneOptions(
+  tried: string,
+  value: unknown,
+  on: string,
+): { dryRun: boolean; name: string | null } {
   const given = object(tried, "options", value, on);
   refuseUnknown(tried, given, pruneRules, on);
-  const { dryRun } = given;
-  return { dryRun: dryRun !== undefined && pruneRules.dryRun.check(tried, "dryRun", dryRun, on) };
+  const { dryRun, name } = given;
+  return {
+    dryRun: dryRun !== undefined && pruneRules.dryRun.check(tried, "dryRun", dryRun, on),
+    name: name === undefined ? null : pruneRules.name.check(tried, "name", name, on),
+  };
 }
 
 const waitRules: Rules<WaitOptions> = {

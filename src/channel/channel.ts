@@ -741,26 +741,30 @@ export class Channel implements Disposable, AsyncIterable<BufferGuard> {
   }
 }
 
-/** Opens or makes a channel of replies. */
+/** Opens or makes a channel of replies, which is its maker's own. */
 function lineOpener(session: Session): OpenLine {
   return (name, capacity) => {
-    const options = capacity === null ? {} : { capacity };
-    return new Channel(session, openChannel(session, name, options, capacity !== null));
+    if (capacity === null) return new Channel(session, openChannel(session, name, {}, { make: 0 }));
+    return new Channel(session, openChannel(session, name, { capacity }, { own: 1 }));
   };
 }
 
-/** Opens the channel of that name, for `pool.channel`; where there is none it makes it, if it may. */
+/**
+ * Opens the channel of that name, for `pool.channel`; where there is none it makes it, unless `make`
+ * is 0. Where `own` is 1, the channel is closed when this open of it ends.
+ */
 export function openChannel(
   session: Session,
   name: unknown,
   given: unknown,
-  mayMake = true,
+  { make = 1, own = 0 }: { make?: number; own?: number } = {},
 ): OpenedChannel {
   const tried = "channel()";
   const checkedName = channelName(tried, name, session.on);
   const on = `on channel ${JSON.stringify(checkedName)} of pool "${session.name}"`;
   const { numbers, subscribe, deadLetter } = channelOptions(tried, given, on);
-  numbers[constants.CHANNEL_OPTION_MAKE] = Number(mayMake);
+  numbers[constants.CHANNEL_OPTION_MAKE] = make;
+  numbers[constants.CHANNEL_OPTION_OWN] = own;
   const { descriptor } = session;
   const number = native.xmem_bun_channel_open(
     descriptor,

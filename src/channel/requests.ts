@@ -14,8 +14,6 @@ import type { Session } from "../session/session.ts";
 const outstandingMax = 1024;
 /** Milliseconds between two looks for requests that nobody has any more. */
 const lookInterval = 50;
-/** Channels of askers that an answerer keeps open. */
-const linesMax = 64;
 
 /** A channel of replies, from either end. */
 export interface Line {
@@ -78,6 +76,8 @@ class Asker {
   readonly #name: string;
   readonly #replies: Line;
   readonly #outstanding = new Map<number, Outstanding>();
+  /** The handles of requests that were sent and that nobody waits for any more. */
+  readonly #late = new Map<number, number>();
   #last = 0;
   #receiving: AbortController | undefined;
   #looking: ReturnType<typeof setInterval> | undefined;
@@ -132,7 +132,8 @@ class Asker {
     } finally {
       clearTimeout(timer);
       signal?.removeEventListener("abort", abort);
-      this.#outstanding.delete(request);
+      const isOpen = this.#outstanding.delete(request);
+      if (isOpen && outstanding.isSent) this.#late.set(request, outstanding.handle);
       if (this.#outstanding.size === 0) this.#rest();
     }
   }
@@ -141,7 +142,8 @@ class Asker {
     if (this.#receiving !== undefined) return;
     const receiving = new AbortController();
     this.#receiving = receiving;
-    this.#looking = setInterval(() => this.#look(), lookInterval);
+    this.#looking ??= setInterval(() => this.#look(), lookInterval);
+    this.#looking.ref();
     this.#receive(receiving.signal).catch((error: unknown) => {
       if (receiving.signal.aborted) return;
       for (const { reject } of this.#outstanding.values()) reject(error);
@@ -150,11 +152,17 @@ class Asker {
     });
   }
 
-  /** Nobody waits: the process may end. */
+  /** Nobody waits: the process may end. What comes late still goes back to the pool. */
   #rest(): void {
-    clearInterval(this.#looking);
     this.#receiving?.abort();
     this.#receiving = undefined;
+    if (this.#late.size > 0) this.#looking?.unref();
+    else this.#stopLooking();
+  }
+
+  #stopLooking(): void {
+    clearInterval(this.#looking);
+    this.#looking = undefined;
   }
 
   async #receive(signal: AbortSignal): Promise<void> {
@@ -165,6 +173,7 @@ class Asker {
   #settle(guard: BufferGuard): void {
     const letter = letterOf(this.#session, guard);
     const outstanding = this.#outstanding.get(letter?.request ?? 0);
+    this.#late.delete(letter?.request ?? 0);
     if (letter === null || outstanding === undefined) {
       guard.release();
       return;
@@ -183,16 +192,31 @@ class Asker {
 
   /** A request that nobody has any more gets no reply, but for one that came before it went. */
   #look(): void {
-    const { descriptor } = this.#session;
-    if (descriptor === closed) return;
-    for (const [request, { handle, isSent, tried, reject }] of this.#outstanding) {
-      if (!isSent || native.xmem_bun_ref_count(descriptor, handle) > 0) continue;
-      for (let reply = this.#replies.tryReceive(); reply !== null; ) {
-        this.#settle(reply);
-        reply = this.#replies.tryReceive();
-      }
+    if (this.#session.descriptor === closed) {
+      this.#stopLooking();
+      return;
+    }
+    const late = [...this.#late].filter(([, handle]) => this.#isGone(handle));
+    const lost = [...this.#outstanding].filter(
+      ([, { handle, isSent }]) => isSent && this.#isGone(handle),
+    );
+    if (lost.length > 0 || this.#late.size > 0) this.#drain();
+    for (const [request] of late) this.#late.delete(request);
+    for (const [request, { tried, reject }] of lost) {
       if (!this.#outstanding.delete(request)) continue;
       reject(make("PEER_DIED", tried, "its receiver ended, or let go of the request"));
+    }
+    if (this.#outstanding.size + this.#late.size === 0) this.#stopLooking();
+  }
+
+  #isGone(handle: number): boolean {
+    return native.xmem_bun_ref_count(this.#session.descriptor, handle) <= 0;
+  }
+
+  #drain(): void {
+    for (let reply = this.#replies.tryReceive(); reply !== null; ) {
+      this.#settle(reply);
+      reply = this.#replies.tryReceive();
     }
   }
 }
@@ -205,53 +229,6 @@ export function askerOf(session: Session, open: OpenLine): Asker {
   if (known !== undefined) return known;
   const made = new Asker(session, open);
   askers.set(session, made);
-  return made;
-}
-
-/** The channels on which the askers that an open of a pool answers wait. */
-class Lines {
-  readonly #open: OpenLine;
-  readonly #lines = new Map<string, Line>();
-
-  constructor(open: OpenLine) {
-    this.#open = open;
-  }
-
-  /** Null: the asker is gone. */
-  to(name: string): Line | null {
-    const line = this.#lines.get(name) ?? this.#opened(name);
-    if (line === null) return null;
-    // The asker has it open, and this thread.
-    if (ownNames.has(name) || line.stats().openBy > 1) return line;
-    this.#lines.delete(name);
-    line[Symbol.dispose]();
-    return null;
-  }
-
-  #opened(name: string): Line | null {
-    for (const [oldest, line] of this.#lines) {
-      if (this.#lines.size < linesMax) break;
-      this.#lines.delete(oldest);
-      line[Symbol.dispose]();
-    }
-    try {
-      const line = this.#open(name, null);
-      this.#lines.set(name, line);
-      return line;
-    } catch (error) {
-      if (error instanceof XmemError && error.code === "CHANNEL_CLOSED") return null;
-      throw error;
-    }
-  }
-}
-
-const allLines = new WeakMap<Session, Lines>();
-
-function linesOf(session: Session, open: OpenLine): Lines {
-  const known = allLines.get(session);
-  if (known !== undefined) return known;
-  const made = new Lines(open);
-  allLines.set(session, made);
   return made;
 }
 
@@ -271,7 +248,7 @@ export class Request implements Disposable {
   /** The buffer that the asker sent; it is released with the request, and by a reply. */
   readonly guard: BufferGuard;
   readonly #session: Session;
-  readonly #lines: Lines;
+  readonly #open: OpenLine;
   readonly #letter: Letter | null;
   readonly #tried: string;
   #isDone = false;
@@ -280,7 +257,7 @@ export class Request implements Disposable {
   constructor(session: Session, guard: BufferGuard, open: OpenLine, on: string) {
     this.guard = guard;
     this.#session = session;
-    this.#lines = linesOf(session, open);
+    this.#open = open;
     const letter = letterOf(session, guard);
     this.#letter = letter?.kind === constants.LETTER_REQUEST ? letter : null;
     this.#tried = `reply() ${on}`;
@@ -330,18 +307,39 @@ export class Request implements Disposable {
 
   /** False: the asker is gone, and the guard stays. */
   #send(guard: BufferGuard, kind: number, { request, replyTo }: Letter): boolean {
-    const line = this.#lines.to(replyTo);
+    using line = this.#lineTo(replyTo);
     if (line === null) return false;
     const written = writeLetter(this.#session, guard, { kind, request, replyTo: "" });
     if (written < 0) throw this.#session.failure(written, this.#tried, { ref: guard.handle });
     try {
       if (line.trySend(guard)) return true;
     } catch (error) {
-      if (error instanceof XmemError && error.code === "CHANNEL_CLOSED") return false;
+      if (isClosed(error)) return false;
       writeLetter(this.#session, guard, noLetter);
       throw error;
     }
     writeLetter(this.#session, guard, noLetter);
     raise("CHANNEL_FULL", this.#tried, "the asker does not receive its replies");
   }
+
+  /**
+   * The asker's channel; null: the asker is gone. It is not kept open, since it would stay in the
+   * pool for as long; to open it takes some microseconds.
+   */
+  #lineTo(name: string): Line | null {
+    try {
+      const line = this.#open(name, null);
+      // The asker has it open, and this thread.
+      if (ownNames.has(name) || line.stats().openBy > 1) return line;
+      line[Symbol.dispose]();
+      return null;
+    } catch (error) {
+      if (isClosed(error)) return null;
+      throw error;
+    }
+  }
+}
+
+function isClosed(error: unknown): boolean {
+  return error instanceof XmemError && error.code === "CHANNEL_CLOSED";
 }

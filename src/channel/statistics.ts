@@ -125,6 +125,14 @@ function subscriptionsOf(descriptor: Descriptor, number: number): SubscriptionSt
 
 /** All channels of a pool. */
 export function channelsOf(descriptor: Descriptor, most: number): ChannelInfo[] {
+  return numberedChannels(descriptor, most).map(({ info }) => info);
+}
+
+/** The same with the numbers by which the core knows them. */
+export function numberedChannels(
+  descriptor: Descriptor,
+  most: number,
+): { number: number; info: ChannelInfo }[] {
   const all = float64s(most * constants.CHANNEL_STAT_COUNT);
   const names = bytes(most * constants.CHANNEL_NAME_ROOM);
   const length = native.xmem_bun_channels(descriptor, all, names, most);
@@ -133,12 +141,13 @@ export function channelsOf(descriptor: Descriptor, most: number): ChannelInfo[] 
     const values = all.subarray(start, start + constants.CHANNEL_STAT_COUNT);
     const room = row * constants.CHANNEL_NAME_ROOM;
     const name = decodeText(names.subarray(room, room + constants.CHANNEL_NAME_ROOM));
-    return {
+    const info = {
       name: name.split("\0", 1)[0] ?? "",
       mode: modeOf(values[constants.CHANNEL_STAT_MODE] ?? 0),
       overflow: overflowOf(values[constants.CHANNEL_STAT_OVERFLOW] ?? 0),
       history: values[constants.CHANNEL_STAT_HISTORY] ?? 0,
       ...channelStatsOf(descriptor, values),
     };
+    return { number: values[constants.CHANNEL_STAT_NUMBER] ?? 0, info };
   });
 }

@@ -52,6 +52,8 @@ export type XmemErrorCode =
   | "READ_ONLY"
   /** The guard was released, sent, handed off or forgotten before. */
   | "RELEASED"
+  /** A source of frames ended in the middle of one. */
+  | "INCOMPLETE"
   /** The time of a wait passed before there was a buffer, or room for one. */
   | "TIMEOUT"
   /** An argument is out of range, of the wrong type, or an option that does not exist. */
@@ -165,6 +167,7 @@ const wordsOf: Record<XmemErrorCode, Words> = {
   CHANNEL_FULL: { meaning: "the channel is full" },
   CHANNEL_CLOSED: { meaning: "the channel is closed" },
   PEER_DIED: { meaning: "the participant that was to reply died" },
+  INCOMPLETE: { meaning: "the source ended in the middle of a frame" },
   READ_ONLY: { meaning: "the guard is read-only", advice: "use getMut() to write" },
   RELEASED: {
     meaning: "the guard was released, sent, handed off or forgotten",

@@ -124,11 +124,6 @@ export interface Native {
   xmem_bun_constant_name(index: number, buffer: Memory, length: number): number;
   xmem_bun_constant_value(index: number): number;
   /**
-   * The yardstick of the benchmarks: `count` pops and pushes of a tagged free list of its own, the
-   * least that any pool of this kind can cost.
-   */
-  xmem_bun_bench_pop_push(count: number): void;
-  /**
    * Opens the channel of that name, or makes it. Returns the number by which this open of the pool
    * knows it.
    */
@@ -210,6 +205,47 @@ export interface Native {
   xmem_bun_letter(descriptor: Descriptor, handle: number, out: Memory, name: Memory): number;
   /** Of a buffer that the caller holds. `kind` 0 takes it off. */
   xmem_bun_set_letter(descriptor: Descriptor, handle: number, kindNumber: number, request: number, name: Memory): number;
+  /**
+   * The buffers in use at and past the index `first`, in order: numbers, a content type and a
+   * producer of each. Returns how many were written, fewer than `slots_max` where there are no more.
+   */
+  xmem_bun_slots(descriptor: Descriptor, first: number, out: Memory, texts: Memory, slotsMax: number): number;
+  /**
+   * What a participant's row holds at and past the index `first`: two numbers for each buffer, its
+   * index and how often. Returns how many buffers were written.
+   */
+  xmem_bun_held_by(descriptor: Descriptor, row: number, first: number, out: Memory, buffersMax: number): number;
+  /** The same of what this open holds. */
+  xmem_bun_held_here(descriptor: Descriptor, first: number, out: Memory, buffersMax: number): number;
+  /**
+   * The indexes of the buffers in a channel, which is named by its number within the pool; the next
+   * one to be received first. Returns how many were written.
+   */
+  xmem_bun_channel_queue(descriptor: Descriptor, channel: number, out: Memory, buffersMax: number): number;
+  /**
+   * Lets other processes of this user read a text, until it is dropped. Returns its number; -1 where
+   * there is no room for it, or no such memory.
+   */
+  xmem_bun_trace_put(text: Memory, length: number): number;
+  xmem_bun_trace_drop(place: number): void;
+  /**
+   * A pipe: `ends` gets the end to read from and the one to write to. The one that writes (1) or
+   * reads (0), as `writes` says, does not block.
+   */
+  xmem_bun_pipe(writes: number, ends: Memory): number;
+  /** A descriptor of the caller's own for what `fd` leads to, non-blocking where the system can. */
+  xmem_bun_end_adopt(fd: number, writes: number): number;
+  /** Gives a pipe more room, where the system has it. */
+  xmem_bun_end_enlarge(fd: number): void;
+  /** How many bytes came into `bytes` from `start` on, 0 at the end; PENDING where none are there yet. */
+  xmem_bun_end_read(fd: number, bytes: Memory, start: number, length: number): number;
+  /** How many bytes went from `start` on; PENDING where there is no room yet. */
+  xmem_bun_end_write(fd: number, bytes: Memory, start: number, length: number): number;
+  /**
+   * The caller's end of a socket. A byte that is sent through it is answered by one once `fd` is
+   * ready. `fd` may be closed meanwhile.
+   */
+  xmem_bun_end_watch(fd: number, writes: number): number;
 }
 
 /** The same, as `dlopen` wants to know it. */
@@ -276,7 +312,6 @@ export const symbols: Record<keyof Native, FFIFunction> = {
   xmem_bun_constant_count: { args: [], returns: "u32" },
   xmem_bun_constant_name: { args: ["u32", "ptr", "u32"], returns: "u32" },
   xmem_bun_constant_value: { args: ["u32"], returns: "f64" },
-  xmem_bun_bench_pop_push: { args: ["u32"], returns: "void" },
   xmem_bun_channel_open: { args: ["u32", "ptr", "ptr", "ptr"], returns: "i32" },
   xmem_bun_channel_leave: { args: ["u32", "u32"], returns: "void" },
   xmem_bun_channel_leave_all: { args: ["u32"], returns: "void" },
@@ -302,4 +337,16 @@ export const symbols: Record<keyof Native, FFIFunction> = {
   xmem_bun_wait_any: { args: ["ptr", "u32", "f64"], returns: "i32" },
   xmem_bun_letter: { args: ["u32", "f64", "ptr", "ptr"], returns: "i32" },
   xmem_bun_set_letter: { args: ["u32", "f64", "u32", "f64", "ptr"], returns: "i32" },
+  xmem_bun_slots: { args: ["u32", "u32", "ptr", "ptr", "u32"], returns: "u32" },
+  xmem_bun_held_by: { args: ["u32", "u32", "u32", "ptr", "u32"], returns: "u32" },
+  xmem_bun_held_here: { args: ["u32", "u32", "ptr", "u32"], returns: "u32" },
+  xmem_bun_channel_queue: { args: ["u32", "u32", "ptr", "u32"], returns: "u32" },
+  xmem_bun_trace_put: { args: ["ptr", "u32"], returns: "i32" },
+  xmem_bun_trace_drop: { args: ["u32"], returns: "void" },
+  xmem_bun_pipe: { args: ["u32", "ptr"], returns: "i32" },
+  xmem_bun_end_adopt: { args: ["i32", "u32"], returns: "i32" },
+  xmem_bun_end_enlarge: { args: ["i32"], returns: "void" },
+  xmem_bun_end_read: { args: ["i32", "ptr", "f64", "f64"], returns: "i32" },
+  xmem_bun_end_write: { args: ["i32", "ptr", "f64", "f64"], returns: "i32" },
+  xmem_bun_end_watch: { args: ["i32", "u32"], returns: "i32" },
 };

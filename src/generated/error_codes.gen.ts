@@ -29,6 +29,7 @@ export const errorNumbers = {
   UNSUPPORTED_PLATFORM: 25,
   SYSTEM: 26,
   PEER_DIED: 27,
+  INCOMPLETE: 28,
 } as const;
 
 export type ErrorName = keyof typeof errorNumbers;

@@ -5,6 +5,17 @@ import type { ViewCounter } from "../native/data_area.ts";
 import { closed, native } from "../native/native.ts";
 import { linger } from "./lingering.ts";
 
+/** A guard that is not done, as `XMEM_TRACE=1` knows it. */
+export interface TracedHold {
+  readonly handle: number;
+  readonly size: number;
+  /** Unix time in milliseconds. */
+  readonly since: number;
+  readonly stack: string;
+  /** The number of what was published of it; -1 where nothing was. */
+  readonly record: number;
+}
+
 /** The part of a session that outlives it. It never refers to the session. */
 export interface Tether {
   /** `closed` once the session is, or its finalizer ran. */
@@ -12,6 +23,8 @@ export interface Tether {
   readonly counter: ViewCounter;
   /** Its places that this thread's event loop watches. */
   readonly hearings: Set<{ terminate(): void }>;
+  /** With `XMEM_TRACE=1`: its guards that are not done. */
+  readonly holds: Set<TracedHold>;
   /** Whether the program closed it. */
   wasClosed: boolean;
 }

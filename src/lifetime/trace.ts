@@ -1,13 +1,15 @@
-// XMEM_TRACE=1: a guard that is garbage collected without disposal is given back, with one warning
-// that names where it was acquired. Its views keep it reachable. It costs time at each acquire,
-// hence the switch.
+// XMEM_TRACE=1: each guard knows where it was made, for `pool.outstanding()`, for the report of a
+// close, and for the command `xmem`, which reads it in memory that the process publishes. A guard
+// that is garbage collected without disposal is given back, with one warning that names where it was
+// acquired. Its views keep it reachable. It costs time at each acquire, hence the switch.
 
 import { beginAtCaller, framesOf } from "../errors/user_frame.ts";
 import { indexOf } from "../native/handle.ts";
 import { native } from "../native/native.ts";
 import { notLost, onceLost } from "./generations.ts";
 import { linger } from "./lingering.ts";
-import type { Tether } from "./tether.ts";
+import { linesOf, publish, takeBack } from "./published.ts";
+import type { Tether, TracedHold } from "./tether.ts";
 
 export const tracing: boolean = process.env["XMEM_TRACE"] === "1";
 
@@ -26,31 +28,59 @@ const makers = [
   "receive()",
 ];
 
+/** The frames of this library that are left where the engine took the public function off the stack. */
+const own = /^(?: {4}at (?:trace|new \w*Guard|guardOf) .*\n)+/;
+
+/** By guard, without keeping it. */
+const traced = new WeakMap<object, { hold: TracedHold; holds: Set<TracedHold> }>();
+
 export function trace(
-  guard: object,
-  session: { readonly tether: Tether },
-  handle: number,
+  guard: { readonly handle: number; readonly size: number },
+  session: { readonly tether: Tether; readonly participant: string },
   isMessage: boolean,
 ): void {
   const here = new Error("acquired");
   beginAtCaller(here, ...makers);
-  onceLost(guard, lossOf(session.tether, handle, isMessage, `\n${framesOf(here)}`));
+  const { handle, size } = guard;
+  const stack = framesOf(here).replace(own, "");
+  const hold = { handle, size, since: Date.now(), stack, record: -1 };
+  const { participant } = session;
+  hold.record = publish({ participant, handle, since: hold.since, stack: linesOf(hold.stack) });
+  const { holds } = session.tether;
+  holds.add(hold);
+  traced.set(guard, { hold, holds });
+  onceLost(guard, lossOf(session.tether, hold, isMessage));
 }
 
 export function untrace(guard: object): void {
   notLost(guard);
+  const known = traced.get(guard);
+  if (known !== undefined) forget(known.hold, known.holds);
+}
+
+function forget(hold: TracedHold, holds: Set<TracedHold>): void {
+  if (holds.delete(hold)) takeBack(hold.record);
+}
+
+/** At the close of a session: what it still holds is given back, and reported. */
+export function reportHeld({ holds }: Tether, on: string): void {
+  if (holds.size === 0) return;
+  const places = Map.groupBy(holds, ({ stack }) => stack);
+  const lines = [...places].map(
+    ([stack, { length }]) => `${length === 1 ? "one was" : `${length} were`} acquired\n${stack}`,
+  );
+  const held = holds.size === 1 ? "1 buffer" : `${holds.size} buffers`;
+  const found = `close() ${on} gave ${held} back that were not released: ${lines.join("\n")}`;
+  process.emitWarning(found, "XmemLeak");
+  for (const hold of holds) forget(hold, holds);
 }
 
 /**
  * It is made outside the guard's scope: the function must keep neither the guard nor its session
  * reachable.
  */
-function lossOf(
-  tether: Tether,
-  handle: number,
-  isMessage: boolean,
-  acquiredAt: string,
-): () => void {
+function lossOf(tether: Tether, hold: TracedHold, isMessage: boolean): () => void {
+  const { handle, stack } = hold;
   const giveBack = (): boolean => {
     // Once the session has ended the descriptor is 0 here, even where its number is another pool's
     // by now.
@@ -60,9 +90,10 @@ function lossOf(
     return true;
   };
   return () => {
+    forget(hold, tether.holds);
     // A close has given it back.
     if (tether.wasClosed) return;
-    process.emitWarning(`a buffer was never released; it was acquired${acquiredAt}`, "XmemLeak");
+    process.emitWarning(`a buffer was never released; it was acquired\n${stack}`, "XmemLeak");
     if (!isOpen(tether)) return;
     if (!giveBack()) linger(() => !isOpen(tether) || giveBack());
   };

@@ -11,7 +11,7 @@ import * as constants from "../generated/constants.gen.ts";
 import { native } from "../native/native.ts";
 import { cString, float64s } from "../native/scratch.ts";
 import { nativeError } from "../native/system_error.ts";
-import { type PoolStats, statsOf } from "./statistics.ts";
+import { statsOf } from "./statistics.ts";
 
 /**
  * A pool as `BufferPool.list` sees it. Of a broken one only `name`, `path`, `size` and `createdAt`
@@ -52,17 +52,17 @@ export function openFailure(code: number, tried: string, name: string, dir: stri
   return nativeError(code, what, dir);
 }
 
-/** Opens a pool as an observer, for `statsSeen`. */
-export function observe(dir: string, name: string, trust: Trust): Descriptor {
+/** Opens a pool as an observer, for `seen`. */
+export function observe(tried: string, dir: string, name: string, trust: Trust): Descriptor {
   const descriptor = native.xmem_bun_observe(cString(dir), cString(name), ...trust);
-  if (descriptor < 0) throw openFailure(descriptor, "BufferPool.inspect()", name, dir);
+  if (descriptor < 0) throw openFailure(descriptor, tried, name, dir);
   return descriptor;
 }
 
-/** The statistics that an observer sees; they end it. */
-export function statsSeen(descriptor: Descriptor): PoolStats {
+/** What an observer sees; it ends with that. */
+export function seen<What>(descriptor: Descriptor, look: (descriptor: Descriptor) => What): What {
   try {
-    return statsOf(descriptor);
+    return look(descriptor);
   } finally {
     native.xmem_bun_unobserve(descriptor);
   }
@@ -103,10 +103,11 @@ const leftAlone: ReadonlySet<string> = new Set([
 
 /**
  * Removes the names of this user's pools that no live participant has open; `dryRun` only finds
- * them.
+ * them, and `only` is the only name that is looked at.
  */
-export function prune(dir: string, dryRun: boolean): string[] {
-  return namesIn(dir, "BufferPool.prune()").filter((name) => {
+export function prune(dir: string, dryRun: boolean, only: string | null): string[] {
+  const names = only === null ? namesIn(dir, "BufferPool.prune()") : [only];
+  return names.filter((name) => {
     const result = native.xmem_bun_prune(cString(dir), cString(name), Number(dryRun));
     if (result >= 0) return result === 1;
     if (!isPoolName(name) || leftAlone.has(codeOf(result))) return false;

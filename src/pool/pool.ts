@@ -24,6 +24,7 @@ import { raise } from "../errors/error.ts";
 import { publish } from "../errors/user_frame.ts";
 import type { Descriptor } from "../generated/abi.gen.ts";
 import * as constants from "../generated/constants.gen.ts";
+import { tracing } from "../lifetime/trace.ts";
 import { acquireIndex, closed, generationMade, native, sizeMade } from "../native/native.ts";
 import { cString, float64s } from "../native/scratch.ts";
 import { nativeError } from "../native/system_error.ts";
@@ -31,6 +32,7 @@ import { Session } from "../session/session.ts";
 import { buffers } from "../wait/buffers.ts";
 import { sinceCall } from "../wait/caller.ts";
 import { endWaits, queueOf } from "../wait/queue.ts";
+import { type BufferInfo, buffersOf, type OutstandingBuffer, outstandingOf } from "./buffers.ts";
 import * as folder from "./folder.ts";
 import { type PoolStats, statsOf } from "./statistics.ts";
 
@@ -275,7 +277,39 @@ export class BufferPool implements Disposable {
     const checked = validate.poolName(tried, name);
     const trust = lookOptions(tried, options, `of pool "${checked}"`);
     const dir = folder.poolDirectory();
-    return folder.statsSeen(folder.observe(dir, checked, trust));
+    return folder.seen(folder.observe(tried, dir, checked, trust), statsOf);
+  }
+
+  /**
+   * Describes each buffer in use, as a look from outside: who holds it since when, which channel it
+   * is in, who handed it over and until when that lasts. It takes no row, starts no recovery and
+   * writes nothing, so that it works on a full or damaged pool. It is for people who look for what
+   * fills a pool, and not for the flow of a program.
+   *
+   * @throws INVALID_ARGUMENT: `name` is not 1 to 200 letters, digits, `.`, `_` or `-`, or is `.` or
+   *   `..`; an option does not exist, is out of range or of the wrong type.
+   * @throws POOL_NOT_FOUND: nothing has that name, or there is no such folder.
+   * @throws POOL_CORRUPT: what has that name is no pool, or its header is damaged.
+   * @throws VERSION_MISMATCH: the object was made by another version of the layout, another libc
+   *   kind or with another page size.
+   * @throws PERMISSION_DENIED: the folder or the object does not let this user in, or the object
+   *   belongs to somebody whom neither `allowOwner` nor `allowGroup` names.
+   * @throws OUT_OF_MEMORY: there is no room to map the pool.
+   * @throws SYSTEM: a system call failed; `cause` names it.
+   *
+   * @example
+   * ```ts
+   * for (const { index, holders } of BufferPool.buffers("frames")) {
+   *   console.log(index, holders.map(({ name, pid }) => `${name} (${pid})`));
+   * }
+   * ```
+   */
+  static buffers(name: string, options?: LookOptions): BufferInfo[] {
+    const tried = "BufferPool.buffers()";
+    const checked = validate.poolName(tried, name);
+    const trust = lookOptions(tried, options, `of pool "${checked}"`);
+    const dir = folder.poolDirectory();
+    return folder.seen(folder.observe(tried, dir, checked, trust), buffersOf);
   }
 
   /**
@@ -283,7 +317,8 @@ export class BufferPool implements Disposable {
    * order. A pool that was made and closed, so that others open it later, is such a pool until
    * then. Broken objects and those of other users stay, for root, too.
    *
-   * @throws INVALID_ARGUMENT: an option does not exist or is of the wrong type.
+   * @throws INVALID_ARGUMENT: an option does not exist or is of the wrong type, or `name` is not
+   *   1 to 200 letters, digits, `.`, `_` or `-`, or is `.` or `..`.
    * @throws PERMISSION_DENIED: this user cannot read the folder, or cannot remove files from it.
    * @throws OUT_OF_MEMORY: there is no room to map a pool.
    * @throws SYSTEM: the folder cannot be read, or a system call failed; `cause` names it.
@@ -295,8 +330,8 @@ export class BufferPool implements Disposable {
    */
   static prune(options?: PruneOptions): string[] {
     const dir = folder.poolDirectory();
-    const { dryRun } = pruneOptions("BufferPool.prune()", options, `of ${dir}`);
-    return folder.prune(dir, dryRun);
+    const { dryRun, name } = pruneOptions("BufferPool.prune()", options, `of ${dir}`);
+    return folder.prune(dir, dryRun, name);
   }
 
   /**
@@ -857,6 +892,23 @@ export class BufferPool implements Disposable {
    */
   stats(): PoolStats {
     return statsOf(this.#open("stats()"));
+  }
+
+  /**
+   * Lists the guards that were made through this object and are not done. With `XMEM_TRACE=1` in
+   * the environment each knows the stack that made it; without it each hold has an entry, too, but
+   * no stack, and the time of its buffer's acquire.
+   *
+   * @throws POOL_CLOSED: the pool was closed here, or was opened before this process was forked.
+   *
+   * @example
+   * ```ts
+   * for (const { handle, since, stack } of pool.outstanding()) console.log(handle, since, stack[0]);
+   * ```
+   */
+  outstanding(): OutstandingBuffer[] {
+    const descriptor = this.#open("outstanding()");
+    return outstandingOf(descriptor, tracing ? this.#session.tether.holds : null);
   }
 
   /**

@@ -110,7 +110,9 @@ export function statsOf(descriptor: Descriptor): PoolStats {
     linked: value(constants.STAT_LINKED) !== 0,
     oldestLeaseMs: value(constants.STAT_OLDEST_LEASE_MS),
     longestHoldMs: value(constants.STAT_LONGEST_HOLD_MS),
-    participants: participantsOf(descriptor, info[constants.INFO_MAX_PARTICIPANTS] ?? 0),
+    participants: membersOf(descriptor, info[constants.INFO_MAX_PARTICIPANTS] ?? 0).map(
+      ({ stats }) => stats,
+    ),
     channels: channelsOf(descriptor, info[constants.INFO_CHANNELS] ?? 0),
     counters: {
       acquired: value(constants.STAT_ACQUIRED),
@@ -124,14 +126,22 @@ export function statsOf(descriptor: Descriptor): PoolStats {
   };
 }
 
-function participantsOf(descriptor: Descriptor, rowsMax: number): ParticipantStats[] {
+/** A participant with its row. */
+export interface Member {
+  row: number;
+  /** When its process began, in ticks since the machine's start; 0 where that is not known. */
+  started: number;
+  stats: ParticipantStats;
+}
+
+export function membersOf(descriptor: Descriptor, rowsMax: number): Member[] {
   const values = float64s(rowsMax * constants.PARTICIPANT_COUNT);
   const names = bytes(rowsMax * nameBytes);
   const rows = native.xmem_bun_participants(descriptor, values, names, rowsMax);
   return Array.from({ length: rows }, (_, row) => {
     const field = (index: number): number => values[row * constants.PARTICIPANT_COUNT + index] ?? 0;
     const name = names.subarray(row * nameBytes, (row + 1) * nameBytes);
-    return {
+    const stats = {
       pid: field(constants.PARTICIPANT_PID),
       tid: field(constants.PARTICIPANT_TID),
       name: decodeText(name).split("\0", 1)[0] ?? "",
@@ -142,6 +152,11 @@ function participantsOf(descriptor: Descriptor, rowsMax: number): ParticipantSta
       released: field(constants.PARTICIPANT_RELEASED),
       waits: field(constants.PARTICIPANT_WAITS),
       timeouts: field(constants.PARTICIPANT_TIMEOUTS),
+    };
+    return {
+      row: field(constants.PARTICIPANT_ROW),
+      started: field(constants.PARTICIPANT_STARTED),
+      stats,
     };
   });
 }

@@ -8,7 +8,7 @@ import * as constants from "../generated/constants.gen.ts";
 import { INFO_COUNT } from "../generated/constants.gen.ts";
 import { keep, letGo, notLost, onceLost, reloadable } from "../lifetime/generations.ts";
 import { end, endingOf, type Tether } from "../lifetime/tether.ts";
-import { tracing } from "../lifetime/trace.ts";
+import { reportHeld, tracing } from "../lifetime/trace.ts";
 import { DataArea } from "../native/data_area.ts";
 import { closed, native } from "../native/native.ts";
 import { float64s } from "../native/scratch.ts";
@@ -71,7 +71,13 @@ export class Session {
     this.views = new ViewCache(area, options.viewCache);
     this.guardViews = detaching || tracing ? new GuardViews(area, detaching) : null;
     this.sendsStraight = this.guardViews === null;
-    this.tether = { descriptor, counter, hearings: new Set(), wasClosed: false };
+    this.tether = {
+      descriptor,
+      counter,
+      hearings: new Set(),
+      holds: new Set(),
+      wasClosed: false,
+    };
     keep(this);
     if (reloadable) onceLost(this, endingOf(this.tether));
   }
@@ -84,6 +90,7 @@ export class Session {
     this.views.close();
     this.guardViews?.close();
     this.tether.wasClosed = true;
+    if (tracing) reportHeld(this.tether, this.on);
     end(this.tether);
   }
 

@@ -222,7 +222,9 @@ function openChannel(user: User): void {
   const mode = user.below(2) === 0 ? "queue" : "broadcast";
   const overflow = (["block", "drop-newest", "drop-oldest"] as const)[user.below(3)];
   const given = { capacity: 1 + user.below(4), mode, overflow } as const;
-  user.channels.push(user.pool.channel(name, user.below(2) === 0 ? {} : given));
+  const jobs = { redeliver: true, maxDeliveries: 1 + user.below(3), overflow } as const;
+  const options = [{}, given, jobs, { ...jobs, deadLetter: name === "a" ? "b" : "a" }];
+  user.channels.push(user.pool.channel(name, options[user.below(4)]));
 }
 
 function withChannel(user: User, use: (channel: Channel) => unknown): unknown {
@@ -250,7 +252,9 @@ function receive(user: User, channel: Channel): void {
   const timeout = user.below(3);
   const guard =
     timeout === 0 ? channel.tryReceive() : channel.receiveBlocking({ timeout: timeout - 1 });
-  if (guard !== null) user.keep(guard);
+  if (guard === null) return;
+  if (!Number.isSafeInteger(guard.deliveries)) throw new Failure(`${guard.deliveries} deliveries`);
+  user.keep(guard);
 }
 
 function withGuard(user: User, use: (guard: Guard) => void): void {
@@ -292,6 +296,8 @@ const operations: Record<string, (user: User) => unknown> = {
   reclaim: (user) => checkNumbers(user.pool.reclaim(), "reclaim()"),
   stats: (user) => checkNumbers(user.pool.stats(), "stats()"),
   inspect: (user) => checkNumbers(BufferPool.inspect(user.pool.name), "inspect()"),
+  buffers: (user) => checkNumbers(BufferPool.buffers(user.pool.name), "buffers()"),
+  outstanding: (user) => checkNumbers(user.pool.outstanding(), "outstanding()"),
   channel: openChannel,
   "channel.send": (user) => withChannel(user, (channel) => send(user, channel)),
   "channel.receive": (user) => withChannel(user, (channel) => receive(user, channel)),

@@ -242,6 +242,7 @@ static void check_waits(xmem_pool pool) {
     xmem_handle handle = 99;
     for (int each = 0; each < 4; each++) EXPECT_OK(xmem_acquire(pool, 8, &handles[each]));
     EXPECT_STATUS(xmem_acquire_timed(pool, 8, 0, &handle), XMEM_TIMEOUT);
+    EXPECT_STATUS(xmem_acquire_timed(pool, 10001, 0, &handle), XMEM_TOO_LARGE);
 
     /* A handler without SA_RESTART cuts system calls short; the wait has its whole time. */
     struct sigaction action;
@@ -336,11 +337,32 @@ static void check_threads(xmem_pool pool) {
     for (int each = 0; each < 4; each++) EXPECT_OK(xmem_release(pool, handles[each]));
 }
 
+/* Of a pool that this thread has open, and then of one that nobody has. */
+static void check_pruning(const char *name) {
+    uint32_t pruned = 99;
+    xmem_pool pool;
+    EXPECT_STATUS(xmem_prune(NULL, 0, &pruned), XMEM_INVALID_ARGUMENT);
+    EXPECT_STATUS(xmem_prune("a/b", 0, &pruned), XMEM_INVALID_ARGUMENT);
+    EXPECT_STATUS(xmem_prune(name, 0, NULL), XMEM_INVALID_ARGUMENT);
+    EXPECT_STATUS(xmem_prune("no.such.pool", 0, &pruned), XMEM_POOL_NOT_FOUND);
+    EXPECT(pruned == 99);
+    EXPECT_OK(xmem_create(name, NULL, &pool));
+    EXPECT_OK(xmem_prune(name, 0, &pruned));
+    EXPECT(pruned == 0);
+    EXPECT_OK(xmem_close(pool));
+    EXPECT_OK(xmem_prune(name, 1, &pruned));
+    EXPECT(pruned == 1);
+    EXPECT_OK(xmem_prune(name, 0, &pruned));
+    EXPECT(pruned == 1);
+    EXPECT_STATUS(xmem_prune(name, 0, &pruned), XMEM_POOL_NOT_FOUND);
+}
+
 int main(int argc, char **argv) {
     if (argc != 2) return 2;
     pool_name = argv[1];
     check_opening(pool_name);
     check_growth(pool_name);
+    check_pruning(pool_name);
     xmem_options options = some_options();
     xmem_pool pool;
     EXPECT_OK(xmem_create(pool_name, &options, &pool));

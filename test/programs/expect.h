@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "xmem.h"
 
@@ -16,10 +17,22 @@
         }                                                               \
     } while (0)
 
+/* Notes what a function of xmem.h returned, for a test that compares it with the reference. */
+static inline void note_status(const char *call, int32_t status) {
+    const char *path = getenv("XMEM_STATUS_LOG");
+    const char *end = strchr(call, '(');
+    if (path == NULL || end == NULL || strncmp(call, "xmem_", 5) != 0) return;
+    FILE *log = fopen(path, "a");
+    if (log == NULL) exit(1);
+    fprintf(log, "%.*s XMEM_%s\n", (int)(end - call), call, xmem_error_name(status));
+    fclose(log);
+}
+
 /* The last failure's text goes with it, for whoever reads the surprise. Every failure has one. */
 #define EXPECT_STATUS(call, expected)                                                   \
     do {                                                                                \
         const int32_t status_ = (call);                                                 \
+        note_status(#call, status_);                                                    \
         char text_[512] = "";                                                           \
         if (status_ != XMEM_OK) xmem_error_text(text_, sizeof text_);                   \
         if (status_ != (expected) || (status_ != XMEM_OK && text_[0] == 0)) {           \

@@ -7,6 +7,7 @@ import { Channels } from "./channels.ts";
 import { Context, isOneOf } from "./context.ts";
 import { Exchange } from "./exchange.ts";
 import { Holdings } from "./holdings.ts";
+import { Jobs } from "./jobs.ts";
 import type { Address, Parcel, ThreadTask } from "./messages.ts";
 import { sizeMin } from "./stamp.ts";
 
@@ -31,6 +32,10 @@ const weights = {
   tell: 60,
   listen: 120,
   "leave a channel": 10,
+  "send a job": 60,
+  "take a job": 80,
+  "finish a job": 120,
+  "leave the jobs": 5,
   "reference by hand": 40,
   "count by hand": 20,
   park: 40,
@@ -58,6 +63,7 @@ export class Actor {
   readonly #exchange: Exchange;
   readonly #byHand: ByHand;
   readonly #channels: Channels;
+  readonly #jobs: Jobs;
   readonly #pending = new Set<AbortController>();
   readonly #waits = new Set<Promise<void>>();
   #ending = false;
@@ -68,6 +74,7 @@ export class Actor {
     this.#exchange = new Exchange(this.#context, this.#holdings);
     this.#byHand = new ByHand(this.#context, this.#holdings);
     this.#channels = new Channels(this.#context, this.#holdings);
+    this.#jobs = new Jobs(this.#context, this.#holdings);
   }
 
   deliver(parcel: Parcel): void {
@@ -120,6 +127,10 @@ export class Actor {
       tell: () => this.#channels.tell(place, pool),
       listen: () => this.#channels.listen(place, pool),
       "leave a channel": () => this.#channels.leave(place),
+      "send a job": () => this.#jobs.send(place, pool),
+      "take a job": () => this.#jobs.receive(place, pool),
+      "finish a job": () => this.#jobs.finish(),
+      "leave the jobs": () => this.#jobs.leave(place),
       "reference by hand": () => this.#byHand.addAndDrop(),
       "count by hand": () => this.#byHand.setCount(),
       park: () => this.#byHand.park(),
@@ -159,6 +170,7 @@ export class Actor {
   #close(place: number, pool: BufferPool): void {
     this.#holdings.abandon(place);
     this.#channels.forget(place);
+    this.#jobs.forget(place);
     this.#context.journal.step(`close ${place}`);
     pool.close();
     this.#context.pools[place] = null;

@@ -29,6 +29,9 @@ export const figures = [
   "receives begun",
   "receives done",
   "heard",
+  "jobs sent",
+  "jobs received",
+  "jobs again",
 ] as const;
 export type Figure = (typeof figures)[number];
 export type Figures = Record<Figure, number>;

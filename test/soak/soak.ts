@@ -8,6 +8,7 @@ import { BufferPool } from "../../src/index.ts";
 import { Census } from "./census.ts";
 import { kinds, settleQueues } from "./channels.ts";
 import { type Child, Herd } from "./herd.ts";
+import { JobAccount, jobsOptions, settleJobs } from "./jobs.ts";
 import { failuresIn } from "./journal.ts";
 import { Killer } from "./killer.ts";
 import { Random } from "./random.ts";
@@ -41,6 +42,9 @@ export async function soak({ minutes, seed }: SoakOptions): Promise<boolean> {
     }),
   );
   const queues = kept.map((pool) => pool.channel("queue", kinds.queue));
+  const jobs = kept.map((pool) => pool.channel("jobs", jobsOptions));
+  // Before anybody else looks for its file.
+  new JobAccount(directory);
   const options = { directory, pools, leaseMs, processes, survivors };
   const herd = new Herd({ ...options, random: new Random(random.next()) });
   const killer = new Killer(herd, new Random(random.next()), paths);
@@ -57,6 +61,7 @@ export async function soak({ minutes, seed }: SoakOptions): Promise<boolean> {
     watch.countRecoveries(pools);
     if (!watch.failed) {
       watch.wrong.push(...watch.growth(), ...settleQueues(queues, kept, herd.figures));
+      watch.wrong.push(...settleJobs(jobs, kept, directory));
       for (const pool of kept) pool.close();
       const settled = pools.map((name, place) => settle(name, paths[place] ?? ""));
       watch.wrong.push(...(await Promise.all(settled)).flat());

@@ -38,6 +38,8 @@ pub const Option = enum {
     HISTORY,
     SUBSCRIBE,
     MAKE,
+    /// Whether the channel is closed when this open leaves it.
+    OWN,
     REDELIVER,
     MAX_DELIVERIES,
     /// Whether the name of a channel for dead letters is given.
@@ -68,6 +70,7 @@ pub export fn xmem_bun_channel_open(
     const asked = askedOf(options, std.mem.span(dead_letter)) catch |err| return refused(err);
     const made_number = channels.open(pool, std.mem.span(name), asked) catch |err|
         return refused(err);
+    channels.at(pool, made_number).?.is_own = options[@intFromEnum(Option.OWN)] > 0;
     return @intCast(made_number);
 }
 

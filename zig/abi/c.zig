@@ -12,16 +12,22 @@ pub const failures = @import("c/failures.zig");
 pub const folder = @import("c/folder.zig");
 pub const looking = @import("c/looking.zig");
 pub const pools = @import("c/pools.zig");
+pub const requests = @import("c/requests.zig");
 pub const sharing = @import("c/sharing.zig");
 pub const types = @import("c/types.zig");
 pub const upkeep = @import("c/upkeep.zig");
+pub const waits = @import("c/waits.zig");
+pub const windows = @import("c/windows.zig");
 
 comptime {
     _ = pools;
     _ = folder;
     _ = buffers;
     _ = sharing;
+    _ = windows;
     _ = channels;
+    _ = requests;
+    _ = waits;
     _ = description;
     _ = upkeep;
     _ = looking;

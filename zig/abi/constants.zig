@@ -14,8 +14,11 @@ const object_name = @import("../system/object_name.zig");
 const occupancy = @import("../protocol/occupancy.zig");
 const options = @import("../process/options.zig");
 const participant_file = @import("../protocol/participant.zig");
+const readiness = @import("../process/readiness.zig");
+const slots = @import("../protocol/slots.zig");
 const statistics = @import("../protocol/statistics.zig");
 const thaw = @import("../protocol/recovery/thaw.zig");
+const traces = @import("../process/traces.zig");
 const wait_any = @import("../process/wait_any.zig");
 const words = @import("../format/words.zig");
 
@@ -30,6 +33,7 @@ pub const all = numbers("ERROR_", errors.Code, false) ++
     numbers("INFO_", info.Info, true) ++
     numbers("STAT_", statistics.Stat, true) ++
     numbers("PARTICIPANT_", statistics.ParticipantField, true) ++
+    numbers("SLOT_", slots.Field, true) ++
     numbers("RECLAIM_", Reclaim, true) ++
     numbers("OCCUPANCY_", occupancy.Field, true) ++
     numbers("CHANNEL_OPTION_", channels.Option, true) ++
@@ -47,6 +51,8 @@ pub const all = numbers("ERROR_", errors.Code, false) ++
     [_]Constant{
         .{ .name = "LIMIT_CAPACITY", .value = words.capacity_max },
         .{ .name = "LIMIT_PARTICIPANTS", .value = layout.participants_max },
+        .{ .name = "STREAM_UNIT", .value = readiness.unit },
+        .{ .name = "STREAM_UNITS_MAX", .value = readiness.units_max },
         .{ .name = "LIMIT_CHANNELS", .value = layout.channels_max },
         .{ .name = "CHANNEL_NONE", .value = channels.channel_none },
         .{ .name = "CHANNEL_MESSAGE", .value = channels.channel_message },
@@ -67,6 +73,10 @@ pub const all = numbers("ERROR_", errors.Code, false) ++
         .{ .name = "LIMIT_MODE", .value = 0o777 },
         .{ .name = "PARTICIPANT_NAME_ROOM", .value = participant_file.name_room },
         .{ .name = "PATIENCE_UNTIMED_MS", .value = thaw.patience_untimed_ns / std.time.ns_per_ms },
+        .{ .name = "SLOT_TEXTS_ROOM", .value = slots.texts_room },
+        .{ .name = "TRACE_RECORD_BYTES", .value = traces.record_bytes },
+        .{ .name = "TRACE_TEXT_BYTES", .value = traces.text_bytes_max },
+        .{ .name = "TRACE_RECORDS", .value = traces.records_max },
         .{ .name = "INDEX_COUNT", .value = 1 << 24 },
         .{ .name = "FORMAT_VERSION", .value = layout.version },
         .{ .name = "SIZE_MUTEX", .value = @offsetOf(layout.ParticipantRow, "pid") },

@@ -1,5 +1,6 @@
 //! Writes what other languages have to know of the core into the repository, whose root is its only
-//! argument: for TypeScript the constants, the form for Bun and the error codes, for C the header.
+//! argument: for TypeScript the constants, the form for Bun and the error codes, for C the header, for
+//! Python the same.
 //! It prints the files that it changed.
 
 const std = @import("std");
@@ -7,6 +8,8 @@ const constants = @import("core").abi.constants;
 const declarations = @import("generate/declarations.zig");
 const errors = @import("core").errors;
 const header = @import("generate/header.zig");
+const layout = @import("generate/layout.zig");
+const python = @import("generate/python.zig");
 const typescript = @import("generate/typescript.zig");
 
 const Writer = std.Io.Writer;
@@ -19,8 +22,10 @@ const Output = struct {
 const outputs = [_]Output{
     .{ .path = "src/generated/constants.gen.ts", .write = writeConstants },
     .{ .path = "src/generated/abi.gen.ts", .write = writeBun },
+    .{ .path = "src/generated/layout.gen.ts", .write = layout.write },
     .{ .path = "src/generated/error_codes.gen.ts", .write = writeErrorCodes },
     .{ .path = "include/xmem.h", .write = writeHeader },
+    .{ .path = "python/src/xmem/_generated.py", .write = writePython },
 };
 
 pub fn main(init: std.process.Init) !void {
@@ -49,7 +54,12 @@ fn writeConstants(_: std.mem.Allocator, out: *Writer) !void {
 }
 
 fn writeBun(gpa: std.mem.Allocator, out: *Writer) !void {
-    const texts = [_][:0]const u8{ @embedFile("bun.zig"), @embedFile("bun_channels.zig") };
+    const texts = [_][:0]const u8{
+        @embedFile("bun.zig"),
+        @embedFile("bun_channels.zig"),
+        @embedFile("bun_looking.zig"),
+        @embedFile("bun_streams.zig"),
+    };
     var declared: std.ArrayList(declarations.Declaration) = .empty;
     for (texts) |text| try declared.appendSlice(gpa, try declarations.read(gpa, text));
     try typescript.write(out, declared.items);
@@ -65,8 +75,11 @@ const c_sources = [_][:0]const u8{
     @embedFile("c/pools.zig"),
     @embedFile("c/folder.zig"),
     @embedFile("c/buffers.zig"),
+    @embedFile("c/windows.zig"),
     @embedFile("c/sharing.zig"),
     @embedFile("c/channels.zig"),
+    @embedFile("c/requests.zig"),
+    @embedFile("c/waits.zig"),
     @embedFile("c/description.zig"),
     @embedFile("c/upkeep.zig"),
     @embedFile("c/looking.zig"),
@@ -75,4 +88,8 @@ const c_sources = [_][:0]const u8{
 
 fn writeHeader(gpa: std.mem.Allocator, out: *Writer) !void {
     try header.write(gpa, out, &c_sources, @embedFile("errors.zig"));
+}
+
+fn writePython(gpa: std.mem.Allocator, out: *Writer) !void {
+    try python.write(gpa, out, &c_sources);
 }

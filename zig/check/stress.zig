@@ -56,6 +56,8 @@ pub const Hold = struct {
     handle: f64,
     /// No other thread knows of it yet: it may still be written to.
     own: bool,
+    /// It is a message of a channel that redelivers, and not another hold of its buffer.
+    is_message: bool = false,
 
     pub fn word(hold: Hold) u64 {
         return @intFromFloat(hold.handle);
@@ -286,6 +288,7 @@ pub const Life = struct {
     pub fn release(life: *Life, place: usize) void {
         const hold = life.held[place];
         life.check(hold);
+        if (hold.is_message) channel_life.done(life, hold);
         bun.xmem_bun_release(life.pool, hold.handle);
         life.forget(place);
     }
@@ -318,7 +321,10 @@ pub const Life = struct {
         const hold = life.any() orelse return;
         life.check(hold.*);
         const word = hold.word();
-        const done: f64 = @floatFromInt(bun.xmem_bun_hand_off(life.pool, hold.handle));
+        const done: f64 = @floatFromInt(if (hold.is_message)
+            channel_life.handOff(life, hold.*)
+        else
+            bun.xmem_bun_hand_off(life.pool, hold.handle));
         if (allowed("handOff", done, &.{}) == null) return;
         life.forget(hold - &life.held[0]);
         life.post(word);

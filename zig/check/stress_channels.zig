@@ -19,6 +19,9 @@ const Made = struct {
     mode: f64,
     overflow: f64,
     history: f64 = -1,
+    redeliver: f64 = -1,
+    max_deliveries: f64 = -1,
+    dead_letter: ?[:0]const u8 = null,
 };
 
 const queue = 0;
@@ -33,6 +36,17 @@ const made = [_]Made{
     .{ .name = "dropping", .capacity = 3, .mode = queue, .overflow = drop_oldest },
     .{ .name = "news", .capacity = 2, .mode = broadcast, .overflow = drop_oldest, .history = 1 },
     .{ .name = "for all", .capacity = 2, .mode = broadcast, .overflow = drop_newest },
+    // What those have that die here comes back, and after that to somebody else.
+    .{
+        .name = "jobs",
+        .capacity = 2,
+        .mode = queue,
+        .overflow = block,
+        .redeliver = 1,
+        .max_deliveries = 2,
+        .dead_letter = "letters",
+    },
+    .{ .name = "letters", .capacity = 1, .mode = queue, .overflow = drop_oldest, .redeliver = 1 },
     // Closed now and then, so that it is removed and made again.
     .{ .name = "brief", .capacity = 1, .mode = queue, .overflow = block },
 };
@@ -68,7 +82,11 @@ fn open(life: *Life, which: usize) void {
     options[@intFromEnum(c.Option.MODE)] = asked.mode;
     options[@intFromEnum(c.Option.OVERFLOW)] = asked.overflow;
     options[@intFromEnum(c.Option.HISTORY)] = asked.history;
-    const number = c.xmem_bun_channel_open(life.pool, asked.name, &options);
+    options[@intFromEnum(c.Option.REDELIVER)] = asked.redeliver;
+    options[@intFromEnum(c.Option.MAX_DELIVERIES)] = asked.max_deliveries;
+    if (asked.dead_letter != null) options[@intFromEnum(c.Option.DEAD_LETTER)] = 1;
+    const letters = asked.dead_letter orelse "";
+    const number = c.xmem_bun_channel_open(life.pool, asked.name, &options, letters);
     const opened = stress.allowed("open of a channel", @floatFromInt(number), &.{}) orelse return;
     life.channels[which] = @intFromFloat(opened);
 }
@@ -78,8 +96,20 @@ fn leave(life: *Life, which: usize) void {
     life.channels[which] = null;
 }
 
-fn send(life: *Life, number: u32) void {
+/// What a receiver does first that is done with a message.
+pub fn done(life: *Life, hold: stress.Hold) void {
+    const handle: words.Handle = @bitCast(hold.word());
+    c.xmem_bun_message_done(life.pool, handle.index);
+}
+
+pub fn handOff(life: *Life, hold: stress.Hold) i32 {
+    const handle: words.Handle = @bitCast(hold.word());
+    return c.xmem_bun_message_hand_off(life.pool, handle.index, handle.generation);
+}
+
+fn send(life: *Life, channel: u32) void {
     const hold = life.any() orelse return;
+    const number = if (hold.is_message) channel | c.channel_message else channel;
     life.check(hold.*);
     const handle: words.Handle = @bitCast(hold.word());
     const pool = life.pool;
@@ -87,7 +117,7 @@ fn send(life: *Life, number: u32) void {
         untilServed(life, sendBlocking, .{ pool, number, handle })
     else
         c.xmem_bun_channel_send(pool, number, handle.index, handle.generation);
-    const codes = &.{ .CHANNEL_FULL, .CHANNEL_CLOSED, .TIMEOUT };
+    const codes = &.{ .CHANNEL_FULL, .CHANNEL_CLOSED, .TIMEOUT, .BUFFER_IN_USE };
     if (stress.allowed("send", @floatFromInt(status), codes) == null) return;
     life.forget(hold - &life.held[0]);
 }
@@ -111,6 +141,13 @@ fn receive(life: *Life, number: u32) void {
         .generation = @intCast(hold_result.table.generation[pool]),
     };
     life.adopt(@floatFromInt(@as(u64, @bitCast(handle))));
+    const deliveries = c.xmem_bun_deliveries(pool, handle.index, handle.generation);
+    const hold = &life.held[life.held_count - 1];
+    // Of several holds of one buffer here the one is the message that was received last.
+    for (life.held[0 .. life.held_count - 1]) |other| {
+        if (other.handle == hold.handle and other.is_message) return;
+    }
+    hold.is_message = deliveries > 0;
 }
 
 /// A wait of at most 2 ms, slice by slice.

@@ -7,7 +7,7 @@ const hooks = @import("hooks");
 const RobustMutex = @import("../system/door.zig").RobustMutex;
 
 pub const magic: u64 = 0x314d_454d_5f4c_4f50; // "POL_MEM1"
-pub const version: u32 = 5;
+pub const version: u32 = 6;
 pub const section_alignment: u64 = 128;
 
 pub const dimensions_max = 8;
@@ -177,7 +177,8 @@ pub const Description = extern struct {
 
 pub const Slot = extern struct {
     control: u64 align(128),
-    lease_deadline_ns: u64,
+    /// Until when references that nobody owns keep it: `words.Lease`.
+    lease: u64,
     acquired_at_ns: u64,
     committed: u64,
     /// Its size and what else an acquire says of it, in one store: `words.Content`.
@@ -237,8 +238,7 @@ pub const Channel = extern struct {
     redeliver: u32,
     /// What was received so often does not come back.
     max_deliveries: u32,
-    /// How many channels this block has been.
-    incarnation: u32,
+    unused: u32,
     last_user_gone_at_ns: u64,
     /// What subscribers received that have left.
     received_before: u64,

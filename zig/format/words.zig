@@ -218,6 +218,59 @@ pub fn generationsBetween(from: u29, to: u29) u32 {
     return if (to >= from) to - from else generation_max - (from - to);
 }
 
+/// The lease of a buffer. As a number it is the time at which it is over, in nanoseconds of the
+/// monotonic clock, to within 8 microseconds: the lowest bits say who made the last reference.
+pub const Lease = packed struct(u64) {
+    /// 0, or the row + 1 of the participant that raised it last.
+    by: u13,
+    until: u51,
+
+    const unit_ns = 1 << 13;
+
+    /// That of a buffer which nobody has handed over since its acquire.
+    pub const none: Lease = @bitCast(@as(u64, 0));
+
+    pub inline fn load(ptr: *const u64, comptime order: atomic.Order) Lease {
+        return @bitCast(atomic.load(u64, ptr, order));
+    }
+
+    pub inline fn cas(ptr: *u64, from: Lease, to: Lease) bool {
+        return atomic.cas(u64, ptr, @bitCast(from), @bitCast(to), .seq_cst);
+    }
+
+    pub inline fn endingAt(end_ns: u64, row: u32) Lease {
+        // Whose it is changes nothing that a model of the protocol looks for.
+        const by: u13 = if (atomic.modelled) 0 else @intCast(row + 1);
+        return .{ .by = by, .until = @intCast(end_ns / unit_ns) };
+    }
+
+    pub inline fn endless(row: u32) Lease {
+        return endingAt(std.math.maxInt(u64), row);
+    }
+
+    pub fn isEndless(lease: Lease) bool {
+        return lease.until == std.math.maxInt(u51);
+    }
+
+    /// Whether `other` says something newer: a later end, or the same one for somebody else.
+    pub inline fn isBehind(lease: Lease, other: Lease) bool {
+        return lease.until < other.until or (lease.until == other.until and lease.by != other.by);
+    }
+
+    pub inline fn isOver(lease: Lease, now_ns: u64) bool {
+        return @as(u64, @bitCast(lease)) <= now_ns;
+    }
+
+    pub fn endNs(lease: Lease) u64 {
+        return @as(u64, lease.until) * unit_ns;
+    }
+
+    /// The row of whoever made the last reference; null where nobody has.
+    pub fn byRow(lease: Lease) ?u32 {
+        return if (lease.by == 0) null else lease.by - 1;
+    }
+};
+
 /// A user's name for a buffer: below 2^53, so that a JavaScript number holds it exactly.
 pub const Handle = packed struct(u64) {
     index: u24,
@@ -410,11 +463,11 @@ pub const Message = packed struct(u64) {
         };
     }
 
-    /// On the returned list of a channel, where it stands as if it had been sent to that position.
-    pub fn returnedTo(channel: u32, place: u16, lap: u13, deliveries: u11) Message {
+    /// On the returned list of a channel.
+    pub fn returnedTo(channel: u32, deliveries: u11) Message {
         return .{
-            .place = place,
-            .lap = lap,
+            .place = 0,
+            .lap = 0,
             .to = @intCast(channel + 1),
             .owner = owner_returned,
             .deliveries = deliveries,
@@ -542,11 +595,11 @@ pub const Taking = packed struct(u64) {
     }
 };
 
-/// The head of a channel's returned list. Only recovery pushes, while everything stands still, and
-/// so it needs no tag.
+/// The head of a channel's returned list. Its tag grows with each freeze: what a receiver read
+/// before a recovery that did not see its bracket is not popped after it.
 pub const Returned = packed struct(u64) {
     index: u24,
-    unused: u39 = 0,
+    tag: u39 = 0,
     frozen: bool = false,
 
     pub const empty: Returned = .{ .index = index_nil };
@@ -567,10 +620,23 @@ pub const Returned = packed struct(u64) {
         return returned.index == index_nil;
     }
 
-    pub fn withFrozen(returned: Returned, frozen: bool) Returned {
+    pub fn leadingTo(returned: Returned, index: u32) Returned {
         var changed = returned;
-        changed.frozen = frozen;
+        changed.index = @truncate(index);
         return changed;
+    }
+
+    pub fn asFrozen(returned: Returned) Returned {
+        var frozen = returned;
+        frozen.frozen = true;
+        if (!atomic.broken(.returned_untagged)) frozen.tag +%= 1;
+        return frozen;
+    }
+
+    pub fn asThawed(returned: Returned) Returned {
+        var thawed = returned;
+        thawed.frozen = false;
+        return thawed;
     }
 };
 
@@ -663,7 +729,7 @@ test "a message word says who has a message, and where it is" {
     try std.testing.expectEqual(null, received.channelTo());
     // Sent on, it keeps how often it was received.
     try std.testing.expectEqual(@as(u11, 1), received.sentTo(0, position, 4095).deliveries);
-    const returned: Message = .returnedTo(0, 7, 9, 3);
+    const returned: Message = .returnedTo(0, 3);
     try std.testing.expect(returned.isReturned() and !returned.isHeldBy(4095));
     try std.testing.expectEqual(null, returned.ownerRow());
     try std.testing.expectEqual(@as(u11, 4), returned.deliveredOnceMore());

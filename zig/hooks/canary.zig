@@ -120,8 +120,10 @@ pub const Canary = enum {
     any_dead_holder_returns,
     returned_not_counted,
     returned_not_frozen,
-    /// What is on a list already is linked again.
-    returned_twice,
+    /// A list's head looks after a recovery as it did before it.
+    returned_untagged,
+    /// A message remembers that it came from a channel that is gone.
+    removed_channel_remembered,
     returned_without_order,
     /// The place in a list follows from a send that did not happen.
     order_of_unsent,

@@ -37,6 +37,15 @@ pub const AsyncWait = struct {
         return watch.waiter.loop.number;
     }
 
+    /// The loop's end of a socket of just this place, which becomes readable when a try is worth it:
+    /// the same one each time.
+    pub fn openApart(wait: *AsyncWait, at: anytype, participant: *const Participant) Error!i32 {
+        if (wait.watch == null)
+            wait.watch = try event_loop.beginApart(participant, at.watched(&participant.view));
+        const sockets = wait.watch.?.sockets orelse return error.InvalidArgument;
+        return sockets[1];
+    }
+
     /// PENDING while a recovery has the pool: the thread watches, and is woken when it is time to
     /// arm again.
     pub fn arm(wait: *AsyncWait, at: anytype, participant: *Participant, due_ns: u64) Error!void {

@@ -47,6 +47,8 @@ pub const OpenChannel = struct {
     /// Whether it receives; else it only sends.
     receives: bool,
     subscription: ?broadcast.Subscription,
+    /// Nobody else's: it is closed when this open leaves it.
+    is_own: bool = false,
     shared: *ThreadChannel,
     receiving: blocking.Wait = .{},
     sending: blocking.Wait = .{},
@@ -146,7 +148,7 @@ pub inline fn at(pool: *const Pool, number: u32) ?*OpenChannel {
     return if (number < pool.channels.len) pool.channels[number] else null;
 }
 
-/// Lets go of a channel, which goes on for the others.
+/// Lets go of a channel, which goes on for the others, unless it is this open's own.
 pub fn leave(pool: *Pool, number: u32) void {
     const opened = at(pool, number) orelse return;
     const participant = &pool.participant;
@@ -160,6 +162,8 @@ pub fn leave(pool: *Pool, number: u32) void {
         opened.async_closing.forget();
         return;
     }
+    // Where the pool is stopped it stays until its lease is over.
+    if (opened.is_own) close(pool, opened) catch {};
     opened.async_sending.close(at_head, participant);
     opened.async_receiving.close(at_tail, participant);
     opened.async_closing.close(ends.Closing{ .channel = &opened.channel }, participant);
@@ -333,7 +337,7 @@ pub inline fn receive(pool: *Pool, opened: *OpenChannel, patience: *Patience) Er
     return receiveOtherwise(pool, opened, patience);
 }
 
-fn receiveOtherwise(pool: *Pool, opened: *OpenChannel, patience: *Patience) Error!holds.Held {
+noinline fn receiveOtherwise(pool: *Pool, opened: *OpenChannel, patience: *Patience) Error!holds.Held {
     const want: ends.Receiving = .of(&pool.participant, &opened.channel, opened.subscription);
     const handle = try want.tryNow(patience) orelse return error.ChannelEmpty;
     return adopt(pool, opened, handle);

@@ -6,6 +6,7 @@ const mapping_file = @import("mapping.zig");
 const member_file = @import("member.zig");
 const messages = @import("messages.zig");
 const open_pool = @import("open_pool.zig");
+const requests = @import("requests.zig");
 const references = @import("../protocol/pool/references.zig");
 const thaw = @import("../protocol/recovery/thaw.zig");
 const views_file = @import("views.zig");
@@ -30,6 +31,7 @@ pub fn close(pool: *Pool) void {
         _ = giveBackHolds(pool, null);
     }
     messages.destroy(pool);
+    requests.destroy(pool);
     const counts = pool.counts;
     // First, so that no descriptor leads to a participant that is gone.
     descriptor.giveBack(pool);

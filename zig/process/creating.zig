@@ -16,9 +16,9 @@ const object = @import("../system/object.zig");
 const object_name = @import("../system/object_name.zig");
 const open_pool = @import("open_pool.zig");
 const options_file = @import("options.zig");
+const random = @import("../system/random.zig");
 const robust_mutex = @import("../system/robust_mutex.zig");
 const system = @import("../system/door.zig");
-const thread = @import("../system/thread.zig");
 
 const Error = errors.Error;
 const Look = abandoned.Look;
@@ -145,14 +145,12 @@ fn explainExists(dir: [:0]const u8, name: []const u8, options: *const Options) E
 }
 
 fn identityOf(options: geometry_file.Options, geometry: geometry_file.Geometry) layout.Identity {
-    var pool_id: u64 = system.clock.monotonicNs() ^ (@as(u64, thread.threadId()) << 32);
-    fillRandom(std.mem.asBytes(&pool_id));
     var identity = std.mem.zeroes(layout.Identity);
     identity.magic = layout.magic;
     identity.version = layout.version;
     identity.libc_kind = robust_mutex.libc_kind;
     identity.layout_hash = digest.digest;
-    identity.pool_id = pool_id;
+    identity.pool_id = random.number();
     identity.created_at_ms = system.clock.realtimeMs();
     identity.max_committed = options.max_committed;
     identity.lease_timeout_ms = options.lease_timeout_ms;
@@ -161,12 +159,4 @@ fn identityOf(options: geometry_file.Options, geometry: geometry_file.Geometry) 
     identity.state = layout.state_ready;
     geometry_file.describe(geometry, &identity);
     return identity;
-}
-
-fn fillRandom(bytes: []u8) void {
-    const fd = std.c.open("/dev/urandom", .{ .ACCMODE = .RDONLY, .CLOEXEC = true });
-    if (fd < 0) return;
-    defer _ = std.c.close(fd);
-    var random: [8]u8 = undefined;
-    if (std.c.read(fd, &random, bytes.len) == bytes.len) @memcpy(bytes, random[0..bytes.len]);
 }

@@ -19,7 +19,7 @@ const allocator = std.heap.c_allocator;
 pub const Loop = struct {
     /// By which it is known outside.
     number: u31,
-    /// The threads' end; the event loop has, and closes, the other.
+    /// The threads' end; the event loop has, and closes, the other. -1 where each place has its own.
     socket: i32,
     loop_socket: i32,
     /// How many places one thread watches.
@@ -74,7 +74,7 @@ pub const Loop = struct {
             link.* = loop.next;
             break;
         }
-        thread.closeSocket(loop.socket);
+        if (loop.socket >= 0) thread.closeSocket(loop.socket);
         allocator.destroy(loop);
     }
 
@@ -107,14 +107,33 @@ pub fn begin(
     participant: *const Participant,
     watched: place_file.Watched,
 ) Error!*Watch {
-    const places: u32 = if (futex.canWaitAny()) waiter_thread.places_max else 1;
-    const loop = find(number) orelse try open(places);
+    const loop = find(number) orelse try open(placesPerThread());
     errdefer if (loop.waiters == null) {
         // Nobody knows of it.
         thread.closeSocket(loop.loop_socket);
         loop.end();
     };
-    return add(loop, tag, participant, watched);
+    return add(loop, tag, participant, watched, null);
+}
+
+/// The same for an event loop that wants a socket for each of its places. A thread has one loop of
+/// this kind.
+pub fn beginApart(participant: *const Participant, watched: place_file.Watched) Error!*Watch {
+    const sockets = try thread.socketPair();
+    errdefer for (sockets) |socket| thread.closeSocket(socket);
+    const loop = apart() orelse try openWith(placesPerThread(), .{ -1, -1 });
+    errdefer if (loop.waiters == null) loop.end();
+    return add(loop, 0, participant, watched, sockets);
+}
+
+fn apart() ?*Loop {
+    var each = loops;
+    while (each) |loop| : (each = loop.next) if (loop.socket < 0) return loop;
+    return null;
+}
+
+fn placesPerThread() u32 {
+    return if (futex.canWaitAny()) waiter_thread.places_max else 1;
 }
 
 fn add(
@@ -122,6 +141,7 @@ fn add(
     tag: u32,
     participant: *const Participant,
     watched: place_file.Watched,
+    sockets: ?[2]i32,
 ) Error!*Watch {
     const made = allocator.create(Watch) catch return error.OutOfMemory;
     errdefer allocator.destroy(made);
@@ -132,6 +152,7 @@ fn add(
         .watched = watched,
         .row = participant.index,
         .tag = tag,
+        .sockets = sockets,
     };
     waiter.add(made);
     return made;
@@ -139,9 +160,13 @@ fn add(
 
 /// A loop without a place, so that its maker begins one at once.
 pub fn open(places_per_thread: u32) Error!*Loop {
-    const loop = allocator.create(Loop) catch return error.OutOfMemory;
-    errdefer allocator.destroy(loop);
     const sockets = try thread.socketPair();
+    errdefer for (sockets) |socket| thread.closeSocket(socket);
+    return openWith(places_per_thread, sockets);
+}
+
+fn openWith(places_per_thread: u32, sockets: [2]i32) Error!*Loop {
+    const loop = allocator.create(Loop) catch return error.OutOfMemory;
     loop.* = .{
         .number = nextNumber(),
         .socket = sockets[0],
@@ -168,7 +193,7 @@ pub fn endAllOfThread() void {
             var watches = each.watches;
             // It ends the loop, too, when it is the last.
             each.end();
-            for (&watches) |entry| if (entry) |watch| allocator.destroy(watch);
+            for (&watches) |entry| if (entry) |watch| watch.destroy();
         }
     }
 }
@@ -182,7 +207,7 @@ pub fn forgetAfterFork() void {
 pub fn forget(forgotten: *Watch) void {
     const waiter = forgotten.waiter;
     const loop = waiter.loop;
-    allocator.destroy(forgotten);
+    forgotten.destroy();
     waiter.count -= 1;
     if (waiter.count > 0) return;
     loop.remove(waiter);

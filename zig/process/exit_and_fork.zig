@@ -14,8 +14,10 @@ const names = @import("../protocol/recovery/names.zig");
 const open_pool = @import("open_pool.zig");
 const participant_file = @import("../protocol/participant.zig");
 const pool_name = @import("pool_name.zig");
+const requests = @import("requests.zig");
 const system = @import("../system/door.zig");
 const views_file = @import("views.zig");
+const traces = @import("traces.zig");
 
 const Mapping = mapping_file.Mapping;
 const Pool = open_pool.Pool;
@@ -39,6 +41,7 @@ pub fn abandonThread() void {
             const counts = pool.counts;
             channels.forgetAll(pool);
             messages.destroy(pool);
+            requests.destroy(pool);
             // First, so that no descriptor leads to memory that is gone.
             descriptor.giveBack(pool);
             open_pool.releaseCounts(mapping, counts);
@@ -103,5 +106,6 @@ pub fn forgetAfterFork() void {
     descriptor.forgetAfterFork();
     system.ticker.forgetAfterFork();
     event_loop.forgetAfterFork();
+    traces.forgetAfterFork();
     member_file.rows_taken = 0;
 }

@@ -52,7 +52,7 @@ fn isSet(pool: *const Pool, index: u32) bool {
 }
 
 /// The holder is done with it: its hold is an ordinary one from now on.
-pub fn acknowledge(pool: *Pool, index: u32) void {
+pub noinline fn acknowledge(pool: *Pool, index: u32) void {
     if (!isSet(pool, index)) return;
     pool.messages.unset(index);
     redelivery.acknowledge(&pool.participant, index);
@@ -61,7 +61,10 @@ pub fn acknowledge(pool: *Pool, index: u32) void {
 /// Before the open gives up a hold without saying which one it is: with the last one of the buffer
 /// its message ends.
 pub inline fn aboutToEnd(pool: *Pool, handle: u64) void {
-    if (pool.messages.bit_length == 0) return;
+    if (pool.messages.bit_length != 0) endLast(pool, handle);
+}
+
+noinline fn endLast(pool: *Pool, handle: u64) void {
     const index = indexOf(handle);
     if (pool.counts[index] == 1 and holds.isCurrent(pool, handle)) acknowledge(pool, index);
 }

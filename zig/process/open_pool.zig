@@ -9,6 +9,7 @@ const mapping_file = @import("mapping.zig");
 const member_file = @import("member.zig");
 const participant_file = @import("../protocol/participant.zig");
 const messages = @import("messages.zig");
+const requests = @import("requests.zig");
 const system = @import("../system/door.zig");
 
 const Error = errors.Error;
@@ -31,6 +32,8 @@ pub const Pool = struct {
     channels: channels.List = &.{},
     /// Which buffers are messages of this open.
     messages: messages.Set = .{},
+    /// What this open needs to ask, once it has.
+    requests: ?*requests.Requests = null,
     is_observer: bool = false,
 };
 

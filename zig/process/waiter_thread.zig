@@ -73,6 +73,8 @@ pub const Watch = struct {
     row: u32,
     /// By which the loop knows it.
     tag: u32,
+    /// Those of its own, where each place of the loop has some: the thread's end, and the loop's.
+    sockets: ?[2]i32 = null,
     state: u32 = @bitCast(State{}),
     /// `wake_seq` as the event loop knew it before its last try.
     seen: u32 = 0,
@@ -124,7 +126,18 @@ pub const Watch = struct {
             }
             waiter.count -= 1;
         }
+        watch.destroy();
+    }
+
+    /// The loop closes its own end.
+    pub fn destroy(watch: *Watch) void {
+        if (watch.sockets) |sockets| thread.closeSocket(sockets[0]);
         std.heap.c_allocator.destroy(watch);
+    }
+
+    fn tell(watch: *const Watch) void {
+        const sockets = watch.sockets orelse return watch.waiter.loop.tell();
+        _ = thread.signalSocket(sockets[0]);
     }
 
     /// True where the thread sleeps on the place's word, or will look.
@@ -185,7 +198,7 @@ pub const Watch = struct {
             at.is_any_armed = true;
             return true;
         }
-        watch.waiter.loop.tell();
+        watch.tell();
         watch.told_ns = at.now_ns;
         at.wakeBy(at.now_ns + answer_ns);
         return true;

@@ -94,7 +94,8 @@ fn lookAtSlots(view: *const View, looked_at: u32, out: *[field_count]f64) void {
         in_flight += control.in_flight;
         if (control.references == 0) parked += 1;
         if (!control.isOnLease()) continue;
-        const end_ns = @atomicLoad(u64, &slot.lease_deadline_ns, .monotonic);
+        const lease: words.Lease = @bitCast(@atomicLoad(u64, &slot.lease, .monotonic));
+        const end_ns = if (lease.isEndless()) std.math.maxInt(u64) else lease.endNs();
         first_end_ns = @min(end_ns, first_end_ns orelse end_ns);
     }
     set(out, .USED, used);

@@ -101,9 +101,9 @@ fn addSlot(out: Out, view: *const View, slot: *const layout.Slot, now_ns: u64) v
     }
     if (control.isOnLease()) {
         // A lease began `lease_timeout_ns` before its end.
-        const deadline_ns = @atomicLoad(u64, &slot.lease_deadline_ns, .monotonic);
-        if (deadline_ns == std.math.maxInt(u64)) return;
-        const age_ns = (now_ns +| view.lease_timeout_ns) -| deadline_ns;
+        const lease: words.Lease = @bitCast(@atomicLoad(u64, &slot.lease, .monotonic));
+        if (lease.isEndless()) return;
+        const age_ns = (now_ns +| view.lease_timeout_ns) -| lease.endNs();
         out.raise(.OLDEST_LEASE_MS, age_ns / std.time.ns_per_ms);
     }
 }

@@ -39,6 +39,8 @@ var get_time: GetTime = &libcGetTime;
 /// and acquire reads it each time.
 pub fn prepare() void {
     if (builtin.os.tag != .linux or !builtin.abi.isGnu()) return;
+    // A static program has no loader to ask.
+    if (builtin.output_mode == .Obj) return;
     if (@atomicLoad(GetTime, &get_time, .monotonic) != &libcGetTime) return;
     const name = switch (builtin.cpu.arch) {
         .x86_64 => "__vdso_clock_gettime",

@@ -84,43 +84,79 @@ pub fn deadlineNs(timeout_ms: u64) u64 {
     return system.clock.monotonicNs() +| (timeout_ms *| std.time.ns_per_ms);
 }
 
-/// What a caller says by a struct of options. A caller that was compiled later may have more
-/// fields, which have to have their defaults.
+/// What a caller says by a struct of options. A caller that was compiled earlier has fewer fields
+/// perhaps, and the others have their defaults; one that was compiled later may have more, which
+/// have to have their defaults, too.
 pub fn readOptions(comptime Options: type, options: ?*const Options) Error!Options {
     const given = options orelse return .{};
+    try checkSize(Options, given.size);
     const bytes: [*]const u8 = @ptrCast(given);
-    const size = given.size;
-    try checkSize(Options, size);
-    for (bytes[@sizeOf(Options)..size]) |byte| {
-        if (byte != 0) return errors.fail(error.InvalidArgument, 0, "unknown options", .{});
-    }
-    return given.*;
+    return takeIn(Options, bytes[0..given.size]);
 }
 
-/// Fills a struct of the caller's. The fields that a longer, later struct has besides become 0.
+fn takeIn(comptime Options: type, bytes: []const u8) Error!Options {
+    var taken: Options = .{};
+    const known = @min(bytes.len, @sizeOf(Options));
+    @memcpy(std.mem.asBytes(&taken)[0..known], bytes[0..known]);
+    for (bytes[known..]) |byte| {
+        if (byte != 0) return errors.fail(error.InvalidArgument, 0, "unknown options", .{});
+    }
+    return taken;
+}
+
+/// Fills a struct of the caller's, which may be shorter or longer than the one of this library.
 pub fn give(out: anytype, full: std.meta.Child(@TypeOf(out))) Error!void {
     const size = out.size;
     try checkSize(@TypeOf(full), size);
-    const filled: [*]u8 = @ptrCast(out);
-    out.* = full;
+    const bytes: [*]u8 = @ptrCast(out);
+    giveOut(bytes[0..size], std.mem.asBytes(&full));
     out.size = size;
-    @memset(filled[@sizeOf(@TypeOf(full))..size], 0);
 }
 
-/// Fills a row of the caller's, which may be longer than this library knows.
+/// Fills a row of the caller's, likewise.
 pub fn put(full: anytype, rows: ?[*]@TypeOf(full), row_size: usize, row: usize) Error!void {
     const bytes: [*]u8 = @ptrCast(rows orelse return missing("rows"));
-    const place = bytes[row * row_size ..][0..row_size];
-    @memcpy(place[0..@sizeOf(@TypeOf(full))], std.mem.asBytes(&full));
-    @memset(place[@sizeOf(@TypeOf(full))..], 0);
+    giveOut(bytes[row * row_size ..][0..row_size], std.mem.asBytes(&full));
 }
 
-/// No struct will ever grow beyond this: a larger size is one that the caller never set. When a
-/// struct grows, its first size stays the smallest that is accepted, and no more is copied than the
-/// caller has room for.
+/// The fields that only a later struct has become 0.
+fn giveOut(to: []u8, full: []const u8) void {
+    const known = @min(to.len, full.len);
+    @memcpy(to[0..known], full[0..known]);
+    @memset(to[known..], 0);
+}
+
+/// No struct will ever grow beyond this: a larger size is one that the caller never set.
 const struct_bytes_max = 4096;
 
 pub fn checkSize(comptime Struct: type, size: usize) Error!void {
-    if (size >= @sizeOf(Struct) and size <= struct_bytes_max) return;
+    if (size >= types.firstSize(Struct) and size <= struct_bytes_max) return;
     return errors.fail(error.InvalidArgument, 0, "a struct's size is {d}", .{size});
+}
+
+const testing = std.testing;
+
+/// As it is in this library; callers know the first field, or the first two, or one more.
+const Grown = extern struct { first: u64 = 1, second: u64 = 2 };
+
+test "what a caller does not know yet has its default, and what it alone knows must have its own" {
+    const given = [_]u64{ 7, 8, 0, 9 };
+    const bytes = std.mem.sliceAsBytes(&given);
+    try testing.expectEqual(Grown{ .first = 7, .second = 2 }, try takeIn(Grown, bytes[0..8]));
+    try testing.expectEqual(Grown{ .first = 7, .second = 8 }, try takeIn(Grown, bytes[0..16]));
+    try testing.expectEqual(Grown{ .first = 7, .second = 8 }, try takeIn(Grown, bytes[0..24]));
+    try testing.expectError(error.InvalidArgument, takeIn(Grown, bytes[0..32]));
+}
+
+test "a caller gets what it knows, and no byte more is written" {
+    const full: Grown = .{ .first = 7, .second = 8 };
+    inline for (.{
+        .{ 8, .{ 7, 5, 5, 5 } },
+        .{ 16, .{ 7, 8, 5, 5 } },
+        .{ 24, .{ 7, 8, 0, 5 } },
+    }) |row| {
+        var out: [4]u64 = @splat(5);
+        giveOut(std.mem.sliceAsBytes(&out)[0..row[0]], std.mem.asBytes(&full));
+        try testing.expectEqual([4]u64{ row[1][0], row[1][1], row[1][2], row[1][3] }, out);
+    }
 }

@@ -85,7 +85,7 @@ comptime {
 }
 
 /// 0 is not given, and the others follow.
-fn kindOf(comptime Kind: type, comptime what: []const u8, number: u32) Error!?Kind {
+pub fn kindOf(comptime Kind: type, comptime what: []const u8, number: u32) Error!?Kind {
     if (number == 0) return null;
     return std.enums.fromInt(Kind, number - 1) orelse
         errors.fail(error.InvalidArgument, 0, what ++ " is {d}", .{number});
@@ -101,7 +101,7 @@ pub fn openChannel(pool: Pool, channel: Channel) Error!Opened {
     return channelOf(try openPool(pool), channel);
 }
 
-fn channelOf(pool: *open_pool.Pool, channel: Channel) Error!Opened {
+pub fn channelOf(pool: *open_pool.Pool, channel: Channel) Error!Opened {
     const number: Number = @bitCast(channel);
     if (channels.at(pool, number.place)) |found| {
         if (found.serial == number.serial)
@@ -110,7 +110,7 @@ fn channelOf(pool: *open_pool.Pool, channel: Channel) Error!Opened {
     return errors.fail(error.ChannelClosed, 0, "the pool has no channel open as {d}", .{channel});
 }
 
-fn receiver(pool: *open_pool.Pool, channel: Channel) Error!Opened {
+pub fn receiver(pool: *open_pool.Pool, channel: Channel) Error!Opened {
     const opened = try channelOf(pool, channel);
     if (opened.channel.receives) return opened;
     return errors.fail(error.InvalidArgument, 0, "the channel was opened to send only", .{});
@@ -397,27 +397,35 @@ fn waitAny(
     place: ?*u32,
 ) Error!void {
     errors.clear();
-    const given = sources orelse return missing("sources");
     const out = place orelse return missing("place");
+    var found: [wait_any.sources_max]wait_any.Source = undefined;
+    try findSources(sources, count, &found);
+    const deadline_ns = call.deadlineNs(timeout_ms);
+    out.* = while (true) {
+        break wait_any.slice(found[0..count], deadline_ns) catch |err| switch (err) {
+            error.Pending => continue,
+            else => return ofWaitAny(err, count),
+        };
+    };
+}
+
+/// The first `count` of `found` become what the sources name.
+pub fn findSources(
+    sources: ?[*]const Source,
+    count: u32,
+    found: *[wait_any.sources_max]wait_any.Source,
+) Error!void {
+    const given = sources orelse return missing("sources");
     if (count == 0 or count > wait_any.sources_max)
         return errors.fail(error.InvalidArgument, 0, "{d} places to wait", .{count});
-    var found: [wait_any.sources_max]wait_any.Source = undefined;
     for (given[0..count], found[0..count]) |source, *to| {
         const pool = try openPool(source.pool);
         const channel = if (source.channel == 0) null else try receiver(pool, source.channel);
         to.* = .{ .pool = pool, .channel = if (channel) |opened| opened.channel else null };
     }
-    const deadline_ns = call.deadlineNs(timeout_ms);
-    out.* = while (true) {
-        break wait_any.slice(found[0..count], deadline_ns) catch |err| switch (err) {
-            error.Pending => continue,
-            error.Timeout => return errors.fail(
-                err,
-                0,
-                "nothing came at any of {d} places",
-                .{count},
-            ),
-            else => return err,
-        };
-    };
+}
+
+pub fn ofWaitAny(err: Error, count: u32) Error {
+    if (err != error.Timeout) return err;
+    return errors.fail(err, 0, "nothing came at any of {d} places", .{count});
 }

@@ -1,6 +1,7 @@
 //! The form for C: the folder of pools, and looking into it from outside.
 
 const std = @import("std");
+const abandoned = @import("../../process/abandoned.zig");
 const call = @import("call.zig");
 const descriptor = @import("../../process/descriptor.zig");
 const errors = @import("../../errors.zig");
@@ -88,6 +89,39 @@ const Found = struct {
 
 comptime {
     std.debug.assert(object_name.length_max < types.pool_name_room);
+}
+
+/// Removes a name, if it leads to a pool of this user's that no live participant has open. With the
+/// names of `xmem_list` it prunes the folder.
+///
+/// XMEM_POOL_NOT_FOUND: there is no such name.
+/// XMEM_POOL_CORRUPT: the file of that name is no pool, or a damaged one.
+/// XMEM_VERSION_MISMATCH: the pool was made by another version, or by a process of another libc.
+/// XMEM_PERMISSION_DENIED: this user may not use it, or its owner is not trusted.
+/// XMEM_POOL_BUSY: somebody opens it, or removes its name, just now.
+/// XMEM_OUT_OF_MEMORY: the pool does not fit into the address space.
+/// XMEM_INVALID_ARGUMENT: no pool can have that name, or `pruned` is NULL.
+/// XMEM_SYSTEM: a system call failed; see `xmem_error_errno`.
+pub export fn xmem_prune(
+    /// As in `xmem_create`.
+    name: ?[*:0]const u8,
+    /// Not 0: only looks, and removes nothing.
+    dry_run: u32,
+    /// Gets 1 where the name was removed, or would have been; 0 where the pool is in use, or
+    /// another user's.
+    pruned: ?*u32,
+) i32 {
+    return ended(prune(name, dry_run, pruned));
+}
+
+fn prune(name: ?[*:0]const u8, dry_run: u32, pruned: ?*u32) Error!void {
+    errors.clear();
+    const out = pruned orelse return missing("pruned");
+    const pool_name = name orelse return missing("name");
+    var buffer: DirectoryBuffer = undefined;
+    const dir = try directory(&buffer);
+    const removed = try abandoned.prune(dir, std.mem.span(pool_name), dry_run != 0);
+    out.* = @intFromBool(removed);
 }
 
 /// Looks at a pool without taking part: it takes no row, starts no recovery and writes nothing.

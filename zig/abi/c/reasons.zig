@@ -132,6 +132,8 @@ pub fn inGeneral(err: Error) Error {
         error.System => because(err, "a system call failed", .{}),
         error.ChannelFull => because(err, "there is no room in the channel", .{}),
         error.ChannelClosed => because(err, "the channel is closed", .{}),
+        error.Released => because(err, "its receiver gave it back without a reply", .{}),
+        error.PeerDied => because(err, "its receiver ended, or let go of it", .{}),
         error.Pending, error.CommitLimit, error.ChannelEmpty => err,
     };
 }

@@ -111,6 +111,7 @@ fn constantOf(gpa: Allocator, tree: *const Ast, constant: Ast.full.VarDecl) !?De
         if (tree.nodeTag(init) != .identifier) return null;
         return .{ .alias = .{ .docs = docs, .name = name, .type = tree.getNodeSource(init) } };
     };
+    if (tree.tokenTag(container.ast.main_token) != .keyword_struct) return null;
     var fields: std.ArrayList(Member) = .empty;
     for (container.ast.members) |member| {
         const field = tree.fullContainerField(member) orelse continue;

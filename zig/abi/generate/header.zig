@@ -3,6 +3,7 @@
 
 const std = @import("std");
 const channels = @import("core").abi.c.channels;
+const waits = @import("core").abi.c.waits;
 const constants = @import("core").abi.constants;
 const content = @import("core").protocol.pool.content;
 const declarations = @import("declarations.zig");
@@ -59,16 +60,36 @@ const preamble =
     \\ *
     \\ * Generated from zig/abi/c/ by `bun run generate`. Do not edit.
     \\ *
-    \\ * Every function that can fail returns 0 or a negative XMEM_... code, and where it fails it
-    \\ * changes nothing at the addresses that it was given. What more there is to say of the
-    \\ * failure of this thread's last call is in xmem_error_text and xmem_error_errno.
+    \\ * Results. Every function that can fail returns 0 or a negative XMEM_... code, and where it
+    \\ * fails it changes nothing at the addresses that it was given. What more there is to say of
+    \\ * the failure of this thread's last call is in xmem_error_text and xmem_error_errno. Sizes
+    \\ * are bytes. Times have their unit in the name.
     \\ *
-    \\ * A pool is used on the thread that opened it: each thread opens it for itself, and is one
-    \\ * participant. After a fork what the thread had open says XMEM_POOL_CLOSED in the child,
-    \\ * which can open the pool again. What a process holds when it dies is given back by the
-    \\ * others. A pool's channels hand buffers on, between C and Bun as well.
+    \\ * Threads. A pool is used on the thread that opened it: each thread opens it for itself, and
+    \\ * is one participant. A call of another thread is XMEM_INVALID_ARGUMENT. No function may be
+    \\ * called in a signal handler, or left by longjmp or by a thread's cancellation. Before a
+    \\ * thread ends, it closes what it opened (xmem_close): that gives back its holds and its place
+    \\ * among the participants at once. Where it ends without that, its pools are closed by
+    \\ * themselves, pointers into their memory are invalid, and its holds are given back by the
+    \\ * next recovery: that of an acquire that finds the pool full, of a wait, of an open, or of
+    \\ * xmem_reclaim. Only pools that it observes (xmem_observe) stay open, and nobody can close
+    \\ * them.
     \\ *
-    \\ * Sizes are bytes. Times have their unit in the name.
+    \\ * Processes. What a process holds when it ends, or is killed, is given back in the same way
+    \\ * by the others; what it sent is received as before.
+    \\ *
+    \\ * Fork. In the child every pool that the parent had open, on any thread, says
+    \\ * XMEM_POOL_CLOSED to every call; the parent's goes on. The child closes it (on any thread)
+    \\ * to unmap its memory, and opens the pool again to take part. It must not use the parent's
+    \\ * pointers and handles. After an exec nothing is open.
+    \\ *
+    \\ * Structs. The caller sets `size` to `sizeof` of a struct as it was compiled with, and a
+    \\ * row's size is given beside the rows. A struct may get more fields at its end in a later
+    \\ * version: a program that knows fewer gets those that it knows, and for options that it does
+    \\ * not know the defaults hold. A program that knows more than the library gets 0 in those
+    \\ * fields, and may set none of them. What no version had is XMEM_INVALID_ARGUMENT.
+    \\ *
+    \\ * The library must not be unloaded (dlclose) before the process ends.
     \\ */
     \\#ifndef XMEM_H
     \\#define XMEM_H
@@ -258,6 +279,7 @@ pub fn write(
     try writeDtypes(header.out);
     try writeKinds(header.out, words.ChannelMode, "MODE", "To whom a channel hands a buffer.");
     try writeKinds(header.out, words.ChannelOverflow, "OVERFLOW", "What a full channel does.");
+    try writeKinds(header.out, waits.End, "END", "Where an event loop waits at a channel.");
     for (declared) |each| if (each == .alias) {
         try header.writeDocs("", each.alias.docs);
         const name = try header.nameOf(each.alias.name);

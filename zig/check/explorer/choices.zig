@@ -153,7 +153,7 @@ fn isSomebodyStuck() bool {
 
 fn isAnythingLeased() bool {
     for (state.view.slots[0..state.view.geometry.capacity]) |*slot| {
-        if (slot.lease_deadline_ns > state.now.clock_ns) return true;
+        if (slot.lease > state.now.clock_ns) return true;
     }
     return false;
 }

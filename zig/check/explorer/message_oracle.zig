@@ -33,6 +33,11 @@ fn rowOf(index: u8) u32 {
     return state.participants[index].index;
 }
 
+/// Read as it is: a load by the core's own function would be a step.
+fn wordOf(slot: usize) Message {
+    return @bitCast(state.view.slots[slot].message);
+}
+
 /// A send's change of its cell.
 pub fn sent(number: usize, item: u64, ordinal: u8) void {
     if (!redelivers(number)) return;
@@ -127,7 +132,7 @@ pub fn died(index: u8) void {
             facts.stage = .none;
             continue;
         }
-        const message = Message.load(&state.view.slots[slot].message);
+        const message = wordOf(slot);
         if (!message.isHeldBy(rowOf(index)) and message.channelTo() == facts.channel) continue;
         const channel = programs.current.channels[facts.channel];
         if (facts.deliveries < channel.asked.max_deliveries orelse 5) continue;
@@ -146,7 +151,8 @@ const removed_channel = 255;
 /// With a channel that goes, what is in it goes; what a receiver has of it is owed to nobody.
 pub fn removed(number: usize) void {
     for (&state.now.messages) |*facts| {
-        if (facts.stage == .none or facts.channel != number) continue;
+        // Also of one that its holder gave up, and may take up again.
+        if (facts.channel != number) continue;
         facts.channel = removed_channel;
         if (facts.stage == .owed) facts.stage = .none;
     }
@@ -160,7 +166,7 @@ fn hasDeadLetters() bool {
 /// The buffer is new: nothing of a message is left.
 pub fn acquired(slot: usize) void {
     require(state.now.messages[slot].stage == .none, "a message is recycled that is owed");
-    const message = Message.load(&state.view.slots[slot].message);
+    const message = wordOf(slot);
     require(message.isNone(), "a new buffer is somebody's message");
 }
 
@@ -185,10 +191,16 @@ fn listedIn(number: usize, slot: usize) u32 {
     return found;
 }
 
-/// How often the slot is on a list. It must be what was sent there.
+/// How often the slot is on a list. It must be what was sent there. While a recovery makes the lists
+/// anew, the word says it.
 pub fn listed(slot: usize, control: words.Control) u32 {
     var found: u32 = 0;
-    for (0..count()) |number| found += listedIn(number, slot);
+    if (state.view.header.repair.still == 0) {
+        for (0..count()) |number| found += listedIn(number, slot);
+    } else if (control.state == .used) {
+        const message = wordOf(slot);
+        found = @intFromBool(message.isReturned());
+    }
     if (found == 0) return 0;
     const item: state.Item = @bitCast(state.now.messages[slot].item);
     const handle: Handle = @bitCast(@as(u64, item.handle));

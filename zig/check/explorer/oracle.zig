@@ -461,7 +461,7 @@ fn isLeaseOver() bool {
         const control: Control = @bitCast(slot.control);
         if (control.state != .used) continue;
         if (control.in_flight == 0 and control.references != 0) continue;
-        if (slot.lease_deadline_ns <= state.now.clock_ns) return true;
+        if (slot.lease <= state.now.clock_ns) return true;
     }
     return false;
 }

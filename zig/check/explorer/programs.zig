@@ -126,6 +126,11 @@ pub const Program = struct {
         return false;
     }
 
+    fn redelivers(program: *const Program) bool {
+        for (program.channels) |channel| if (channel.asked.redeliver orelse false) return true;
+        return false;
+    }
+
     fn changesRows(program: *const Program) bool {
         return program.does(.join) or program.does(.leave) or program.does(.abandon) or
             program.does(.open_or_create) or program.does(.leave_at_exit);
@@ -152,6 +157,7 @@ pub fn begin() void {
     independence.gate_is_open = !current.flushes() and !current.waits();
     independence.nobody_abandons = false;
     independence.channels_are_constant = false;
+    independence.nothing_is_a_message = !current.redelivers();
     state.now.clock_ns = clock_start_ns;
     state.now.name = naming.to_pool;
     makePool();

@@ -17,7 +17,7 @@ pub fn use(user: *User) void {
     // 0 until one is open, and stale after it was left: both are refused.
     var channel: c.types.Channel = 0;
     for (0..1 + user.random.uintLessThan(u32, 8)) |_| {
-        switch (user.random.uintLessThan(u32, 10)) {
+        switch (user.random.uintLessThan(u32, 12)) {
             0, 1 => held = hold(user, pool) orelse held,
             2 => if (held) |handle| {
                 held = null;
@@ -31,6 +31,12 @@ pub fn use(user: *User) void {
                 if (send(user, pool, channel, handle)) held = null;
             },
             8 => held = receive(user, pool, channel) orelse held,
+            9 => if (held) |handle| {
+                held = ask(user, pool, channel, handle);
+            },
+            10 => if (held) |handle| {
+                held = answer(user, pool, handle);
+            },
             else => useChannel(user, pool, &channel),
         }
     }
@@ -115,6 +121,13 @@ fn openChannel(user: *User, pool: c.types.Pool) ?c.types.Channel {
         .sends_only = random.uintLessThan(u32, 2),
     };
     const names = [_][:0]const u8{ "a", "b", "c" };
+    if (random.uintLessThan(u32, 3) == 0) {
+        options.mode = 0;
+        options.history = 0;
+        options.redeliver = 1;
+        options.max_deliveries = random.uintLessThan(u32, 3);
+        if (random.boolean()) options.dead_letter = names[random.uintLessThan(usize, names.len)];
+    }
     var channel: c.types.Channel = 0;
     const given = if (random.boolean()) &options else null;
     const name = names[random.uintLessThan(usize, names.len)];
@@ -145,7 +158,36 @@ fn receive(user: *User, pool: c.types.Pool, channel: c.types.Channel) ?c.types.H
     user.checkStatus(status);
     if (status != 0 and handle != 0) fail("a failed receive gives {d}", .{handle});
     if (status == 0 and timed and handle == 0) fail("a receive that waited gives nothing", .{});
+    var deliveries: u32 = 0;
+    if (handle != 0) user.checkStatus(c.channels.xmem_deliveries(pool, handle, &deliveries));
     return if (handle == 0) null else handle;
+}
+
+/// The reply, where one came. What could not be sent is left to the close.
+fn ask(
+    user: *User,
+    pool: c.types.Pool,
+    channel: c.types.Channel,
+    handle: c.types.Handle,
+) ?c.types.Handle {
+    var reply: c.types.Handle = 0;
+    const timeout_ms = user.random.uintLessThan(u64, 2);
+    const status = c.requests.xmem_request(pool, channel, handle, timeout_ms, &reply);
+    user.checkStatus(status);
+    if ((status == 0) != (reply != 0)) fail("a request with {d} gives {d}", .{ status, reply });
+    return if (reply == 0) null else reply;
+}
+
+/// With the request itself, which is held still where that fails.
+fn answer(user: *User, pool: c.types.Pool, handle: c.types.Handle) ?c.types.Handle {
+    var number: u64 = 0;
+    user.checkStatus(c.requests.xmem_request_number(pool, handle, &number));
+    const status = if (user.random.boolean())
+        c.requests.xmem_reply(pool, handle, handle)
+    else
+        c.requests.xmem_refuse(pool, handle);
+    user.checkStatus(status);
+    return if (status == 0) null else handle;
 }
 
 fn useChannel(user: *User, pool: c.types.Pool, channel: *c.types.Channel) void {

@@ -64,12 +64,18 @@ fn open(user: *User) void {
     if (opened.count == opened_max) return;
     const random = user.random;
     var options: [std.meta.fields(c.Option).len]f64 = @splat(-1);
-    for (&options, [_]u32{ 5, 3, 4, 4, 2, 2, 2, 4, 2 }) |*option, limit| {
+    for (&options, [_]u32{ 5, 3, 4, 4, 2, 2, 2, 2, 4, 2 }) |*option, limit| {
         if (random.boolean()) option.* = @floatFromInt(random.uintLessThan(u32, limit));
     }
     const names = [_][:0]const u8{ "a", "b", "c" };
     const name = names[random.uintLessThan(usize, names.len)];
     const letters = names[random.uintLessThan(usize, names.len)];
+    // Else few redeliver: most of what only such a channel has is refused for any other.
+    if (random.uintLessThan(u32, 3) == 0) {
+        options[@intFromEnum(c.Option.MODE)] = -1;
+        options[@intFromEnum(c.Option.HISTORY)] = -1;
+        options[@intFromEnum(c.Option.REDELIVER)] = 1;
+    }
     const number = c.xmem_bun_channel_open(user.pool, name, &options, letters);
     user.checkStatus(number);
     if (number < 0) return;
@@ -138,18 +144,21 @@ fn receive(user: *User, number: u32) void {
         .index = @intCast(index),
         .generation = @intCast(hold_result.table.generation[pool]),
     };
-    user.keep(@floatFromInt(@as(u64, @bitCast(handle))));
-    endMessage(user, handle);
-}
-
-/// Of a message, its receiver says when it is done, or hands it off; the rest is left to the close.
-fn endMessage(user: *User, handle: words.Handle) void {
-    _ = c.xmem_bun_deliveries(user.pool, handle.index, handle.generation);
-    switch (user.random.uintLessThan(u32, 3)) {
-        0 => c.xmem_bun_message_done(user.pool, user.random.int(u24)),
-        1 => c.xmem_bun_message_done(user.pool, handle.index),
+    const held: f64 = @floatFromInt(@as(u64, @bitCast(handle)));
+    _ = c.xmem_bun_deliveries(pool, handle.index, handle.generation);
+    // Of a message, its receiver says when it is done, or hands it off; the rest is left to the
+    // close.
+    switch (user.random.uintLessThan(u32, 5)) {
+        0 => c.xmem_bun_message_done(pool, user.random.int(u24)),
+        1 => c.xmem_bun_message_done(pool, handle.index),
+        2 => {
+            const status = c.xmem_bun_message_hand_off(pool, handle.index, handle.generation);
+            user.checkStatus(status);
+            if (status == 0) return user.keep(bun.xmem_bun_take(pool, held));
+        },
         else => {},
     }
+    user.keep(held);
 }
 
 fn receiveBlocking(user: *User, number: u32) i32 {

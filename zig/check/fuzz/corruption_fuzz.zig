@@ -187,7 +187,17 @@ pub const Corruption = struct {
     fn value(corruption: *Corruption, to: Place) u64 {
         const random = corruption.random;
         const now = corruption.load(to);
-        const Kind = enum { control, free_head, cell, position, cursor };
+        const Kind = enum {
+            control,
+            free_head,
+            cell,
+            position,
+            cursor,
+            message,
+            came_from,
+            taking,
+            returned,
+        };
         const kind = std.meta.stringToEnum(Kind, to.name);
         return switch (corruption.below(8)) {
             0, 1 => now ^ (@as(u64, 1) << @intCast(corruption.below(@as(u32, to.width) * 8))),
@@ -199,8 +209,63 @@ pub const Corruption = struct {
                 .free_head => corruption.headWord(@bitCast(now)),
                 .cell => corruption.cellWord(@bitCast(now)),
                 .position, .cursor => corruption.positionWord(@bitCast(now)),
+                .message => corruption.messageWord(@bitCast(now)),
+                .came_from => corruption.cameFromWord(@bitCast(now)),
+                .taking => corruption.takingWord(@bitCast(now)),
+                .returned => corruption.returnedWord(@bitCast(now)),
             },
         };
+    }
+
+    /// With one field of the word as it was, or two of them changed.
+    fn messageWord(corruption: *Corruption, now: words.Message) u64 {
+        var changed = if (corruption.below(4) == 0) words.Message.none else now;
+        for (0..2) |_| switch (corruption.below(5)) {
+            0 => changed.to = @truncate(corruption.below(4)),
+            1 => changed.owner = corruption.ownerOfMessage(),
+            2 => changed.deliveries = @truncate(corruption.interesting()),
+            3 => changed.place = @truncate(corruption.below(5)),
+            else => changed.lap = @truncate(corruption.below(4)),
+        };
+        return @bitCast(changed);
+    }
+
+    fn ownerOfMessage(corruption: *Corruption) u13 {
+        const returned: words.Message = .returnedTo(0, 0);
+        const rows = corruption.geometry.participant_count;
+        const list = [_]u13{ 0, 1, 2, 3, @truncate(rows + 1), returned.owner, returned.owner - 1 };
+        return list[corruption.below(list.len)];
+    }
+
+    fn cameFromWord(corruption: *Corruption, now: words.CameFrom) u64 {
+        var changed = now;
+        switch (corruption.below(4)) {
+            0 => changed.channel = @truncate(corruption.below(4)),
+            1 => changed.queued = @truncate(corruption.interesting()),
+            2 => changed.place = @truncate(corruption.below(5)),
+            else => changed.lap +%= 1 << 20,
+        }
+        return @bitCast(changed);
+    }
+
+    /// As somebody would note it who takes what a cell may hold.
+    fn takingWord(corruption: *Corruption, _: words.Taking) u64 {
+        return @bitCast(words.Taking{
+            .place = @truncate(corruption.below(5)),
+            .lap = @truncate(corruption.below(3)),
+            .channel = @truncate(corruption.below(4)),
+            .slot = @truncate(corruption.below(corruption.geometry.capacity + 2)),
+        });
+    }
+
+    fn returnedWord(corruption: *Corruption, now: words.Returned) u64 {
+        const capacity = corruption.geometry.capacity;
+        const indexes = [_]u32{ words.index_nil, capacity, corruption.below(capacity) };
+        return @bitCast(words.Returned{
+            .index = @truncate(indexes[corruption.below(indexes.len)]),
+            .tag = now.tag +% @as(u39, @truncate(corruption.below(2))),
+            .frozen = corruption.below(4) == 0,
+        });
     }
 
     fn cellWord(corruption: *Corruption, now: words.Cell) u64 {
@@ -281,7 +346,7 @@ pub const Corruption = struct {
         });
     }
 
-    /// Makes the free list run into itself, or into a slot that is in use.
+    /// Makes the free list or a returned one run into itself, or into a slot of another kind.
     fn makeCycle(corruption: *Corruption) void {
         const capacity = corruption.geometry.capacity;
         const offset = corruption.slotOffset(corruption.below(capacity)) +

@@ -263,7 +263,7 @@ pub const User = struct {
     }
 
     fn refused(user: *User, negative: f64) void {
-        if (!(negative < 0 and negative >= -@as(f64, @intFromEnum(errors.Code.SYSTEM)))) {
+        if (!(negative < 0 and negative > -@as(f64, errors.internal_min))) {
             fail("an error of {d}, which is no public code", .{negative});
         }
         if (user.verbose) std.debug.print("      {s}\n", .{codeName(negative)});

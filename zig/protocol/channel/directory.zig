@@ -263,7 +263,6 @@ fn make(view: *const View, name: Name, asked: Asked) Error!u32 {
         .{ &shared.history, history },
         .{ &shared.redeliver, @intFromBool(redelivers) },
         .{ &shared.max_deliveries, if (redelivers) max_deliveries else 0 },
-        .{ &shared.incarnation, atomic.load(u32, &shared.incarnation, .monotonic) +% 1 },
     }) |pair| atomic.store(u32, pair[0], pair[1], .monotonic);
     for (nameOf(shared), name) |*word, value| atomic.store(u64, word, value, .monotonic);
     const letters = paddedName(asked.dead_letter orelse "");
@@ -545,7 +544,6 @@ test "a block is taken again, and what was in it is gone" {
     try testing.expectEqual(null, find(view, paddedName("a")));
     const second = (try open(&one, "b", .{ .capacity = 2 })).channel;
     try testing.expectEqual(first.number, second.number);
-    try testing.expectEqual(@as(u32, 2), second.block.channel.incarnation);
     try testing.expect(!ring.isClosed(&second));
     try testing.expectEqual(@as(u64, 0), second.tail.dropped);
     try testing.expectEqual(@as(u64, 0), second.block.channel.received_before);

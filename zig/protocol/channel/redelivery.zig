@@ -156,7 +156,7 @@ fn claim(ptr: *u64, claimed: Message) bool {
 }
 
 /// What came back, or the oldest item. What a dead receiver had comes back first.
-pub fn receive(
+pub noinline fn receive(
     participant: *Participant,
     channel: *const Channel,
     patience: *Patience,
@@ -343,11 +343,11 @@ pub fn hasReturned(channel: *const Channel) bool {
 
 const Popped = union(enum) { item: u32, nothing, frozen, corrupt };
 
-/// The first of the returned list. In the caller's bracket: nobody but recovery pushes, which waits
-/// for the bracket's end, so that a head which is the same is followed by the same.
+/// The first of the returned list. In the caller's bracket: nobody but recovery pushes, and it
+/// changes the tag, so that a head which is the same is followed by the same.
 ///
-/// SYNC: acquires what recovery linked and wrote, and releases `busy`. Pairs with `Link.set`,
-/// `section.freezeReturned` and `section.thawReturned`.
+/// SYNC: acquires what recovery linked and wrote, and releases `busy`. Pairs with
+/// `returning.setFirst`, `section.freezeReturned` and `section.thawReturned`.
 fn pop(view: *const View, channel: *const Channel) Popped {
     const ptr = &channel.head.returned;
     while (true) {
@@ -360,7 +360,7 @@ fn pop(view: *const View, channel: *const Channel) Popped {
             if (Returned.load(ptr, .acquire) == first) return .corrupt;
             continue;
         }
-        if (!Returned.cas(ptr, first, .{ .index = @intCast(next) })) continue;
+        if (!Returned.cas(ptr, first, first.leadingTo(next))) continue;
         _ = @atomicRmw(u32, &channel.head.returned_count, .Sub, 1, .monotonic);
         _ = @atomicRmw(u64, &channel.head.received_again, .Add, 1, .monotonic);
         return .{ .item = first.index };
@@ -370,11 +370,12 @@ fn pop(view: *const View, channel: *const Channel) Popped {
 /// For a channel that does not redeliver, and has a list only because another one names it as its
 /// dead letters': what is received from it is no message any more. In the caller's bracket.
 pub fn takeReturned(participant: *const Participant, channel: *const Channel) Popped {
-    if (Returned.load(&channel.head.returned, .acquire) == Returned.empty) return .nothing;
+    const first = Returned.load(&channel.head.returned, .acquire);
+    if (first.isEmpty() and !first.frozen) return .nothing;
     return takeDeadLetter(participant, channel);
 }
 
-fn takeDeadLetter(participant: *const Participant, channel: *const Channel) Popped {
+noinline fn takeDeadLetter(participant: *const Participant, channel: *const Channel) Popped {
     @branchHint(.cold);
     const popped = pop(&participant.view, channel);
     if (popped == .item) {
@@ -409,18 +410,13 @@ pub const GivenUp = struct {
     index: u32,
     /// None: it was no message.
     message: Message,
-    /// Which channel it came from, and how many channels that block had been.
-    channel: u32 = 0,
-    incarnation: u32 = 0,
 
+    /// Its channel may have been removed meanwhile: then the slot has forgotten it, and the message
+    /// goes back nowhere.
     pub fn takeUp(given: GivenUp, participant: *const Participant) void {
         if (given.message.isNone()) return;
-        const ptr = &participant.view.slots[given.index].message;
         // Another holder may have made it a message of its own meanwhile.
-        if (!Message.cas(ptr, .none, given.message)) return;
-        // Its channel may have been removed meanwhile.
-        if (incarnationOf(&participant.view, given.channel) != given.incarnation)
-            Message.store(ptr, .none);
+        _ = Message.cas(&participant.view.slots[given.index].message, .none, given.message);
     }
 };
 
@@ -430,25 +426,11 @@ pub fn giveUp(participant: *const Participant, handle: u64) Error!GivenUp {
 }
 
 fn giveUpAt(participant: *const Participant, index: u32) GivenUp {
-    const view = &participant.view;
-    const slot = &view.slots[index];
-    const message = Message.load(&slot.message);
+    const ptr = &participant.view.slots[index].message;
+    const message = Message.load(ptr);
     if (!message.isHeldBy(participant.index)) return .{ .index = index, .message = .none };
-    var given: GivenUp = .{ .index = index, .message = message };
-    // 0 is the incarnation of no channel.
-    if (CameFrom.load(&slot.came_from).channelOf()) |channel| {
-        given.channel = channel;
-        given.incarnation = incarnationOf(view, channel);
-    }
-    Message.store(&slot.message, .none);
-    return given;
-}
-
-/// 0: there is no such channel.
-fn incarnationOf(view: *const View, channel: u32) u32 {
-    if (channel >= directory.blocksUsed(view) or !directory.isLive(view, channel)) return 0;
-    const shared = &channel_file.blockOf(view, channel).channel;
-    return atomic.load(u32, &shared.incarnation, .monotonic);
+    Message.store(ptr, .none);
+    return .{ .index = index, .message = message };
 }
 
 /// Makes the caller's hold of a message an in-flight reference, which is no message.
@@ -742,29 +724,30 @@ test "handed off, or sent to a channel that does not redeliver, it is no message
     try testing.expectEqual(null, try bench.receive(1, bench.channel()));
 }
 
-test "a message is not taken up again for a channel that is gone" {
-    for ([_]bool{ false, true }) |is_made_again| {
+test "a message that is taken up again goes back to its channel, and to no later one" {
+    for ([_]bool{ false, true }) |is_removed| {
         var bench: Bench = undefined;
         try bench.init(.{});
         defer bench.deinit();
         const one = &bench.base.participants[0];
+        const two = &bench.base.participants[1];
         _ = try bench.sendNew(0);
         const handle = (try bench.receive(0, bench.channel())).?;
         const given = try giveUp(one, handle);
-        directory.free(&bench.base.pool.view, bench.channel());
-        if (is_made_again) _ = try directory.open(one, "again", .{ .redeliver = true });
-        given.takeUp(one);
         try testing.expect(bench.messageOf(handle).isNone());
+        if (is_removed) {
+            _ = try ring.close(one, bench.channel(), &bench.patience);
+            for (bench.base.participants[0..3]) |*each| directory.detach(each, bench.channel());
+            try bench.base.recover();
+            const later = try directory.open(two, "later", .{ .redeliver = true });
+            try testing.expectEqual(bench.channel().number, later.channel.number);
+        }
+        given.takeUp(one);
+        try testing.expect(bench.messageOf(handle).isHeldBy(0));
+        try bench.kill(0);
+        const back = try bench.receive(1, bench.channel());
+        try testing.expectEqual(if (is_removed) null else handle, back);
     }
-    var bench: Bench = undefined;
-    try bench.init(.{});
-    defer bench.deinit();
-    const one = &bench.base.participants[0];
-    _ = try bench.sendNew(0);
-    const handle = (try bench.receive(0, bench.channel())).?;
-    const given = try giveUp(one, handle);
-    given.takeUp(one);
-    try testing.expect(bench.messageOf(handle).isHeldBy(0));
 }
 
 test "what is dropped to make room, or for want of it, is no message any more" {

@@ -2,9 +2,9 @@
 //! and where each goes back to. A message has one place: a cell, a returned list, or a receiver's
 //! hands. It goes back only after the death of who had it in hand, or was about to.
 //!
-//! Every step can be repeated by a successor, which decides the same: the rows of the dead are
-//! emptied after all is decided, a link comes before the message word that says so, and a message
-//! on a list only has its word finished.
+//! First each message word says where its message is, then the lists are made anew from the words.
+//! Every step can be repeated by a successor, which decides the same: a word that was decided stays
+//! as it is, the rows of the dead are emptied after all is decided, and no link is believed.
 
 const std = @import("std");
 const atomic = @import("hooks");
@@ -35,21 +35,11 @@ const Scene = struct {
     dead: *const Rows,
     /// Channels that are about to be removed: nothing goes back there.
     over: *const Channels,
-    /// The message that was linked last, and where: most come in order.
-    last_linked: ?struct { channel: u32, index: u32 } = null,
 
     /// Null: there is no such channel that messages could go back to.
     fn channel(scene: *const Scene, number: u32) ?Channel {
         if (number >= layout.channels_max or scene.over.isSet(number)) return null;
-        return scene.channelOrOver(number);
-    }
-
-    /// Also one that is about to be removed.
-    fn channelOrOver(scene: *const Scene, number: u32) ?Channel {
-        if (number >= directory.blocksUsed(scene.view)) return null;
-        if (!directory.isLive(scene.view, number)) return null;
-        const found = Channel.of(scene.view, number) orelse return null;
-        return if (found.mode == .queue) found else null;
+        return queueOf(scene.view, number);
     }
 
     fn slot(scene: *const Scene, index: u32) *layout.Slot {
@@ -57,103 +47,61 @@ const Scene = struct {
     }
 };
 
-/// For each buffer that is a message: where it is, and where it goes. Leaves every slot's `queued`
-/// at 0.
+/// Also one that is about to be removed.
+fn queueOf(view: *const View, number: u32) ?Channel {
+    if (number >= directory.blocksUsed(view)) return null;
+    if (!directory.isLive(view, number)) return null;
+    const found = Channel.of(view, number) orelse return null;
+    return if (found.mode == .queue) found else null;
+}
+
+/// For each buffer that is a message: where it is, and where it goes. Leaves in each slot's
+/// `queued` on how many lists it is.
 pub fn settle(view: *const View, dead: *const Rows, over: *const Channels) void {
-    var scene: Scene = .{ .view = view, .dead = dead, .over = over };
-    var any = false;
-    for (view.slots[0..view.geometry.capacity]) |*slot| {
-        setQueued(slot, 0);
-        if (!Message.load(&slot.message).isNone()) any = true;
-    }
-    markMembers(&scene);
-    if (!any) return;
+    const scene: Scene = .{ .view = view, .dead = dead, .over = over };
+    var returned: Sorter = .{ .view = view };
     for (view.slots[0..view.geometry.capacity], 0..) |*slot, index| {
+        forget(&scene, slot);
         if (Message.load(&slot.message).isNone()) continue;
-        const list = CameFrom.load(&slot.came_from).queued;
-        setQueued(slot, 0);
-        settleOne(&scene, @intCast(index), if (list == 0) null else list - 1);
+        settleOne(&scene, @intCast(index));
+        if (Message.load(&slot.message).isReturned()) returned.add(@intCast(index));
     }
+    relist(view, returned.sorted());
 }
 
-fn setQueued(slot: *layout.Slot, queued: u16) void {
+/// The count of the last recovery, and where a message came from whose channel is removed: whoever
+/// has it, or takes it up again, has it for good.
+fn forget(scene: *const Scene, slot: *layout.Slot) void {
     const came_from = CameFrom.load(&slot.came_from);
-    if (came_from.queued != queued) CameFrom.store(&slot.came_from, came_from.withQueued(queued));
-}
-
-/// Who is on a list, in each slot's `queued`: the channel's number + 1. A list is cut where it is
-/// damaged; what was behind has no place, and gets one.
-fn markMembers(scene: *const Scene) void {
-    if (atomic.broken(.returned_twice)) return;
-    for (0..directory.blocksUsed(scene.view)) |at| {
-        const number: u32 = @intCast(at);
-        const channel = scene.channel(number) orelse continue;
-        var link: Link = .{ .head = channel.head };
-        while (link.next(scene.view)) |index| {
-            if (!isMember(scene, index)) {
-                link.set(scene.view, words.index_nil);
-                break;
-            }
-            setQueued(scene.slot(index), @intCast(number + 1));
-            link = .{ .slot = scene.slot(index) };
-        }
+    var kept = came_from.withQueued(0);
+    if (came_from.channelOf()) |number| {
+        if (number < layout.channels_max and scene.over.isSet(number) and
+            !atomic.broken(.removed_channel_remembered)) kept = kept.withChannel(null);
     }
+    if (kept != came_from) CameFrom.store(&slot.came_from, kept);
 }
-
-/// Whether what a list leads to can be on it, and was not met before.
-fn isMember(scene: *const Scene, index: u32) bool {
-    if (index >= scene.view.geometry.capacity) return false;
-    const slot = scene.slot(index);
-    return Control.load(&slot.control, .monotonic).state == .used and
-        !Message.load(&slot.message).isNone() and CameFrom.load(&slot.came_from).queued == 0;
-}
-
-/// One link of a list: from its head, or from a slot.
-const Link = union(enum) {
-    head: *layout.ChannelEnd,
-    slot: *layout.Slot,
-
-    /// What it leads to, unchecked.
-    fn next(link: Link, view: *const View) ?u32 {
-        _ = view;
-        const index: u32 = switch (link) {
-            .head => |end| Returned.load(&end.returned, .acquire).index,
-            .slot => |slot| atomic.load(u32, &slot.next_free, .monotonic),
-        };
-        return if (index == words.index_nil) null else index;
-    }
-
-    /// SYNC: what is linked was written before; a receiver finds it by the head. Pairs with
-    /// `redelivery.pop`.
-    fn set(link: Link, view: *const View, index: u32) void {
-        _ = view;
-        switch (link) {
-            .head => |end| {
-                const frozen = Returned.load(&end.returned, .monotonic).frozen;
-                const to: Returned = .{ .index = @truncate(index), .frozen = frozen };
-                Returned.store(&end.returned, to, .release);
-            },
-            .slot => |slot| atomic.store(u32, &slot.next_free, index, .release),
-        }
-    }
-};
 
 /// The first of these that holds:
 ///
 /// - the slot is not in use: it is no message;
-/// - it is on a list: the message word says so from now on;
+/// - it was returned: it is on its list, or who took it from there died before saying so, and it
+///   goes back there;
 /// - it was sent, and stands in that cell: it stays;
-/// - it was sent, and a dead receiver took it, from the list or from the cell: it goes back there;
-/// - its owner is dead: it goes back to where it was received, or, never received, is no message;
+/// - it was sent, and a dead receiver took it from the cell: it is returned to that channel;
+/// - its owner is dead: it is returned to where it was received, or, never received, is no message;
 /// - it stays.
 ///
 /// Where it would go to a channel that is removed, it is no message any more.
-fn settleOne(scene: *Scene, index: u32, list: ?u32) void {
+fn settleOne(scene: *const Scene, index: u32) void {
     const slot = scene.slot(index);
     const message = Message.load(&slot.message);
     if (Control.load(&slot.control, .monotonic).state != .used)
         return Message.store(&slot.message, .none);
-    if (list) |channel| return finish(scene, index, message, channel);
+    if (message.isReturned()) {
+        const number = message.channelTo() orelse return Message.store(&slot.message, .none);
+        if (scene.channel(number) == null) Message.store(&slot.message, .none);
+        return;
+    }
     switch (whereSent(scene, message, index)) {
         .nowhere => {},
         .there => |number| {
@@ -163,21 +111,14 @@ fn settleOne(scene: *Scene, index: u32, list: ?u32) void {
         .taken => |number| {
             const channel = scene.channel(number) orelse
                 return Message.store(&slot.message, .none);
-            if (message.isReturned())
-                return putBack(scene, index, &channel, message.deliveries);
             CameFrom.store(&slot.came_from, positionOf(&channel, message));
-            return putBack(scene, index, &channel, 0);
+            return Message.store(&slot.message, .returnedTo(number, 0));
         },
     }
-    if (isOwnerDead(scene, message, index)) return returnFromDead(scene, index, message);
-    // Its channel is removed while its receiver lives: it has nowhere to go back to any more.
-    const came_from = CameFrom.load(&slot.came_from);
-    const origin = came_from.channelOf() orelse return;
-    if (message.channelTo() == null and scene.channel(origin) == null)
-        CameFrom.store(&slot.came_from, came_from.withChannel(null));
+    if (isOwnerDead(scene, message, index)) returnFromDead(scene, index, message);
 }
 
-/// Of a message that is on no list.
+/// Of a message that was not returned.
 fn whereSent(scene: *const Scene, message: Message, index: u32) union(enum) {
     /// It was received, or its send did not happen.
     nowhere,
@@ -187,8 +128,7 @@ fn whereSent(scene: *const Scene, message: Message, index: u32) union(enum) {
     taken: u32,
 } {
     const number = message.channelTo() orelse return .nowhere;
-    if (message.isReturned()) return .{ .taken = number };
-    const channel = scene.channelOrOver(number) orelse return .nowhere;
+    const channel = queueOf(scene.view, number) orelse return .nowhere;
     if (standsIn(&channel, message, index)) return .{ .there = number };
     return if (wasTaken(scene, message, index)) .{ .taken = number } else .nowhere;
 }
@@ -235,7 +175,7 @@ fn isOwnerDead(scene: *const Scene, message: Message, index: u32) bool {
     return row >= scene.view.geometry.participant_count or scene.dead.isSet(row);
 }
 
-fn returnFromDead(scene: *Scene, index: u32, message: Message) void {
+fn returnFromDead(scene: *const Scene, index: u32, message: Message) void {
     const slot = scene.slot(index);
     const origin = CameFrom.load(&slot.came_from).channelOf();
     if (message.deliveries == 0 or origin == null)
@@ -244,8 +184,9 @@ fn returnFromDead(scene: *Scene, index: u32, message: Message) void {
     if (atomic.broken(.order_of_unsent) and message.channelTo() == origin)
         CameFrom.store(&slot.came_from, positionOf(&channel, message));
     if (message.deliveries < channel.max_deliveries)
-        return putBack(scene, index, &channel, message.deliveries);
-    if (deadLetterOf(scene, &channel)) |letters| return putBack(scene, index, &letters, 0);
+        return Message.store(&slot.message, .returnedTo(channel.number, message.deliveries));
+    if (deadLetterOf(scene, &channel)) |letters|
+        return Message.store(&slot.message, .returnedTo(letters.number, 0));
     Message.store(&slot.message, .none);
     // Where others hold the buffer still, it is theirs.
     _ = @atomicRmw(u64, &channel.tail.dropped, .Add, 1, .monotonic);
@@ -257,75 +198,130 @@ fn deadLetterOf(scene: *const Scene, channel: *const Channel) ?Channel {
     return scene.channel(number);
 }
 
-/// Into the channel's list, ordered by where each came from: first its own link, then the one that
-/// leads to it, then its message word.
-fn putBack(scene: *Scene, index: u32, channel: *const Channel, deliveries: u11) void {
-    const slot = scene.slot(index);
-    const came_from = CameFrom.load(&slot.came_from);
-    var link = firstLink(scene, channel, came_from);
-    if (!atomic.broken(.returned_without_order)) for (0..scene.view.geometry.capacity) |_| {
-        const next = link.next(scene.view) orelse break;
-        if (!CameFrom.load(&scene.slot(next).came_from).isBefore(came_from)) break;
-        link = .{ .slot = scene.slot(next) };
-    };
-    const next = link.next(scene.view) orelse words.index_nil;
-    atomic.store(u32, &slot.next_free, next, .monotonic);
-    link.set(scene.view, index);
-    Message.store(&slot.message, .returnedTo(
-        channel.number,
-        came_from.place,
-        @truncate(came_from.lap),
-        deliveries,
-    ));
-    scene.last_linked = .{ .channel = channel.number, .index = index };
-    const redelivered = &channel.block.channel.redelivered;
-    _ = @atomicRmw(u64, redelivered, .Add, 1, .monotonic);
-}
+/// Slots that are linked by `next_free`. No link leads further than it was counted.
+const Run = struct {
+    first: u32 = words.index_nil,
+    length: u32 = 0,
 
-/// Where to begin to look for its place.
-fn firstLink(scene: *const Scene, channel: *const Channel, came_from: CameFrom) Link {
-    if (atomic.broken(.returned_without_order)) return .{ .head = channel.head };
-    const last = scene.last_linked orelse return .{ .head = channel.head };
-    const slot = scene.slot(last.index);
-    const is_before = last.channel == channel.number and
-        CameFrom.load(&slot.came_from).isBefore(came_from);
-    return if (is_before) .{ .slot = slot } else .{ .head = channel.head };
-}
-
-/// Its recoverer died between the link and the message word.
-fn finish(scene: *const Scene, index: u32, message: Message, channel: u32) void {
-    if (message.isReturned()) return;
-    const slot = scene.slot(index);
-    const came_from = CameFrom.load(&slot.came_from);
-    // Taken by the dead, it was never received from that channel, and never from that of its dead
-    // letters.
-    const was_received = whereSent(scene, message, index) == .nowhere and
-        came_from.channelOf() == channel;
-    Message.store(&slot.message, .returnedTo(
-        channel,
-        came_from.place,
-        @truncate(came_from.lap),
-        if (was_received) message.deliveries else 0,
-    ));
-}
-
-/// Each member of a list is a reference. Adds them to what `queued` counts already.
-pub fn count(view: *const View, channel: *const Channel) void {
-    var members: u32 = 0;
-    var link: Link = .{ .head = channel.head };
-    while (link.next(view)) |index| {
-        // What was not on it when it was marked was linked since: it has no circles.
-        if (index >= view.geometry.capacity or members == view.geometry.capacity) break;
-        members += 1;
-        addQueued(view, index);
-        link = .{ .slot = &view.slots[index] };
+    fn isEmpty(run: Run) bool {
+        return run.length == 0;
     }
-    @atomicStore(u32, &channel.head.returned_count, members, .monotonic);
+
+    /// Takes the first one away; null: there is none.
+    fn next(run: *Run, view: *const View) ?u32 {
+        if (run.isEmpty() or run.first >= view.geometry.capacity) return null;
+        const index = run.first;
+        run.first = atomic.load(u32, &view.slots[index].next_free, .monotonic);
+        run.length -= 1;
+        return index;
+    }
+};
+
+/// Puts slots in order as they come, by merging runs of equal length, without memory for it.
+const Sorter = struct {
+    view: *const View,
+    /// Each is empty, or 2^i slots long.
+    runs: [25]Run = @splat(.{}),
+
+    fn add(sorter: *Sorter, index: u32) void {
+        link(sorter.view, index, words.index_nil);
+        var carried: Run = .{ .first = index, .length = 1 };
+        for (&sorter.runs) |*run| {
+            if (run.isEmpty()) {
+                run.* = carried;
+                return;
+            }
+            carried = merge(sorter.view, run.*, carried);
+            run.* = .{};
+        }
+    }
+
+    fn sorted(sorter: *const Sorter) Run {
+        var all: Run = .{};
+        for (sorter.runs) |run| all = merge(sorter.view, run, all);
+        return all;
+    }
+};
+
+fn merge(view: *const View, one: Run, other: Run) Run {
+    if (one.isEmpty()) return other;
+    if (other.isEmpty()) return one;
+    var left = one;
+    var right = other;
+    var from_left = left.next(view);
+    var from_right = right.next(view);
+    var merged: Run = .{};
+    var last: ?u32 = null;
+    while (from_left != null or from_right != null) {
+        const takes_right = if (from_left == null)
+            true
+        else if (from_right) |index|
+            isBefore(view, index, from_left.?)
+        else
+            false;
+        const index = (if (takes_right) from_right else from_left).?;
+        if (takes_right) from_right = right.next(view) else from_left = left.next(view);
+        if (last) |before| link(view, before, index) else merged.first = index;
+        merged.length += 1;
+        last = index;
+    }
+    return merged;
+}
+
+/// By the channel that it goes back to, then by where it came from.
+fn isBefore(view: *const View, one: u32, other: u32) bool {
+    const slots = .{ &view.slots[one], &view.slots[other] };
+    const to = .{ Message.load(&slots[0].message).to, Message.load(&slots[1].message).to };
+    if (to[0] != to[1]) return to[0] < to[1];
+    if (atomic.broken(.returned_without_order)) return one > other;
+    return CameFrom.load(&slots[0].came_from).isBefore(CameFrom.load(&slots[1].came_from));
+}
+
+fn link(view: *const View, index: u32, to: u32) void {
+    const ptr = &view.slots[index].next_free;
+    if (atomic.load(u32, ptr, .monotonic) != to) atomic.store(u32, ptr, to, .monotonic);
+}
+
+/// Every channel's list anew. What is in order is cut where the channel changes.
+fn relist(view: *const View, returned: Run) void {
+    var rest = returned;
+    var first = rest.next(view);
+    for (0..directory.blocksUsed(view)) |at| {
+        const channel = queueOf(view, @intCast(at)) orelse continue;
+        const head = first;
+        var members: u32 = 0;
+        var last: ?u32 = null;
+        while (first) |index| : (first = rest.next(view)) {
+            if (Message.load(&view.slots[index].message).channelTo() != channel.number) break;
+            if (!atomic.broken(.returned_not_counted)) addQueued(view, index);
+            members += 1;
+            last = index;
+        }
+        if (last) |index| link(view, index, words.index_nil);
+        setFirst(&channel, if (members == 0) words.index_nil else head.?);
+        setCount(&channel, members);
+    }
+}
+
+/// SYNC: what is linked was written before; a receiver finds it by the head. Pairs with
+/// `redelivery.pop`.
+fn setFirst(channel: *const Channel, index: u32) void {
+    const ptr = &channel.head.returned;
+    const before = Returned.load(ptr, .monotonic);
+    if (before.index != index) Returned.store(ptr, before.leadingTo(index), .release);
+}
+
+/// What is more than there was came back.
+fn setCount(channel: *const Channel, members: u32) void {
+    const before = @atomicRmw(u32, &channel.head.returned_count, .Xchg, members, .monotonic);
+    const redelivered = &channel.block.channel.redelivered;
+    _ = @atomicRmw(u64, redelivered, .Add, members -| before, .monotonic);
 }
 
 pub fn addQueued(view: *const View, index: u32) void {
     const slot = &view.slots[index];
-    setQueued(slot, CameFrom.load(&slot.came_from).queued +| 1);
+    const came_from = CameFrom.load(&slot.came_from);
+    CameFrom.store(&slot.came_from, came_from.withQueued(came_from.queued +| 1));
 }
 
 const testing = std.testing;
@@ -436,43 +432,40 @@ test "what is in no use is no message" {
     try bench.expect(bench.channel(), &.{});
 }
 
-test "what was linked by a recoverer that died then is only finished" {
+test "what a recoverer decided before it died stays so" {
     for ([_]u32{ 0, 1 }) |to| {
         var bench: Bench = undefined;
         try bench.init(.{});
         defer bench.deinit();
         const letters = try bench.base.other("letters", .{ .redeliver = true });
         const list = if (to == 0) bench.channel() else &letters;
-        const first = bench.nowhere();
-        const second = bench.nowhere();
-        bench.setReceived(first, 1, 3, 0);
-        bench.setMessage(second, .returnedTo(to, 1, 7, 2));
-        list.head.returned = @bitCast(Returned{ .index = @intCast(Bench.indexOf(first)) });
-        bench.base.slotOf(first).next_free = Bench.indexOf(second);
-        bench.base.slotOf(second).next_free = words.index_nil;
+        // Its owner was dead, and nothing is linked yet.
+        const handle = bench.nowhere();
+        CameFrom.store(&bench.base.slotOf(handle).came_from, .of(0, position));
+        bench.setMessage(handle, .returnedTo(to, 2));
         bench.settleTwice();
-        try bench.expect(list, &.{ first, second });
-        // To another channel it comes anew.
-        const kept: u11 = if (to == 0) 3 else 0;
-        try testing.expectEqual(kept, bench.messageOf(first).deliveries);
-        try testing.expectEqual(@as(u11, 2), bench.messageOf(second).deliveries);
+        try bench.expect(list, &.{handle});
+        try testing.expectEqual(@as(u11, 2), bench.messageOf(handle).deliveries);
+        const came_from = CameFrom.load(&bench.base.slotOf(handle).came_from);
+        try testing.expectEqual(CameFrom.of(0, position), came_from.withQueued(0));
     }
 }
 
-test "what was taken from the ring by the dead, and linked, comes as never received" {
+test "what was taken from the ring by the dead comes as never received" {
     var bench: Bench = undefined;
     try bench.init(.{});
     defer bench.deinit();
     const handle = bench.nowhere();
     // Sent back to the channel that it was received from.
-    CameFrom.store(&bench.base.slotOf(handle).came_from, .of(0, position));
+    const earlier: Position = .{ .place = 0, .lap = 3 };
+    CameFrom.store(&bench.base.slotOf(handle).came_from, .of(0, earlier));
     bench.setMessage(handle, Message.receivedBy(1, 3).sentTo(0, position, 1));
     bench.take(2, position, handle);
-    bench.channel().head.returned = @bitCast(Returned{ .index = @intCast(Bench.indexOf(handle)) });
-    bench.base.slotOf(handle).next_free = words.index_nil;
     bench.settleTwice();
     try bench.expect(bench.channel(), &.{handle});
     try testing.expectEqual(@as(u11, 0), bench.messageOf(handle).deliveries);
+    const came_from = CameFrom.load(&bench.base.slotOf(handle).came_from);
+    try testing.expectEqual(CameFrom.of(0, position), came_from.withQueued(0));
 }
 
 test "what stands in its cell stays, whoever is dead" {
@@ -508,7 +501,7 @@ test "what the dead took from the ring or the list goes back there" {
         const handle = bench.nowhere();
         if (from_list) {
             CameFrom.store(&bench.base.slotOf(handle).came_from, .of(0, position));
-            bench.setMessage(handle, .returnedTo(0, 1, 7, 2));
+            bench.setMessage(handle, .returnedTo(0, 2));
         } else {
             // Its sender lives.
             bench.setMessage(handle, Message.none.sentTo(0, position, 0));
@@ -517,7 +510,7 @@ test "what the dead took from the ring or the list goes back there" {
         bench.settleTwice();
         try bench.expect(bench.channel(), &.{handle});
         const came_from = CameFrom.load(&bench.base.slotOf(handle).came_from);
-        try testing.expectEqual(CameFrom.of(0, position), came_from);
+        try testing.expectEqual(CameFrom.of(0, position), came_from.withQueued(0));
         const deliveries: u11 = if (from_list) 2 else 0;
         try testing.expectEqual(deliveries, bench.messageOf(handle).deliveries);
     }
@@ -572,11 +565,11 @@ test "what its owner had when it died goes back to where it was received" {
     bench.settleTwice();
     try testing.expect(bench.messageOf(claimed).isNone());
     try bench.expect(&second, &.{});
-    try bench.expect(bench.channel(), &.{ again, forwarded, received });
+    try bench.expect(bench.channel(), &.{ received, forwarded, again });
     for ([_]u64{ received, forwarded, again }, [_]u11{ 1, 4, 2 }) |handle, deliveries| {
         try testing.expectEqual(deliveries, bench.messageOf(handle).deliveries);
         const came_from = CameFrom.load(&bench.base.slotOf(handle).came_from);
-        try testing.expectEqual(CameFrom.of(0, position), came_from);
+        try testing.expectEqual(CameFrom.of(0, position), came_from.withQueued(0));
     }
     try testing.expectEqual(@as(u64, 3), bench.channel().block.channel.redelivered);
 }
@@ -684,6 +677,30 @@ test "what was received too often goes to the dead letters, or is recycled and c
     }
 }
 
+test "any number of messages is put in order, of several channels" {
+    var bench: Bench = undefined;
+    try bench.init(.{ .max_deliveries = 100 });
+    defer bench.deinit();
+    const second = try bench.base.other("second", .{ .redeliver = true });
+    var handles: [bench_file.slots]u64 = undefined;
+    for (&handles) |*handle| handle.* = bench.nowhere();
+    var random: std.Random.DefaultPrng = .init(7);
+    for (0..200) |_| {
+        random.random().shuffle(u64, &handles);
+        const length = random.random().uintAtMost(usize, handles.len);
+        const split = random.random().uintAtMost(usize, length);
+        for (handles, 0..) |handle, place| {
+            const from: u32 = if (place < split) 0 else second.number;
+            bench.setMessage(handle, if (place < length) .receivedBy(1, 1) else .none);
+            const at: Position = .{ .place = 1, .lap = @intCast(place) };
+            CameFrom.store(&bench.base.slotOf(handle).came_from, .of(from, at));
+        }
+        bench.settleTwice();
+        try bench.expect(bench.channel(), handles[0..split]);
+        try bench.expect(&second, handles[split..length]);
+    }
+}
+
 test "a channel that is removed leaves no message that names it" {
     var bench: Bench = undefined;
     try bench.init(.{});
@@ -702,7 +719,7 @@ test "a channel that is removed leaves no message that names it" {
         .frozen = false,
     }).filledWith(Bench.indexOf(queued)));
     const listed = bench.nowhere();
-    bench.setMessage(listed, .returnedTo(second.number, 0, 0, 1));
+    bench.setMessage(listed, .returnedTo(second.number, 1));
     second.head.returned = @bitCast(Returned{ .index = @intCast(Bench.indexOf(listed)) });
     bench.base.slotOf(listed).next_free = words.index_nil;
     const of_dead = bench.nowhere();
@@ -731,7 +748,7 @@ test "a channel that is removed leaves no message that names it" {
     try testing.expect(bench.messageOf(of_live).isNone());
 }
 
-test "a damaged list is cut, and what was on it gets its place again" {
+test "a damaged list is made anew" {
     var bench: Bench = undefined;
     try bench.init(.{});
     defer bench.deinit();
@@ -753,7 +770,7 @@ test "a damaged list is cut, and what was on it gets its place again" {
     };
     for (ends) |end| {
         for (handles, 0..) |handle, place| {
-            bench.setMessage(handle, .returnedTo(0, @intCast(place), 3, 1));
+            bench.setMessage(handle, .returnedTo(0, 1));
             const at: Position = .{ .place = @intCast(place), .lap = 3 };
             CameFrom.store(&bench.base.slotOf(handle).came_from, .of(0, at));
         }

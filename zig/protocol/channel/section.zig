@@ -88,11 +88,12 @@ fn freezeCell(cell_ptr: *u64) void {
     }
 }
 
-/// SYNC: as `freezeCell`, of a change by a receiver. Pairs with `redelivery.pop`.
+/// SYNC: as `freezeCell`, of a change by a receiver. The tag is for one whose `busy` is not seen
+/// yet. Pairs with `redelivery.pop`.
 fn freezeReturned(ptr: *u64) void {
     while (true) {
         const returned = Returned.load(ptr, .acquire);
-        if (returned.frozen or Returned.cas(ptr, returned, returned.withFrozen(true))) return;
+        if (returned.frozen or Returned.cas(ptr, returned, returned.asFrozen())) return;
     }
 }
 
@@ -116,7 +117,7 @@ fn thawCell(cell_ptr: *u64) void {
 fn thawReturned(ptr: *u64) void {
     while (true) {
         const returned = Returned.load(ptr, .acquire);
-        if (!returned.frozen or Returned.cas(ptr, returned, returned.withFrozen(false))) return;
+        if (!returned.frozen or Returned.cas(ptr, returned, returned.asThawed())) return;
     }
 }
 
@@ -197,13 +198,11 @@ fn empty(cell_ptr: *u64) void {
     if (cell.full) Cell.store(cell_ptr, cell.emptied(), .monotonic);
 }
 
-/// How many cells and lists hold each slot, in the slots themselves, where 0 stands now.
+/// How many cells hold each slot, in the slots themselves, beside the lists that are counted there.
 fn count(view: *const View) void {
+    if (atomic.broken(.cells_not_counted)) return;
     var walk: Walk = .over(view);
     while (walk.next()) |channel| {
-        if (channel.mode == .queue and !atomic.broken(.returned_not_counted))
-            returning.count(view, &channel);
-        if (atomic.broken(.cells_not_counted)) continue;
         for (channel.cells[0..channel.capacity]) |*cell_ptr| {
             const cell = Cell.load(cell_ptr, .monotonic);
             if (!cell.full or cell.index >= view.geometry.capacity) continue;

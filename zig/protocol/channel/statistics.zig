@@ -90,6 +90,31 @@ pub fn queued(channel: *const Channel) u64 {
     return @min(head.countTo(tail, channel.capacity), channel.capacity);
 }
 
+/// The slots whose buffers are in the channel, the next one to be received first. Returns how many
+/// were written.
+pub fn queue(view: *const View, channel: *const Channel, out: []u32) u32 {
+    var written: u32 = 0;
+    // The list of what came back, which a damaged pool may have closed to a circle.
+    var returned = words.Returned.load(&channel.head.returned, .monotonic).index;
+    for (0..view.geometry.capacity) |_| {
+        if (returned >= view.geometry.capacity or written == out.len) break;
+        out[written] = returned;
+        written += 1;
+        returned = @truncate(@atomicLoad(u32, &view.slots[returned].next_free, .monotonic));
+    }
+    var position = positionIn(&channel.head.position);
+    for (0..queued(channel)) |_| {
+        const cell_ptr = channel.cellAt(position) orelse break;
+        if (written == out.len) break;
+        position = position.next(channel.capacity);
+        const cell: words.Cell = @bitCast(@atomicLoad(u64, cell_ptr, .monotonic));
+        if (!cell.full) continue;
+        out[written] = cell.index;
+        written += 1;
+    }
+    return written;
+}
+
 fn positionIn(word: *const u64) Position {
     return @bitCast(@atomicLoad(u64, word, .monotonic));
 }
@@ -231,6 +256,32 @@ test "what a queue sent, handed out and dropped follows from its ends" {
         });
         _ = try ring.close(one, &bench.channel, &patience);
         try expectStats(&bench, &.{.{ .CLOSED, 1 }});
+    }
+}
+
+test "what is in a queue is listed in the order in which it will be received" {
+    var bench: TestingChannel = undefined;
+    try bench.init(1, .{ .capacity = 3 });
+    defer bench.deinit();
+    const one = &bench.participants[0];
+    const view = &bench.pool.view;
+    var patience: thaw.Patience = .untimed;
+    var sent: [3]u32 = undefined;
+    for (&sent) |*index| {
+        const handle = bench.tryAcquire(0).?;
+        index.* = @as(words.Handle, @bitCast(handle)).index;
+        _ = try sending.send(one, &bench.channel, handle, &patience);
+    }
+    _ = try ring.receive(one, &bench.channel, &patience);
+    var found: [4]u32 = undefined;
+    try testing.expectEqual(@as(u32, 2), queue(view, &bench.channel, &found));
+    try testing.expectEqualSlices(u32, sent[1..], found[0..2]);
+    try testing.expectEqual(@as(u32, 1), queue(view, &bench.channel, found[0..1]));
+    // A list that damage has closed to a circle, and one that leads out of the pool.
+    for ([_]u24{ 0, 1 << 23 }) |next| {
+        view.slots[0].next_free = next;
+        words.Returned.store(&bench.channel.head.returned, .{ .index = 0 }, .monotonic);
+        try testing.expect(queue(view, &bench.channel, &found) >= 3);
     }
 }
 

@@ -363,7 +363,7 @@ fn isStill(view: *const View, head: words.Head) bool {
 inline fn describe(view: *const View, slot: *layout.Slot, size: u32, now_ns: u64) void {
     // This store also marks every description field as unset.
     words.Content.store(&slot.content, .{ .size = size, .dirty = view.zero_on_release });
-    atomic.store(u64, &slot.lease_deadline_ns, 0, .monotonic);
+    atomic.store(u64, &slot.lease, 0, .monotonic);
     atomic.store(u64, &slot.acquired_at_ns, now_ns, .monotonic);
 }
 

@@ -52,10 +52,10 @@ pub fn isAnyLeaseOver(view: *const View, looks: *place_file.Looks) bool {
     for (view.slots[looks.next..last]) |*slot| {
         const control = Control.load(&slot.control, .acquire);
         if (!control.isOnLease()) continue;
-        const ends_ns = lease.endOf(slot);
+        const found = lease.of(slot);
         // The next look begins here again, as in `lookAtSome`.
-        if (ends_ns <= now_ns) return true;
-        looks.soonest_ns = @min(looks.soonest_ns, ends_ns);
+        if (found.isOver(now_ns)) return true;
+        looks.soonest_ns = @min(looks.soonest_ns, found.endNs());
     }
     looks.next = if (last == capacity) 0 else last;
     if (looks.next == 0) looks.due_ns = looks.soonest_ns;

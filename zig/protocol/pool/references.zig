@@ -295,11 +295,11 @@ fn raiseLease(
     argument: u32,
 ) Error!bool {
     const slot = &participant.view.slots[ref.index];
-    const deadline_ns = lease.deadlineFromNow(&participant.view);
+    const raised = lease.fromNow(participant);
     const control = Control.load(&slot.control, .acquire);
     if (control.frozen) return false;
     _ = try checked(operation, control, ref, argument);
-    lease.raise(slot, deadline_ns);
+    lease.raise(slot, raised);
     return true;
 }
 

@@ -272,7 +272,7 @@ test "each word becomes what holds, what is in flight and the lease say" {
         memory_work.begin(&pool.participant(1));
         const slot = &view.slots[0];
         slot.control = @bitCast(before);
-        slot.lease_deadline_ns = if (is_over) 5 else 6;
+        slot.lease = if (is_over) 5 else 6;
         var report: Report = .{};
         rewrite(view, holdsOf, 5, &report);
         try testing.expectEqual(after, Control.load(&slot.control, .monotonic));
