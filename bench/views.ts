@@ -1,49 +1,37 @@
-// The cost of live views for the rest of the program: 300,000 small JSON.parse after every buffer
-// of a pool was touched and released, and while all of them are held, beside the same loop without
-// a pool in the same run. The cache keeps views of released buffers as far as its budget allows;
-// views of held buffers are alive, and the engine counts them as heap.
+// What live views cost the rest of a program.
 
-import { BufferPool } from "../src/index.ts";
+import { xmemRow } from "./suite/command.ts";
+import type { Question, Row } from "./suite/question.ts";
 
-const text = JSON.stringify({ id: 1, name: "frame", tags: ["a", "b"], size: { w: 640, h: 480 } });
+const frame = 6 * 1024 * 1024;
 
-function parseLoop(): number {
-  let least = Number.POSITIVE_INFINITY;
-  for (let round = 0; round < 7; round++) {
-    const start = Bun.nanoseconds();
-    let sum = 0;
-    for (let i = 0; i < 300_000; i++) sum += JSON.parse(text).tags.length;
-    if (sum !== 600_000) throw new Error("wrong sum");
-    least = Math.min(least, Bun.nanoseconds() - start);
-  }
-  return least / 1e6;
-}
+const own = (name: string, kind: Row["kind"], ...argv: (string | number)[]): Row => ({
+  ...{ ...xmemRow(name, "views", ...argv.map(String)), kind },
+});
 
-parseLoop();
-const without = parseLoop();
-console.log(`without a pool${" ".repeat(36)}${without.toFixed(1)} ms`);
-for (const [count, size] of [
-  [64, 6 * 1024 * 1024],
-  [4096, 4096],
-] as const) {
-  const name = `bench.views.${process.pid}`;
-  const pool = BufferPool.create(name, { capacity: count, bufferSize: size });
-  for (let round = 0; round < 2; round++) {
-    const held = Array.from({ length: count }, () => pool.acquire(size));
-    for (const guard of held) guard.bytes[0] = 1;
-    for (const guard of held) guard.release();
-  }
-  const report = (state: string): void => {
-    Bun.gc(true);
-    const with_ = parseLoop();
-    const what = `${count} buffers of ${size} bytes, ${state}`;
-    console.log(`${what.padEnd(50)}${with_.toFixed(1)} ms, ratio ${(with_ / without).toFixed(2)}`);
-  };
-  report("released");
-  const all = Array.from({ length: count }, () => pool.acquire(size));
-  for (const guard of all) guard.bytes[0] = 1;
-  report("held");
-  for (const guard of all) guard.release();
-  pool.close();
-  BufferPool.unlink(name);
-}
+export const views: Question = {
+  name: "views",
+  title: "What do live views cost the rest of a program?",
+  method: `A program parses a small JSON text again and again, which makes garbage. The engine collects it
+more often, or less well, while it counts much memory behind live views as its own heap. "Released" means
+that every buffer of a pool was touched and given back before, "held" that all are still held.`,
+  panels: [
+    {
+      title: "One JSON.parse",
+      unit: "ns",
+      better: "less",
+      scale: "linear",
+      columns: [{ key: "ns", label: "one JSON.parse" }],
+    },
+  ],
+  yardstick: "without a pool",
+  rows: () => [
+    own("without a pool", "yardstick", 0, 0, "released"),
+    own("xmem: 64 buffers of 6 MiB, released", "xmem", 64, frame, "released"),
+    own("xmem: 64 buffers of 6 MiB, held", "xmem", 64, frame, "held"),
+    own("xmem: 4,096 buffers of 4 KiB, released", "xmem", 4096, 4096, "released"),
+    own("xmem: 4,096 buffers of 4 KiB, held", "xmem", 4096, 4096, "held"),
+    own("Uint8Array: 64 of 6 MiB, alive", "peer", 64, frame, "plain"),
+    own("Uint8Array: 4,096 of 4 KiB, alive", "peer", 4096, 4096, "plain"),
+  ],
+};

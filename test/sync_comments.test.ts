@@ -14,8 +14,6 @@ const folder = join(import.meta.dir, "..", "zig");
  * tests use.
  */
 const exempt = /^build\.zig$|^(hooks|check)\/|^format\/words\.zig$|^system\/testing_os\.zig$/;
-/** A yardstick for benchmarks, on memory of its own. */
-const exemptFunction = "xmem_bun_bench_pop_push";
 
 interface Place {
   file: string;
@@ -142,7 +140,6 @@ function faults(files: Record<string, string>): string[] {
     }
   }
   for (const { place, line } of sources.flatMap(({ releasing }) => releasing)) {
-    if (place.name === exemptFunction) continue;
     if (comments.some((comment) => same(comment.place, place))) continue;
     found.push(`${place.file}:${line}: an access that releases, without SYNC`);
   }

@@ -110,11 +110,6 @@ export interface Native {
   xmem_bun_constant_name(index: number, buffer: Memory, length: number): number;
   xmem_bun_constant_value(index: number): number;
   /**
-   * The yardstick of the benchmarks: `count` pops and pushes of a tagged free list of its own, the
-   * least that any pool of this kind can cost.
-   */
-  xmem_bun_bench_pop_push(count: number): void;
-  /**
    * Opens the channel of that name, or makes it. Returns the number by which this open of the pool
    * knows it.
    */
@@ -157,6 +152,11 @@ export interface Native {
   xmem_bun_message_hand_off(descriptor: Descriptor, index: number, generation: number): number;
   /** How often the message was received that this open holds at the index; 0 where it holds none. */
   xmem_bun_deliveries(descriptor: Descriptor, index: number, generation: number): number;
+  /**
+   * Where the message that this open holds at the index stood when it was sent, the same at each
+   * delivery: the channel's number, the lap and the place in one whole number. -1: it holds none.
+   */
+  xmem_bun_message_origin(descriptor: Descriptor, index: number, generation: number): number;
   /**
    * For an event loop: never waits. PENDING while a recovery has the pool. `is_first`: 1 where a wait
    * begins with it.
@@ -304,7 +304,6 @@ export const symbols: Record<keyof Native, FFIFunction> = {
   xmem_bun_constant_count: { args: [], returns: "u32" },
   xmem_bun_constant_name: { args: ["u32", "ptr", "u32"], returns: "u32" },
   xmem_bun_constant_value: { args: ["u32"], returns: "f64" },
-  xmem_bun_bench_pop_push: { args: ["u32"], returns: "void" },
   xmem_bun_channel_open: { args: ["u32", "ptr", "ptr", "ptr"], returns: "i32" },
   xmem_bun_channel_leave: { args: ["u32", "u32"], returns: "void" },
   xmem_bun_channel_leave_all: { args: ["u32"], returns: "void" },
@@ -319,6 +318,7 @@ export const symbols: Record<keyof Native, FFIFunction> = {
   xmem_bun_message_done: { args: ["u32", "u32"], returns: "void" },
   xmem_bun_message_hand_off: { args: ["u32", "u32", "u32"], returns: "i32" },
   xmem_bun_deliveries: { args: ["u32", "u32", "u32"], returns: "u32" },
+  xmem_bun_message_origin: { args: ["u32", "u32", "u32"], returns: "f64" },
   xmem_bun_channel_receive_at_once: { args: ["u32", "u32", "u32"], returns: "i32" },
   xmem_bun_channel_receive_blocking: { args: ["u32", "u32", "f64"], returns: "i32" },
   xmem_bun_channel_async_open: { args: ["u32", "u32", "u32"], returns: "i32" },

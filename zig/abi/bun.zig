@@ -650,29 +650,3 @@ pub export fn xmem_bun_constant_name(index: u32, buffer: [*]u8, length: u32) u32
 pub export fn xmem_bun_constant_value(index: u32) f64 {
     return constants.all[index].value;
 }
-
-/// The yardstick of the benchmarks: `count` pops and pushes of a tagged free list of its own, the
-/// least that any pool of this kind can cost.
-pub export fn xmem_bun_bench_pop_push(count: u32) void {
-    const Node = extern struct { next: u32 align(64) };
-    const capacity = 64;
-    const state = struct {
-        var head: u64 align(64) = 0;
-        var nodes: [capacity]Node = undefined;
-    };
-    for (&state.nodes, 0..) |*node, place| node.next = @intCast(place + 1);
-    @atomicStore(u64, &state.head, 0, .monotonic);
-    for (0..count) |_| {
-        const index = while (true) {
-            const head: words.Head = @bitCast(@atomicLoad(u64, &state.head, .acquire));
-            const next = @atomicLoad(u32, &state.nodes[head.index].next, .monotonic);
-            const to = head.successor(@intCast(next));
-            if (words.Head.cas(&state.head, head, to, .acq_rel)) break head.index;
-        };
-        while (true) {
-            const head: words.Head = @bitCast(@atomicLoad(u64, &state.head, .monotonic));
-            @atomicStore(u32, &state.nodes[index].next, head.index, .monotonic);
-            if (words.Head.cas(&state.head, head, head.successor(index), .seq_cst)) break;
-        }
-    }
-}
