@@ -153,6 +153,11 @@ export interface Native {
   /** How often the message was received that this open holds at the index; 0 where it holds none. */
   xmem_bun_deliveries(descriptor: Descriptor, index: number, generation: number): number;
   /**
+   * Where the message that this open holds at the index stood when it was sent, the same at each
+   * delivery: the channel's number, the lap and the place in one whole number. -1: it holds none.
+   */
+  xmem_bun_message_origin(descriptor: Descriptor, index: number, generation: number): number;
+  /**
    * For an event loop: never waits. PENDING while a recovery has the pool. `is_first`: 1 where a wait
    * begins with it.
    */
@@ -313,6 +318,7 @@ export const symbols: Record<keyof Native, FFIFunction> = {
   xmem_bun_message_done: { args: ["u32", "u32"], returns: "void" },
   xmem_bun_message_hand_off: { args: ["u32", "u32", "u32"], returns: "i32" },
   xmem_bun_deliveries: { args: ["u32", "u32", "u32"], returns: "u32" },
+  xmem_bun_message_origin: { args: ["u32", "u32", "u32"], returns: "f64" },
   xmem_bun_channel_receive_at_once: { args: ["u32", "u32", "u32"], returns: "i32" },
   xmem_bun_channel_receive_blocking: { args: ["u32", "u32", "f64"], returns: "i32" },
   xmem_bun_channel_async_open: { args: ["u32", "u32", "u32"], returns: "i32" },

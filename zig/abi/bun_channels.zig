@@ -311,6 +311,17 @@ pub export fn xmem_bun_deliveries(number: Descriptor, index: u32, generation: u3
     return messages.deliveriesOf(pool, handleOf(index, generation));
 }
 
+/// Where the message that this open holds at the index stood when it was sent, the same at each
+/// delivery: the channel's number, the lap and the place in one whole number. -1: it holds none.
+pub export fn xmem_bun_message_origin(number: Descriptor, index: u32, generation: u32) f64 {
+    const pool = descriptor.poolOf(number);
+    if (holds.attend(pool) != null) return -1;
+    const origin = messages.originOf(pool, handleOf(index, generation)) orelse return -1;
+    const channel = origin.channelOf() orelse return -1;
+    const lap = @as(u64, channel) << @bitSizeOf(@TypeOf(origin.lap)) | origin.lap;
+    return @floatFromInt(lap << @bitSizeOf(@TypeOf(origin.place)) | origin.place);
+}
+
 /// For an event loop: never waits. PENDING while a recovery has the pool. `is_first`: 1 where a wait
 /// begins with it.
 pub export fn xmem_bun_channel_receive_at_once(

@@ -146,6 +146,7 @@ fn receive(user: *User, number: u32) void {
     };
     const held: f64 = @floatFromInt(@as(u64, @bitCast(handle)));
     _ = c.xmem_bun_deliveries(pool, handle.index, handle.generation);
+    _ = c.xmem_bun_message_origin(pool, handle.index, handle.generation);
     // Of a message, its receiver says when it is done, or hands it off; the rest is left to the
     // close.
     switch (user.random.uintLessThan(u32, 5)) {
