@@ -3,7 +3,8 @@
 // declarations that no public signature reaches, such as the core's descriptors and pointers, are
 // left out here.
 
-import { readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { root, run, tool } from "./setup.ts";
 
@@ -160,15 +161,17 @@ export function rollUp(
 
 /** The declarations of the sources as they are now, and those of xmem/bridge. */
 export function declareAll(): { library: string; bridge: string } {
-  const folder = join(root, "dist", "declarations");
-  rmSync(folder, { recursive: true, force: true });
-  run(tool("typescript/bin/tsc", "--project", "scripts/declarations.tsconfig.json"));
+  // One of its own, because several tests declare at a time.
+  const folder = mkdtempSync(join(tmpdir(), "xmem-declarations-"));
+  const project = ["--project", "scripts/declarations.tsconfig.json", "--outDir", folder];
+  run(tool("typescript/bin/tsc", ...project));
   const files = readdirSync(folder, { recursive: true, encoding: "utf8" })
     .filter((file) => file.endsWith(".d.ts"))
     .sort();
   const sources = new Map(
     files.map((file) => [file.replace(/\.d\.ts$/, ""), readFileSync(join(folder, file), "utf8")]),
   );
+  rmSync(folder, { recursive: true });
   return { library: rollUp(sources), bridge: rollUp(sources, bridge) };
 }
 

@@ -162,7 +162,7 @@ function compress(folder: string, destination: string): void {
 }
 
 /** A package with one library, which installers leave out elsewhere. */
-function packPlatform(platform: string, from: Manifest, libraries: string, to: string): string {
+function packPlatform(platform: string, from: Manifest, libraries: string, dist: string): string {
   const [os = "", cpu = "", libc] = platform.split("-");
   const file = libraryFile(platform);
   const manifest = {
@@ -176,19 +176,18 @@ function packPlatform(platform: string, from: Manifest, libraries: string, to: s
     ...(libc === undefined ? {} : { libc: [libc === "gnu" ? "glibc" : libc] }),
     files: [file],
   };
-  const folder = join(root, "dist", "packages", manifest.name);
+  const folder = join(dist, "packages", manifest.name);
   begin(folder, manifest);
   cpSync(join(libraries, platform, file), join(folder, file));
   cpSync(join(root, "LICENSE"), join(folder, "LICENSE"));
-  compress(folder, to);
+  compress(folder, join(dist, "registry"));
   return manifest.name;
 }
 
-/** Makes all packages, and returns the path of the one for machines like this. */
-export async function pack(): Promise<string> {
+/** Makes all packages in a folder, and returns the path of the one for machines like this. */
+export async function pack(dist: string = join(root, "dist")): Promise<string> {
   run(zigBuild("build/cross", "cross"));
   const libraries = join(root, "build", "cross");
-  const dist = join(root, "dist");
   const registry = join(dist, "registry");
   rmSync(registry, { recursive: true, force: true });
   mkdirSync(registry, { recursive: true });
@@ -196,7 +195,7 @@ export async function pack(): Promise<string> {
   for (const field of development) delete manifest[field];
   const main: Manifest = { ...manifest, ...packaged };
 
-  const names = platforms.map((platform) => packPlatform(platform, main, libraries, registry));
+  const names = platforms.map((platform) => packPlatform(platform, main, libraries, dist));
   const folder = join(dist, "packages", main.name);
   const optionalDependencies = Object.fromEntries(names.map((name) => [name, main.version]));
   await beginMain(folder, { ...main, optionalDependencies });
