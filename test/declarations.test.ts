@@ -121,7 +121,8 @@ function examples(): string[] {
 test("the examples of the docstrings check", async () => {
   const all = examples();
   expect(all.length).toBeGreaterThan(5);
-  const imports = `import { type BufferGuard, BufferPool, XmemError } from "xmem";\n`;
+  const names = "type BufferGuard, BufferPool, FrameSink, FrameSource, XmemError";
+  const imports = `import { closeSync } from "node:fs";\nimport { ${names} } from "xmem";\n`;
   await Bun.write(join(folder, "examples.ts"), imports + all.join(""));
   expect(await check(newest, settings["what bun init writes"] ?? {}, "examples.ts")).toBe("");
 }, 120_000);
