@@ -13,6 +13,7 @@ import {
 import { BufferPool, type Channel, type ChannelOptions, XmemError } from "../src/index.ts";
 import { transfer } from "./bridge/machines.ts";
 import { Servers, serverProgram } from "./bridge/servers.ts";
+import { expectPrinted, programsOf } from "./pages.ts";
 import { until } from "./scripts.ts";
 
 const program = serverProgram();
@@ -498,6 +499,17 @@ if (program !== null) {
     await until(() => exporter.stats().inFlight === 0);
     await Bun.sleep(100);
     expect(far.channel.tryReceive()).toBeNull();
+  });
+
+  test("the programs of the page about the bridge print what the page shows", async () => {
+    await using servers = await Servers.start(program);
+    const { user, pass } = servers.login;
+    const env = { NATS_URL: servers.addresses[0] ?? "", NATS_USER: user, NATS_PASSWORD: pass };
+    const all = programsOf("docs/bridge.md");
+    expect(all.length).toBe(2);
+    for (const { example, output } of all) {
+      await expectPrinted(example, output, { env, packages: ["@nats-io"] });
+    }
   });
 
   test("nothing is lost, doubled or overtaken while both ends and the server are killed", async () => {
