@@ -16,7 +16,7 @@ const late = (title: string, key: string): Panel => ({
 });
 
 function rows({ milliseconds, peer }: Context): Row[] {
-  const count = String(Math.ceil(milliseconds * 10));
+  const count = String(Math.ceil(milliseconds * 15));
   const c = (name: string, kind: Row["kind"], way: string): Row => ({
     ...{ name, kind, command: [...program("wake"), way, count] },
   });

@@ -11,6 +11,7 @@ import { generatedIsCurrent } from "./generate.ts";
 import { ensureNatsServer } from "./nats_server.ts";
 import { parkingHolds } from "./parking.ts";
 import { passesInPythons, pythonIsClean } from "./pytest.ts";
+import { tools } from "./python.ts";
 import { isReproducible } from "./reproducible.ts";
 import { root, runRecorded, setup, tool, zig } from "./setup.ts";
 import { type Count, test } from "./test.ts";
@@ -67,6 +68,29 @@ async function soakCanariesAreCaught(): Promise<boolean> {
   return caught;
 }
 
+const flood = [process.execPath, join(root, "scripts", "flood.ts"), "--messages", "20000"];
+
+/** A kill has to meet a receiver between two instructions: a few seeds are tried, until one does. */
+async function floodCanaryIsCaught(): Promise<boolean> {
+  for (const seed of ["1", "2", "3", "4"]) {
+    const broken = ["--kills", "3000", "--seed", seed, "--canary", "taking_ignored"];
+    const { ok, output } = await runRecorded([...flood, ...broken]);
+    if (!ok && output.includes("messages are lost, 0 may be")) return true;
+  }
+  return false;
+}
+
+/** True, with a line on the console, where there is no Python with numpy. */
+async function infers(): Promise<boolean> {
+  const python = tools("test");
+  if (python === null) {
+    console.log("examples/inference was not run: that takes a Python and a registry");
+    return true;
+  }
+  const program = "./examples/inference/end_to_end.ts";
+  return succeeds(["env", `PYTHON=${python}`, process.execPath, "test", program]);
+}
+
 const checks: Record<string, () => Promise<boolean>> = {
   "TypeScript's format and lint": () =>
     succeeds(tool("@biomejs/biome/bin/biome", "ci", "--error-on-warnings", "--colors=off")),
@@ -75,16 +99,14 @@ const checks: Record<string, () => Promise<boolean>> = {
   "generated files": generatedIsCurrent,
   "Python's types and style": pythonIsClean,
   "the Python package in every Python that is here": () => passesInPythons(),
+  "the example with workers in Python": infers,
   "corruption fuzzer": survivesCorruption,
   "corruption fuzzer's canaries": corruptionCanariesAreCaught,
   soak: () => succeeds([...soak, "--minutes", "1"]),
   "soak with delays": () => succeeds([...soak, "--minutes", "1", "--delays"]),
   "soak's canaries": soakCanariesAreCaught,
-  "a flood of messages": () =>
-    succeeds([
-      ...[process.execPath, join(root, "scripts", "flood.ts")],
-      ...["--messages", "20000", "--kills", "2000"],
-    ]),
+  "a flood of messages": () => succeeds([...flood, "--kills", "2000"]),
+  "the flood's canary": floodCanaryIsCaught,
   "the same packages when they are made again": isReproducible,
   "the core's tests on arm64, as far as they go": passesOnArm64,
   "every operation, killed at every step": () =>

@@ -1,15 +1,18 @@
-// `bun run flood [--messages M] [--kills K] [--seed N]`: four producers send M messages to four
-// consumers, three times: undisturbed; with K of them killed a minute; and so through a channel that
-// redelivers.
+// `bun run flood [--messages M] [--kills K] [--seed N] [--canary NAME]`: four producers send M
+// messages to four consumers, three times: undisturbed; with K of them killed a minute; and so
+// through a channel that redelivers. With `--canary` on a library that sometimes sleeps in the
+// middle of an operation and is deliberately broken, which must fail.
 
+import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { setup } from "./setup.ts";
+import { root, run, setup, zigBuild } from "./setup.ts";
 
 const { values } = parseArgs({
   options: {
     messages: { type: "string", default: "1000000" },
     kills: { type: "string", default: "200" },
     seed: { type: "string", default: "1" },
+    canary: { type: "string" },
   },
 });
 const [messages, kills, seed] = [values.messages, values.kills, values.seed].map(Number);
@@ -19,6 +22,12 @@ if (![messages, kills, seed].every((each) => Number.isInteger(each) && Number(ea
 }
 
 setup();
+if (values.canary !== undefined) {
+  const prefix = `build/soak-${values.canary}`;
+  run(zigBuild(prefix, "-Dhook=delay", `-Dcanary=${values.canary}`));
+  // The flood's processes inherit it.
+  process.env["XMEM_LIBRARY"] = join(root, prefix, "libxmem.so");
+}
 // This import comes late, because it loads the library.
 const { flood } = await import("../test/flood/flood.ts");
 const results: boolean[] = [];

@@ -11,6 +11,7 @@ import { ask, parse } from "../bench/suite/rounds.ts";
 import { figure, median, quantile, ratio, spread } from "../bench/suite/statistics.ts";
 import { cells, markdownTable, terminalTable } from "../bench/suite/table.ts";
 import { worse } from "../bench/suite/worse.ts";
+import { documents, paths } from "../scripts/performance.ts";
 
 const question: Question = {
   name: "example",
@@ -160,7 +161,7 @@ test("every figure that is worse than a peer's is found, and whether the rounds 
 
 test("the page names the reason for each figure that is worse, and is not written without one", () => {
   const asked = [{ question, result: behind }];
-  expect(() => performance(asked, [])).toThrow('"own" is behind "ahead"');
+  expect(() => performance(asked, [])).toThrow("does not say why **own**: ahead 4.00 x");
   const reason = {
     question: "example",
     ours: /own/,
@@ -168,8 +169,8 @@ test("the page names the reason for each figure that is worse, and is not writte
     because: "It checks nothing.",
   };
   const page = performance(asked, [reason]);
-  expect(page).toContain('- It checks nothing. "own" behind "ahead" 4.00 x (One figure, time).');
-  expect(page).toContain('the rounds overlap: "own" behind "near" 1.11 x');
+  expect(page).toContain("- It checks nothing.\n  - **own**: ahead 4.00 x (One figure: time)");
+  expect(page).toContain("the rounds overlap.\n  - **own**: near 1.11 x (One figure: time)");
   expect(page).toContain("| **own** | 40.0 (30.0 – 50.0) |");
   expect(page).toContain("](benchmarks/example.svg)");
   expect(() => performance(asked, [{ ...reason, question: "another" }])).toThrow(
@@ -188,10 +189,23 @@ test("the README's figures replace only what is between the marks", () => {
   expect(() => between("no marks", "new")).toThrow();
 });
 
-test("the README's table leaves open what was not measured", () => {
-  const table = headline([]).split("\n");
-  expect(table[0]).toContain("| xmem, TypeScript |");
-  expect(table[2]).toEndWith("| – | – | – | – | – | – |");
+test("the README's table has a line per question that was asked, and leaves open what was not measured", () => {
+  expect(headline([])).toBe("");
+  const own: Answer = { name: "xmem, C: bytes", kind: "xmem", figures: { ns: [3, 1, 2] } };
+  const acquire = { ...question, name: "acquire" };
+  const table = headline([{ question: acquire, result: { ...result, answers: [own] } }]).split(
+    "\n",
+  );
+  expect(table[0]).toContain("| xmem, TypeScript | xmem, C |");
+  expect(table[2]).toBe("| get a buffer and give it back | – | 2.00 ns | – | – | – | – |");
+  expect(table[3]).toBe("");
+  expect(table[4]).toContain("](docs/benchmarks/acquire.svg)");
+});
+
+test("docs/performance.md and the README's figures are those of the results in docs/benchmarks", () => {
+  const wanted = documents();
+  expect(readFileSync(paths.performance, "utf8")).toBe(wanted.performance);
+  expect(readFileSync(paths.readme, "utf8")).toBe(wanted.readme);
 });
 
 test("only an object of finite numbers is an answer", () => {

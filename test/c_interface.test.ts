@@ -8,6 +8,7 @@ import { compileObject } from "../scripts/cc.ts";
 import { type BufferGuard, BufferPool } from "../src/index.ts";
 import { documentedInC, mistaken } from "./c_documented.ts";
 import { CPrograms } from "./c_programs.ts";
+import { Lines } from "./lines.ts";
 import { withPool } from "./processes.ts";
 
 const sources = {
@@ -16,8 +17,10 @@ const sources = {
   fork: "test/programs/fork.c",
   interface: "test/programs/c_interface.c",
   channels: "test/programs/c_channels.c",
+  handles: "test/programs/c_handles.c",
   misuse: "test/programs/c_misuse.c",
   requests: "test/programs/c_requests.c",
+  waits: "test/programs/c_waits.c",
 };
 let programs: CPrograms<keyof typeof sources>;
 
@@ -86,7 +89,7 @@ async function returned(): Promise<Set<string>> {
   const log = join(programs.folder, "statuses");
   process.env["XMEM_STATUS_LOG"] = log;
   try {
-    for (const program of ["interface", "channels", "misuse"] as const) {
+    for (const program of ["interface", "channels", "waits", "misuse"] as const) {
       expect([program, await outputOf(program, name)]).toEqual([program, "as expected\n"]);
     }
     expect(await outputOf("requests", "check", name)).toBe("as expected\n");
@@ -165,6 +168,43 @@ test("buffers go from C to Bun, and C waits while Bun holds them all", async () 
     expect(await producer.exited).toBe(0);
     expect(frame).toBe(20);
     expect(pool.stats().free).toBe(4);
+  });
+}, 60_000);
+
+test("single buffers go to and fro by their handles, and both see the same numbers", async () => {
+  await withPool({ capacity: 2, bufferSize: 100 }, async (pool, name) => {
+    const child = start("handles", name);
+    const lines = new Lines(child.stdout);
+    const tell = async (command: string, handle = 0): Promise<string | null> => {
+      child.stdin.write(`${command} ${handle}\n`);
+      child.stdin.flush();
+      return await lines.next();
+    };
+    const own = pool.acquire(20);
+    own.bytes.fill(2);
+    expect(await tell("get", own.handle)).toBe("20 bytes, sum 40");
+    expect(pool.refCount(own.handle)).toBe(2);
+    expect(await tell("drop")).toBe("dropped");
+    expect(await tell("take", own.share())).toBe("20 bytes, sum 40");
+    expect(await tell("share")).toBe(String(own.handle));
+    expect(await tell("stats")).toBe("1 used, 1 in flight, 2 alive");
+    pool.take(own.handle).release();
+    const { handle } = own;
+    own.release();
+    // Only C has it now.
+    expect(pool.refCount(handle)).toBe(1);
+    expect(await tell("give")).toBe(String(handle));
+    pool.take(handle).release();
+    expect(pool.stats()).toMatchObject({ free: 2, inFlight: 0 });
+
+    expect(await tell("acquire")).toBe("acquired");
+    const last = pool.acquire(1);
+    expect(await tell("full")).toBe("TIMEOUT");
+    last.release();
+    using taken = pool.take(Number(await tell("give")));
+    expect(taken.bytes).toEqual(new Uint8Array(10).fill(3));
+    child.stdin.end();
+    expect(await child.exited).toBe(0);
   });
 }, 60_000);
 

@@ -69,6 +69,8 @@ test("POOL_FULL names another thread of this process by its thread, too", () =>
     const body = `const { BufferPool } = await import(${JSON.stringify(source)});
       globalThis.pool = BufferPool.open(${JSON.stringify(name)});
       globalThis.guard = pool.acquire(1);
+      // The thread lives until it is terminated.
+      setInterval(() => {}, 1000);
       postMessage(0);`;
     const url = URL.createObjectURL(new Blob([body], { type: "text/javascript" }));
     const worker = new Worker(url);

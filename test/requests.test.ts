@@ -132,8 +132,21 @@ test("a reply that comes after a timeout or an abort goes back to the pool", () 
     aborting.abort(reason);
     expect(await aborted).toBe(reason);
     first.tell("now");
-    expect(await answerTo(pool, channel, 2)).toBe(3);
+    // Also where nobody asks again.
     await until(() => pool.stats().used === 0);
+    expect(await answerTo(pool, channel, 2)).toBe(3);
+  }));
+
+test("a process whose request nobody answers any more ends by itself", () =>
+  withPool(options, async (pool, name) => {
+    using channel = pool.channel("jobs");
+    const asker = script(`
+      const pool = BufferPool.open(${JSON.stringify(name)});
+      const job = pool.acquire(1);
+      await pool.channel("jobs").request(job, { timeout: 10 }).catch(({ code }) => say(code));`);
+    expect(await asker.rest()).toEqual(["TIMEOUT"]);
+    expect(await asker.ended).toBe(0);
+    channel.tryReceive()?.release();
   }));
 
 test("the reply to an asker that is dead goes back to the pool", () =>

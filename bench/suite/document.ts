@@ -38,45 +38,50 @@ function times(factors: readonly number[]): string {
   return said[0] === said[1] ? `${said[0]} x` : `${said[0]} to ${said[1]} x`;
 }
 
-/** Pairs of rows, each with where the one is behind, and how far. */
-function behind(all: readonly Worse[], panels: number): string {
-  const pairs = Map.groupBy(all, ({ ours, theirs }) => `${ours}\n${theirs}`);
-  return [...pairs.values()]
-    .map((found) => {
-      const [first] = found;
-      const where = [
-        ...new Set(found.map(({ panel, column }) => (panels > 1 ? `${panel}, ${column}` : column))),
-      ];
-      const only = where.length <= 3 ? ` (${where.join("; ")})` : "";
-      return `"${first?.ours}" behind "${first?.theirs}" ${times(found.map(({ factor }) => factor))}${only}`;
-    })
-    .join("; ");
+/** Where a row is behind a peer and how far; columns are named where they are not all of them. */
+function pair(found: readonly Worse[], { panels }: Question): string {
+  const all = panels.reduce((sum, { columns: { length } }) => sum + length, 0);
+  const where = found.map(({ panel, column }) =>
+    panels.length > 1 ? `${panel}: ${column}` : column,
+  );
+  const named = found.length < all && where.length <= 3 ? ` (${where.join(", ")})` : "";
+  return `${found[0]?.theirs} ${times(found.map(({ factor }) => factor))}${named}`;
+}
+
+/** A line per row of xmem, with the peers that it is behind. */
+function behind(all: readonly Worse[], question: Question): string[] {
+  return [...Map.groupBy(all, ({ ours }) => ours)].map(([ours, found]) => {
+    const peers = Map.groupBy(found, ({ theirs }) => theirs);
+    const said = [...peers.values()].map((each) => pair(each, question));
+    return `**${ours}**: ${said.join("; ")}`;
+  });
+}
+
+function listing(why: string, found: readonly Worse[], question: Question): string[] {
+  const rows = behind(found, question).map((row) => `  ${item(row).replaceAll("\n", "\n  ")}`);
+  return [item(why), ...rows];
 }
 
 /** The figures that are worse than a peer's, each with its reason; throws where one has none. */
 function worseSection({ question, result }: Asked, reasons: readonly Reason[]): string[] {
   const all = worse(question, result);
   if (all.length === 0) return [];
-  const byReason = Map.groupBy(
-    all.filter(({ sure }) => sure),
-    (each) => {
-      const reason = reasonFor(reasons, question.name, each);
-      if (reason !== undefined) return reason;
-      throw new Error(
-        `${question.name}: "${each.ours}" is behind "${each.theirs}" (${each.panel}, ` +
-          `${each.column}, ${times([each.factor])}), and bench/reasons.ts does not say why`,
-      );
-    },
-  );
-  const unsure = all.filter(({ sure }) => !sure);
-  const panels = question.panels.length;
+  const sure = all.filter((each) => each.sure);
+  const reason = (each: Worse): Reason | undefined => reasonFor(reasons, question.name, each);
+  const missing = sure.filter((each) => reason(each) === undefined);
+  if (missing.length > 0) {
+    const what = behind(missing, question).join("; ");
+    throw new Error(`${question.name}: bench/reasons.ts does not say why ${what}`);
+  }
+  const byReason = Map.groupBy(sure, (each) => reason(each) as Reason);
+  const unsure = all.filter((each) => !each.sure);
   return [
-    "Worse than a peer:",
+    "Behind a peer, by how many times:",
     "",
-    ...[...byReason].map(([{ because }, found]) => item(`${because} ${behind(found, panels)}.`)),
+    ...[...byReason].flatMap(([{ because }, found]) => listing(because, found, question)),
     ...(unsure.length === 0
       ? []
-      : [item(`The medians are behind, but the rounds overlap: ${behind(unsure, panels)}.`)]),
+      : listing("The medians are behind, but the rounds overlap.", unsure, question)),
     "",
   ];
 }
@@ -184,30 +189,35 @@ const columns = [
   "GStreamer",
 ];
 
+/** What was not asked has no line; nothing was asked: nothing. */
 export function headline(all: readonly Asked[]): string {
+  const asked = (name: string): Asked | undefined =>
+    all.find(({ question }) => question.name === name);
+  const shown = asked("throughput") ?? asked("acquire");
+  if (shown === undefined) return "";
   const line = (cells: readonly string[]): string => `| ${cells.join(" | ")} |`;
-  const body = headlines.map(({ what, question, column, rows }) => {
-    const asked = all.find(({ result }) => result.question === question);
-    const panel = asked?.question.panels.find(({ columns: own }) =>
-      own.some(({ key }) => key === column),
-    );
-    const cells = rows.map((name) => {
-      const rounds = asked?.result.answers.find((answer) => answer.name === name)?.figures[column];
+  const body = headlines.flatMap(({ what, question: name, column, rows }) => {
+    const found = asked(name);
+    if (found === undefined) return [];
+    const { question, result } = found;
+    const panel = question.panels.find((each) => each.columns.some(({ key }) => key === column));
+    const cells = rows.map((row) => {
+      const rounds = result.answers.find((answer) => answer.name === row)?.figures[column];
       return rounds === undefined ? "–" : `${figure(median(rounds))} ${panel?.unit}`;
     });
-    return line([what, ...cells]);
+    return [line([what, ...cells])];
   });
-  const result = all.find(({ result: { question } }) => question === "throughput")?.result;
-  const { processor = "unknown", cores = "" } = result?.machine ?? {};
+  const { question, result } = shown;
+  const { processor, cores } = result.machine;
   return [
     line(["", ...columns]),
     line(["---", ...columns.map(() => "---:")]),
     ...body,
     "",
-    `![How much video goes from one process to another?](docs/benchmarks/throughput.svg)`,
+    `![${question.title}](docs/benchmarks/${question.name}.svg)`,
     "",
     wrapped(
-      `Medians of ${result?.rounds ?? 0} rounds on one machine (${processor}, ${cores} cores), by ` +
+      `Medians of ${result.rounds} rounds on one machine (${processor}, ${cores} cores), by ` +
         "`bun run bench`. [docs/performance.md](docs/performance.md) has all figures with their " +
         "spread, how they are measured, and where xmem is behind and why.",
     ),

@@ -124,23 +124,27 @@ function dots(panel: Panel, points: readonly Point[], document: unknown): Drawn 
       tickFormat: number,
     },
     y: { domain: names, label: null, tickSize: 0 },
-    ...(only ? {} : { fy: { label: null, domain: panel.columns.map(({ label }) => label) } }),
-    marks: allKinds.flatMap((kind) => {
-      const own = byKind(kind, points);
-      const one = { ...shared, className: kind };
-      return [
-        Plot.ruleY(own, { ...one, x1: "least", x2: "most", strokeWidth: 4, strokeOpacity: 0.35 }),
-        Plot.dot(own, { ...one, x: "median", r: 4 }),
-        Plot.text(own, {
-          ...shared,
-          x: "most",
-          text: (point: Point) => number(point.median),
-          dx: 8,
-          textAnchor: "start",
-          fill: "currentColor",
-        }),
-      ];
-    }),
+    ...(only ? {} : { fy: { axis: null, domain: panel.columns.map(({ label }) => label) } }),
+    marks: [
+      // Beyond the figures beside the dots.
+      ...(only ? [] : [Plot.axisFy({ anchor: "right", label: null, dx: 110 })]),
+      ...allKinds.flatMap((kind) => {
+        const own = byKind(kind, points);
+        const one = { ...shared, className: kind };
+        return [
+          Plot.ruleY(own, { ...one, x1: "least", x2: "most", strokeWidth: 4, strokeOpacity: 0.35 }),
+          Plot.dot(own, { ...one, x: "median", r: 4 }),
+          Plot.text(own, {
+            ...shared,
+            x: "most",
+            text: (point: Point) => number(point.median),
+            dx: 8,
+            textAnchor: "start",
+            fill: "currentColor",
+          }),
+        ];
+      }),
+    ],
   } as Plot.PlotOptions);
   return inner(svg);
 }
@@ -219,7 +223,8 @@ export function svg(question: Question, result: Result): string {
     );
     top += height + 28;
   }
-  const legend = allKinds.map(
+  const present = allKinds.filter((kind) => result.answers.some((answer) => answer.kind === kind));
+  const legend = present.map(
     (kind, place) =>
       `<circle class="${kind}" cx="${14 + place * 150}" cy="40" r="4"/>` +
       `<text class="legend" x="${24 + place * 150}" y="44">${kinds[kind]}</text>`,
@@ -229,6 +234,7 @@ export function svg(question: Question, result: Result): string {
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" class="benchmark" width="${width}" height="${top + 20}"`,
     ` viewBox="0 0 ${width} ${top + 20}" role="img" aria-label="${Bun.escapeHTML(question.title)}">`,
+    `<title>${Bun.escapeHTML(question.title)}</title>`,
     `<style>${style}</style>`,
     `<text class="title" x="8" y="20">${Bun.escapeHTML(question.title)}</text>`,
     ...legend,

@@ -91,10 +91,17 @@ class Programs:
         code = textwrap.dedent(source)
         return self.start([sys.executable, "-u", "-c", code, *arguments], env)
 
+    def python_file(self, path: Path) -> Program:
+        return self.start([sys.executable, "-u", "-W", "error", str(path)], {})
+
     def bun(self, role: str, *arguments: str, **env: str) -> Program:
+        return self.start([self.bun_path(), str(here / "peer.ts"), role, *arguments], env)
+
+    @staticmethod
+    def bun_path() -> str:
         bun = os.environ.get("BUN") or shutil.which("bun")
         assert bun, "the tests with Bun need it on the PATH, or its path in BUN"
-        return self.start([bun, str(here / "peer.ts"), role, *arguments], env)
+        return bun
 
     def start(self, command: list[str], env: dict[str, str]) -> Program:
         program = Program(command, env)

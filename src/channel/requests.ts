@@ -76,6 +76,8 @@ class Asker {
   readonly #name: string;
   readonly #replies: Line;
   readonly #outstanding = new Map<number, Outstanding>();
+  /** The handles of requests that were sent and that nobody waits for any more. */
+  readonly #late = new Map<number, number>();
   #last = 0;
   #receiving: AbortController | undefined;
   #looking: ReturnType<typeof setInterval> | undefined;
@@ -130,7 +132,8 @@ class Asker {
     } finally {
       clearTimeout(timer);
       signal?.removeEventListener("abort", abort);
-      this.#outstanding.delete(request);
+      const isOpen = this.#outstanding.delete(request);
+      if (isOpen && outstanding.isSent) this.#late.set(request, outstanding.handle);
       if (this.#outstanding.size === 0) this.#rest();
     }
   }
@@ -139,7 +142,8 @@ class Asker {
     if (this.#receiving !== undefined) return;
     const receiving = new AbortController();
     this.#receiving = receiving;
-    this.#looking = setInterval(() => this.#look(), lookInterval);
+    this.#looking ??= setInterval(() => this.#look(), lookInterval);
+    this.#looking.ref();
     this.#receive(receiving.signal).catch((error: unknown) => {
       if (receiving.signal.aborted) return;
       for (const { reject } of this.#outstanding.values()) reject(error);
@@ -148,11 +152,17 @@ class Asker {
     });
   }
 
-  /** Nobody waits: the process may end. */
+  /** Nobody waits: the process may end. What comes late still goes back to the pool. */
   #rest(): void {
-    clearInterval(this.#looking);
     this.#receiving?.abort();
     this.#receiving = undefined;
+    if (this.#late.size > 0) this.#looking?.unref();
+    else this.#stopLooking();
+  }
+
+  #stopLooking(): void {
+    clearInterval(this.#looking);
+    this.#looking = undefined;
   }
 
   async #receive(signal: AbortSignal): Promise<void> {
@@ -163,6 +173,7 @@ class Asker {
   #settle(guard: BufferGuard): void {
     const letter = letterOf(this.#session, guard);
     const outstanding = this.#outstanding.get(letter?.request ?? 0);
+    this.#late.delete(letter?.request ?? 0);
     if (letter === null || outstanding === undefined) {
       guard.release();
       return;
@@ -181,16 +192,31 @@ class Asker {
 
   /** A request that nobody has any more gets no reply, but for one that came before it went. */
   #look(): void {
-    const { descriptor } = this.#session;
-    if (descriptor === closed) return;
-    for (const [request, { handle, isSent, tried, reject }] of this.#outstanding) {
-      if (!isSent || native.xmem_bun_ref_count(descriptor, handle) > 0) continue;
-      for (let reply = this.#replies.tryReceive(); reply !== null; ) {
-        this.#settle(reply);
-        reply = this.#replies.tryReceive();
-      }
+    if (this.#session.descriptor === closed) {
+      this.#stopLooking();
+      return;
+    }
+    const late = [...this.#late].filter(([, handle]) => this.#isGone(handle));
+    const lost = [...this.#outstanding].filter(
+      ([, { handle, isSent }]) => isSent && this.#isGone(handle),
+    );
+    if (lost.length > 0 || this.#late.size > 0) this.#drain();
+    for (const [request] of late) this.#late.delete(request);
+    for (const [request, { tried, reject }] of lost) {
       if (!this.#outstanding.delete(request)) continue;
       reject(make("PEER_DIED", tried, "its receiver ended, or let go of the request"));
+    }
+    if (this.#outstanding.size + this.#late.size === 0) this.#stopLooking();
+  }
+
+  #isGone(handle: number): boolean {
+    return native.xmem_bun_ref_count(this.#session.descriptor, handle) <= 0;
+  }
+
+  #drain(): void {
+    for (let reply = this.#replies.tryReceive(); reply !== null; ) {
+      this.#settle(reply);
+      reply = this.#replies.tryReceive();
     }
   }
 }

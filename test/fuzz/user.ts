@@ -296,6 +296,8 @@ const operations: Record<string, (user: User) => unknown> = {
   reclaim: (user) => checkNumbers(user.pool.reclaim(), "reclaim()"),
   stats: (user) => checkNumbers(user.pool.stats(), "stats()"),
   inspect: (user) => checkNumbers(BufferPool.inspect(user.pool.name), "inspect()"),
+  buffers: (user) => checkNumbers(BufferPool.buffers(user.pool.name), "buffers()"),
+  outstanding: (user) => checkNumbers(user.pool.outstanding(), "outstanding()"),
   channel: openChannel,
   "channel.send": (user) => withChannel(user, (channel) => send(user, channel)),
   "channel.receive": (user) => withChannel(user, (channel) => receive(user, channel)),

@@ -241,6 +241,14 @@ static void check_full_replies(xmem_pool pool, xmem_channel jobs) {
     EXPECT(pthread_create(&thread, NULL, fill_replies, NULL) == 0);
     EXPECT(pthread_join(thread, NULL) == 0);
     EXPECT(used_in(pool) == replies_max);
+    /* An asker that finds the pool full forgets what nobody waits for; so does one that waits. */
+    xmem_handle handles[replies_max + 8];
+    for (int each = 0; each < replies_max + 8; each++)
+        EXPECT_OK(each % 2 == 0 ? xmem_acquire(pool, 0, &handles[each])
+                                : xmem_acquire_timed(pool, 0, 0, &handles[each]));
+    EXPECT_STATUS(xmem_acquire(pool, 0, &reply), XMEM_POOL_FULL);
+    for (int each = 0; each < replies_max + 8; each++)
+        EXPECT_OK(xmem_release(pool, handles[each]));
 }
 
 /* Answered on another thread of this process. The first request forgets what nobody waits for. */

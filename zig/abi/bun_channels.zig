@@ -350,17 +350,22 @@ pub export fn xmem_bun_channel_receive_blocking(
     return hold_result.note(number, held);
 }
 
-/// The event loop's end of a socket that becomes readable when a try is worth it. `end`: one of
-/// `End`.
-pub export fn xmem_bun_channel_async_open(number: Descriptor, channel: u32, end: u32) i32 {
+/// As `xmem_bun_async_open`. `end`: one of `End`.
+pub export fn xmem_bun_channel_async_open(
+    number: Descriptor,
+    channel: u32,
+    end: u32,
+    loop: u32,
+    tag: u32,
+) i32 {
     const pool = descriptor.poolOf(number);
     errors.clear();
     const found = opened(pool, channel) catch |err| return refused(err);
     const participant = &pool.participant;
     return switch (endOf(end)) {
-        .SENDING => found.async_sending.open(atHead(found), participant),
-        .RECEIVING => found.async_receiving.open(atTail(found), participant),
-        .CLOSING => found.async_closing.open(atClosing(found), participant),
+        .SENDING => found.async_sending.open(atHead(found), participant, loop, tag),
+        .RECEIVING => found.async_receiving.open(atTail(found), participant, loop, tag),
+        .CLOSING => found.async_closing.open(atClosing(found), participant, loop, tag),
     } catch |err| refused(err);
 }
 

@@ -78,7 +78,7 @@ pub fn ask(pool: *Pool, opened: *OpenChannel, handle: u64, deadline_ns: u64) Err
     );
     const requests = try of(pool);
     const replies = channels.at(pool, requests.replies).?;
-    try dropLate(pool, replies);
+    _ = try dropLate(pool, replies);
     requests.last += 1;
     const letter: content.Letter = .{ .kind = .request, .request = requests.last };
     const name = std.mem.sliceTo(&requests.name, 0);
@@ -90,9 +90,21 @@ pub fn ask(pool: *Pool, opened: *OpenChannel, handle: u64, deadline_ns: u64) Err
     return receiveReply(pool, replies, requests.last, handle, deadline_ns);
 }
 
-/// What came to requests that nobody waits for any more.
-fn dropLate(pool: *Pool, replies: *OpenChannel) Error!void {
-    while (try receiveNow(pool, replies)) |held| _ = holds.giveBack(pool, held.handle);
+/// Gives back what came to requests that nobody waits for any more. Whether anything did.
+fn dropLate(pool: *Pool, replies: *OpenChannel) Error!bool {
+    var found = false;
+    while (try receiveNow(pool, replies)) |held| {
+        _ = holds.giveBack(pool, held.handle);
+        found = true;
+    }
+    return found;
+}
+
+/// The same where the pool is full: a late reply has one of its buffers.
+pub fn dropLateOf(pool: *Pool) bool {
+    const requests = pool.requests orelse return false;
+    const replies = channels.at(pool, requests.replies) orelse return false;
+    return dropLate(pool, replies) catch false;
 }
 
 fn receiveNow(pool: *Pool, replies: *OpenChannel) Error!?holds.Held {

@@ -83,7 +83,7 @@ fn valueOf(
         .REFERENCES => number(control.references),
         .IN_FLIGHT => number(@min(control.in_flight, control.references)),
         .SIZE => number(content.size),
-        .COMMITTED => number(@atomicLoad(u64, &slot.committed, .monotonic)),
+        .COMMITTED => whole(&slot.committed),
         .AGE_MS => millisecondsSince(@atomicLoad(u64, &slot.acquired_at_ns, .monotonic), now_ns),
         .LEASE_LEFT_MS => if (control.isOnLease()) leftMs(lease, now_ns) else std.math.nan(f64),
         .HANDED_OVER_MS => handedOverMs(view, control, lease, now_ns),
@@ -93,14 +93,19 @@ fn valueOf(
         .SENT_TO => rowOrNone(message.channelTo()),
         .DELIVERIES => number(message.deliveries),
         .TIMESTAMP => if (content.described.timestamp)
-            number(@atomicLoad(u64, &slot.description.timestamp, .monotonic))
+            whole(&slot.description.timestamp)
         else
             0,
         .SEQUENCE => if (content.described.sequence)
-            number(@atomicLoad(u64, &slot.description.sequence, .monotonic))
+            whole(&slot.description.sequence)
         else
             0,
     };
+}
+
+/// What stands in a damaged pool may be more than a double holds exactly.
+fn whole(word: *const u64) f64 {
+    return number(@min(@atomicLoad(u64, word, .monotonic), 1 << 53));
 }
 
 fn number(value: u64) f64 {

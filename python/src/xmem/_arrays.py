@@ -37,7 +37,7 @@ def as_described(exporter: Any, size: int, description: Description) -> NDArray[
     if count != description.stride_count or count > LIMIT_DIMENSIONS:
         invalid(f"the buffer has {count} dimensions, and {description.stride_count} strides")
     if count == 1:
-        (length,), (stride,) = description.shape[:1], description.strides[:1]
+        length, stride = description.shape[0], description.strides[0]
         if stride == dtype.itemsize and length * stride <= size:
             return np.ndarray((length,), dtype, exporter)  # type: ignore[no-any-return]
     shape = tuple(description.shape[:count])

@@ -6,6 +6,7 @@ const content = @import("../../protocol/pool/content.zig");
 const errors = @import("../../errors.zig");
 const holds = @import("../../process/holds.zig");
 const reasons = @import("reasons.zig");
+const requests = @import("../../process/requests.zig");
 const types = @import("types.zig");
 
 const Error = errors.Error;
@@ -43,8 +44,12 @@ pub export fn xmem_acquire(
 fn acquire(pool: Pool, size: u32, handle: ?*Handle) Error!void {
     const out = handle orelse return missing("handle");
     const opened = try openPool(pool);
-    const acquired = acquire_file.acquire(&opened.participant, size) catch |err|
+    const acquired = acquire_file.acquire(&opened.participant, size) catch |err| again: {
+        if (err == error.PoolFull and requests.dropLateOf(opened))
+            break :again acquire_file.acquire(&opened.participant, size) catch |second|
+                return reasons.ofAcquire(opened, size, second);
         return reasons.ofAcquire(opened, size, err);
+    };
     holds.add(opened, acquired);
     out.* = acquired;
 }
@@ -78,8 +83,11 @@ fn acquireTimed(pool: Pool, size: u32, timeout_ms: u64, handle: ?*Handle) Error!
         const slice = acquire_file.acquireSlice(participant, &opened.wait, size, deadline_ns);
         // A slice ended, or a signal handler has run.
         break slice catch |err| switch (err) {
-            error.Pending => continue,
-            error.Timeout => return reasons.because(
+            error.Pending => {
+                _ = requests.dropLateOf(opened);
+                continue;
+            },
+            error.Timeout => if (requests.dropLateOf(opened)) continue else return reasons.because(
                 err,
                 "none of the {d} buffers was free in {d} ms",
                 .{ participant.view.geometry.capacity, timeout_ms },

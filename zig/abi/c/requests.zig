@@ -22,7 +22,8 @@ const openPool = call.openPool;
 ///
 /// XMEM_CHANNEL_FULL: the time passed without room in the channel. The hold stays.
 /// XMEM_TIMEOUT: the time passed without a reply. The request is sent, and the buffer no longer
-/// this thread's; a reply that comes later goes back to the pool.
+/// this thread's; a reply that comes later goes back to the pool with this descriptor's next
+/// request, or where it finds the pool full.
 /// XMEM_RELEASED: the receiver gave the request back without a reply.
 /// XMEM_PEER_DIED: the receiver died, or let go of the request without a word; it is noticed within
 /// a tenth of a second. Where the channel redelivers, another one receives it, and the wait goes on.

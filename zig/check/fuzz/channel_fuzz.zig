@@ -176,8 +176,9 @@ fn wait(user: *User, number: u32) void {
     // Each open of a waiter is a thread; a few of them are enough.
     if (user.random.uintLessThan(u32, 8) != 0) return;
     const end = user.random.uintLessThan(u32, std.meta.fields(c.End).len);
-    const socket = c.xmem_bun_channel_async_open(user.pool, number, end);
-    if (socket < 0) return user.checkStatus(socket);
+    const loop = c.xmem_bun_channel_async_open(user.pool, number, end, user.loop, 0);
+    if (loop < 0) return user.checkStatus(loop);
+    const socket = user.signals(@intCast(loop));
     const armed = c.xmem_bun_channel_async_arm(user.pool, number, end, bun.xmem_bun_now());
     if (armed != -@intFromEnum(errors.Code.PENDING)) user.checkStatus(armed);
     var bytes: [8]u8 = undefined;
