@@ -38,6 +38,7 @@ export async function carry({ messages, frames, cluster, seed }: Amounts): Promi
         kill: everybody,
         pause: 900,
         stream: { max_bytes: 64 * 1024 * 1024, discard: "new" },
+        import: { ackOnRelease: true },
       },
     ],
     [

@@ -8,6 +8,7 @@ import { benchmarksWork } from "./bench.ts";
 import { explore } from "./explore.ts";
 import { buildFuzzer, fuzzCore, fuzzInterface } from "./fuzz.ts";
 import { generatedIsCurrent } from "./generate.ts";
+import { ensureNatsServer } from "./nats_server.ts";
 import { parkingHolds } from "./parking.ts";
 import { passesInPythons, pythonIsClean } from "./pytest.ts";
 import { tools } from "./python.ts";
@@ -119,6 +120,17 @@ const checks: Record<string, () => Promise<boolean>> = {
     const { passed, failed } = await explore({ set: "medium", canaries: false });
     return passed > 0 && failed === 0;
   },
+  // These fail where there is no server and none can be installed; `bun run test` leaves them out.
+  "the bridge's tests, with servers that were installed for them": async () =>
+    ensureNatsServer() &&
+    (await succeeds([process.execPath, "test", "--timeout=60000", "test/bridge.test.ts"])),
+  "a bridge whose ends and servers are killed": () =>
+    succeeds([
+      ...[process.execPath, join(root, "scripts", "bridge.ts")],
+      ...["--messages", "100000", "--frames", "100", "--cluster", "10000"],
+    ]),
+  "the bridge beside the bare client, for a moment": () =>
+    succeeds([process.execPath, join(root, "bench", "bridge.ts"), "--brief"]),
   "a parking lot whose stages are killed": parkingHolds,
   "the benchmarks, each for a moment": benchmarksWork,
   ThreadSanitizer: () => sanitized(Date.now() % 1_000_000),

@@ -127,6 +127,27 @@ test("the examples of the docstrings check", async () => {
   expect(await check(newest, settings["what bun init writes"] ?? {}, "examples.ts")).toBe("");
 }, 120_000);
 
+test("a program of xmem/bridge checks, and its docstrings' examples", async () => {
+  const bridge = readFileSync(join(folder, "node_modules", "xmem", "dist", "bridge.d.ts"), "utf8");
+  const found = [...bridge.matchAll(/^ *\* ```ts\n([\s\S]*?)^ *\* ```$/gm)];
+  expect(found.length).toBeGreaterThan(3);
+  const given = [
+    ...["frames: Channel", "jobs: Channel", "job: BufferGuard", "nats: NatsConnection"],
+    "show: (bytes: Uint8Array) => void",
+  ];
+  const all = found.map(([, lines = ""], index) => {
+    const code = lines.replace(/^ *\* ?/gm, "");
+    return `export async function example${index}(${given.join(", ")}): Promise<void> {\n${code}}\n`;
+  });
+  const imports = `import type { NatsConnection } from "@nats-io/transport-node";
+    import type { BufferGuard, Channel } from "xmem";
+    import { exportChannel, exportRequests, importChannel, importRequests } from "xmem/bridge";\n`;
+  await Bun.write(join(folder, "bridge.ts"), imports + all.join(""));
+  symlinkSync(join(root, "node_modules", "@nats-io"), join(folder, "node_modules", "@nats-io"));
+  expect(await check(newest, settings["what bun init writes"] ?? {}, "bridge.ts")).toBe("");
+  expect(bridge).not.toMatch(/Publisher|Puller|Ledger|@internal/);
+}, 120_000);
+
 test("every class and interface of the declarations can be imported by name", () => {
   const declared = declarations.matchAll(/^(?:declare class|interface) (\w+)/gm);
   const exported = /^export \{(.*)\};$/m.exec(declarations)?.[1]?.match(/\w+/g) ?? [];

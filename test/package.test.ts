@@ -2,7 +2,7 @@
 // Zig nor a registry, and programs run there in every form that Bun has.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { root } from "../scripts/setup.ts";
 import { BufferPool } from "../src/index.ts";
@@ -13,6 +13,16 @@ const errs = `
   import { BufferPool } from "xmem";
   function mistaken() { BufferPool.open("never.made"); }
   try { mistaken(); } catch (error) { console.log(error.stack); }
+`;
+
+const bridge = `
+  import { BufferPool, XmemError } from "xmem";
+  import { exportChannel } from "xmem/bridge";
+  using pool = BufferPool.create("bridge-" + process.pid, { capacity: 2, ephemeral: true });
+  using frames = pool.channel("frames", { redeliver: true });
+  const nats = { subscribe() {}, publish() {} };
+  try { exportChannel(frames, nats, { stream: "S", subject: "a.*" }); }
+  catch (error) { console.log(error.code, error instanceof XmemError && /wildcard/.test(error)); }
 `;
 
 let user: PackageUser;
@@ -42,6 +52,18 @@ test("the command runs from an empty folder in which the package was added", () 
   expect(info.buffers).toMatchObject([{ index: held.index, holders: [{ pid: process.pid }] }]);
   expect(JSON.parse(user.bun("x", "xmem", "dump", pool.name)).problems).toEqual([]);
   pool.unlink();
+}, 60_000);
+
+test("xmem/bridge works on the library that the package has, and on a client of the user's", () => {
+  user.write("bridge.ts", bridge);
+  expect(() => user.bun("bridge.ts")).toThrow("@nats-io/");
+  const client = join(user.folder, "node_modules", "@nats-io");
+  symlinkSync(join(root, "node_modules", "@nats-io"), client);
+  try {
+    expect(user.bun("bridge.ts")).toBe("INVALID_ARGUMENT true\n");
+  } finally {
+    rmSync(client);
+  }
 }, 60_000);
 
 test("the installed package works in a Worker", () => {

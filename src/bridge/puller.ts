@@ -208,7 +208,8 @@ export class Puller {
         if (this.#signal.aborted) return;
         if (error instanceof XmemError) throw error;
         const isMissing = error instanceof JetStreamApiError && error.code === streamNotFound;
-        if (isMissing && performance.now() - began > patienceMs) {
+        // One that was there comes back: its server restarts, or somebody makes it anew.
+        if (isMissing && this.resets === 0 && performance.now() - began > patienceMs) {
           throw invalid("importChannel()", `there is no stream ${this.#stream}`);
         }
         this.#events.emit({ type: "waiting", reason: reasonOf(error) });

@@ -166,12 +166,19 @@ export async function transfer(servers: Servers, options: Transfer): Promise<Rep
   let isOver = false;
 
   const produce = async (): Promise<void> => {
+    let owed = 0;
     for (let sequence = 1; sequence <= messages; sequence++) {
       const guard = near.pool.tryAcquire(size) ?? (await near.pool.acquireAsync(size));
       stamp(guard.bytes, sequence);
       guard.meta.sequence = sequence;
       if (!out.trySend(guard)) await out.sendAsync(guard);
       if (sequence % 256 === 0) await Bun.sleep(0);
+      // Each of them shall be killed while buffers travel, however fast they do.
+      if (sequence < messages / 2 || kill.every((victim) => victim in kills)) continue;
+      owed += (4 * pause * kill.length) / messages;
+      if (owed < 4) continue;
+      await Bun.sleep(owed);
+      owed = 0;
     }
   };
 
@@ -197,10 +204,12 @@ export async function transfer(servers: Servers, options: Transfer): Promise<Rep
   const next = random(seed);
   const killing = async (): Promise<void> => {
     if (kill.length === 0) return;
-    while (!isOver) {
+    for (let round = 0; !isOver; round++) {
       await Bun.sleep(pause * (0.3 + 1.4 * next()));
       if (isOver) return;
-      const victim = kill[Math.floor(next() * kill.length)] as Transfer["kill"][number];
+      // First each once.
+      const chosen = round < kill.length ? round : Math.floor(next() * kill.length);
+      const victim = kill[chosen] as Transfer["kill"][number];
       kills[victim] = (kills[victim] ?? 0) + 1;
       if (victim === "exporter") await exporter.killAndStart();
       else if (victim === "importer") await importer.killAndStart();
