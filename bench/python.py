@@ -1,7 +1,7 @@
 """The cost of a buffer in Python, beside multiprocessing.shared_memory and a pipe in the same run.
 
-Prints a line of JSON for each figure: nanoseconds, and the ratio to the yardstick of the same size, the
-making of a numpy array over memory that is there already. Best of several rounds of a loop.
+Prints a line of JSON for each figure: nanoseconds, and the ratio to the yardstick of the same size,
+the making of a numpy array over memory that is there already. Best of several rounds of a loop.
 
 `hand over`: a process makes an array, another sums it up and answers; the time of one round trip.
 """
@@ -19,9 +19,9 @@ from typing import Any, Callable
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "python" / "src"))
 
-import numpy as np  # noqa: E402
+import numpy as np
 
-from xmem import Pool  # noqa: E402
+from xmem import Pool
 
 SIZES = (4096, 1 << 20, 8 << 20)
 ROUNDS = 5
@@ -49,11 +49,15 @@ def report(what: str, size: int, nanoseconds: float, yardstick: float) -> None:
     print(json.dumps({"what": what, "bytes": size, "ns": round(nanoseconds), "ratio": ratio}))
 
 
-def alone(size: int) -> None:
-    """What it costs to have an array in shared memory, and to give it back."""
+def alone(size: int) -> float:
+    """What it costs to have an array in shared memory, and to give it back. Returns what one over
+    memory that is there costs."""
     ready = bytearray(size)
     yardstick = best(lambda: np.ndarray((size,), np.uint8, ready))
     report("an array over memory that is there (the yardstick)", size, yardstick, yardstick)
+    source = np.zeros(size, np.uint8)
+    target = np.zeros(size, np.uint8)
+    report("a copy of the bytes", size, best(lambda: np.copyto(target, source)), yardstick)
     with Pool.create(pool_name, capacity=4, buffer_size=size, ephemeral=True) as pool:
 
         def released() -> None:
@@ -71,7 +75,9 @@ def alone(size: int) -> None:
         report("xmem: acquire + release", size, best(released), yardstick)
         report("xmem: acquire + array + release", size, best(seen), yardstick)
         report("xmem: the same, and the array is left", size, best(seen_and_left), yardstick)
-    with Pool.create(pool_name, capacity=4, buffer_size=size, ephemeral=True, views="shared") as pool:
+    with Pool.create(
+        pool_name, capacity=4, buffer_size=size, ephemeral=True, views="shared"
+    ) as pool:
 
         def shared() -> None:
             with pool.acquire(size) as guard:
@@ -86,6 +92,7 @@ def alone(size: int) -> None:
         memory.unlink()
 
     report("shared_memory: create + array + close + unlink", size, best(block), yardstick)
+    return yardstick
 
 
 def answer_xmem(name: str) -> None:
@@ -163,6 +170,4 @@ def handed_over(size: int, yardstick: float) -> None:
 
 if __name__ == "__main__":
     for each in SIZES:
-        there_already = bytearray(each)
-        alone(each)
-        handed_over(each, best(lambda: np.ndarray((each,), np.uint8, there_already)))
+        handed_over(each, alone(each))

@@ -12,8 +12,12 @@ import { terminalTable } from "../bench/suite/table.ts";
 import { writeDocuments } from "./performance.ts";
 import { root, run, setup } from "./setup.ts";
 
+/** Programs that measure one thing in their own way; asked for by name only. */
+const apart = ["channel", "bridge"];
+
 const usage = `usage: bun run bench [name ...] [--peers] [--document] [--rounds N] [--milliseconds N]
-  names            only those questions: ${questions.map(({ name }) => name).join(", ")}
+  names            only those questions: ${questions.map(({ name }) => name).join(", ")};
+                   with tables of their own, and by name only: ${apart.join(", ")}
   --peers          first install and build the peers (Debian's packages, crates)
   --document       keep the results in docs/benchmarks, and write docs/performance.md
   --rounds N       at least 7 for a figure that is to be believed (default 7)
@@ -44,7 +48,8 @@ if (import.meta.main) {
       milliseconds: { type: "string", default: "40" },
     },
   });
-  const unknown = positionals.filter((name) => !questions.some((each) => each.name === name));
+  const known = new Set([...questions.map(({ name }) => name), ...apart]);
+  const unknown = positionals.filter((name) => !known.has(name));
   const length: Length = {
     rounds: Number(values.rounds),
     milliseconds: Number(values.milliseconds),
@@ -57,6 +62,9 @@ if (import.meta.main) {
   setup();
   compileAll();
   if (values.peers) run([process.execPath, join(root, "bench", "peers", "install.ts")]);
+  for (const name of apart) {
+    if (positionals.includes(name)) run([process.execPath, join(root, "bench", `${name}.ts`)]);
+  }
   const folder = values.document ? documented : join(built, "results");
   for (const question of questions) {
     if (positionals.length > 0 && !positionals.includes(question.name)) continue;

@@ -30,9 +30,31 @@ interface Module {
   statements: Map<string, Statement>;
   /** `import * as name` of another source: the prefix goes, since all becomes one file. */
   namespaces: string[];
-  /** Names that other packages declare. */
-  foreign: string[];
+  /** Names that other packages declare, with the package's. */
+  foreign: Map<string, string>;
 }
+
+/** What one file of declarations is made of. */
+export interface Part {
+  /** The source whose exports it has. */
+  index: string;
+  /** Whether a source belongs to it. */
+  has(source: string): boolean;
+  /** Packages, and files beside it, whose names it may import. */
+  imports: Readonly<Record<string, string>>;
+}
+
+const ofBridge = (source: string): boolean => source.startsWith("bridge/");
+
+/** The library itself, which needs no other package's types. */
+const library: Part = { index: "index", has: (source) => !ofBridge(source), imports: {} };
+
+/** xmem/bridge, on the library and on the client of NATS. */
+const bridge: Part = {
+  index: "bridge/index",
+  has: ofBridge,
+  imports: { "../index.ts": "./xmem.js", "@nats-io/transport-node": "@nats-io/transport-node" },
+};
 
 /**
  * The statements of a file as the compiler writes it: no continuation begins a line, except the
@@ -58,8 +80,8 @@ function withoutComments(text: string): string {
   return text.replace(/\/\*[\s\S]*?\*\//g, "");
 }
 
-function read(source: string): Module {
-  const module: Module = { statements: new Map(), namespaces: [], foreign: [] };
+function read(source: string, imports: Part["imports"]): Module {
+  const module: Module = { statements: new Map(), namespaces: [], foreign: new Map() };
   for (const text of split(source)) {
     const code = withoutComments(text).trim();
     const imported = /^import (?:type )?(.*) from "(.*)";$/s.exec(code);
@@ -67,8 +89,9 @@ function read(source: string): Module {
     if (imported !== null) {
       const [, names = "", from = ""] = imported;
       const namespace = /^\* as (\w+)$/.exec(names)?.[1];
-      if (!from.startsWith(".")) module.foreign.push(...(names.match(/\w+/g) ?? []));
-      else if (namespace !== undefined) module.namespaces.push(namespace);
+      if (!from.startsWith(".") || from in imports) {
+        for (const name of names.match(/\b(?!type\b)\w+/g) ?? []) module.foreign.set(name, from);
+      } else if (namespace !== undefined) module.namespaces.push(namespace);
       if (/ as /.test(names) && namespace === undefined) throw new Error(`renamed: ${code}`);
     } else {
       const name = declared.exec(code)?.[1];
@@ -86,18 +109,22 @@ function references(code: string): string[] {
 }
 
 /** One file of declarations, from what the compiler wrote for each source. */
-export function rollUp(sources: ReadonlyMap<string, string>): string {
-  const index = sources.get("index") ?? "";
+export function rollUp(
+  sources: ReadonlyMap<string, string>,
+  { index: indexName, has, imports }: Part = library,
+): string {
+  const index = sources.get(indexName) ?? "";
   const exported = [...index.matchAll(/^export (type )?\{(.*?)\} from/gms)].flatMap(
     ([, type = "", names = ""]) =>
       (names.match(/(?:type )?\w+/g) ?? []).map((name) =>
         name.startsWith(type) ? name : type + name,
       ),
   );
-  const others = [...sources].filter(([name]) => name !== "index");
-  const modules = others.map(([, source]) => read(source));
+  const others = [...sources].filter(([name]) => name !== indexName && has(name));
+  const modules = others.map(([, source]) => read(source, imports));
   const wanted = exported.map((name) => name.replace(/^type /, ""));
   const kept = new Set<string>();
+  const imported = new Map<string, Set<string>>();
   for (const name of wanted) {
     if (kept.has(name)) continue;
     const home = modules.filter(({ statements }) => statements.has(name));
@@ -106,10 +133,14 @@ export function rollUp(sources: ReadonlyMap<string, string>): string {
     if (module === undefined) continue;
     kept.add(name);
     const found = references(module.statements.get(name)?.code ?? "");
-    const foreign = found.filter((each) => module.foreign.includes(each));
-    if (foreign.length > 0) throw new Error(`${name} needs ${foreign} of another package`);
-    // The loop goes on with these names.
-    wanted.push(...found);
+    for (const each of found) {
+      const from = module.foreign.get(each);
+      const to = from === undefined ? undefined : imports[from];
+      if (from === undefined)
+        wanted.push(each); // The loop goes on with it.
+      else if (to === undefined) throw new Error(`${name} needs ${each} of another package`);
+      else imported.set(to, (imported.get(to) ?? new Set()).add(each));
+    }
   }
   const body = modules.flatMap(({ statements, namespaces }) =>
     [...statements]
@@ -120,22 +151,28 @@ export function rollUp(sources: ReadonlyMap<string, string>): string {
         return alone.replace(/^export /m, "").replace(prefixes, "");
       }),
   );
-  return `${header}${body.join("")}export { ${exported.sort().join(", ")} };\n`;
+  const first = [...imported].map(
+    ([from, names]) => `import type { ${[...names].sort().join(", ")} } from "${from}";\n`,
+  );
+  const parts = [header, ...first, ...body];
+  return `${parts.join("")}export { ${exported.sort().join(", ")} };\n`;
 }
 
-/** The declarations of the sources as they are now. */
-export function declare(): string {
+/** The declarations of the sources as they are now, and those of xmem/bridge. */
+export function declareAll(): { library: string; bridge: string } {
   const folder = join(root, "dist", "declarations");
   rmSync(folder, { recursive: true, force: true });
   run(tool("typescript/bin/tsc", "--project", "scripts/declarations.tsconfig.json"));
   const files = readdirSync(folder, { recursive: true, encoding: "utf8" })
     .filter((file) => file.endsWith(".d.ts"))
     .sort();
-  return rollUp(
-    new Map(
-      files.map((file) => [file.replace(/\.d\.ts$/, ""), readFileSync(join(folder, file), "utf8")]),
-    ),
+  const sources = new Map(
+    files.map((file) => [file.replace(/\.d\.ts$/, ""), readFileSync(join(folder, file), "utf8")]),
   );
+  return { library: rollUp(sources), bridge: rollUp(sources, bridge) };
 }
 
-if (import.meta.main) process.stdout.write(declare());
+if (import.meta.main) {
+  const all = declareAll();
+  process.stdout.write(all.library + all.bridge);
+}

@@ -19,7 +19,7 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { platforms } from "../src/native/library.ts";
-import { declare } from "./declare.ts";
+import { declareAll } from "./declare.ts";
 import { packC } from "./pack_c.ts";
 import { root, run, setup, zigBuild } from "./setup.ts";
 import { packWheels } from "./wheels.ts";
@@ -55,6 +55,12 @@ const packaged = {
       node: "./dist/other_runtime.cjs",
       default: "./dist/xmem.js",
     },
+    "./bridge": {
+      types: "./dist/bridge.d.ts",
+      bun: "./dist/bridge.js",
+      node: "./dist/other_runtime.cjs",
+      default: "./dist/bridge.js",
+    },
   },
   types: "./dist/xmem.d.ts",
   files: ["dist", "prebuilt", ...copied],
@@ -82,8 +88,35 @@ async function bundle(folder: string): Promise<void> {
   // src/native/library.ts, which lies one folder deeper.
   const paths = /\b__require\("(?:\.\.\/)?/g;
   writeFileSync(join(folder, "xmem.js"), code.replaceAll(paths, 'require("'));
-  writeFileSync(join(folder, "xmem.d.ts"), declare());
+  const declarations = declareAll();
+  writeFileSync(join(folder, "xmem.d.ts"), declarations.library);
+  writeFileSync(join(folder, "bridge.d.ts"), declarations.bridge);
   cpSync(join(root, "src", "other_runtime.cjs"), join(folder, "other_runtime.cjs"));
+}
+
+/** Whatever imports the library imports the file of it that lies beside. */
+const onLibrary: Bun.BunPlugin = {
+  name: "the library stays a file of its own",
+  setup(build) {
+    const library = join(root, "src", "index.ts");
+    build.onResolve({ filter: /\.\.\/index\.ts$/ }, ({ path, importer }) =>
+      join(dirname(importer), path) === library ? { path: "./xmem.js", external: true } : undefined,
+    );
+  },
+};
+
+/** xmem/bridge, which runs on the library beside it and on the client that its user installed. */
+async function bundleBridge(folder: string): Promise<void> {
+  const { outputs } = await Bun.build({
+    entrypoints: [join(root, "src", "bridge", "index.ts")],
+    target: "bun",
+    external: ["@nats-io/*"],
+    plugins: [onLibrary],
+  });
+  const [output] = outputs;
+  if (output === undefined || outputs.length > 1)
+    throw new Error(`${outputs.length} files of the bridge, not one`);
+  writeFileSync(join(folder, "bridge.js"), await output.text());
 }
 
 /**
@@ -91,23 +124,11 @@ async function bundle(folder: string): Promise<void> {
  * minified, since nobody links against it.
  */
 async function bundleCommand(folder: string): Promise<void> {
-  const library = join(root, "src", "index.ts");
   const { outputs } = await Bun.build({
     entrypoints: [join(root, "src", "command", "program.ts")],
     target: "bun",
     minify: true,
-    plugins: [
-      {
-        name: "the library stays a file of its own",
-        setup(build) {
-          build.onResolve({ filter: /\.\.\/index\.ts$/ }, ({ path, importer }) =>
-            join(dirname(importer), path) === library
-              ? { path: "./xmem.js", external: true }
-              : undefined,
-          );
-        },
-      },
-    ],
+    plugins: [onLibrary],
   });
   const [output] = outputs;
   if (output === undefined || outputs.length > 1)
@@ -131,6 +152,7 @@ async function beginMain(folder: string, manifest: Manifest): Promise<void> {
   begin(folder, manifest);
   mkdirSync(join(folder, "dist"));
   await bundle(join(folder, "dist"));
+  await bundleBridge(join(folder, "dist"));
   await bundleCommand(join(folder, "dist"));
   for (const path of copied) cpSync(join(root, path), join(folder, path), { recursive: true });
 }

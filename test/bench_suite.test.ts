@@ -11,6 +11,7 @@ import { ask, parse } from "../bench/suite/rounds.ts";
 import { figure, median, quantile, ratio, spread } from "../bench/suite/statistics.ts";
 import { cells, markdownTable, terminalTable } from "../bench/suite/table.ts";
 import { worse } from "../bench/suite/worse.ts";
+import { documents, paths } from "../scripts/performance.ts";
 
 const question: Question = {
   name: "example",
@@ -188,10 +189,23 @@ test("the README's figures replace only what is between the marks", () => {
   expect(() => between("no marks", "new")).toThrow();
 });
 
-test("the README's table leaves open what was not measured", () => {
-  const table = headline([]).split("\n");
-  expect(table[0]).toContain("| xmem, TypeScript |");
-  expect(table[2]).toEndWith("| – | – | – | – | – | – |");
+test("the README's table has a line per question that was asked, and leaves open what was not measured", () => {
+  expect(headline([])).toBe("");
+  const own: Answer = { name: "xmem, C: bytes", kind: "xmem", figures: { ns: [3, 1, 2] } };
+  const acquire = { ...question, name: "acquire" };
+  const table = headline([{ question: acquire, result: { ...result, answers: [own] } }]).split(
+    "\n",
+  );
+  expect(table[0]).toContain("| xmem, TypeScript | xmem, C |");
+  expect(table[2]).toBe("| get a buffer and give it back | – | 2.00 ns | – | – | – | – |");
+  expect(table[3]).toBe("");
+  expect(table[4]).toContain("](docs/benchmarks/acquire.svg)");
+});
+
+test("docs/performance.md and the README's figures are those of the results in docs/benchmarks", () => {
+  const wanted = documents();
+  expect(readFileSync(paths.performance, "utf8")).toBe(wanted.performance);
+  expect(readFileSync(paths.readme, "utf8")).toBe(wanted.readme);
 });
 
 test("only an object of finite numbers is an answer", () => {

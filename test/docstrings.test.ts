@@ -2,12 +2,13 @@
 // editor shows.
 
 import { expect, test } from "bun:test";
-import { declare } from "../scripts/declare.ts";
+import { declareAll } from "../scripts/declare.ts";
 import { XmemError } from "../src/index.ts";
 import { undocumented } from "./check_documented.ts";
 import { everyDocumented, isDocumented, tried } from "./documented.ts";
 
-const declarations = declare();
+const all = declareAll();
+const declarations = `${all.library}${all.bridge}`;
 
 /** The comment that ends right before a place, without its stars. */
 function commentBefore(place: number): string {

@@ -52,7 +52,7 @@ function lettersOf(bell: Bench, letters: number[]): Place<number> {
     name: "letters",
     call: "takeLetter()",
     keepsAlive: true,
-    open: () => buffers.open(descriptor),
+    open: (_, loop, tag) => buffers.open(descriptor, loop, tag),
     arm: (_, due) => buffers.arm(descriptor, due),
     disarm: (_, passOn) => buffers.disarm(descriptor, passOn),
     attempt(_, least) {

@@ -500,6 +500,25 @@ describe("whole frames go into", () => {
   });
 });
 
+describe("an end without a frame reaches the reader of", () => {
+  test.each(Object.keys(sinks))("%s", async (name) => {
+    const file = path();
+    const { to, over } = sinks[name]!(file);
+    const sink = new FrameSink(to);
+    await sink.end();
+    await over?.();
+    expect(readFileSync(file).length).toBe(0);
+  });
+
+  test.each(["end", "close"] as const)("a pipe: by %s()", async (how) => {
+    const { sink, readable } = FrameSink.pipe();
+    const child = Bun.spawn(["cat"], { stdin: readable, stdout: "pipe" });
+    closeSync(readable);
+    await sink[how]();
+    expect(await child.stdout.text()).toBe("");
+  });
+});
+
 test("a pipe for a subprocess carries frames larger than the pipe to it", async () => {
   const bytes = pattern(5 * 1024 * 1024 + 1);
   await withPool(options, async (pool) => {

@@ -100,6 +100,7 @@ pub const process = struct {
     pub const closing = @import("process/closing.zig");
     pub const creating = @import("process/creating.zig");
     pub const descriptor = @import("process/descriptor.zig");
+    pub const event_loop = @import("process/event_loop.zig");
     pub const exit_and_fork = @import("process/exit_and_fork.zig");
     pub const holds = @import("process/holds.zig");
     pub const info = @import("process/info.zig");

@@ -34,6 +34,7 @@ test {
     _ = @import("process/creating.zig");
     _ = @import("process/damage_test.zig");
     _ = @import("process/descriptor.zig");
+    _ = @import("process/event_loop.zig");
     _ = @import("process/exit_and_fork.zig");
     _ = @import("process/holds.zig");
     _ = @import("process/info.zig");

@@ -189,30 +189,35 @@ const columns = [
   "GStreamer",
 ];
 
+/** What was not asked has no line; nothing was asked: nothing. */
 export function headline(all: readonly Asked[]): string {
+  const asked = (name: string): Asked | undefined =>
+    all.find(({ question }) => question.name === name);
+  const shown = asked("throughput") ?? asked("acquire");
+  if (shown === undefined) return "";
   const line = (cells: readonly string[]): string => `| ${cells.join(" | ")} |`;
-  const body = headlines.map(({ what, question, column, rows }) => {
-    const asked = all.find(({ result }) => result.question === question);
-    const panel = asked?.question.panels.find(({ columns: own }) =>
-      own.some(({ key }) => key === column),
-    );
-    const cells = rows.map((name) => {
-      const rounds = asked?.result.answers.find((answer) => answer.name === name)?.figures[column];
+  const body = headlines.flatMap(({ what, question: name, column, rows }) => {
+    const found = asked(name);
+    if (found === undefined) return [];
+    const { question, result } = found;
+    const panel = question.panels.find((each) => each.columns.some(({ key }) => key === column));
+    const cells = rows.map((row) => {
+      const rounds = result.answers.find((answer) => answer.name === row)?.figures[column];
       return rounds === undefined ? "–" : `${figure(median(rounds))} ${panel?.unit}`;
     });
-    return line([what, ...cells]);
+    return [line([what, ...cells])];
   });
-  const result = all.find(({ result: { question } }) => question === "throughput")?.result;
-  const { processor = "unknown", cores = "" } = result?.machine ?? {};
+  const { question, result } = shown;
+  const { processor, cores } = result.machine;
   return [
     line(["", ...columns]),
     line(["---", ...columns.map(() => "---:")]),
     ...body,
     "",
-    `![How much video goes from one process to another?](docs/benchmarks/throughput.svg)`,
+    `![${question.title}](docs/benchmarks/${question.name}.svg)`,
     "",
     wrapped(
-      `Medians of ${result?.rounds ?? 0} rounds on one machine (${processor}, ${cores} cores), by ` +
+      `Medians of ${result.rounds} rounds on one machine (${processor}, ${cores} cores), by ` +
         "`bun run bench`. [docs/performance.md](docs/performance.md) has all figures with their " +
         "spread, how they are measured, and where xmem is behind and why.",
     ),

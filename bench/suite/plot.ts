@@ -234,6 +234,7 @@ export function svg(question: Question, result: Result): string {
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" class="benchmark" width="${width}" height="${top + 20}"`,
     ` viewBox="0 0 ${width} ${top + 20}" role="img" aria-label="${Bun.escapeHTML(question.title)}">`,
+    `<title>${Bun.escapeHTML(question.title)}</title>`,
     `<style>${style}</style>`,
     `<text class="title" x="8" y="20">${Bun.escapeHTML(question.title)}</text>`,
     ...legend,

@@ -2,23 +2,21 @@
 // waits until it is the last that holds one, and then draws into that: no frame is copied. A stage that
 // is killed and restarted begins a new file, since a subscriber gets what is sent while it is there.
 
-import { closeSync, existsSync } from "node:fs";
+import { closeSync } from "node:fs";
 import { FrameSink } from "../../src/index.ts";
 import { draw } from "./drawing.ts";
 import { framesPerSecond, height, seenIn, width } from "./lot.ts";
 import { seen as open, pool } from "./stage.ts";
 
 const seen = open({ subscribe: true });
-const folder = process.env["OUT"] ?? "";
-let part = 1;
-while (existsSync(`${folder}/annotated-${part}.ts`)) part++;
+const output = `${process.env["OUT"]}/annotated-${process.env["START"]}.ts`;
 const { sink, readable } = FrameSink.pipe();
 const raw = ["-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", `${width}x${height}`];
 const encoder = Bun.spawn(
   [
     ...["ffmpeg", "-v", "fatal", ...raw, "-r", String(framesPerSecond), "-i", "-"],
     ...["-c:v", "libx264", "-preset", "ultrafast", "-threads", "1"],
-    `${folder}/annotated-${part}.ts`,
+    output,
   ],
   { stdin: readable, stderr: "inherit" },
 );

@@ -99,12 +99,10 @@ const usage = { decode: 0, detect: 0, annotate: 0, evidence: 0 };
 
 /** Runs a stage to its end, and starts it again each time that it is killed. */
 async function run(name: keyof typeof usage, command: string[]): Promise<void> {
-  while (true) {
+  for (let starts = 1; ; starts++) {
     const child = Bun.spawn(command, {
-      env,
-      stdin: "ignore",
-      stdout: "inherit",
-      stderr: "inherit",
+      env: { ...env, START: String(starts) },
+      stdio: ["ignore", "inherit", "inherit"],
     });
     running.set(name, child);
     const code = await child.exited;
@@ -184,6 +182,9 @@ const pictures = stored.filter((event) => keys.includes(`${keyOf(event)}.jpg`)).
 const stats = pool.stats();
 const acquired = stats.counters.acquired - acquiredBefore - memories.length;
 
+const lostByDecode = killed.get("decode") ?? 0;
+const bought = `${acquired} for ${frameCount} frames, none for a copy (decode was killed ${lostByDecode} times)`;
+
 const table = new Table({ style: { head: [], border: [] } });
 const spent = Object.entries(usage).map(([name, time]) => `${name} ${time.toFixed(1)} s`);
 const deaths = [...killed].map(([name, count]) => `${name} ${count}`).join(", ");
@@ -198,7 +199,7 @@ table.push(
     "frames seen": `${tally.frames} of ${frameCount}, ${tally.missing} missing, ${tally.twice} twice`,
   },
   { "frames per second": `${(frameCount / seconds).toFixed(0)}, of a camera's ${framesPerSecond}` },
-  { "buffers acquired": `${acquired} for ${frameCount} frames: no copy is made of one` },
+  { "buffers acquired": bought },
   { "memory of the pool": `${(stats.committedBytes / 2 ** 20).toFixed(1)} MiB` },
   { "processor's time, ffmpeg's too": spent.join(", ") },
   { "stages killed": deaths === "" ? "none" : deaths },
@@ -210,7 +211,7 @@ const size = (part: string): number => statSync(join(folder, part)).size;
 const [longest = ""] = parts.sort((a, b) => size(b) - size(a));
 Bun.spawnSync([
   ...["ffmpeg", "-v", "fatal", "-y", "-i", join(folder, longest), "-vf"],
-  ...["select=gte(n\\,20)", "-frames:v", "1", "-q:v", "6", picture],
+  ...["select=gte(n\\,20),scale=640:-1", "-frames:v", "1", "-q:v", "6", picture],
 ]);
 if (existsSync(picture)) console.log(`an annotated frame: ${picture}`);
 

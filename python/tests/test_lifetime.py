@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import platform
 import threading
 import weakref
 from typing import Any, Callable
@@ -83,6 +84,17 @@ def test_the_window_of_a_buffer_is_used_again_where_no_array_is_left(pool: Pool)
             return int(guard.array().ctypes.data)
 
     assert len({address() for _ in range(10)}) == 1
+
+
+def test_the_window_of_a_buffer_moves_where_an_array_is_left(pool: Pool) -> None:
+    with pool.acquire(100) as guard:
+        array = guard.array()
+        left = array.ctypes.data
+    numbers = platform.release().split(".")
+    can_move = platform.system() == "Linux" and (int(numbers[0]), int(numbers[1])) >= (5, 13)
+    assert (0 in pool._windows._idle) == can_move
+    with pool.acquire(100) as guard:
+        assert guard.array().ctypes.data != left
 
 
 def test_two_guards_of_one_buffer_end_each_for_itself(pool: Pool) -> None:

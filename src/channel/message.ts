@@ -2,6 +2,7 @@
 
 import { BufferGuard, isHeld } from "../buffer/guard.ts";
 import { publish } from "../errors/user_frame.ts";
+import { generationOf } from "../native/handle.ts";
 import { native } from "../native/native.ts";
 import type { Session } from "../session/session.ts";
 
@@ -30,6 +31,15 @@ export class MessageGuard extends BufferGuard {
 
   override get deliveries(): number {
     return this.#deliveries;
+  }
+
+  override get messageId(): string {
+    const { descriptor, poolId } = this.#session;
+    if (!isHeld(this)) return "";
+    const { index, handle } = this;
+    const origin = native.xmem_bun_message_origin(descriptor, index, generationOf(handle));
+    if (origin < 0) return "";
+    return [poolId, origin, handle].map((number) => number.toString(36)).join(".");
   }
 
   override release(): void {

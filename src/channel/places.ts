@@ -74,7 +74,8 @@ type Watching = Pick<Place<unknown>, "name" | "open" | "arm" | "disarm" | "timed
 function place(number: number, end: number, name: string): Watching {
   return {
     name: `channel ${name}`,
-    open: (descriptor) => native.xmem_bun_channel_async_open(descriptor, number, end),
+    open: (descriptor, loop, tag) =>
+      native.xmem_bun_channel_async_open(descriptor, number, end, loop, tag),
     arm: (descriptor, due) => native.xmem_bun_channel_async_arm(descriptor, number, end, due),
     disarm: (descriptor, passOn) =>
       native.xmem_bun_channel_async_disarm(descriptor, number, end, passOn ? 1 : 0),

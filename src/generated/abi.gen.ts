@@ -93,8 +93,22 @@ export interface Native {
   xmem_bun_meta_set_dims(descriptor: Descriptor, handle: number, which: number, values: Memory, length: number): number;
   xmem_bun_meta_text(descriptor: Descriptor, handle: number, which: number, out: Memory): number;
   xmem_bun_meta_set_text(descriptor: Descriptor, handle: number, which: number, text: Memory, length: number): number;
-  /** The event loop's end of a socket that becomes readable when a try is worth it. */
-  xmem_bun_async_open(descriptor: Descriptor): number;
+  /**
+   * Begins to watch the pool for an event loop of this thread. `loop`: its number; 0: a new one,
+   * which ends with the last of its places. `tag`: what `xmem_bun_loop_signalled` says of this
+   * place. Returns the loop's number.
+   */
+  xmem_bun_async_open(descriptor: Descriptor, loop: number, tag: number): number;
+  /**
+   * The event loop's end of a socket that becomes readable when a try is worth it somewhere; -1
+   * where there is no such loop. Who asks for it has to close it.
+   */
+  xmem_bun_loop_socket(loop: number): number;
+  /**
+   * After the socket was read: writes the tags of the places where a try is worth it, and returns
+   * their number. Where that is `room`, call again.
+   */
+  xmem_bun_loop_signalled(loop: number, tags: Memory, room: number): number;
   /**
    * PENDING while a recovery has the pool: its end makes the socket readable, and is the time to arm
    * again.
@@ -153,17 +167,19 @@ export interface Native {
   /** How often the message was received that this open holds at the index; 0 where it holds none. */
   xmem_bun_deliveries(descriptor: Descriptor, index: number, generation: number): number;
   /**
+   * Where the message that this open holds at the index stood when it was sent, the same at each
+   * delivery: the channel's number, the lap and the place in one whole number. -1: it holds none.
+   */
+  xmem_bun_message_origin(descriptor: Descriptor, index: number, generation: number): number;
+  /**
    * For an event loop: never waits. PENDING while a recovery has the pool. `is_first`: 1 where a wait
    * begins with it.
    */
   xmem_bun_channel_receive_at_once(descriptor: Descriptor, channel: number, isFirst: number): number;
   /** A slice of a wait for an item, which ends at `deadline_ms`. PENDING: call again. */
   xmem_bun_channel_receive_blocking(descriptor: Descriptor, channel: number, deadlineMs: number): number;
-  /**
-   * The event loop's end of a socket that becomes readable when a try is worth it. `end`: one of
-   * `End`.
-   */
-  xmem_bun_channel_async_open(descriptor: Descriptor, channel: number, end: number): number;
+  /** As `xmem_bun_async_open`. `end`: one of `End`. */
+  xmem_bun_channel_async_open(descriptor: Descriptor, channel: number, end: number, loop: number, tag: number): number;
   /** As `xmem_bun_async_arm`. */
   xmem_bun_channel_async_arm(descriptor: Descriptor, channel: number, end: number, dueMs: number): number;
   xmem_bun_channel_async_disarm(descriptor: Descriptor, channel: number, end: number, passOn: number): void;
@@ -292,7 +308,9 @@ export const symbols: Record<keyof Native, FFIFunction> = {
   xmem_bun_meta_set_dims: { args: ["u32", "f64", "u32", "ptr", "u32"], returns: "i32" },
   xmem_bun_meta_text: { args: ["u32", "f64", "u32", "ptr"], returns: "i32" },
   xmem_bun_meta_set_text: { args: ["u32", "f64", "u32", "ptr", "u32"], returns: "i32" },
-  xmem_bun_async_open: { args: ["u32"], returns: "i32" },
+  xmem_bun_async_open: { args: ["u32", "u32", "u32"], returns: "i32" },
+  xmem_bun_loop_socket: { args: ["u32"], returns: "i32" },
+  xmem_bun_loop_signalled: { args: ["u32", "ptr", "u32"], returns: "u32" },
   xmem_bun_async_arm: { args: ["u32", "f64"], returns: "i32" },
   xmem_bun_async_disarm: { args: ["u32", "u32"], returns: "void" },
   xmem_bun_async_timed_out: { args: ["u32"], returns: "void" },
@@ -313,9 +331,10 @@ export const symbols: Record<keyof Native, FFIFunction> = {
   xmem_bun_message_done: { args: ["u32", "u32"], returns: "void" },
   xmem_bun_message_hand_off: { args: ["u32", "u32", "u32"], returns: "i32" },
   xmem_bun_deliveries: { args: ["u32", "u32", "u32"], returns: "u32" },
+  xmem_bun_message_origin: { args: ["u32", "u32", "u32"], returns: "f64" },
   xmem_bun_channel_receive_at_once: { args: ["u32", "u32", "u32"], returns: "i32" },
   xmem_bun_channel_receive_blocking: { args: ["u32", "u32", "f64"], returns: "i32" },
-  xmem_bun_channel_async_open: { args: ["u32", "u32", "u32"], returns: "i32" },
+  xmem_bun_channel_async_open: { args: ["u32", "u32", "u32", "u32", "u32"], returns: "i32" },
   xmem_bun_channel_async_arm: { args: ["u32", "u32", "u32", "f64"], returns: "i32" },
   xmem_bun_channel_async_disarm: { args: ["u32", "u32", "u32", "u32"], returns: "void" },
   xmem_bun_channel_stats: { args: ["u32", "u32", "ptr"], returns: "i32" },

@@ -21,8 +21,8 @@ export interface Tether {
   /** `closed` once the session is, or its finalizer ran. */
   descriptor: Descriptor;
   readonly counter: ViewCounter;
-  /** Through which native threads wake this one. */
-  readonly sockets: Set<{ terminate(): void }>;
+  /** Its places that this thread's event loop watches. */
+  readonly hearings: Set<{ terminate(): void }>;
   /** With `XMEM_TRACE=1`: its guards that are not done. */
   readonly holds: Set<TracedHold>;
   /** Whether the program closed it. */
@@ -39,9 +39,9 @@ export function endingOf(tether: Tether): () => void {
  * that view is dead, and the row with the last hold.
  */
 export function end(tether: Tether): void {
-  const { descriptor, counter, sockets, wasClosed } = tether;
+  const { descriptor, counter, hearings, wasClosed } = tether;
   tether.descriptor = closed;
-  for (const socket of sockets) socket.terminate();
+  for (const hearing of hearings) hearing.terminate();
   // A view that is alive puts off the rest; a subscription that nobody reads would hold a channel up.
   native.xmem_bun_channel_leave_all(descriptor);
   const finish = (): boolean => {

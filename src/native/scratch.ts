@@ -8,6 +8,10 @@ export function float64s(count: number): Float64Array {
   return new Float64Array(new ArrayBuffer(count * 8));
 }
 
+export function uint32s(count: number): Uint32Array {
+  return new Uint32Array(new ArrayBuffer(count * 4));
+}
+
 export function bytes(count: number): Uint8Array {
   return new Uint8Array(new ArrayBuffer(count));
 }

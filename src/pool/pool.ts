@@ -92,6 +92,9 @@ function failRef(session: Session, result: number, tried: string, ref: number): 
  */
 const notCloned: unique symbol = Symbol("send pool.name instead");
 
+/** Which object opened a channel; it stays reachable as long as the channel is. */
+const poolOfChannel = new WeakMap<Channel, BufferPool>();
+
 /**
  * A pool of buffers in shared memory that processes and Workers have open by its name. Each open is
  * an object of its own, but all opens of one thread are one participant: its buffers are given back
@@ -937,7 +940,23 @@ export class BufferPool implements Disposable {
    */
   channel(name: string, options?: ChannelOptions): Channel {
     this.#open("channel()");
-    return new Channel(this.#session, openChannel(this.#session, name, options));
+    const channel = new Channel(this.#session, openChannel(this.#session, name, options));
+    poolOfChannel.set(channel, this);
+    return channel;
+  }
+
+  /**
+   * The pool through which a channel was opened: for what is given a channel only, and needs
+   * buffers for it.
+   *
+   * @throws INVALID_ARGUMENT: `channel` is no channel of a pool.
+   */
+  static of(channel: Channel): BufferPool {
+    const pool = poolOfChannel.get(channel);
+    if (pool !== undefined) return pool;
+    raise("INVALID_ARGUMENT", "BufferPool.of()", "what was given is no channel of a pool", {
+      advice: "pool.channel() returns one",
+    });
   }
 
   /**

@@ -39,7 +39,7 @@ export class Session {
    */
   sendsStraight: boolean;
   readonly tether: Tether;
-  /** Queues of this thread's waiters for which this session's native threads watch. */
+  /** Queues of this thread's waiters for which a place of this session is watched. */
   readonly waits: Set<object> = new Set();
 
   constructor(
@@ -71,7 +71,13 @@ export class Session {
     this.views = new ViewCache(area, options.viewCache);
     this.guardViews = detaching || tracing ? new GuardViews(area, detaching) : null;
     this.sendsStraight = this.guardViews === null;
-    this.tether = { descriptor, counter, sockets: new Set(), holds: new Set(), wasClosed: false };
+    this.tether = {
+      descriptor,
+      counter,
+      hearings: new Set(),
+      holds: new Set(),
+      wasClosed: false,
+    };
     keep(this);
     if (reloadable) onceLost(this, endingOf(this.tether));
   }

@@ -141,7 +141,8 @@ export class FrameSink implements Disposable {
   }
 
   /**
-   * Writes the rest of a frame that was begun, then closes: the reader finds the end. A descriptor
+   * Writes the rest of a frame that was begun, then closes: the reader finds the end, also where
+   * nothing was written, and a FIFO's reader is waited for. A descriptor
    * that the sink was made of stays open, so its owner has to close it, too.
    *
    * @throws TIMEOUT: the rest had not gone in time; the sink stays open.
@@ -158,6 +159,7 @@ export class FrameSink implements Disposable {
     using patience = new Patience(tried, waits);
     this.#busy = true;
     try {
+      await this.#output.open(patience);
       await this.#finishBegun(patience);
     } finally {
       this.#busy = false;

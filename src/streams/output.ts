@@ -13,6 +13,8 @@ export interface Emptied {
 export interface Output {
   /** At least one of the bytes from `start` on goes: how many. Where the wait ends, none has gone. */
   write(from: Emptied, start: number, patience: Patience): Promise<number>;
+  /** Before the end, where nothing was written: a reader that waits for a writer finds one. */
+  open(patience: Patience): Promise<void>;
   /**
    * What still reads the bytes that went, where the wait ended before it had. They stay as they are
    * until then.
@@ -29,24 +31,30 @@ const tried = "writeFrom()";
 /** Pipes, FIFOs and sockets. */
 export class EndOutput implements Output {
   /** Opens a path once somebody reads it: null until then. */
-  readonly #open: () => End | null;
-  #end: End | null = null;
+  readonly #tryToOpen: () => End | null;
+  #end: End | null;
   readonly reading: Promise<unknown> | null = null;
 
-  constructor(open: () => End | null) {
-    this.#open = open;
+  constructor(end: End | (() => End | null)) {
+    this.#end = end instanceof End ? end : null;
+    this.#tryToOpen = end instanceof End ? () => end : end;
   }
 
-  async write(from: Emptied, start: number, patience: Patience): Promise<number> {
+  async open(patience: Patience): Promise<void> {
     while (this.#end === null) {
-      this.#end = this.#open();
+      this.#end = this.#tryToOpen();
       // The system tells nobody that a FIFO has got its first reader.
       if (this.#end === null) await patience.during(Bun.sleep(10));
     }
+  }
+
+  async write(from: Emptied, start: number, patience: Patience): Promise<number> {
+    await this.open(patience);
+    const end = this.#end as End;
     while (true) {
-      const count = this.#end.write(from.bytes, start, tried);
+      const count = end.write(from.bytes, start, tried);
       if (count >= 0) return count;
-      await patience.during(this.#end.ready(from.size - start, tried));
+      await patience.during(end.ready(from.size - start, tried));
     }
   }
 
@@ -69,6 +77,8 @@ export class FileOutput implements Output {
     this.#fd = fd;
     this.#isOwn = isOwn;
   }
+
+  async open(): Promise<void> {}
 
   write(from: Emptied, start: number, patience: Patience): Promise<number> {
     patience.check();
@@ -105,6 +115,8 @@ export class FlushedOutput implements Output {
     this.#sink = sink;
   }
 
+  async open(): Promise<void> {}
+
   async write(from: Emptied, start: number, patience: Patience): Promise<number> {
     if (this.#flushing !== null) await patience.during(this.#flushing);
     await this.#sink.write(from.bytes.subarray(start));
@@ -132,6 +144,8 @@ export class StreamOutput implements Output {
     this.#writer = writer;
   }
 
+  async open(): Promise<void> {}
+
   async write(from: Emptied, start: number, patience: Patience): Promise<number> {
     await patience.during(this.#writer.ready);
     const writing = this.#writer.write(from.bytes.subarray(start));
@@ -153,7 +167,7 @@ export function outputOf(value: unknown, called: string): Output | null {
   if (typeof value === "number") return outputOfDescriptor(value, called);
   if (typeof value === "string") return outputOfPath(value);
   if (typeof value !== "object" || value === null) return null;
-  if (value instanceof End) return new EndOutput(() => value);
+  if (value instanceof End) return new EndOutput(value);
   const { name, stream, getWriter, write, flush, end, stdin } = value as Record<string, unknown>;
   if (typeof stream === "function" && typeof name === "string") return outputOfPath(name);
   if (typeof getWriter === "function") {
@@ -167,8 +181,7 @@ export function outputOf(value: unknown, called: string): Output | null {
 
 function outputOfDescriptor(fd: number, called: string): Output {
   if (fs.fstatSync(fd).isFile()) return new FileOutput(fd, false);
-  const end = End.adopt(fd, true, called, `to descriptor ${fd}`);
-  return new EndOutput(() => end);
+  return new EndOutput(End.adopt(fd, true, called, `to descriptor ${fd}`));
 }
 
 function outputOfPath(path: string): Output {

@@ -8,7 +8,7 @@ export const buffers: Place<number> = {
   name: "pool",
   call: "acquireAsync()",
   keepsAlive: true,
-  open: (descriptor) => native.xmem_bun_async_open(descriptor),
+  open: (descriptor, loop, tag) => native.xmem_bun_async_open(descriptor, loop, tag),
   arm: (descriptor, due) => native.xmem_bun_async_arm(descriptor, due),
   disarm: (descriptor, passOn) => native.xmem_bun_async_disarm(descriptor, passOn ? 1 : 0),
   attempt: (descriptor, size, waited) => native.xmem_bun_acquire_at_once(descriptor, size, waited),

@@ -14,10 +14,10 @@ export interface Place<Request> {
   readonly call: string;
   /** Whether somebody who waits there keeps the process alive. */
   readonly keepsAlive: boolean;
-  /** Starts the native thread that watches; its socket becomes readable when a try is worth it. */
-  open(descriptor: Descriptor): number;
+  /** Begins to watch for an event loop, as `xmem_bun_async_open` says. */
+  open(descriptor: Descriptor, loop: number, tag: number): number;
   /**
-   * Before a try: what comes after it makes the socket readable. PENDING while a recovery has the
+   * Before a try: what comes after it is signalled. PENDING while a recovery has the
    * pool. `due`: when the first wait ends, by the core's clock.
    */
   arm(descriptor: Descriptor, due: number): number;

@@ -1,9 +1,7 @@
 // Waiting without blocking the event loop: one queue per place and participant, that is, per pool
-// and thread, however often the thread has it open. First asked, first served, woken by a native
-// thread through a socket that becomes readable when a try is worth it. The place says what a try
-// is.
+// and thread, however often the thread has it open. First asked, first served, told by the thread's
+// bell when a try is worth it. The place says what a try is.
 
-import type { Socket } from "bun";
 import { make, type XmemError } from "../errors/error.ts";
 import {
   ERROR_PENDING,
@@ -13,6 +11,7 @@ import {
 } from "../generated/constants.gen.ts";
 import { closed, native } from "../native/native.ts";
 import type { Session } from "../session/session.ts";
+import { type Hearing, hear, type Listener } from "./bell.ts";
 import type { Place } from "./place.ts";
 
 /** As long as a call that blocks waits for a recovery that does not end; POOL_BUSY then. */
@@ -33,29 +32,10 @@ interface Waiter<Request> {
   onAbort: (() => void) | undefined;
 }
 
-interface Signalled {
-  signalled(): void;
-}
-
-/**
- * An open socket's handlers stay reachable, and with them all that was in scope where they were
- * made: hence a function of its own, which sees no queue but through the weak reference.
- */
-function watch(fd: number, queue: WeakRef<Signalled>): Promise<Socket> {
-  return Bun.connect({
-    fd,
-    socket: {
-      data() {
-        queue.deref()?.signalled();
-      },
-    },
-  } as unknown as Parameters<typeof Bun.connect>[0]) as Promise<Socket>;
-}
-
 /** Queues with somebody in them stay reachable; an idle one goes with its carrier. */
 const busy = new Set<object>();
 
-/** By the name of the place. Weak, since a socket's handlers see this module's variables. */
+/** By the name of the place. Weak, since the bell's handlers see this module's variables. */
 type Queues = Map<string, WeakRef<WaitQueue<unknown>>>;
 const participants = new Map<string, Queues>();
 
@@ -89,13 +69,13 @@ export function endWaitsAt(session: Session, place: { name: string }, reason: un
   participants.get(session.participant)?.get(place.name)?.deref()?.end(reason);
 }
 
-class WaitQueue<Request> {
+class WaitQueue<Request> implements Listener {
   readonly #participant: string;
   readonly #place: Place<Request>;
   readonly #waiting = new Set<Waiter<Request>>();
-  /** The session whose native thread watches for all of them. */
+  /** The session whose place is watched for all of them. */
   #carrier: Session | undefined;
-  #socket: Socket | undefined;
+  #hearing: Hearing | undefined;
   /** Whether the native thread watches in this loop's place. */
   #armed = false;
   /** Runs from when a recovery was found to have the pool until it is found to be over. */
@@ -143,7 +123,7 @@ class WaitQueue<Request> {
     });
   }
 
-  /** The socket became readable: a try is worth it. */
+  /** A try is worth it. */
   signalled(): void {
     this.#serve();
     this.#sweep();
@@ -199,55 +179,44 @@ class WaitQueue<Request> {
   }
 
   #dropCarrier(): void {
-    if (this.#socket !== undefined) {
-      this.#socket.terminate();
-      this.#carrier?.tether.sockets.delete(this.#socket);
+    if (this.#hearing !== undefined) {
+      this.#hearing.terminate();
+      this.#carrier?.tether.hearings.delete(this.#hearing);
     }
-    this.#socket = undefined;
+    this.#hearing = undefined;
     this.#carrier?.waits.delete(this);
     this.#carrier = undefined;
-    // The native thread ends with the session, and what it was armed for.
+    // The place is watched no longer than the session has it, and what it was armed for.
     this.#armed = false;
   }
 
   #begin(): void {
     for (const { session } of this.#waiting) {
       if (this.#carrier !== undefined) break;
-      const fd = this.#place.open(session.descriptor);
-      if (fd < 0) {
-        this.#failAll(fd);
+      const hearing = hear(this, (loop, tag) => this.#place.open(session.descriptor, loop, tag));
+      if (typeof hearing === "number") {
+        this.#failAll(hearing);
         return;
       }
       this.#carrier = session;
+      this.#hearing = hearing;
       session.waits.add(this);
-      this.#connect(fd, session);
+      session.tether.hearings.add(hearing);
     }
-    if (this.#place.keepsAlive) this.#socket?.ref();
+    if (this.#place.keepsAlive && this.#hearing !== undefined) this.#hearing.keeps = true;
     this.#serve();
   }
 
-  #connect(fd: number, carrier: Session): void {
-    watch(fd, new WeakRef(this)).then(
-      (socket) => {
-        if (this.#carrier !== carrier) return socket.terminate();
-        this.#socket = socket;
-        carrier.tether.sockets.add(socket);
-        if (this.isEmpty || !this.#place.keepsAlive) socket.unref();
-        this.#serve();
-      },
-      (cause: unknown) => {
-        if (this.#carrier !== carrier) return;
-        for (const waiter of this.#waiting) {
-          this.#remove(waiter);
-          const found = `the event loop cannot watch its socket: ${cause}`;
-          waiter.reject(make("SYSTEM", this.#tried(waiter), found, { cause }));
-        }
-        this.#rest(true);
-        // The next wait tries again.
-        this.#dropCarrier();
-        forget(this.#participant, this.#place.name);
-      },
-    );
+  deaf(cause: unknown): void {
+    for (const waiter of this.#waiting) {
+      this.#remove(waiter);
+      const found = `the event loop cannot watch its socket: ${cause}`;
+      waiter.reject(make("SYSTEM", this.#tried(waiter), found, { cause }));
+    }
+    this.#rest(true);
+    // The next wait tries again.
+    this.#dropCarrier();
+    forget(this.#participant, this.#place.name);
   }
 
   /** Arms, then tries: a release between the two is found, one after them makes a signal. */
@@ -344,7 +313,7 @@ class WaitQueue<Request> {
   #rest(passOn: boolean): void {
     busy.delete(this);
     this.#notBusy();
-    this.#socket?.unref();
+    if (this.#hearing !== undefined) this.#hearing.keeps = false;
     const descriptor = this.#carrier?.descriptor ?? closed;
     if (this.#carrier === undefined) forget(this.#participant, this.#place.name);
     if (!this.#armed || descriptor === closed) return;

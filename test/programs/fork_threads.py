@@ -31,7 +31,7 @@ end = threading.Event()
 def hold(key):
     pool = open_pool()
     opened[key] = (pool, xmem.xmem_bun_acquire(pool, 10))
-    assert xmem.xmem_bun_async_open(pool) > 0
+    assert xmem.xmem_bun_async_open(pool, 0, 0) > 0
     ready.wait()
     end.wait()
     xmem.xmem_bun_release(pool, opened[key][1])

@@ -16,6 +16,7 @@ const constants = @import("constants.zig");
 const description = @import("../protocol/pool/content.zig");
 const descriptor = @import("../process/descriptor.zig");
 const errors = @import("../errors.zig");
+const event_loop = @import("../process/event_loop.zig");
 const flush_file = @import("../protocol/pool/flush.zig");
 const layout = @import("../format/layout.zig");
 const new_object = @import("../format/new_object.zig");
@@ -605,12 +606,28 @@ fn metaSetText(pool: *Pool, handle: f64, which: u32, value: []const u8) Error!vo
     return description.setText(&pool.participant, try refOf(handle), text, value);
 }
 
-/// The event loop's end of a socket that becomes readable when a try is worth it.
-pub export fn xmem_bun_async_open(number: Descriptor) i32 {
+/// Begins to watch the pool for an event loop of this thread. `loop`: its number; 0: a new one,
+/// which ends with the last of its places. `tag`: what `xmem_bun_loop_signalled` says of this
+/// place. Returns the loop's number.
+pub export fn xmem_bun_async_open(number: Descriptor, loop: u32, tag: u32) i32 {
     const pool = descriptor.poolOf(number);
     errors.clear();
     if (attend(pool)) |err| return refused(err);
-    return pool.async_wait.open(waiting, &pool.participant) catch |err| refused(err);
+    return pool.async_wait.open(waiting, &pool.participant, loop, tag) catch |err| refused(err);
+}
+
+/// The event loop's end of a socket that becomes readable when a try is worth it somewhere; -1
+/// where there is no such loop. Who asks for it has to close it.
+pub export fn xmem_bun_loop_socket(loop: u32) i32 {
+    const found = event_loop.find(loop) orelse return -1;
+    return found.loop_socket;
+}
+
+/// After the socket was read: writes the tags of the places where a try is worth it, and returns
+/// their number. Where that is `room`, call again.
+pub export fn xmem_bun_loop_signalled(loop: u32, tags: [*]u32, room: u32) u32 {
+    const found = event_loop.find(loop) orelse return 0;
+    return found.signalled(tags[0..room]);
 }
 
 /// PENDING while a recovery has the pool: its end makes the socket readable, and is the time to arm

@@ -311,6 +311,17 @@ pub export fn xmem_bun_deliveries(number: Descriptor, index: u32, generation: u3
     return messages.deliveriesOf(pool, handleOf(index, generation));
 }
 
+/// Where the message that this open holds at the index stood when it was sent, the same at each
+/// delivery: the channel's number, the lap and the place in one whole number. -1: it holds none.
+pub export fn xmem_bun_message_origin(number: Descriptor, index: u32, generation: u32) f64 {
+    const pool = descriptor.poolOf(number);
+    if (holds.attend(pool) != null) return -1;
+    const origin = messages.originOf(pool, handleOf(index, generation)) orelse return -1;
+    const channel = origin.channelOf() orelse return -1;
+    const lap = @as(u64, channel) << @bitSizeOf(@TypeOf(origin.lap)) | origin.lap;
+    return @floatFromInt(lap << @bitSizeOf(@TypeOf(origin.place)) | origin.place);
+}
+
 /// For an event loop: never waits. PENDING while a recovery has the pool. `is_first`: 1 where a wait
 /// begins with it.
 pub export fn xmem_bun_channel_receive_at_once(
@@ -339,17 +350,22 @@ pub export fn xmem_bun_channel_receive_blocking(
     return hold_result.note(number, held);
 }
 
-/// The event loop's end of a socket that becomes readable when a try is worth it. `end`: one of
-/// `End`.
-pub export fn xmem_bun_channel_async_open(number: Descriptor, channel: u32, end: u32) i32 {
+/// As `xmem_bun_async_open`. `end`: one of `End`.
+pub export fn xmem_bun_channel_async_open(
+    number: Descriptor,
+    channel: u32,
+    end: u32,
+    loop: u32,
+    tag: u32,
+) i32 {
     const pool = descriptor.poolOf(number);
     errors.clear();
     const found = opened(pool, channel) catch |err| return refused(err);
     const participant = &pool.participant;
     return switch (endOf(end)) {
-        .SENDING => found.async_sending.open(atHead(found), participant),
-        .RECEIVING => found.async_receiving.open(atTail(found), participant),
-        .CLOSING => found.async_closing.open(atClosing(found), participant),
+        .SENDING => found.async_sending.open(atHead(found), participant, loop, tag),
+        .RECEIVING => found.async_receiving.open(atTail(found), participant, loop, tag),
+        .CLOSING => found.async_closing.open(atClosing(found), participant, loop, tag),
     } catch |err| refused(err);
 }
 

@@ -136,6 +136,7 @@ pub const Life = struct {
     held_count: usize = 0,
     /// Of the asynchronous waits, once there was one.
     socket: i32 = -1,
+    loop: u32 = 0,
     channels: channel_life.Opened = @splat(null),
 
     pub fn below(life: *Life, limit: u32) u32 {
@@ -217,9 +218,12 @@ pub const Life = struct {
         if (life.ending == .die) return;
         if (life.held_count == life.held.len) return life.release(0);
         const codes = &.{ .POOL_FULL, .POOL_FLUSHING };
-        const socket = bun.xmem_bun_async_open(life.pool);
-        if (socket < 0) fail("async open failed with {d}", .{socket});
-        life.socket = socket;
+        if (life.socket < 0) {
+            const loop = bun.xmem_bun_async_open(life.pool, 0, 1);
+            if (loop < 0) fail("async open failed with {d}", .{loop});
+            life.loop = @intCast(loop);
+            life.socket = bun.xmem_bun_loop_socket(life.loop);
+        }
         // PENDING: a recovery is under way, whose end signals.
         const armed: f64 = @floatFromInt(bun.xmem_bun_async_arm(life.pool, 1e300));
         _ = allowed("async arm", armed, &.{.PENDING});
@@ -229,6 +233,8 @@ pub const Life = struct {
             _ = std.c.poll(&poll, 1, 2);
             var bytes: [64]u8 = undefined;
             if (poll[0].revents & 1 != 0) _ = std.c.read(life.socket, &bytes, bytes.len);
+            var tags: [1]u32 = undefined;
+            _ = bun.xmem_bun_loop_signalled(life.loop, &tags, tags.len);
             handle = allowed("acquire", bun.xmem_bun_acquire(life.pool, 64), codes);
         }
         bun.xmem_bun_async_disarm(life.pool, @intFromBool(handle == null));

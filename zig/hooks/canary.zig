@@ -144,4 +144,11 @@ pub const Canary = enum {
     /// Caught by the comparison with a model (test/property.test.ts).
     unref_keeps_reference,
     generation_kept,
+
+    /// Caught by test/native_waiter.test.ts: a native thread keeps a wake that its event loop has
+    /// no use for, or no time.
+    native_wake_kept,
+
+    /// No rule, but a system like Linux before 5.16: a thread cannot sleep on several words.
+    no_futex_waitv,
 };

@@ -5,6 +5,7 @@ const std = @import("std");
 const atomic = @import("hooks");
 const channels = @import("channels.zig");
 const descriptor = @import("descriptor.zig");
+const event_loop = @import("event_loop.zig");
 const mapping_file = @import("mapping.zig");
 const member_file = @import("member.zig");
 const membership = @import("../protocol/recovery/membership.zig");
@@ -17,7 +18,6 @@ const requests = @import("requests.zig");
 const system = @import("../system/door.zig");
 const views_file = @import("views.zig");
 const traces = @import("traces.zig");
-const waiter_thread = @import("waiter_thread.zig");
 
 const Mapping = mapping_file.Mapping;
 const Pool = open_pool.Pool;
@@ -25,7 +25,7 @@ const Pool = open_pool.Pool;
 /// The thread ends without having closed, as that of a terminated Worker does. It says itself that
 /// its rows are dead, so that the mapping need not stay until the kernel marks them.
 pub fn abandonThread() void {
-    waiter_thread.stopAllOfThread();
+    event_loop.endAllOfThread();
     views_file.closeAllOfThread();
     var each = member_file.members;
     member_file.members = null;
@@ -105,7 +105,7 @@ pub fn forgetAfterFork() void {
     mapping_file.list_lock.reset();
     descriptor.forgetAfterFork();
     system.ticker.forgetAfterFork();
-    waiter_thread.forgetAfterFork();
+    event_loop.forgetAfterFork();
     traces.forgetAfterFork();
     member_file.rows_taken = 0;
 }

@@ -10,6 +10,7 @@ const redelivery = @import("../protocol/channel/redelivery.zig");
 const std = @import("std");
 const words = @import("../format/words.zig");
 
+const CameFrom = words.CameFrom;
 const Error = errors.Error;
 const Pool = open_pool.Pool;
 const allocator = std.heap.c_allocator;
@@ -83,4 +84,9 @@ pub fn handOff(pool: *Pool, handle: u64) Error!void {
 pub fn deliveriesOf(pool: *const Pool, handle: u64) u32 {
     const index = indexOf(handle);
     return if (isSet(pool, index)) redelivery.deliveriesOf(&pool.participant, index) else 0;
+}
+
+pub fn originOf(pool: *const Pool, handle: u64) ?CameFrom {
+    const index = indexOf(handle);
+    return if (isSet(pool, index)) redelivery.originOf(&pool.participant, index) else null;
 }

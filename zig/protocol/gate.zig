@@ -58,6 +58,18 @@ pub fn look(participant: *const Participant, goes_first: bool) Verdict {
     return if (gate.claims_memory) .memory_claimed else .claimed;
 }
 
+/// What claims leave for a row's owner.
+pub const Left = enum { all, all_but_last, nothing };
+
+/// SYNC: the end of a claim changes `wake_seq` afterwards. Pairs with `claim`.
+pub fn leftFor(view: *const View, row: u32) Left {
+    const gate = Gate.load(&view.header.hot.gate, .seq_cst);
+    // Each who waits while somebody flushes is to be told so.
+    if (gate.flusher != 0 or gate.claimant == 0 or gate.claimant == row + 1) return .all;
+    if (isVoid(view, gate, system.clock.monotonicNs())) return .all;
+    return if (gate.claims_memory) .nothing else .all_but_last;
+}
+
 /// A claim ends with its time, with its owner, and with its owner's wait. A claim that no waiter
 /// can have written is damage, and counts as ended.
 fn isVoid(view: *const View, gate: Gate, now_ns: u64) bool {
@@ -96,7 +108,7 @@ pub fn claim(participant: *const Participant, lack: Lack, now_ns: u64, waited_ns
         claimed.claim_end_ms = milliseconds(now_ns) +% @as(u37, @intCast(lasts_ms));
         if (claimed == gate) return false;
         // SYNC: a participant that sees the claim sees that its owner waits. Pairs with
-        // `claimantOf`, `isOpen` and `look`.
+        // `claimantOf`, `isOpen`, `leftFor` and `look`.
         if (Gate.cas(&view.header.hot.gate, gate, claimed)) return false;
     }
 }

@@ -69,11 +69,19 @@ pub const words_max = 128;
 pub fn waitAny(words: []const *const u32, expected: []const u32, deadline_ns: u64) Wait {
     if (words.len == 1) return wait(words[0], expected[0], deadline_ns);
     hooks.call();
-    if (is_darwin) {
+    if (is_darwin or hooks.broken(.no_futex_waitv)) {
         sleepBriefly(deadline_ns);
         return .changed;
     }
     return linuxWaitAny(words, expected, deadline_ns);
+}
+
+/// Whether the system can watch several words, so that `waitAny` sleeps.
+pub fn canWaitAny() bool {
+    if (is_darwin or hooks.broken(.no_futex_waitv)) return false;
+    // Of no words it says that there is nothing to wait for; where there is no such call, that.
+    const result = linux.syscall5(sys_futex_waitv, 0, 0, 0, 0, 0);
+    return linux.errno(result) == .INVAL;
 }
 
 /// `struct futex_waitv` of linux/futex.h.

@@ -47,7 +47,9 @@ fn move(base: Pointer, length: u64) ?Pointer {
     const do_not_unmap = 4;
     hooks.call();
     const flags = may_move | do_not_unmap;
-    const result = linux.syscall4(.mremap, @intFromPtr(base), length, length, flags);
+    // The kernel finds a place of its own where it is given none.
+    const anywhere = 0;
+    const result = linux.syscall5(.mremap, @intFromPtr(base), length, length, flags, anywhere);
     if (linux.errno(result) != .SUCCESS) return null;
     return @ptrFromInt(result);
 }

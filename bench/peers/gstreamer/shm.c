@@ -5,6 +5,7 @@
 
 #include <gst/app/gstappsink.h>
 #include <gst/app/gstappsrc.h>
+#include <glob.h>
 #include <gst/gst.h>
 #include <signal.h>
 #include <string.h>
@@ -165,6 +166,16 @@ static void wake(uint32_t count) {
            late[count * 99 / 100], late[count * 999 / 1000], used);
 }
 
+/** A sink that is killed, or whose process ends, leaves its memory's name behind. */
+static void remove_memory(pid_t of) {
+    char pattern[64];
+    glob_t found;
+    snprintf(pattern, sizeof pattern, "/dev/shm/shmpipe.*%d.*", of);
+    if (glob(pattern, 0, NULL, &found) != 0) return;
+    for (size_t i = 0; i < found.gl_pathc; i++) unlink(found.gl_pathv[i]);
+    globfree(&found);
+}
+
 /** Each measurement is a pair of processes of its own: GStreamer must not start before a fork. */
 static void measured(size_t of, uint32_t count, const char *key) {
     int first[2], second[2];
@@ -192,6 +203,8 @@ static void measured(size_t of, uint32_t count, const char *key) {
     kill(child, SIGKILL);
     waitpid(child, NULL, 0);
     for (int side = 0; side < 2; side++) unlink(sockets[side]);
+    remove_memory(child);
+    remove_memory(parent);
     if (status != 0) exit(1);
 }
 

@@ -259,13 +259,13 @@ fn openLoop(pool: Pool, channel: Channel, end: u32, fd: ?*i32) Error!void {
     const at = try Place.of(pool, channel, end);
     const participant = &at.pool.participant;
     const opened = at.channel orelse {
-        out.* = try at.pool.async_wait.open(waiting, participant);
+        out.* = try at.pool.async_wait.openApart(waiting, participant);
         return;
     };
     out.* = switch (at.end) {
-        .sending => try opened.async_sending.open(atHead(opened), participant),
-        .receiving => try opened.async_receiving.open(atTail(opened), participant),
-        .closing => try opened.async_closing.open(atClosing(opened), participant),
+        .sending => try opened.async_sending.openApart(atHead(opened), participant),
+        .receiving => try opened.async_receiving.openApart(atTail(opened), participant),
+        .closing => try opened.async_closing.openApart(atClosing(opened), participant),
     };
 }
 

@@ -146,6 +146,7 @@ fn receive(user: *User, number: u32) void {
     };
     const held: f64 = @floatFromInt(@as(u64, @bitCast(handle)));
     _ = c.xmem_bun_deliveries(pool, handle.index, handle.generation);
+    _ = c.xmem_bun_message_origin(pool, handle.index, handle.generation);
     // Of a message, its receiver says when it is done, or hands it off; the rest is left to the
     // close.
     switch (user.random.uintLessThan(u32, 5)) {
@@ -175,8 +176,9 @@ fn wait(user: *User, number: u32) void {
     // Each open of a waiter is a thread; a few of them are enough.
     if (user.random.uintLessThan(u32, 8) != 0) return;
     const end = user.random.uintLessThan(u32, std.meta.fields(c.End).len);
-    const socket = c.xmem_bun_channel_async_open(user.pool, number, end);
-    if (socket < 0) return user.checkStatus(socket);
+    const loop = c.xmem_bun_channel_async_open(user.pool, number, end, user.loop, 0);
+    if (loop < 0) return user.checkStatus(loop);
+    const socket = user.signals(@intCast(loop));
     const armed = c.xmem_bun_channel_async_arm(user.pool, number, end, bun.xmem_bun_now());
     if (armed != -@intFromEnum(errors.Code.PENDING)) user.checkStatus(armed);
     var bytes: [8]u8 = undefined;

@@ -96,6 +96,9 @@ pub const User = struct {
     /// A companion's operations do not count: only one thread writes the progress.
     counts: bool,
     verbose: bool = false,
+    /// The number of what waits without blocking, and its socket.
+    loop: u32 = 0,
+    socket: i32 = -1,
     held: [held_max]f64 = undefined,
     held_count: u32 = 0,
     opened: channel_file.Opened = .{},
@@ -307,17 +310,29 @@ pub const User = struct {
         user.keep(handle);
     }
 
+    /// The event loop's end of the socket: a loop that is gone has left its own open.
+    pub fn signals(user: *User, loop: u32) i32 {
+        if (loop == user.loop) return user.socket;
+        if (user.socket >= 0) _ = std.c.close(user.socket);
+        user.loop = loop;
+        user.socket = c.xmem_bun_loop_socket(loop);
+        return user.socket;
+    }
+
     /// What the event loop does, without a loop: arm, try, wait for the signal or not, disarm.
     fn acquireAsync(user: *User) void {
         // Each open of a waiter is a thread; a few of them are enough.
         if (user.random.uintLessThan(u32, 8) != 0) return;
-        const socket = c.xmem_bun_async_open(user.pool);
-        if (socket < 0) return user.refused(@floatFromInt(socket));
+        const loop = c.xmem_bun_async_open(user.pool, user.loop, 0);
+        if (loop < 0) return user.refused(@floatFromInt(loop));
+        const socket = user.signals(@intCast(loop));
         const armed = c.xmem_bun_async_arm(user.pool, c.xmem_bun_now());
         if (armed != -@intFromEnum(errors.Code.PENDING)) user.checkStatus(armed);
         user.acquireAtOnce();
         var bytes: [8]u8 = undefined;
         _ = std.c.read(socket, &bytes, bytes.len);
+        var tags: [1]u32 = undefined;
+        _ = c.xmem_bun_loop_signalled(user.loop, &tags, tags.len);
         c.xmem_bun_async_disarm(user.pool, @intFromBool(user.random.boolean()));
         if (user.random.boolean()) c.xmem_bun_async_timed_out(user.pool);
     }

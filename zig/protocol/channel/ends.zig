@@ -130,12 +130,13 @@ pub fn At(comptime which: End) type {
             return .{
                 .place = placeAt(at.channel, which),
                 .isWorthATry = isWorthATry,
+                .isHeldBack = isNeverHeldBack,
                 .passOn = passOnFrom,
             };
         }
 
         /// Of a broadcast the native thread does not know the cursor.
-        fn isWorthATry(view: *const View, place: Place) bool {
+        fn isWorthATry(view: *const View, place: Place, _: *place_file.Looks) bool {
             const channel = channelOf(view, place) orelse return false;
             return switch (which) {
                 .head => hasRoom(&channel),
@@ -145,9 +146,14 @@ pub fn At(comptime which: End) type {
 
         fn passOnFrom(view: *const View, place: Place, _: u32) void {
             const channel = channelOf(view, place) orelse return;
-            if (isWakeDue(&channel, which)) _ = system.futex.wake(place.wake_seq, 1);
+            if (isWakeDue(&channel, which)) place.wakeNext();
         }
     };
+}
+
+/// At a channel nobody goes first.
+fn isNeverHeldBack(_: *const View, _: u32) bool {
+    return false;
 }
 
 /// Whether a wake that reached the wrong one was worth something. Of a broadcast all receivers are
@@ -177,11 +183,16 @@ pub const Closing = struct {
     pub fn passOn(_: Closing, _: *const Participant) void {}
 
     pub fn watched(at: Closing, _: *const View) place_file.Watched {
-        return .{ .place = at.place(), .isWorthATry = isWorthATry, .passOn = passOnFrom };
+        return .{
+            .place = at.place(),
+            .isWorthATry = isWorthATry,
+            .isHeldBack = isNeverHeldBack,
+            .passOn = passOnFrom,
+        };
     }
 
     /// Who closed it may have died before the wake.
-    fn isWorthATry(view: *const View, place_: Place) bool {
+    fn isWorthATry(view: *const View, place_: Place, _: *place_file.Looks) bool {
         const channel = channelOf(view, place_) orelse return false;
         return ring.looksClosed(&channel);
     }

@@ -448,6 +448,14 @@ pub fn deliveriesOf(participant: *const Participant, index: u32) u32 {
     return if (message.isHeldBy(participant.index)) message.deliveries else 0;
 }
 
+/// Where the message stood in the channel that it was received from; the same at each delivery.
+/// Null: the caller's thread holds no message there.
+pub fn originOf(participant: *const Participant, index: u32) ?CameFrom {
+    const slot = &participant.view.slots[index];
+    if (!Message.load(&slot.message).isHeldBy(participant.index)) return null;
+    return CameFrom.load(&slot.came_from);
+}
+
 const testing = std.testing;
 const bench_file = @import("testing_channel.zig");
 const sending = @import("sending.zig");
@@ -540,6 +548,38 @@ test "a message is its receiver's from its receipt to its release" {
     // Its owner's death brings nothing back then.
     try bench.kill(1);
     try testing.expectEqual(null, try bench.receive(2, bench.channel()));
+}
+
+test "where a message came from is the same at each delivery, and another of each message" {
+    var bench: Bench = undefined;
+    try bench.init(.{ .capacity = 2 });
+    defer bench.deinit();
+    const row = &bench.base.participants[1];
+    var before: ?CameFrom = null;
+    for (0..5) |round| {
+        const handle = try bench.sendNew(0);
+        const index: u32 = @as(Handle, @bitCast(handle)).index;
+        try testing.expectEqual(null, originOf(row, index));
+        try testing.expectEqual(handle, (try bench.receive(1, bench.channel())).?);
+        const origin = originOf(row, index).?;
+        try testing.expectEqual(round, @as(u32, origin.lap) * 2 + origin.place);
+        try testing.expectEqual(@as(?u32, 0), origin.channelOf());
+        if (before) |other| try testing.expect(other.isBefore(origin));
+        before = origin;
+        try testing.expectEqual(null, originOf(&bench.base.participants[2], index));
+        try testing.expect(release(row, handle));
+        try testing.expectEqual(null, originOf(row, index));
+    }
+    const handle = try bench.sendNew(0);
+    const index: u32 = @as(Handle, @bitCast(handle)).index;
+    _ = (try bench.receive(1, bench.channel())).?;
+    const origin = originOf(row, index).?;
+    try bench.kill(1);
+    try testing.expectEqual(handle, (try bench.receive(2, bench.channel())).?);
+    const again = originOf(&bench.base.participants[2], index).?;
+    try testing.expectEqual(origin.place, again.place);
+    try testing.expectEqual(origin.lap, again.lap);
+    try testing.expectEqual(origin.channelOf(), again.channelOf());
 }
 
 test "what a receiver held when it died comes before newer items, in order" {

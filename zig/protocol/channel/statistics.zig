@@ -66,7 +66,7 @@ pub fn collect(view: *const View, channel: *const Channel) Values {
             .CLOSED => @intFromBool(ring.looksClosed(channel)),
             .OPEN_BY => countOpen(view, channel),
             .QUEUED => queued(channel) +| returned,
-            .SENT => tail.ordinal(channel.capacity),
+            .SENT => afterLast(channel, tail).ordinal(channel.capacity),
             .RECEIVED => switch (channel.mode) {
                 .queue => head.ordinal(channel.capacity) -| made_room +| received_again,
                 .broadcast => subscribed.received +%
@@ -88,6 +88,15 @@ pub fn queued(channel: *const Channel) u64 {
     const tail = positionIn(&channel.tail.position);
     if (!head.isBefore(tail)) return 0;
     return @min(head.countTo(tail, channel.capacity), channel.capacity);
+}
+
+/// Behind the last item that was sent, also where its sender died before it moved the tail: who
+/// counts on this number of items finds just those whose sends happened.
+fn afterLast(channel: *const Channel, tail: Position) Position {
+    const cell_ptr = channel.cellAt(tail) orelse return tail;
+    var cell = ring.load(cell_ptr);
+    cell.frozen = false;
+    return if (ring.toSender(cell, tail) == .lagging) tail.next(channel.capacity) else tail;
 }
 
 /// The slots whose buffers are in the channel, the next one to be received first. Returns how many
@@ -256,6 +265,28 @@ test "what a queue sent, handed out and dropped follows from its ends" {
         });
         _ = try ring.close(one, &bench.channel, &patience);
         try expectStats(&bench, &.{.{ .CLOSED, 1 }});
+    }
+}
+
+test "an item whose sender died before it moved the tail was sent" {
+    var bench: TestingChannel = undefined;
+    try bench.init(1, .{ .capacity = 2 });
+    defer bench.deinit();
+    const one = &bench.participants[0];
+    var patience: thaw.Patience = .untimed;
+    for (1..6) |sent| {
+        const tail = bench.channel.tail.position;
+        _ = try sending.send(one, &bench.channel, bench.tryAcquire(0).?, &patience);
+        const moved = bench.channel.tail.position;
+        bench.channel.tail.position = tail;
+        try expectStats(&bench, &.{.{ .SENT, @floatFromInt(sent) }});
+        bench.channel.tail.position = moved;
+        try expectStats(&bench, &.{.{ .SENT, @floatFromInt(sent) }});
+        _ = try ring.receive(one, &bench.channel, &patience);
+        try expectStats(&bench, &.{.{ .SENT, @floatFromInt(sent) }});
+        bench.channel.tail.position = tail;
+        try expectStats(&bench, &.{.{ .SENT, @floatFromInt(sent) }});
+        bench.channel.tail.position = moved;
     }
 }
 

@@ -68,6 +68,12 @@ pub fn isEmpty(view: *const View) bool {
     return Head.load(&view.header.hot.free_head, .acquire).index == words.index_nil;
 }
 
+/// Whether there is more than one, by a look whose answer may be old.
+pub fn hasSeveral(view: *const View) bool {
+    const there = top(view, headOf(view.header)) orelse return false;
+    return there.next != words.index_nil;
+}
+
 const std = @import("std");
 const testing = std.testing;
 const TestingPool = @import("../testing_pool.zig").TestingPool;

@@ -26,7 +26,7 @@ pub fn raise(slot: *layout.Slot, lease: Lease) void {
         // Within one tick of the clock most calls find it raised: a load is cheaper.
         const before: Lease = .load(&slot.lease, .monotonic);
         if (!before.isBehind(lease)) return;
-        // SYNC: before the CAS of the reference. Pairs with `hasExpired`.
+        // SYNC: before the CAS of the reference. Pairs with `of`.
         if (Lease.cas(&slot.lease, before, lease)) return;
     }
 }
@@ -36,10 +36,14 @@ pub fn isOver(slot: *const layout.Slot, control: Control, now_ns: u64) bool {
     return control.isOnLease() and hasExpired(slot, now_ns);
 }
 
+pub fn hasExpired(slot: *const layout.Slot, now_ns: u64) bool {
+    return of(slot).isOver(now_ns);
+}
+
 /// SYNC: read after the word: a recovery that sees a reference sees the lease raised before it.
 /// Pairs with `raise`.
-pub fn hasExpired(slot: *const layout.Slot, now_ns: u64) bool {
-    return Lease.load(&slot.lease, .acquire).isOver(now_ns);
+pub fn of(slot: *const layout.Slot) Lease {
+    return Lease.load(&slot.lease, .acquire);
 }
 
 const testing = std.testing;

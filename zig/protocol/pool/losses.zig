@@ -6,6 +6,7 @@ const damage = @import("../recovery/damage.zig");
 const lease = @import("lease.zig");
 const memory_work = @import("../memory_work.zig");
 const participant_file = @import("../participant.zig");
+const place_file = @import("../place.zig");
 const recovery = @import("../recovery/recovery.zig");
 const system = @import("../../system/door.zig");
 const words = @import("../../format/words.zig");
@@ -35,6 +36,30 @@ pub fn lookForLosses(view: *const View) bool {
         .expired => recovery.run(view, .{ .expired = true }).ran,
         .damaged => recovery.run(view, .{ .damaged = true }).ran,
     };
+}
+
+/// For one who only reads: whether a try would find a lease that is over. A part of the slots at a
+/// time, too; and once all were seen, not before the first of their leases ends, and none that is
+/// made later ends sooner than the pool's leases last. But once a second it looks in any case.
+pub fn isAnyLeaseOver(view: *const View, looks: *place_file.Looks) bool {
+    if (view.lease_timeout_ns == 0) return false;
+    const now_ns = system.clock.coarseNs();
+    if (now_ns < looks.due_ns) return false;
+    const capacity = view.geometry.capacity;
+    if (looks.next == 0)
+        looks.soonest_ns = now_ns + @min(view.lease_timeout_ns, std.time.ns_per_s);
+    const last = @min(looks.next +| slots_per_look, capacity);
+    for (view.slots[looks.next..last]) |*slot| {
+        const control = Control.load(&slot.control, .acquire);
+        if (!control.isOnLease()) continue;
+        const found = lease.of(slot);
+        // The next look begins here again, as in `lookAtSome`.
+        if (found.isOver(now_ns)) return true;
+        looks.soonest_ns = @min(looks.soonest_ns, found.endNs());
+    }
+    looks.next = if (last == capacity) 0 else last;
+    if (looks.next == 0) looks.due_ns = looks.soonest_ns;
+    return false;
 }
 
 fn lookAtSome(view: *const View, now_ns: u64) enum { nothing, expired, damaged } {

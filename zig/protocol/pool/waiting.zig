@@ -8,9 +8,9 @@ const atomic = @import("hooks");
 const errors = @import("../../errors.zig");
 const free_list = @import("free_list.zig");
 const gate = @import("../gate.zig");
+const losses = @import("losses.zig");
 const participant_file = @import("../participant.zig");
 const place_file = @import("../place.zig");
-const system = @import("../../system/door.zig");
 const thaw = @import("../recovery/thaw.zig");
 const waiter = @import("../waiting/waiter.zig");
 const waker = @import("../waiting/waker.zig");
@@ -103,21 +103,27 @@ pub fn watched(view: *const View) place_file.Watched {
     return .{
         .place = .ofPool(view.header),
         .isWorthATry = isWorthATry,
+        .isHeldBack = isHeldBack,
         .passOn = passOnFrom,
     };
 }
 
-/// Each try looks for leases that have run out, so in a pool with leases a try is always worth it.
-fn isWorthATry(view: *const View, _: Place) bool {
-    return view.lease_timeout_ns != 0 or !free_list.isEmpty(view);
+/// A try recovers what a lease that is over has kept.
+fn isWorthATry(view: *const View, _: Place, looks: *place_file.Looks) bool {
+    return !free_list.isEmpty(view) or losses.isAnyLeaseOver(view, looks);
+}
+
+/// Whether a claim keeps all that there is from the row's owner.
+fn isHeldBack(view: *const View, row: u32) bool {
+    return switch (gate.leftFor(view, row)) {
+        .all => false,
+        .all_but_last => !free_list.hasSeveral(view),
+        .nothing => true,
+    };
 }
 
 fn passOnFrom(view: *const View, place: Place, row: u32) void {
     if (free_list.isEmpty(view)) return;
-    const claimant = gate.claimantOf(view) orelse {
-        _ = system.futex.wake(place.wake_seq, 1);
-        return;
-    };
-    if (claimant != row)
-        _ = system.futex.wakeBits(place.wake_seq, place_file.sleeperBit(claimant));
+    const claimant = gate.claimantOf(view) orelse return place.wakeNext();
+    if (claimant != row) place.wakeRow(claimant);
 }

@@ -37,11 +37,19 @@ pub const Wait = struct {
 
 /// One slice, of at most `slice_ns`. PENDING: call again. Any other result ends the wait.
 pub fn slice(want: anytype, wait: *Wait, deadline_ns: u64) Error!ResultOf(@TypeOf(want)) {
+    if (!wait.counted) {
+        // Before the clock, which costs more than a try.
+        var impatient: Patience = .none;
+        impatient.expiry = error.Pending;
+        const tried = want.tryNow(&impatient) catch |err|
+            if (err == error.Pending) null else return err;
+        if (tried) |result| return result;
+    }
     const now_ns = system.clock.monotonicNs();
     const slice_end_ns = @min(now_ns + slice_ns, deadline_ns);
     if (!wait.counted) wait.since_ns = now_ns;
     var patience: Patience = .{ .until_ns = @max(slice_end_ns, 1), .expiry = error.Pending };
-    var result = untilServed(want, wait, slice_end_ns, deadline_ns, &patience);
+    var result = untilServed(want, wait, now_ns, slice_end_ns, deadline_ns, &patience);
     if (result == error.Pending) {
         if (system.clock.monotonicNs() < deadline_ns) return result;
         result = error.Timeout;
@@ -62,30 +70,37 @@ fn ResultOf(comptime Want: type) type {
 fn untilServed(
     want: anytype,
     wait: *Wait,
+    began_ns: u64,
     slice_end_ns: u64,
     deadline_ns: u64,
     patience: *Patience,
 ) Error!ResultOf(@TypeOf(want)) {
     const place = want.local.place;
     if (!wait.counted) {
-        if (try want.tryNow(patience)) |result| return result;
         if (want.lookForLosses()) {
             if (try want.tryNow(patience)) |result| return result;
         }
-        if (system.clock.monotonicNs() >= deadline_ns) return error.Timeout;
+        if (began_ns >= deadline_ns) {
+            // A recovery may have kept the first try from an answer.
+            if (try want.tryNow(patience)) |result| return result;
+            return error.Timeout;
+        }
         spin(want);
         try want.begin(patience);
         wait.counted = true;
     }
     patience.goes_first = true;
+    // At first what was read before is new enough: a sleep that begins late ends at once.
+    var clock_ns: ?u64 = began_ns;
     while (true) {
         // Read before the try: a wake after the try changes it, and the sleep does not begin.
-        // SYNC: pairs with `waker.wake` and `place.wakeAll`.
+        // SYNC: pairs with `waker.wake`, `place.wakeAll`, `place.wakeNext` and `place.wakeRow`.
         var seen = atomic.load(u32, place.wake_seq, .seq_cst);
         waiter.aboutToSleep(place);
         if (try want.tryNow(patience)) |result| return result;
         if (atomic.broken(.wake_seq_after_try)) seen = atomic.load(u32, place.wake_seq, .seq_cst);
-        const now_ns = system.clock.monotonicNs();
+        const now_ns = clock_ns orelse system.clock.monotonicNs();
+        clock_ns = null;
         if (now_ns >= deadline_ns) return error.Timeout;
         if (now_ns >= slice_end_ns) {
             _ = want.lookForLosses();
@@ -100,8 +115,14 @@ fn untilServed(
 
 /// A peer that runs now makes something available sooner than a sleep would begin.
 pub fn spin(want: anytype) void {
+    const looking = &want.local.looking;
+    if (!atomic.stepped and !looking.isDue()) return;
     for (0..spins_max) |_| {
-        if (want.isWorthATry()) return;
+        if (want.isWorthATry()) {
+            if (!atomic.stepped) looking.wasWorthIt();
+            return;
+        }
         std.atomic.spinLoopHint();
     }
+    if (!atomic.stepped) looking.wasInVain(system.clock.monotonicNs());
 }

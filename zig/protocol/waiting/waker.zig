@@ -28,7 +28,7 @@ pub fn wake(local: *Local, view: *const View, comptime whom: fn (*const View) Wh
     if (sleeps == local.barren_sleeps) return countBarren(local, view);
     // SYNC: after what was made available: a waiter that reads the new value finds it, and one that
     // read the old value does not fall asleep. Pairs with `blocking.untilServed`,
-    // `wait_any.untilWorthATry`, `waiter_thread.arm` and `waiter_thread.watch`.
+    // `wait_any.untilWorthATry`, `Watch.arm`, `Watch.lookArmed` and `Watch.isWoken`.
     _ = atomic.fetchAdd(u32, place.wake_seq, 1);
     switch (whom(view)) {
         .row => |row| _ = system.futex.wakeBits(place.wake_seq, place_file.sleeperBit(row)),
