@@ -6,7 +6,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { root, run, tool } from "./setup.ts";
+import { run, tool } from "./setup.ts";
 
 /**
  * Types that a program's `lib` may lack. Bun has all of them, whatever `lib` says. An AbortSignal

@@ -119,9 +119,17 @@ async function bundleBridge(folder: string): Promise<void> {
   writeFileSync(join(folder, "bridge.js"), await output.text());
 }
 
+/** How the package's first file of the command begins the program, which is compressed there. */
+const unpacking = `const packed = await Bun.file(new URL("command_program.js.gz", import.meta.url)).bytes();
+const library = Bun.fileURLToPath(new URL("xmem.js", import.meta.url));
+const program = Buffer.from(Bun.gunzipSync(packed)).toString();
+const code = program.replaceAll('"./xmem.js"', JSON.stringify(library));
+await import(\`data:text/javascript;base64,\${Buffer.from(code).toString("base64")}\`);
+`;
+
 /**
  * The command, with the libraries that it uses: it runs on the file of the library beside it. It is
- * minified, since nobody links against it.
+ * minified and compressed, since nobody reads or links it, and the package has a bound.
  */
 async function bundleCommand(folder: string): Promise<void> {
   const { outputs } = await Bun.build({
@@ -133,9 +141,10 @@ async function bundleCommand(folder: string): Promise<void> {
   const [output] = outputs;
   if (output === undefined || outputs.length > 1)
     throw new Error(`${outputs.length} files of the command, not one`);
-  writeFileSync(join(folder, "command_program.js"), await output.text());
+  const packed = Bun.gzipSync(await output.text(), { level: 9 });
+  writeFileSync(join(folder, "command_program.js.gz"), packed);
   const first = readFileSync(join(root, "src", "command", "xmem.js"), "utf8");
-  const program = first.replace('"./program.ts"', '"./command_program.js"');
+  const program = first.replace(/^.*\nawait import\("\.\/program\.ts"\);\n$/m, () => unpacking);
   if (program === first) throw new Error("the command's first file does not import its program");
   writeFileSync(join(folder, "command.js"), program, { mode: 0o755 });
 }

@@ -12,5 +12,5 @@ if (process.versions.bun === undefined) {
   );
   process.exit(7);
 }
-// A path of its own in the package, where the program is one file of JavaScript.
+// In the package it is one file, which scripts/pack.ts makes.
 await import("./program.ts");
