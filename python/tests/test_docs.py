@@ -34,10 +34,13 @@ def test_the_chapters_programs_print_what_it_says(
     source = source.replace(f'"{pool}"', f'"{name}"', 1)
     program = tmp_path / "program.py"
     program.write_text(source, encoding="utf-8")
+    producers = []
     if number == 0:
         library = here.parents[1] / "src" / "index.ts"
         other = producer.replace('"xmem"', f'"{library}"').replace(f'"{pool}"', f'"{name}"', 1)
         (tmp_path / "producer.ts").write_text(other, encoding="utf-8")
-        programs.start([programs.bun_path(), str(tmp_path / "producer.ts")], {})
+        producers.append(programs.start([programs.bun_path(), str(tmp_path / "producer.ts")], {}))
     assert programs.python_file(program).end() == expected
+    for each in producers:  # The pool is there until the last of the two has left it.
+        each.end()
     assert not Pool.unlink(name)
