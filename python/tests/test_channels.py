@@ -145,3 +145,17 @@ def test_what_was_received_again_says_how_often(pool: Pool) -> None:
             assert plain.deliveries == 0
         stats = jobs.stats()
         assert (stats.redeliver, stats.max_deliveries, stats.redelivered) == (True, 2, 0)
+
+
+def test_errors_speak_of_what_was_called_and_of_python(name: str) -> None:
+    with Pool.create(name, capacity=2) as pool:
+        with pytest.raises(XmemError, match=r"open_or_create\(\).* replace_abandoned=True"):
+            Pool.create(name)
+        channel = pool.channel("c")
+        channel.close()
+        with pytest.raises(XmemError, match=r"^CHANNEL_CLOSED: receive_blocking\(\) of"):
+            channel.receive_blocking(timeout_ms=0)
+        guard = pool.acquire(4)
+    with pytest.raises(XmemError, match=r"^POOL_CLOSED: .* the pool is closed in this process$"):
+        guard.array()
+    assert Pool.unlink(name)

@@ -180,14 +180,17 @@ class Channel:
         Raises CHANNEL_CLOSED: it was closed, and nothing is left in it; or this object was left.
         INVALID_ARGUMENT: it was opened to send only. POOL_BUSY, POOL_CLOSED.
         """
+        return self._receive_at_once("try_receive()")
+
+    def _receive_at_once(self, tried: str) -> Guard | None:
         handle = c_uint64()
         status = quick.xmem_receive(self._pool._descriptor, self._number, byref(handle))
-        self._check(status, "try_receive()")
+        self._check(status, tried)
         return self._received(handle) if handle.value else None
 
     def receive_blocking(self, *, timeout_ms: int | None = None) -> Guard:
         """The same, but it blocks this thread until something comes. Raises TIMEOUT."""
-        found = self.try_receive()
+        found = self._receive_at_once("receive_blocking()")
         if found is not None:
             return found
         deadline = deadline_ns(timeout_ms)

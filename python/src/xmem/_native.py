@@ -6,6 +6,7 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -78,11 +79,21 @@ def code_of(status: int) -> str:
     return CODES.get(-status, "SYSTEM")
 
 
+# The core's texts name things as C and TypeScript have them.
+_spoken = (
+    (re.compile(r"no pool is open as \d+ in this process"), "the pool is closed in this process"),
+    (re.compile(r"openOrCreate\(\)"), "open_or_create()"),
+    (re.compile(r"replaceAbandoned: true"), "replace_abandoned=True"),
+)
+
+
 def failure(status: int, tried: str, on: str | None = None) -> XmemError:
     """The error of this thread's last call, which returned ``status``."""
     length = quick.xmem_error_text(None, 0)
     text = ctypes.create_string_buffer(length + 1)
     quick.xmem_error_text(ctypes.addressof(text), length + 1)
     reason = text.value.decode("utf-8", "replace")
+    for theirs, ours in _spoken:
+        reason = theirs.sub(ours, reason)
     where = f" of {on}" if on else ""
     return XmemError(code_of(status), f"{tried}{where}: {reason}", quick.xmem_error_errno())
