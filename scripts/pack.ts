@@ -71,13 +71,14 @@ function libraryFile(platform: string): string {
 }
 
 /**
- * One file, which a program loads several times faster than the sources. It is not minified: people
- * read it, and calls in tail position would hide where errors come from.
+ * One file, which a program loads several times faster than the sources. It has its names: people
+ * read it. Only white space goes: calls in tail position would hide where errors come from.
  */
 async function bundle(folder: string): Promise<void> {
   const { outputs } = await Bun.build({
     entrypoints: [join(root, "src", "index.ts")],
     target: "bun",
+    minify: { whitespace: true },
     external: ["*.so", "*.dylib"],
   });
   const [output] = outputs;
@@ -110,6 +111,7 @@ async function bundleBridge(folder: string): Promise<void> {
   const { outputs } = await Bun.build({
     entrypoints: [join(root, "src", "bridge", "index.ts")],
     target: "bun",
+    minify: { whitespace: true },
     external: ["@nats-io/*"],
     plugins: [onLibrary],
   });
@@ -154,7 +156,15 @@ async function beginMain(folder: string, manifest: Manifest): Promise<void> {
   await bundle(join(folder, "dist"));
   await bundleBridge(join(folder, "dist"));
   await bundleCommand(join(folder, "dist"));
-  for (const path of copied) cpSync(join(root, path), join(folder, path), { recursive: true });
+  // Of the figures only the plot that the README shows, since there are many.
+  const benchmarks = join(root, "docs", "benchmarks", "/");
+  const shown = join(benchmarks, "acquire.svg");
+  for (const path of copied) {
+    cpSync(join(root, path), join(folder, path), {
+      recursive: true,
+      filter: (source) => !source.startsWith(benchmarks) || source === shown,
+    });
+  }
 }
 
 function compress(folder: string, destination: string): void {
@@ -216,7 +226,7 @@ export async function pack(dist: string = join(root, "dist")): Promise<string> {
 async function report(): Promise<void> {
   const dist = join(root, "dist");
   const tarballs = readdirSync(dist, { recursive: true, encoding: "utf8" })
-    .filter((file) => /\.(?:tgz|tar\.gz|whl)$/.test(file))
+    .filter((file) => /\.(?:tgz|tar\.gz)$/.test(file))
     .sort();
   for (const tarball of tarballs) {
     const path = join(dist, tarball);

@@ -16,12 +16,12 @@ import {
 import { runRecorded, setup } from "./setup.ts";
 import { ownTag, packWheels } from "./wheels.ts";
 
-/** False where a tool finds something; true, with a line on the console, where there are no tools. */
+/** False where a tool finds something; true, with a line on the console, where there is no Python. */
 export async function pythonIsClean(): Promise<boolean> {
   const python = tools("lint");
   if (python === null) {
     console.log("Python's types and style were not checked: that takes a Python and a registry");
-    return true;
+    return interpreters().length === 0;
   }
   let clean = true;
   for (const tool of ["mypy", "ruff check", "ruff format --check"]) {

@@ -10,6 +10,8 @@ class XmemError extends Error {
 
 // Named here, since an import of a name that does not exist fails before the error below is thrown.
 exports.BufferPool = undefined;
+exports.FrameSink = undefined;
+exports.FrameSource = undefined;
 exports.XmemError = XmemError;
 
 function found() {

@@ -1,6 +1,14 @@
 // A folder as a user has it, in which the tarball was added, with the programs that tests run there.
 
-import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { root } from "../scripts/setup.ts";
@@ -67,6 +75,7 @@ export interface Runtime {
 export class PackageUser implements Disposable {
   readonly folder: string = mkdtempSync(join(tmpdir(), "xmem-package-"));
   readonly runtime: Runtime;
+  private readonly tools: string = join(this.folder, "tools");
 
   /** With the package added by the runtime itself. */
   static async on(runtime: Runtime): Promise<PackageUser> {
@@ -78,6 +87,8 @@ export class PackageUser implements Disposable {
 
   private constructor(runtime: Runtime) {
     this.runtime = runtime;
+    mkdirSync(this.tools);
+    symlinkSync(runtime.bun, join(this.tools, "bun"));
     this.write("package.json", `{ "name": "user", "type": "module" }`);
     this.write("example.ts", example);
     this.write("worker.ts", worker);
@@ -109,10 +120,10 @@ export class PackageUser implements Disposable {
     }
   }
 
-  /** Runs a program in the folder, with no tool of the repository on its PATH. */
+  /** Runs a program in the folder, with no tool of the repository on its PATH but this Bun. */
   private run(...command: string[]): string {
     const { folder } = this;
-    const own = { HOME: folder, PATH: "/usr/bin:/bin", TMPDIR: folder };
+    const own = { HOME: folder, PATH: `${this.tools}:/usr/bin:/bin`, TMPDIR: folder };
     const result = Bun.spawnSync(command, {
       cwd: folder,
       env: { ...own, BUN_CONFIG_REGISTRY: nowhere, ...this.runtime.env },

@@ -104,6 +104,7 @@ const Parts = struct {
             .sanitize_thread = if (kind.sanitize) true else null,
             .strip = kind.strip,
             .red_zone = kind.red_zone,
+            .unwind_tables = if (kind.strip orelse false) .none else null,
             .pic = kind.pic,
         });
     }
