@@ -193,13 +193,14 @@ fn waitAtTwo(places_per_thread: u32) !void {
     defer bench.deinit();
     const participant = &bench.participant;
     const loop = bench.loop;
+    const number = loop.number; // The loop ends with its last place.
     const other = bench.other();
     var for_pool: AsyncWait = .{};
     var for_other: AsyncWait = .{};
     for ([_]i32{
-        try for_pool.open(waiting, participant, loop.number, 0),
-        try for_other.open(&other, participant, loop.number, 1),
-    }) |number| try testing.expectEqual(@as(i32, loop.number), number);
+        try for_pool.open(waiting, participant, number, 0),
+        try for_other.open(&other, participant, number, 1),
+    }) |opened| try testing.expectEqual(@as(i32, number), opened);
     try testing.expectEqual(@as(u32, if (places_per_thread == 1) 2 else 1), bench.threads());
     try for_pool.arm(waiting, participant, far_ns);
     try for_other.arm(&other, participant, far_ns);
@@ -229,7 +230,7 @@ fn waitAtTwo(places_per_thread: u32) !void {
     bench.at_other.place.wakeAll();
     try testing.expectEqual(@as(u32, 0b10), signalled(loop, 60_000));
     for_other.close(&other, participant);
-    try testing.expectEqual(null, event_loop.find(loop.number));
+    try testing.expectEqual(null, event_loop.find(number));
     try testing.expectEqual(@as(u64, 0), participant.row.waiting[0]);
     try testing.expectEqual(@as(u32, 0), bench.pool.view.header.hot.waiters);
     try testing.expectEqual(@as(u32, 0), bench.at_other.place.waiters.*);
