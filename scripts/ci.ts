@@ -11,6 +11,7 @@ import { benchmarksWork } from "./bench.ts";
 import { explore } from "./explore.ts";
 import { buildFuzzer, fuzzCore, fuzzInterface } from "./fuzz.ts";
 import { generatedIsCurrent } from "./generate.ts";
+import { instructionsHold } from "./instructions.ts";
 import { ensureNatsServer } from "./nats_server.ts";
 import { parkingHolds } from "./parking.ts";
 import { passesInPythons, pythonIsClean } from "./pytest.ts";
@@ -122,6 +123,7 @@ const outside: Checks = {
     succeeds([process.execPath, join(root, "bench", "bridge.ts"), "--brief"]),
   "a parking lot whose stages are killed": parkingHolds,
   "the benchmarks, each for a moment": benchmarksWork,
+  "the instructions of the hot operations": instructionsHold,
 };
 
 /** How the core bears interleavings, deaths and damage. Most of it uses all cores. */
