@@ -12,11 +12,13 @@ import { ensureNatsServer } from "./nats_server.ts";
 import { parkingHolds } from "./parking.ts";
 import { passesInPythons, pythonIsClean } from "./pytest.ts";
 import { interpreters, tools } from "./python.ts";
+import { makePlan, planProblems } from "./release.ts";
 import { isReproducible } from "./reproducible.ts";
 import { root, runRecorded, setup, tool, zig } from "./setup.ts";
 import { type Count, test } from "./test.ts";
 import { sanitized } from "./tsan.ts";
 import { isUnhooked } from "./unhooked.ts";
+import { workflowsAreClean } from "./workflows.ts";
 
 async function succeeds(command: string[]): Promise<boolean> {
   return (await runRecorded(command)).ok;
@@ -91,6 +93,13 @@ async function infers(): Promise<boolean> {
   return succeeds(["env", `PYTHON=${python}`, process.execPath, "test", program]);
 }
 
+/** Whether a release has all of its packages, and they agree; the tests install them by themselves. */
+async function releaseIsWhole(): Promise<boolean> {
+  const problems = planProblems(await makePlan(), interpreters().length > 0);
+  for (const problem of problems) console.error(problem);
+  return problems.length === 0;
+}
+
 const checks: Record<string, () => Promise<boolean>> = {
   "TypeScript's format and lint": () =>
     succeeds(tool("@biomejs/biome/bin/biome", "ci", "--error-on-warnings", "--colors=off")),
@@ -108,6 +117,8 @@ const checks: Record<string, () => Promise<boolean>> = {
   "a flood of messages": () => succeeds([...flood, "--kills", "2000"]),
   "the flood's canary": floodCanaryIsCaught,
   "the same packages when they are made again": isReproducible,
+  "what a release would publish": releaseIsWhole,
+  "the workflows": workflowsAreClean,
   "the core's tests on arm64, as far as they go": passesOnArm64,
   "every operation, killed at every step": () =>
     succeeds([

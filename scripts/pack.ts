@@ -43,7 +43,11 @@ const copied = [
   "CONTRIBUTING.md",
   "LICENSE",
   "README.md",
+  "SECURITY.md",
 ];
+
+/** Of those, what only the repository has: the declarations have the text of the reference. */
+const left = ["docs/api.md", "docs/api-bridge.md"].map((path) => join(root, path));
 
 /** Where the package differs from the tree, which runs from the sources. */
 const packaged = {
@@ -162,7 +166,8 @@ async function beginMain(folder: string, manifest: Manifest): Promise<void> {
   for (const path of copied) {
     cpSync(join(root, path), join(folder, path), {
       recursive: true,
-      filter: (source) => !source.startsWith(benchmarks) || source === shown,
+      filter: (source) =>
+        !left.includes(source) && (!source.startsWith(benchmarks) || source === shown),
     });
   }
 }
