@@ -7,7 +7,7 @@
 
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
-import { basename, join } from "node:path";
+import { basename, join, relative } from "node:path";
 import { parseArgs } from "node:util";
 import prettyBytes from "pretty-bytes";
 import { platforms } from "../src/native/library.ts";
@@ -150,7 +150,7 @@ export function planProblems({ npm, pypi, archives }: Plan, withWheels = true): 
 /** Only in a workflow there is somebody who can prove where it was built. */
 function publishing({ path }: Artifact): string[] {
   const proof = process.env["GITHUB_ACTIONS"] === "true" ? ["--provenance"] : [];
-  return ["npm", "publish", path, "--access", "public", ...proof];
+  return ["npm", "publish", `./${relative(root, path)}`, "--access", "public", ...proof];
 }
 
 function show(title: string, artifacts: readonly Artifact[]): void {
