@@ -3,7 +3,7 @@
 // to PyPI and the archives for C to the release's page. --dry-run does all but that; it fails, too,
 // where something keeps the version from being published.
 //
-// Publishing was never run: no registry has these packages.
+// Nothing was ever published but to a registry on one machine: no public one has these packages.
 
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
