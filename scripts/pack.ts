@@ -47,7 +47,7 @@ const copied = [
 ];
 
 /** Of those, what only the repository has: the declarations have the text of the reference. */
-const left = ["docs/api.md", "docs/api-bridge.md"].map((path) => join(root, path));
+const isLeft = (path: string): boolean => /\/docs\/api(?:-\w+)?\.md$/.test(path);
 
 /** Where the package differs from the tree, which runs from the sources. */
 const packaged = {
@@ -167,7 +167,7 @@ async function beginMain(folder: string, manifest: Manifest): Promise<void> {
     cpSync(join(root, path), join(folder, path), {
       recursive: true,
       filter: (source) =>
-        !left.includes(source) &&
+        !isLeft(source) &&
         (!source.startsWith(benchmarks) || readme.includes(`(${relative(root, source)})`)),
     });
   }

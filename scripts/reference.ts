@@ -1,27 +1,37 @@
-// Writes docs/api.md and docs/api-bridge.md, the reference of what xmem and xmem/bridge export, from the
-// declarations that the package ships. TypeDoc makes it; it runs on the older compiler here, since the
+// Writes docs/api.md, the reference of what xmem exports, and docs/api-*.md, that of xmem/bridge and what
+// else stands beside it, from the declarations that the package ships. TypeDoc makes it; it runs on the older compiler here, since the
 // newer one has no interface for programs. What a signature says already is then left out.
 
-import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { plugin } from "bun";
 import { declareAll } from "./declare.ts";
 import { root, setup } from "./setup.ts";
 
-/** The pages, by the name of the module that each is made of. */
-const pages: Readonly<Record<string, { file: string; title: string; begin: string }>> = {
-  xmem: {
+interface Page {
+  file: string;
+  /** What a program imports from. */
+  from: string;
+  begin: string;
+}
+
+/** By the part of the declarations that each is made of. */
+const pages: Readonly<Record<string, Page>> = {
+  library: {
     file: "api.md",
-    title: "Reference of xmem",
-    begin:
-      'What `import ... from "xmem"` has. The [guide](guide.md) says how to use it, and\n' +
-      "[the other reference](api-bridge.md) is that of `xmem/bridge`.",
+    from: "xmem",
+    begin: "The [guide](guide.md) says how to use it.",
   },
   bridge: {
     file: "api-bridge.md",
-    title: "Reference of xmem/bridge",
-    begin: 'What `import ... from "xmem/bridge"` has; [bridge](bridge.md) says how to use it.',
+    from: "xmem/bridge",
+    begin: "[Bridge](bridge.md) says how to use it, and [xmem](api.md) has the rest.",
+  },
+  testing: {
+    file: "api-test.md",
+    from: "xmem/test",
+    begin: "It is for `bun test`; [xmem](api.md) has the rest.",
   },
 };
 
@@ -51,7 +61,10 @@ const options = {
   propertyMembersFormat: "table",
 };
 
-async function markdownOf(folder: string): Promise<void> {
+/** The declarations of each part import those of the library by this name. */
+const moduleOf = (part: string): string => (part === "library" ? "xmem" : part);
+
+async function markdownOf(folder: string, modules: readonly string[]): Promise<void> {
   const { default: compiler } = await import("typescript-5.8");
   plugin({
     name: "TypeDoc's compiler",
@@ -63,7 +76,7 @@ async function markdownOf(folder: string): Promise<void> {
   const { Application } = await import("typedoc");
   const given = {
     ...options,
-    entryPoints: Object.keys(pages).map((name) => join(folder, `${name}.d.ts`)),
+    entryPoints: modules.map((name) => join(folder, `${name}.d.ts`)),
     tsconfig: join(folder, "tsconfig.json"),
     outputs: [{ name: "markdown", path: join(folder, "out") }],
   };
@@ -101,21 +114,28 @@ function shortened(markdown: string): string {
 async function reference(): Promise<Map<string, string>> {
   const folder = mkdtempSync(join(tmpdir(), "xmem-reference-"));
   try {
-    const { library, bridge } = declareAll();
-    writeFileSync(join(folder, "xmem.d.ts"), library);
-    writeFileSync(join(folder, "bridge.d.ts"), bridge);
+    const parts = Object.entries(declareAll()).map(([part, text]): [string, Page] => {
+      writeFileSync(join(folder, `${moduleOf(part)}.d.ts`), text);
+      const page = pages[part];
+      if (page === undefined) throw new Error(`no page of the reference is for the part ${part}`);
+      return [moduleOf(part), page];
+    });
     symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
     const compilerOptions = {
       ...{ target: "ESNext", lib: ["ESNext"], types: ["bun"] },
       ...{ module: "Preserve", moduleResolution: "Bundler" },
     };
     writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions }));
-    await markdownOf(folder);
+    await markdownOf(
+      folder,
+      parts.map(([module]) => module),
+    );
     return new Map(
-      Object.entries(pages).map(([name, { file, title, begin }]) => {
-        const text = shortened(readFileSync(join(folder, "out", `${name}.md`), "utf8"));
-        const linked = text.replaceAll("(xmem.md#", "(api.md#").replaceAll(/\(bridge\.md#/g, "(#");
-        return [file, `# ${title}\n\n${note}\n\n${begin}\n\n${linked}\n`];
+      parts.map(([module, { file, from, begin }]) => {
+        const text = shortened(readFileSync(join(folder, "out", `${module}.md`), "utf8"));
+        const own = text.replaceAll(`(${module}.md#`, "(#").replaceAll("(xmem.md#", "(api.md#");
+        const first = `# Reference of ${from}\n\n${note}\n\n`;
+        return [file, `${first}What \`import ... from "${from}"\` has. ${begin}\n\n${own}\n`];
       }),
     );
   } finally {
@@ -128,9 +148,10 @@ export async function writeReference(): Promise<void> {
 }
 
 export async function referenceIsCurrent(): Promise<boolean> {
-  const old = [...(await reference())].filter(
-    ([file, text]) => readFileSync(join(root, "docs", file), "utf8") !== text,
-  );
+  const old = [...(await reference())].filter(([file, text]) => {
+    const path = join(root, "docs", file);
+    return !existsSync(path) || readFileSync(path, "utf8") !== text;
+  });
   for (const [file] of old) console.error(`docs/${file} is not current: bun run generate`);
   return old.length === 0;
 }
