@@ -130,12 +130,16 @@ async function reference(): Promise<Map<string, string>> {
       folder,
       parts.map(([module]) => module),
     );
+    const others = parts.filter(([, { file }]) => file !== "api.md");
+    const links = others.map(([, { file, from }]) => `- [\`${from}\`](${file})`).join("\n");
     return new Map(
       parts.map(([module, { file, from, begin }]) => {
         const text = shortened(readFileSync(join(folder, "out", `${module}.md`), "utf8"));
         const own = text.replaceAll(`(${module}.md#`, "(#").replaceAll("(xmem.md#", "(api.md#");
         const first = `# Reference of ${from}\n\n${note}\n\n`;
-        return [file, `${first}What \`import ... from "${from}"\` has. ${begin}\n\n${own}\n`];
+        const has = `What \`import ... from "${from}"\` has. ${begin}`;
+        const beside = file === "api.md" ? `\n\nBeside it:\n\n${links}` : "";
+        return [file, `${first}${has}${beside}\n\n${own}\n`];
       }),
     );
   } finally {

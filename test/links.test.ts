@@ -25,20 +25,36 @@ function anchorsOf(path: string): Set<string> {
   );
 }
 
-test.each(documents)("the links of %s lead somewhere", (document) => {
+/** The links of a document within the repository, as they are written. */
+function linksOf(document: string): string[] {
   const text = withoutCode(readFileSync(join(root, document), "utf8")).replace(/`[^`\n]*`/g, "");
-  const broken = Array.from(
-    text.matchAll(/\]\((?!https?:)([^)\s]*)\)/g),
-    ([, link = ""]) => link,
-  ).filter((link) => {
-    const [file = "", anchor] = link.split("#");
-    const target = file === "" ? document : normalize(join(dirname(document), file));
+  return Array.from(text.matchAll(/\]\((?!https?:)([^)\s]*)\)/g), ([, link = ""]) => link);
+}
+
+function targetOf(document: string, link: string): string {
+  const [file = ""] = link.split("#");
+  return file === "" ? document : normalize(join(dirname(document), file));
+}
+
+test.each(documents)("the links of %s lead somewhere", (document) => {
+  const broken = linksOf(document).filter((link) => {
+    const target = targetOf(document, link);
+    const [, anchor] = link.split("#");
     if (!existsSync(join(root, target))) return true;
     return anchor !== undefined && !anchorsOf(target).has(anchor);
   });
   expect(broken).toEqual([]);
 });
 
-test("there are documents", () => {
-  expect(documents).toContain("docs/guide.md");
+test("every page of docs/ is reached from the README", () => {
+  const reached = new Set(["README.md"]);
+  for (const document of reached) {
+    for (const link of linksOf(document)) {
+      const target = targetOf(document, link);
+      if (documents.includes(target)) reached.add(target);
+    }
+  }
+  const pages = documents.filter((document) => document.startsWith("docs/"));
+  expect(pages.length).toBeGreaterThan(10);
+  expect(pages.filter((page) => !reached.has(page))).toEqual([]);
 });
