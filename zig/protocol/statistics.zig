@@ -32,6 +32,13 @@ pub const Stat = enum {
     TIMEOUTS,
     RECOVERIES,
     DEFERRED,
+    OUT_OF_MEMORY,
+    RECOVERED_PARTICIPANTS,
+    RECOVERED_REFERENCES,
+    RECOVERED_BUFFERS,
+    EXPIRED_REFERENCES,
+    BYTES_COMMITTED,
+    BYTES_GIVEN_BACK,
 };
 pub const stat_count = std.meta.fields(Stat).len;
 
@@ -65,6 +72,14 @@ const Out = struct {
 
 /// Fills everything but LINKED, which the caller knows.
 pub fn collect(view: *const View, values: []f64) void {
+    collectSums(view, values);
+    const out: Out = .{ .values = values };
+    const now_ns = system.clock.coarseNs();
+    for (view.slots[0..view.geometry.capacity]) |*slot| addSlot(out, view, slot, now_ns);
+}
+
+/// What no slot has to be looked at for; the rest is 0.
+pub fn collectSums(view: *const View, values: []f64) void {
     @memset(values, 0);
     const out: Out = .{ .values = values };
     const header = view.header;
@@ -74,9 +89,15 @@ pub fn collect(view: *const View, values: []f64) void {
     out.add(.FLUSHING, @intFromBool(isFlushing(header)));
     out.add(.RECOVERIES, @atomicLoad(u64, &header.repair.recoveries, .monotonic));
     out.add(.DEFERRED, @atomicLoad(u64, &header.repair.deferrals, .monotonic));
-    const now_ns = system.clock.coarseNs();
-    for (view.slots[0..view.geometry.capacity]) |*slot| addSlot(out, view, slot, now_ns);
     addCounters(out, &header.retired);
+    addFields(out, &header.tally, .{
+        .{ Stat.RECOVERED_PARTICIPANTS, "recovered_participants" },
+        .{ Stat.RECOVERED_REFERENCES, "recovered_references" },
+        .{ Stat.RECOVERED_BUFFERS, "recovered_buffers" },
+        .{ Stat.EXPIRED_REFERENCES, "expired_references" },
+        .{ Stat.BYTES_COMMITTED, "bytes_committed" },
+        .{ Stat.BYTES_GIVEN_BACK, "bytes_given_back" },
+    });
     for (view.rows[0..view.rowsUsed()]) |*row| {
         addCounters(out, &row.counters);
         if (participant_file.isLive(row)) out.add(.ALIVE, 1);
@@ -109,13 +130,21 @@ fn addSlot(out: Out, view: *const View, slot: *const layout.Slot, now_ns: u64) v
 }
 
 fn addCounters(out: Out, counters: *const layout.Counters) void {
-    inline for (.{
+    addFields(out, counters, .{
         .{ Stat.ACQUIRED, "acquired" },
         .{ Stat.RELEASED, "released" },
         .{ Stat.FULL, "full" },
         .{ Stat.WAITS, "waits" },
         .{ Stat.TIMEOUTS, "timeouts" },
-    }) |pair| out.add(pair[0], @atomicLoad(u64, &@field(counters, pair[1]), .monotonic));
+        .{ Stat.OUT_OF_MEMORY, "out_of_memory" },
+    });
+}
+
+fn addFields(out: Out, sums: anytype, comptime pairs: anytype) void {
+    inline for (pairs) |pair| {
+        const stat, const name = pair;
+        out.add(stat, @atomicLoad(u64, &@field(sums, name), .monotonic));
+    }
 }
 
 /// The rows that a participant has, or had when it died. Returns how many were written.
