@@ -134,9 +134,15 @@ export interface Member {
   stats: ParticipantStats;
 }
 
+/** Kept from call to call: for a thousand rows, new arrays would cost more than the rest. */
+let values = float64s(0);
+let names = bytes(0);
+
 export function membersOf(descriptor: Descriptor, rowsMax: number): Member[] {
-  const values = float64s(rowsMax * constants.PARTICIPANT_COUNT);
-  const names = bytes(rowsMax * nameBytes);
+  if (values.length < rowsMax * constants.PARTICIPANT_COUNT) {
+    values = float64s(rowsMax * constants.PARTICIPANT_COUNT);
+    names = bytes(rowsMax * nameBytes);
+  }
   const rows = native.xmem_bun_participants(descriptor, values, names, rowsMax);
   return Array.from({ length: rows }, (_, row) => {
     const field = (index: number): number => values[row * constants.PARTICIPANT_COUNT + index] ?? 0;
