@@ -11,6 +11,7 @@ import * as constants from "../generated/constants.gen.ts";
 import { native } from "../native/native.ts";
 import { cString, float64s } from "../native/scratch.ts";
 import { nativeError } from "../native/system_error.ts";
+import type { Measured } from "./metrics.ts";
 import { statsOf } from "./statistics.ts";
 
 /**
@@ -90,6 +91,23 @@ export function namesIn(dir: string, tried: string): string[] {
 
 export function infos(dir: string, names: string[], trust: Trust): PoolInfo[] {
   return names.flatMap((name) => infoOf(dir, name, trust) ?? []);
+}
+
+/** The numbers of one pool, or without a name of all of them; those that vanish are left out. */
+export function measured(
+  tried: string,
+  dir: string,
+  only: string | undefined,
+  trust: Trust,
+): Measured[] {
+  if (only !== undefined) {
+    return [{ name: only, stats: seen(observe(tried, dir, only, trust), statsOf) }];
+  }
+  return namesIn(dir, tried).flatMap((name) => {
+    const descriptor = native.xmem_bun_observe(cString(dir), cString(name), ...trust);
+    if (descriptor >= 0) return { name, stats: seen(descriptor, statsOf) };
+    return codeOf(descriptor) === "POOL_NOT_FOUND" ? [] : { name, stats: null };
+  });
 }
 
 /** Failures that a prune passes over: the pool is broken, another user's, or in use by now. */

@@ -16,8 +16,6 @@ pub const Field = enum {
     DEAD,
     /// How often a recovery emptied it since the pool was made; wraps at 2^32.
     DEATHS,
-    /// Of a dead one.
-    HOLDS,
 };
 pub const field_count = std.meta.fields(Field).len;
 
@@ -25,22 +23,14 @@ pub const field_count = std.meta.fields(Field).len;
 pub fn read(view: *const View, values: []f64, names: []u8) u32 {
     const rows = @min(view.rowsUsed(), values.len / field_count, names.len / name_room);
     for (view.rows[0..rows], 0..) |*row, index| {
-        const is_dead = participant_file.isDead(row);
-        // SYNC: a hold row is read only where `joined` says that it is committed. Pairs with
-        // `membership.takeRow`.
-        const is_joined = @atomicLoad(u32, &row.joined, .acquire) != 0;
         const out = values[index * field_count ..][0..field_count];
         for (std.enums.values(Field)) |field| {
             const value: u64 = switch (field) {
                 .PID => @atomicLoad(u32, &row.pid, .monotonic),
                 .TID => @atomicLoad(u32, &row.tid, .monotonic),
                 .ALIVE => @intFromBool(participant_file.isLive(row)),
-                .DEAD => @intFromBool(is_dead),
+                .DEAD => @intFromBool(participant_file.isDead(row)),
                 .DEATHS => @atomicLoad(u32, &row.deaths, .monotonic),
-                .HOLDS => if (is_dead and is_joined)
-                    participant_file.sumHolds(view, @intCast(index), view.geometry.capacity)
-                else
-                    0,
             };
             out[@intFromEnum(field)] = @floatFromInt(value);
         }
@@ -58,7 +48,6 @@ test "each row says whether its owner lives, and how many died there" {
     defer pool.deinit();
     _ = pool.participant(0);
     const dead = pool.participant(1);
-    dead.addHold(1);
     dead.row.abandoned = 1;
     dead.row.deaths = 4;
     dead.row.mutex.unlock();
@@ -70,7 +59,6 @@ test "each row says whether its owner lives, and how many died there" {
         .{ .ALIVE, 1, 0 },
         .{ .DEAD, 0, 1 },
         .{ .DEATHS, 0, 4 },
-        .{ .HOLDS, 0, 1 },
     };
     for (expected) |each| {
         const field, const live, const gone = each;
