@@ -120,6 +120,10 @@ const checks: Record<string, () => Promise<boolean>> = {
     const { passed, failed } = await explore({ set: "medium", canaries: false });
     return passed > 0 && failed === 0;
   },
+  // This fails where the parser cannot be installed; `bun run test` leaves it out.
+  "metrics, as Prometheus' own parser reads them": async () =>
+    tools("metrics") !== null &&
+    (await succeeds([process.execPath, "test", "--timeout=60000", "test/metrics.test.ts"])),
   // These fail where there is no server and none can be installed; `bun run test` leaves them out.
   "the bridge's tests, with servers that were installed for them": async () =>
     ensureNatsServer() &&

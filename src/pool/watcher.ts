@@ -172,13 +172,14 @@ class Watcher {
   #tellDeaths(before: Row[], now: Row[]): void {
     for (const [index, row] of now.entries()) {
       const was = before[index];
-      const isSame = was?.pid === row.pid && was.tid === row.tid && was.deaths === row.deaths;
-      row.told = isSame && was.told;
-      if (was !== undefined && was.deaths !== row.deaths && !was.told) {
-        // A recovery was faster. Its row says whose death it was, unless somebody has taken it since.
-        const isTaken = row.alive || row.dead;
-        if (!isTaken) this.#tellDeath(row);
-        else if (was.alive || was.dead) this.#tellDeath(was);
+      if (was !== undefined && was.deaths === row.deaths) {
+        row.told = was.told && isOwner(was, row);
+      } else if (was !== undefined) {
+        // Since then a recovery emptied the row, which says whose it was until it is taken again.
+        const victim = row.alive || row.dead ? was : row;
+        const isKnown = victim === row || was.alive || was.dead;
+        const wasTold = was.dead && was.told && isOwner(was, victim);
+        if (isKnown && !wasTold) this.#tellDeath(victim);
       }
       if (row.dead && !row.told) this.#tellDeath(row);
     }
@@ -202,6 +203,10 @@ class Watcher {
       this.#tell("redelivered", { channel, buffers: news.redelivered }, news.redelivered > 0);
     }
   }
+}
+
+function isOwner(one: Row, other: Row): boolean {
+  return one.pid === other.pid && one.tid === other.tid;
 }
 
 /** The timer keeps no session reachable that only its listeners, or nobody, can still reach. */
