@@ -26,7 +26,8 @@ import { raise } from "../errors/error.ts";
 import { publish } from "../errors/user_frame.ts";
 import type { Descriptor } from "../generated/abi.gen.ts";
 import * as constants from "../generated/constants.gen.ts";
-import { tracing } from "../lifetime/trace.ts";
+import { keptSessions } from "../lifetime/generations.ts";
+import { beginTracing, stackHere } from "../lifetime/trace.ts";
 import { acquireIndex, closed, generationMade, native, sizeMade } from "../native/native.ts";
 import { cString, float64s } from "../native/scratch.ts";
 import { nativeError } from "../native/system_error.ts";
@@ -54,6 +55,16 @@ export interface ReclaimReport {
    * recovered now; the next recovery finishes the job.
    */
   deferred: boolean;
+}
+
+/** A pool that this thread has open. */
+export interface OpenedPool {
+  /** The object that `create`, `open` or `openOrCreate` returned. */
+  pool: BufferPool;
+  /** When it was opened. */
+  since: Date;
+  /** The frames of the stack that opened it, the innermost first; empty without tracing. */
+  stack: string[];
 }
 
 const howNumbers: Record<How, number> = {
@@ -126,6 +137,8 @@ const poolOfChannel = new WeakMap<Channel, BufferPool>();
 export class BufferPool implements Disposable {
   /** A symbol, so that no structured clone is made of a pool: its name opens it elsewhere. */
   readonly uncloneable: symbol = notCloned;
+  /** Of each session that is kept, since a program may have lost the object. */
+  static readonly #opened = new WeakMap<object, OpenedPool>();
   readonly #session: Session;
   /** The session's descriptor, one step nearer. */
   #descriptor: Descriptor;
@@ -140,6 +153,12 @@ export class BufferPool implements Disposable {
     }
     this.#session = session;
     this.#descriptor = session.descriptor;
+    const stack = stackHere(
+      "BufferPool.create()",
+      "BufferPool.open()",
+      "BufferPool.openOrCreate()",
+    );
+    BufferPool.#opened.set(session, { pool: this, since: new Date(), stack });
   }
 
   /** The name that opens the pool elsewhere. */
@@ -385,6 +404,28 @@ export class BufferPool implements Disposable {
     const dir = folder.poolDirectory();
     const { dryRun, name } = pruneOptions("BufferPool.prune()", options, `of ${dir}`);
     return folder.prune(dir, dryRun, name);
+  }
+
+  /**
+   * Lists the pools that this thread has open, in the order in which they were opened, each open by
+   * itself. With `pool.outstanding()` it says all that the thread has not given back.
+   *
+   * @example
+   * ```ts
+   * for (const { pool, stack } of BufferPool.opened()) console.log(pool.name, stack[0]);
+   * ```
+   */
+  static opened(): OpenedPool[] {
+    return keptSessions().flatMap((session) => BufferPool.#opened.get(session) ?? []);
+  }
+
+  /**
+   * Switches tracing on in this thread, as `XMEM_TRACE=1` in the environment does, for pools that
+   * are opened from now on: their guards know the stacks that made them, and `close()` reports
+   * those that are left. It costs time at each acquire, and cannot be switched off.
+   */
+  static trace(): void {
+    beginTracing();
   }
 
   /**
@@ -1037,7 +1078,7 @@ export class BufferPool implements Disposable {
    */
   outstanding(): OutstandingBuffer[] {
     const descriptor = this.#open("outstanding()");
-    return outstandingOf(descriptor, tracing ? this.#session.tether.holds : null);
+    return outstandingOf(descriptor, this.#session.traced ? this.#session.tether.holds : null);
   }
 
   /**
