@@ -24,7 +24,7 @@ const ofTests = new Set<BufferPool>();
 /** What the library warned of since the last test ended: guards that nobody could reach any more. */
 let warnings: string[] = [];
 /** Stacks that were told before: a lost guard is found by the collector later. */
-const told = new Set<string>();
+const knownStacks = new Set<string>();
 let isHearing = false;
 
 /**
@@ -132,7 +132,9 @@ async function settle(): Promise<void> {
   warnings = [];
   for (const pool of left) pool.close();
   leaks.push(...(await heldElsewhere(pools)));
-  const news = heard.filter((message) => ![...told].some((stack) => message.includes(stack)));
+  const news = heard.filter(
+    (message) => ![...knownStacks].some((stack) => message.includes(stack)),
+  );
   leaks.push(...news.map((what) => ({ what, stack: [] })));
   refuse(leaks, ran);
 }
@@ -190,18 +192,24 @@ async function heldElsewhere(pools: readonly BufferPool[]): Promise<Leak[]> {
   });
 }
 
+/** As a stack and the library's warnings have them. */
+function framesOf({ stack }: Leak): string {
+  return stack.map((at) => `    at ${at}`).join("\n");
+}
+
 function refuse(leaks: readonly Leak[], ran: number): void {
   const [first] = leaks;
   if (first === undefined) return;
-  const lines = leaks.map(({ what, stack }) => [what, ...stack.map((at) => `  at ${at}`)]);
+  // Of one leak the runner shows the frames below the message.
+  const told = (stack: string[]): string[] =>
+    leaks.length === 1 ? [] : stack.map((at) => `  at ${at}`);
+  const lines = leaks.map(({ what, stack }) => [what, ...told(stack)]);
   const whose = ran > 1 ? `one of ${ran} tests that ran side by side` : "this test";
   const error = new Error(`${whose} left something behind:\n${lines.flat().join("\n")}`);
   error.name = "XmemLeak";
-  for (const { stack } of leaks) {
-    const text = stack.map((at) => `    at ${at}`).join("\n");
-    if (text !== "") told.add(text);
-  }
-  // Where this library noticed it tells nobody anything.
-  Error.captureStackTrace(error, refuse);
+  for (const leak of leaks) if (leak.stack.length > 0) knownStacks.add(framesOf(leak));
+  // The place in this library where it was noticed tells nobody anything; the runner shows the lines
+  // of the first frame.
+  error.stack = `${error.name}: ${error.message}\n${framesOf(first)}`;
   throw error;
 }
