@@ -1,6 +1,8 @@
 // pool.on(): what a pool tells those who listen, whoever caused it.
 
 import { expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import {
   BufferPool,
   type PoolEvent,
@@ -290,6 +292,26 @@ test("off, once and close end a listener's events", () =>
     expect(() => closed.on("full", removed)).toThrow(
       expect.objectContaining({ code: "POOL_CLOSED" }),
     );
+  }));
+
+test("docs/operation.md lists every event, with what it says", () =>
+  withPool(options, (pool) => {
+    const page = readFileSync(join(import.meta.dir, "../docs/operation.md"), "utf8");
+    const rows = page.matchAll(/^\| `([a-z-]+)` +\| ((?:`\w+`(?:, )?)+) +\| [a-z]/gm);
+    const documented = new Map<string, string[] | undefined>(
+      Array.from(rows, ([, type = "", says = ""]) => [type, says.match(/\w+/g)?.sort()]),
+    );
+    let message = "";
+    try {
+      pool.on("none" as PoolEventType, () => {});
+    } catch (error) {
+      message = String(error);
+    }
+    const known = /one of (.*)/.exec(message)?.[1]?.match(/[a-z-]+(?=")/g) ?? [];
+    expect([...documented.keys()].sort()).toEqual([...known].sort());
+    for (const [type, each] of Object.entries(causes)) {
+      expect([type, documented.get(type)]).toEqual([type, Object.keys(each.says).sort()]);
+    }
   }));
 
 test("an event that does not exist, and a listener that is no function, are refused", () =>

@@ -1,7 +1,7 @@
 // xmem/test, as its users run it: suites of `bun test` that leave things behind, and others.
 
 import { expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { BufferPool } from "../src/index.ts";
@@ -247,6 +247,19 @@ test("collects", async () => { await collect(0); await Bun.sleep(5); });
 `);
   expect(failed).toEqual(["loses", "leaks"]);
   expect(passed).toEqual(["collects"]);
+}, 60_000);
+
+test("the suite of docs/testing.md runs as printed", async () => {
+  const page = readFileSync(join(root, "docs", "testing.md"), "utf8");
+  const [, source = "", printed = ""] =
+    /```ts\n([\s\S]*?)```[\s\S]*?```\n([\s\S]*?)```/.exec(page) ?? [];
+  const { output } = await suite("", { "frames.test.ts": source });
+  const plain = output
+    .replace(/\(node:[\s\S]*?was created\)\n/, "")
+    .replace(/"test\.\d+\.\w+\.1"/, '"test.4711.c0ffee00.1"')
+    .replace(/ \[[\d.]+ms\]/g, "")
+    .replaceAll(/\/\S*\/(?=frames\.test\.ts)/g, "");
+  expect(plain).toContain(printed);
 }, 60_000);
 
 test("opened lists this thread's pools, with their lines where they are traced", () => {

@@ -1,12 +1,14 @@
 // metricsText(), as the parsers of Prometheus' own client for Python read it.
 
 import { describe, expect, test } from "bun:test";
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { tools } from "../scripts/python.ts";
+import { root } from "../scripts/setup.ts";
 import { BufferPool } from "../src/index.ts";
+import { Lines } from "./lines.ts";
 import { withPool } from "./processes.ts";
 
 const python = tools("metrics");
@@ -236,4 +238,41 @@ test("what cannot be looked at, and options that do not exist, are refused", () 
     expect(BufferPool.metricsText(name, { allowOwner: 0 })).toContain("xmem_pool_up");
     pool.close();
     expect(codeOf(() => pool.metricsText())).toBe("POOL_CLOSED");
+  }));
+
+test("docs/operation.md lists the metrics that there are, and its server serves them", () =>
+  withPool({ capacity: 2, bufferSize: 64, channels: 2 }, async (pool) => {
+    pool.channel("frames");
+    const page = readFileSync(join(root, "docs", "operation.md"), "utf8");
+    const section = /^## Metrics\n([\s\S]*?)^## /m.exec(page)?.[1] ?? "";
+    const listed = section.split("\n").filter((line) => line.startsWith("| `xmem"));
+    const documented = listed.flatMap((line) => {
+      const type = / (\w+) +\|$/.exec(line)?.[1];
+      return Array.from(line.matchAll(/`(xmem_\w+)`/g), ([, name]) => `${name} ${type}`);
+    });
+    const program = /```ts\n([\s\S]*?)```/.exec(section)?.[1] ?? "";
+    const folder = mkdtempSync(join(tmpdir(), "xmem-metrics-"));
+    mkdirSync(join(folder, "node_modules"));
+    symlinkSync(root, join(folder, "node_modules", "xmem"));
+    writeFileSync(join(folder, "server.ts"), program);
+    const child = Bun.spawn([process.execPath, "server.ts"], {
+      cwd: folder,
+      env: { ...process.env, PORT: "0" },
+      stdout: "pipe",
+    });
+    try {
+      const address = await new Lines(child.stdout).next();
+      const response = await fetch(address ?? "");
+      expect(response.headers.get("content-type")).toBe("text/plain; version=0.0.4");
+      const text = await response.text();
+      expect(text).toContain(`xmem_channel_queued{pool="${pool.name}",channel="frames"} 0\n`);
+      const written = Array.from(text.matchAll(/^# TYPE (\w+) (\w+)$/gm), ([, ...found]) =>
+        found.join(" "),
+      );
+      expect(written.sort()).toEqual(documented.sort());
+    } finally {
+      child.kill();
+      await child.exited;
+      await rm(folder, { recursive: true });
+    }
   }));
