@@ -12,7 +12,7 @@ import { native } from "../native/native.ts";
 import { cString, float64s } from "../native/scratch.ts";
 import { nativeError } from "../native/system_error.ts";
 import type { Measured } from "./metrics.ts";
-import { statsOf } from "./statistics.ts";
+import { statsOf, sumsOf } from "./statistics.ts";
 
 /**
  * A pool as `BufferPool.list` sees it. Of a broken one only `name`, `path`, `size` and `createdAt`
@@ -149,7 +149,7 @@ function infoOf(dir: string, name: string, trust: Trust): PoolInfo | null {
   try {
     const info = float64s(constants.INFO_COUNT);
     native.xmem_bun_info(descriptor, info);
-    const { committedBytes, participants } = statsOf(descriptor);
+    const { committedBytes, alive } = sumsOf(descriptor);
     return {
       name,
       path,
@@ -157,7 +157,7 @@ function infoOf(dir: string, name: string, trust: Trust): PoolInfo | null {
       capacity: info[constants.INFO_CAPACITY] ?? 0,
       bufferSize: info[constants.INFO_BUFFER_SIZE] ?? 0,
       committedBytes,
-      participants: participants.filter(({ alive }) => alive).length,
+      participants: alive,
       // The open does not check this number, and a Date holds nothing beyond `latestDate`.
       createdAt: new Date(Math.min(info[constants.INFO_CREATED_AT] ?? 0, latestDate)),
     };

@@ -165,10 +165,23 @@ function countersIn(values: Float64Array): PoolStats["counters"] {
 }
 
 /** What can be said of a pool without a look at its slots: cheap, however large it is. */
-export function sumsOf(descriptor: Descriptor): PoolStats["counters"] & { flushing: boolean } {
+export interface Sums {
+  committedBytes: number;
+  flushing: boolean;
+  /** Participants that live. */
+  alive: number;
+  counters: PoolStats["counters"];
+}
+
+export function sumsOf(descriptor: Descriptor): Sums {
   const values = float64s(constants.STAT_COUNT);
   native.xmem_bun_sums(descriptor, values);
-  return { ...countersIn(values), flushing: values[constants.STAT_FLUSHING] === 1 };
+  return {
+    committedBytes: values[constants.STAT_COMMITTED_BYTES] ?? 0,
+    flushing: values[constants.STAT_FLUSHING] === 1,
+    alive: values[constants.STAT_ALIVE] ?? 0,
+    counters: countersIn(values),
+  };
 }
 
 /** A participant with its row. */

@@ -9,7 +9,7 @@ import { closed, native } from "../native/native.ts";
 import { bytes, decodeText, float64s } from "../native/scratch.ts";
 import type { PoolEvent, PoolEventType, PoolListener } from "./events.ts";
 import { Listeners } from "./listeners.ts";
-import { sumsOf } from "./statistics.ts";
+import { type Sums, sumsOf } from "./statistics.ts";
 
 /** Milliseconds from one look to the next. */
 const interval = 250;
@@ -31,7 +31,7 @@ interface Row {
 type Channels = Map<string, { dropped: number; redelivered: number; sent: number }>;
 
 interface Seen {
-  sums: ReturnType<typeof sumsOf>;
+  sums: Sums;
   rows: Row[];
   /** Null where nobody asked for them. */
   channels: Channels | null;
@@ -148,9 +148,9 @@ class Watcher {
     this.#listeners.get(type)?.tell(event as never);
   }
 
-  #tellSums(before: Seen["sums"], now: Seen["sums"]): void {
-    const more = (name: Exclude<keyof Seen["sums"], "flushing">): number =>
-      now[name] - before[name];
+  #tellSums(before: Sums, now: Sums): void {
+    const more = (name: keyof Sums["counters"]): number =>
+      now.counters[name] - before.counters[name];
     const refused = more("full");
     const waits = more("waits");
     this.#tell("full", { refused, waits }, refused + waits > 0);
