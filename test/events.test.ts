@@ -92,6 +92,20 @@ test("a death that a recovery tidied up before anybody looked is told, too", () 
     expect(buffers.reduce((sum, each) => sum + each, 0)).toBe(2);
   }));
 
+test("a listener that comes later is told of what comes after it, in a row that nobody had", () =>
+  withPool(options, async (pool, name) => {
+    collect(pool, "full");
+    await looked();
+    const found = collect(pool, "dead-participant");
+    const dying = start(name, "hoard");
+    await dying.line();
+    dying.kill("SIGKILL");
+    await dying.exited;
+    pool.reclaim();
+    await looked();
+    expect(found).toMatchObject([{ name: "child hoard" }]);
+  }));
+
 test("a participant that leaves is not called dead", () =>
   withPool(options, async (pool, name) => {
     const found = collect(pool, "dead-participant", "recovered");

@@ -27,13 +27,19 @@ interface Row {
   told: boolean;
 }
 
+/** A row that nobody has had yet. */
+const untaken: Row = {
+  ...{ pid: 0, tid: 0, name: "" },
+  ...{ alive: false, dead: false, deaths: 0, told: false },
+};
+
 /** Of the channels that are asked for: what was dropped and redelivered so far, by name. */
 type Channels = Map<string, { dropped: number; redelivered: number; sent: number }>;
 
 interface Seen {
   sums: Sums;
-  rows: Row[];
-  /** Null where nobody asked for them. */
+  /** Null where nobody asked for them, as the channels. */
+  rows: Row[] | null;
   channels: Channels | null;
 }
 
@@ -82,8 +88,14 @@ class Watcher {
     const listeners = this.#listeners.get(type) ?? new Listeners<never>();
     this.#listeners.set(type, listeners);
     listeners.add(listener, once);
+    const now = this.#see(this.#tether.descriptor);
+    // What nobody asked for until now begins now; the rest goes on from the last look.
+    this.#seen = {
+      sums: this.#seen?.sums ?? now.sums,
+      rows: this.#seen?.rows ?? now.rows,
+      channels: this.#seen?.channels ?? now.channels,
+    };
     if (this.#timer !== undefined) return;
-    this.#seen = this.#see(this.#tether.descriptor);
     this.#timer = setInterval(looking(new WeakRef(this)), interval);
     this.#timer.unref();
   }
@@ -132,7 +144,7 @@ class Watcher {
 
   #see(descriptor: Descriptor): Seen {
     const sums = sumsOf(descriptor);
-    const rows = this.#listens("dead-participant") ? rowsOf(descriptor, this.#rowsMax) : [];
+    const rows = this.#listens("dead-participant") ? rowsOf(descriptor, this.#rowsMax) : null;
     const asked = this.#listens("dropped") || this.#listens("redelivered");
     const infos = asked ? channelsOf(descriptor, this.#channelsMax) : null;
     return { sums, rows, channels: infos && new Map(infos.map((info) => [info.name, info])) };
@@ -169,12 +181,13 @@ class Watcher {
     this.#tell("recovered", recovered, recovered.recoveries > 0);
   }
 
-  #tellDeaths(before: Row[], now: Row[]): void {
+  #tellDeaths(before: Row[] | null, now: Row[] | null): void {
+    if (before === null || now === null) return;
     for (const [index, row] of now.entries()) {
-      const was = before[index];
-      if (was !== undefined && was.deaths === row.deaths) {
+      const was = before[index] ?? untaken;
+      if (was.deaths === row.deaths) {
         row.told = was.told && isOwner(was, row);
-      } else if (was !== undefined) {
+      } else {
         // Since then a recovery emptied the row, which says whose it was until it is taken again.
         const victim = row.alive || row.dead ? was : row;
         const isKnown = victim === row || was.alive || was.dead;
