@@ -30,7 +30,7 @@ function collect(pool: BufferPool, ...types: PoolEventType[]): PoolEvent[] {
 /** A look later everything has been told. */
 const looked = (): Promise<void> => Bun.sleep(400);
 
-test("a child that is killed while it holds buffers is named, and what it held comes back", () =>
+test.concurrent("a child that is killed while it holds buffers is named, and what it held comes back", () =>
   withPool(options, async (pool, name) => {
     const found = collect(pool, "dead-participant", "recovered");
     const child = programFile(
@@ -67,7 +67,7 @@ test("a child that is killed while it holds buffers is named, and what it held c
     expect(found.map(({ type }) => type)).toEqual(["dead-participant", "recovered"]);
   }));
 
-test("a death that a recovery tidied up before anybody looked is told, too", () =>
+test.concurrent("a death that a recovery tidied up before anybody looked is told, too", () =>
   withPool({ ...options, participantName: "watcher" }, async (pool, name) => {
     const before = start(name, "hoard");
     await before.line();
@@ -92,7 +92,7 @@ test("a death that a recovery tidied up before anybody looked is told, too", () 
     expect(buffers.reduce((sum, each) => sum + each, 0)).toBe(2);
   }));
 
-test("a listener that comes later is told of what comes after it, in a row that nobody had", () =>
+test.concurrent("a listener that comes later is told of what comes after it, in a row that nobody had", () =>
   withPool(options, async (pool, name) => {
     collect(pool, "full");
     await looked();
@@ -106,7 +106,7 @@ test("a listener that comes later is told of what comes after it, in a row that 
     expect(found).toMatchObject([{ name: "child hoard" }]);
   }));
 
-test("a participant that leaves is not called dead", () =>
+test.concurrent("a participant that leaves is not called dead", () =>
   withPool(options, async (pool, name) => {
     const found = collect(pool, "dead-participant", "recovered");
     BufferPool.open(name).close();
@@ -172,7 +172,7 @@ const causes: {
 };
 
 for (const [type, { options: special, cause, says }] of Object.entries(causes)) {
-  test(`"${type}" says what happened`, () =>
+  test.concurrent(`"${type}" says what happened`, () =>
     withPool({ ...options, ...special }, async (pool, name) => {
       const found = collect(pool, type as PoolEventType);
       const other = BufferPool.open(name);
@@ -190,7 +190,7 @@ for (const [type, { options: special, cause, says }] of Object.entries(causes)) 
     }));
 }
 
-test('"redelivered" says that a message came back from the dead', () =>
+test.concurrent('"redelivered" says that a message came back from the dead', () =>
   withPool(options, async (pool, name) => {
     const channel = pool.channel("jobs", { redeliver: true });
     channel.send(pool.acquire(1));
@@ -207,7 +207,7 @@ test('"redelivered" says that a message came back from the dead', () =>
     expect(found).toEqual([{ type: "redelivered", pool: name, channel: "jobs", buffers: 1 }]);
   }));
 
-test('"deferred" says that somebody stands still inside an operation', () =>
+test.concurrent('"deferred" says that somebody stands still inside an operation', () =>
   withPool(options, async (pool, name) => {
     const found = collect(pool, "deferred");
     const stopped = programFile(
@@ -231,7 +231,7 @@ test('"deferred" says that somebody stands still inside an operation', () =>
     await stopped.end();
   }));
 
-test("channels that a listener finds are not told of as news", () =>
+test.concurrent("channels that a listener finds are not told of as news", () =>
   withPool(options, async (pool) => {
     const channel = pool.channel("frames", { capacity: 1, overflow: "drop-newest" });
     const send = (): void => void channel.send(pool.acquire(1));
@@ -246,7 +246,7 @@ test("channels that a listener finds are not told of as news", () =>
     expect(dropped).toMatchObject([{ buffers: 1 }]);
   }));
 
-test("a listener that throws is an uncaught error, and the others are told", () =>
+test.concurrent("a listener that throws is an uncaught error, and the others are told", () =>
   withPool(options, async (_pool, name) => {
     const child = programFile(
       `process.on("uncaughtException", ({ message }) => say(message));
@@ -261,7 +261,7 @@ test("a listener that throws is an uncaught error, and the others are told", () 
     await child.end();
   }));
 
-test("who listens does not keep the process alive", () =>
+test.concurrent("who listens does not keep the process alive", () =>
   withPool(options, async (_pool, name) => {
     const child = programFile(
       `BufferPool.open("${name}").on("full", () => {});
@@ -271,7 +271,7 @@ test("who listens does not keep the process alive", () =>
     await child.end();
   }));
 
-test("a listener is told while nothing but the library reaches its pool", () =>
+test.concurrent("a listener is told while nothing but the library reaches its pool", () =>
   withPool({ capacity: 1, bufferSize: 64 }, async (pool, name) => {
     const child = programFile(
       `(() => { BufferPool.open("${name}").on("full", ({ refused }) => say(refused)); })();
@@ -285,7 +285,7 @@ test("a listener is told while nothing but the library reaches its pool", () =>
     await child.end();
   }));
 
-test("off, once and close end a listener's events", () =>
+test.concurrent("off, once and close end a listener's events", () =>
   withPool({ capacity: 1, bufferSize: 64 }, async (pool, name) => {
     using _held = pool.acquire(1);
     const told: string[] = [];
@@ -308,7 +308,7 @@ test("off, once and close end a listener's events", () =>
     );
   }));
 
-test("docs/operation.md lists every event, with what it says", () =>
+test.concurrent("docs/operation.md lists every event, with what it says", () =>
   withPool(options, (pool) => {
     const page = readFileSync(join(import.meta.dir, "../docs/operation.md"), "utf8");
     const rows = page.matchAll(/^\| `([a-z-]+)` +\| ((?:`\w+`(?:, )?)+) +\| [a-z]/gm);
@@ -328,7 +328,7 @@ test("docs/operation.md lists every event, with what it says", () =>
     }
   }));
 
-test("an event that does not exist, and a listener that is no function, are refused", () =>
+test.concurrent("an event that does not exist, and a listener that is no function, are refused", () =>
   withPool(options, (pool) => {
     const wrong = pool as unknown as Record<string, (...given: unknown[]) => unknown>;
     for (const method of ["on", "once", "off"]) {
