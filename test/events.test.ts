@@ -308,9 +308,9 @@ test.concurrent("off, once and close end a listener's events", () =>
     );
   }));
 
-test.concurrent("docs/operation.md lists every event, with what it says", () =>
+test.concurrent("docs/operations.md lists every event, with what it says", () =>
   withPool(options, (pool) => {
-    const page = readFileSync(join(import.meta.dir, "../docs/operation.md"), "utf8");
+    const page = readFileSync(join(import.meta.dir, "../docs/operations.md"), "utf8");
     const rows = page.matchAll(/^\| `([a-z-]+)` +\| ((?:`\w+`(?:, )?)+) +\| [a-z]/gm);
     const documented = new Map<string, string[] | undefined>(
       Array.from(rows, ([, type = "", says = ""]) => [type, says.match(/\w+/g)?.sort()]),

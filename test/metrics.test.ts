@@ -240,10 +240,10 @@ test("what cannot be looked at, and options that do not exist, are refused", () 
     expect(codeOf(() => pool.metricsText())).toBe("POOL_CLOSED");
   }));
 
-test("docs/operation.md lists the metrics that there are, and its server serves them", () =>
+test("docs/operations.md lists the metrics that there are, and its server serves them", () =>
   withPool({ capacity: 2, bufferSize: 64, channels: 2 }, async (pool) => {
     pool.channel("frames");
-    const page = readFileSync(join(root, "docs", "operation.md"), "utf8");
+    const page = readFileSync(join(root, "docs", "operations.md"), "utf8");
     const section = /^## Metrics\n([\s\S]*?)^## /m.exec(page)?.[1] ?? "";
     const listed = section.split("\n").filter((line) => line.startsWith("| `xmem"));
     const documented = listed.flatMap((line) => {

@@ -353,7 +353,7 @@ export class BufferPool implements Disposable {
   /**
    * The numbers of a pool as text for Prometheus, as a look from outside; without a name those of
    * all pools of the folder. A pool that cannot be looked at has only `xmem_pool_up`, which is 0.
-   * docs/operation.md lists the metrics.
+   * docs/operations.md lists the metrics.
    *
    * @throws INVALID_ARGUMENT: `name` is not 1 to 200 letters, digits, `.`, `_` or `-`, or is `.` or
    *   `..`; an option does not exist, is out of range or of the wrong type.
@@ -989,7 +989,7 @@ export class BufferPool implements Disposable {
   }
 
   /**
-   * What `stats()` says, as text for Prometheus. docs/operation.md lists the metrics; the labels are
+   * What `stats()` says, as text for Prometheus. docs/operations.md lists the metrics; the labels are
    * `pool`, `channel` and `participant`, which is the participant's name.
    *
    * @throws INVALID_ARGUMENT: an option does not exist or is of the wrong type.
