@@ -63,6 +63,7 @@ pub fn of(mapping: *Mapping, name: []const u8) Error!*Member {
             .index = index,
             .row = &mapping.view.rows[index],
             .holds = mapping.view.holdRow(index),
+            .cache = mapping.view.cacheOf(index),
             .local = &member.local,
         },
         .local = .{

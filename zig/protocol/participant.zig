@@ -55,6 +55,11 @@ pub const View = struct {
         return @ptrCast(@alignCast(view.base + view.geometry.holdRowOffset(participant)));
     }
 
+    /// The entries of a row's cache: indexes of slots, and what is left of earlier ones.
+    pub fn cacheOf(view: *const View, participant: u32) *[layout.cached_slots_max]u32 {
+        return @ptrCast(@alignCast(view.base + view.geometry.cacheOffset(participant)));
+    }
+
     pub fn data(view: *const View, index: u32, size: u32) []u8 {
         return (view.base + view.geometry.dataOffset(index))[0..size];
     }
@@ -82,6 +87,10 @@ pub const View = struct {
 /// Attention: reasons to leave the fast path before an operation begins.
 pub const attention_closed: u32 = 1;
 pub const attention_owed: u32 = 2;
+/// The thread has a cache of free slots. No reason for other operations than these two: acquire and
+/// release.
+pub const attention_cache: u32 = 4;
+pub const attention_always: u32 = attention_closed | attention_owed;
 
 /// A thread's way round the slots, a part at a time, in search of memory to give back.
 pub const Trimming = struct {
@@ -123,6 +132,8 @@ pub const Local = struct {
     /// Where this thread's trimming for acquires that lack memory goes on.
     trimming: Trimming = .{},
     audit: Audit = .{},
+    /// How many free slots the thread keeps in its cache; 0: it has none.
+    cache_max: u32 = 0,
 };
 
 /// The pointers to everything that a participant works on. They never change, so each open has a
@@ -132,6 +143,8 @@ pub const Participant = struct {
     index: u32,
     row: *layout.ParticipantRow,
     holds: [*]u16,
+    /// The entries of the row's cache.
+    cache: *[layout.cached_slots_max]u32,
     local: *Local,
 
     /// Between `enter` and `leave` there is no system call, no wait and no call back into

@@ -5,6 +5,7 @@
 const std = @import("std");
 const acquire_file = @import("core").protocol.pool.acquire;
 const blocking = @import("core").protocol.waiting.blocking;
+const cache = @import("core").protocol.pool.cache;
 const channel_operations = @import("channel_operations.zig");
 const description = @import("core").protocol.pool.content;
 const errors = @import("core").errors;
@@ -203,9 +204,11 @@ fn acquire(me: u8) void {
     const ledger = &state.now.ledgers[me];
     ledger.gate = state.view.header.hot.gate;
     ledger.acquiring = true;
+    ledger.saw_full = programs.current.caches() and oracle.isFull();
     const result = acquire_file.acquire(&state.participants[me], programs.sizeOf(me));
     ledger.acquiring = false;
     if (result == error.PoolFull) oracle.toldFull(me);
+    ledger.saw_full = false;
     if (result) |_| {} else |_| if (ledger.must_acquire)
         oracle.report("a pool was said to be full for a buffer that an acquire then gave back");
     ledger.must_acquire = false;
@@ -415,6 +418,7 @@ fn tryJoin(me: u8) Error!void {
         .index = index,
         .row = &state.view.rows[index],
         .holds = state.view.holdRow(index),
+        .cache = state.view.cacheOf(index),
         .local = &state.locals[me],
     };
     state.locals[me] = .{
@@ -422,6 +426,7 @@ fn tryJoin(me: u8) Error!void {
         .at_pool = .{ .place = .ofPool(state.view.header) },
     };
     state.participants[me].view.populated = &state.now.populated[me];
+    cache.enable(&state.participants[me], programs.current.threads[me].cache);
     state.now.ledgers[me].joined = true;
     oracle.joined(me);
 }

@@ -126,6 +126,8 @@ fn rewriteWord(
     if (to.generation == 0) to.generation = 1;
     to.in_flight = switch (from.state) {
         .used => if (expired or atomic.broken(.rebuild_ignores_in_flight)) 0 else from.in_flight,
+        // What was in a cache is on the list from now on. The entries that led to it lead nowhere.
+        .free => if (atomic.broken(.cached_and_listed)) from.in_flight else 0,
         else => 0,
     };
     to.in_flight = @min(to.in_flight, words.references_max - held);

@@ -4,6 +4,7 @@
 
 const std = @import("std");
 const atomic = @import("hooks");
+const cache = @import("../pool/cache.zig");
 const errors = @import("../../errors.zig");
 const gate = @import("../gate.zig");
 const layout = @import("../../format/layout.zig");
@@ -11,6 +12,7 @@ const participant_file = @import("../participant.zig");
 const recovery = @import("recovery.zig");
 const system = @import("../../system/door.zig");
 const thaw = @import("thaw.zig");
+const words = @import("../../format/words.zig");
 
 const Error = errors.Error;
 const Participant = participant_file.Participant;
@@ -63,6 +65,7 @@ fn takeRow(view: *const View, row: *layout.ParticipantRow, index: u32, who: Who)
     atomic.store(u32, &row.working, (working +% 1) & ~@as(u32, 1), .monotonic);
     for (&row.waiting) |*bits| atomic.store(u64, bits, 0, .monotonic);
     atomic.store(u64, &row.taking, 0, .monotonic);
+    words.Cache.store(&row.cache, .empty, .monotonic);
     // SYNC: the row is whole before it is joined, and joined before it counts. Pairs with
     // `occupancy.look`, `section.holdsOf`, `slots.heldBy`, `statistics.participants` and `View.rowsUsed`.
     atomic.store(u32, &row.joined, 1, .release);
@@ -107,8 +110,9 @@ pub fn prepareToLeave(participant: *Participant) void {
     // A stopped recoverer may have the pool. Then the next recovery gives back what this thread
     // could not, as it does for a dead participant.
     const flush_ended = endFlush(participant);
+    const cache_emptied = cache.close(participant);
     const owes = participant.local.attention & participant_file.attention_owed != 0;
-    if (owes or !flush_ended) {
+    if (owes or !flush_ended or !cache_emptied) {
         // SYNC: after the last access to the row. Pairs with `participant.isDead`.
         atomic.store(u32, &participant.row.abandoned, 1, .release);
     }

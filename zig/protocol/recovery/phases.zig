@@ -137,6 +137,8 @@ fn putToRest(row: *layout.ParticipantRow) void {
         if (@atomicLoad(u64, bits, .monotonic) != 0) atomic.store(u64, bits, 0, .monotonic);
     }
     atomic.store(u64, &row.busy, 0, .monotonic);
+    if (words.Cache.load(&row.cache, .monotonic) != words.Cache.empty)
+        words.Cache.store(&row.cache, .empty, .monotonic);
     if (words.Taking.load(&row.taking) != words.Taking.nothing)
         words.Taking.store(&row.taking, .nothing);
 }
