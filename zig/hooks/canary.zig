@@ -51,6 +51,8 @@ pub const Canary = enum {
     caches_not_searched,
     /// A pool is called full although slots went from cache to cache while it was searched.
     cache_moves_unseen,
+    /// The same, where a release into a cache has begun.
+    cache_put_unseen,
     /// Also caught by test/local_cache.test.ts: a participant that leaves keeps what it has cached.
     cache_kept_at_close,
     /// A recovery lists a slot, and leaves it in a cache as well.

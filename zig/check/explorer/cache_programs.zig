@@ -27,12 +27,18 @@ pub const all = [_]Program{
     },
     .{
         .name = "an acquire while slots go from cache to cache",
+        .set = .medium,
         .threads = &.{
             .{ .cache = 1, .first = &.{.acquire}, .steps = &.{&.{.release}} },
             .{ .cache = 1, .first = &.{ .acquire, .release }, .steps = &.{&.{.acquire}} },
-            .{ .steps = &.{&.{.acquire}} },
+            .{ .steps = &.{&.{ .acquire, .acquire_at_once }} },
         },
-        .catches = &.{ .cache_moves_unseen, .caches_not_searched, .cache_entry_after_word },
+        .catches = &.{
+            .cache_moves_unseen,
+            .cache_put_unseen,
+            .caches_not_searched,
+            .cache_entry_after_word,
+        },
     },
     .{
         .name = "a waiter and a release into a cache",
@@ -58,20 +64,22 @@ pub const all = [_]Program{
     },
     .{
         .name = "a waiter beside one who acquires from its cache again",
+        .set = .medium,
         .claims = true,
         .slots = 1,
         .threads = &.{
             .{
                 .cache = 1,
                 .first = &.{.acquire},
-                .steps = &.{ &.{.release}, &.{.acquire}, &.{.release}, &.{.acquire} },
+                .steps = &.{ &.{.release}, &.{.acquire}, &.{.release} },
             },
-            .{ .steps = &.{ &.{.acquire_blocking}, &.{.release} } },
+            .{ .steps = &.{&.{.acquire_blocking}} },
         },
         .budget = .{ .deaths = 1 },
     },
     .{
         .name = "leaving with a cache",
+        .set = .medium,
         .slots = 1,
         .rows = 2,
         .threads = &.{
@@ -102,7 +110,7 @@ pub const all = [_]Program{
     },
     .{
         .name = "two caches beside a recovery",
-        .set = .medium,
+        .set = .large,
         .slots = 1,
         .threads = &.{
             .{
@@ -142,12 +150,8 @@ pub const all = [_]Program{
         .name = "a flush beside a cache",
         .slots = 1,
         .threads = &.{
-            .{
-                .cache = 1,
-                .first = &.{ .acquire, .release },
-                .steps = &.{ &.{.acquire}, &.{.release} },
-            },
-            .{ .steps = &.{ &.{.flush}, &.{ .unflush, .leave } } },
+            .{ .cache = 1, .first = &.{.acquire}, .steps = &.{&.{.release}} },
+            .{ .steps = &.{ &.{.flush}, &.{.unflush} } },
             .{ .steps = &.{&.{.acquire_blocking}} },
         },
     },
@@ -162,6 +166,7 @@ pub const all = [_]Program{
     },
     .{
         .name = "store buffers: a cache beside a recovery",
+        .set = .medium,
         .memory = .pso,
         .slots = 1,
         .threads = &.{
@@ -170,7 +175,6 @@ pub const all = [_]Program{
             .{ .first = &.{.abandon}, .steps = &.{} },
         },
         .budget = .{ .deferrals = 1 },
-        .catches = &.{.cached_pop_while_frozen},
     },
     .{
         .name = "store buffers: trim beside a cache",

@@ -219,7 +219,17 @@ fn acquire(me: u8) void {
 
 fn acquiredAtOnce(me: u8) void {
     const size = programs.sizeOf(me);
+    const ledger = &state.now.ledgers[me];
+    if (programs.current.caches()) {
+        ledger.acquiring = true;
+        ledger.saw_full = oracle.isFull();
+    }
     const result = acquire_file.acquireAtOnce(&state.participants[me], size, 0);
+    if (programs.current.caches()) {
+        if (result == error.PoolFull) oracle.toldFull(me);
+        ledger.acquiring = false;
+        ledger.saw_full = false;
+    }
     if (result == error.Pending and programs.current.mayRecover()) return;
     acquired(me, result);
 }

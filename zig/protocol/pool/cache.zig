@@ -218,13 +218,13 @@ pub const Search = struct {
 
     /// `head` is the head that the caller found.
     ///
-    /// What is in no cache when it is looked at may come into one that was looked at before. No
-    /// slot came into a cache where `puts` of all rows are the same before and after; and none to
-    /// the list where the head is. Then there was nothing anywhere at the end.
+    /// A slot may come into a cache that was looked at before, while the last one is taken out of a
+    /// cache that is looked at later. None did where the traces before and after are the same; and
+    /// none came to the list where the head is. Then there was nothing anywhere in between.
     pub fn run(search: *Search, participant: *const Participant, head: Head) Outcome {
         const view = &participant.view;
         if (!isUsed(view) or atomic.broken(.caches_not_searched)) return .nothing;
-        const before = putsOf(view);
+        const before: Traces = .of(view);
         var moved: u32 = 0;
         var is_frozen = false;
         for (0..view.rowsUsed()) |row| {
@@ -239,18 +239,43 @@ pub const Search = struct {
         if (is_frozen) return .frozen;
         if (atomic.broken(.cache_moves_unseen)) return .nothing;
         const now: u64 = @bitCast(free_list.headOf(view.header));
-        if (putsOf(view) == before and now == @as(u64, @bitCast(head))) return .nothing;
+        if (Traces.of(view).areThose(before) and now == @as(u64, @bitCast(head))) return .nothing;
         search.looks += 1;
         return if (search.looks < looks_max) .again else .nothing;
     }
 };
 
-/// SYNC: a put that came before a look at its word is seen in a load after that. Pairs with `put`.
-fn putsOf(view: *const View) u64 {
-    var sum: u64 = 0;
-    for (view.rows[0..view.rowsUsed()]) |*row| sum +%= Cache.load(&row.cache, .seq_cst).puts;
-    return sum;
-}
+/// What puts leave behind, over all rows: they raise `puts`, then they change the word that the last
+/// entry leads to. A put that is between the two shows in that word, which stays the same for as
+/// long as the owner does not go on.
+const Traces = struct {
+    puts: u64 = 0,
+    /// Each slot's word differs from all that it was before, by its generation.
+    last_words: u64 = 0,
+
+    /// SYNC: a put that came before a look at its word is seen in a load after that. Pairs with
+    /// `put` and `membership.takeRow`.
+    fn of(view: *const View) Traces {
+        var traces: Traces = .{};
+        for (view.rows[0..view.rowsUsed()], 0..) |*row, row_index| {
+            const cache = Cache.load(&row.cache, .seq_cst);
+            traces.puts +%= cache.puts;
+            if (cache.count == 0 or cache.count > layout.cached_slots_max) continue;
+            if (atomic.load(u32, &row.joined, .acquire) == 0) continue;
+            const entry = &view.cacheOf(@intCast(row_index))[cache.count - 1];
+            const index = atomic.load(u32, entry, .monotonic);
+            if (index >= view.geometry.capacity) continue;
+            const control = Control.load(&view.slots[index].control, .seq_cst);
+            traces.last_words +%= @as(u64, @bitCast(control));
+        }
+        return traces;
+    }
+
+    fn areThose(traces: Traces, others: Traces) bool {
+        if (traces.puts != others.puts) return false;
+        return traces.last_words == others.last_words or atomic.broken(.cache_put_unseen);
+    }
+};
 
 /// The thread's last open ends, and nobody may come to take from its cache for a long time. False:
 /// the pool stands still for too long, and a recovery has to do it.
