@@ -7,6 +7,7 @@ const atomic = @import("hooks");
 const geometry_file = @import("../format/geometry.zig");
 const layout = @import("../format/layout.zig");
 const place_file = @import("place.zig");
+const words = @import("../format/words.zig");
 
 /// The smallest page: the bytes of the largest buffer do not fit 32 bits, its pages do.
 const populated_unit = if (atomic.modelled) 8 else 4096;
@@ -55,9 +56,28 @@ pub const View = struct {
         return @ptrCast(@alignCast(view.base + view.geometry.holdRowOffset(participant)));
     }
 
-    /// The entries of a row's cache: indexes of slots, and what is left of earlier ones.
-    pub fn cacheOf(view: *const View, participant: u32) *[layout.cached_slots_max]u32 {
-        return @ptrCast(@alignCast(view.base + view.geometry.cacheOffset(participant)));
+    /// Where the entries of a row's cache lie: indexes of slots, and what is left of earlier ones.
+    pub fn cacheRow(view: *const View, row: u32) *[layout.cached_slots_max]u32 {
+        return @ptrCast(@alignCast(view.base + view.geometry.cacheOffset(row)));
+    }
+
+    /// The entries that may lead to a slot, where `cache` was read of the row.
+    pub fn cacheEntries(view: *const View, row: u32, cache: words.Cache) []const u32 {
+        if (cache.count == 0 or cache.count > layout.cached_slots_max) return &.{};
+        // SYNC: the hold row, in which they lie, is committed. Pairs with `membership.takeRow`.
+        if (atomic.load(u32, &view.rows[row].joined, .acquire) == 0) return &.{};
+        return view.cacheRow(row)[0..cache.count];
+    }
+
+    /// Whether a slot is in the cache of a row whose entries lead to it.
+    pub fn isCached(view: *const View, index: u32, control: words.Control) bool {
+        const row = control.cachingRow() orelse return false;
+        if (row >= view.rowsUsed()) return false;
+        const cache = words.Cache.load(&view.rows[row].cache, .acquire);
+        for (view.cacheEntries(row, cache)) |*entry| {
+            if (atomic.load(u32, entry, .monotonic) == index) return true;
+        }
+        return false;
     }
 
     pub fn data(view: *const View, index: u32, size: u32) []u8 {

@@ -428,7 +428,7 @@ fn tryJoin(me: u8) Error!void {
         .index = index,
         .row = &state.view.rows[index],
         .holds = state.view.holdRow(index),
-        .cache = state.view.cacheOf(index),
+        .cache = state.view.cacheRow(index),
         .local = &state.locals[me],
     };
     state.locals[me] = .{
@@ -447,6 +447,7 @@ fn leave(me: u8) void {
     if (ledger.channel.open) channel_operations.leave(me);
     if (ledger.has_onward) channel_operations.leaveOnward(me);
     while (heldSlot(ledger)) |slot| release(me, slot);
+    cache.close(participant);
     if (participant.local.attention != 0) references.settle(participant);
     membership.prepareToLeave(participant);
     ledger.joined = false;

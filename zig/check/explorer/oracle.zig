@@ -570,7 +570,7 @@ fn isInCache(row_index: u32, slot: usize) bool {
     const row = &state.view.rows[row_index];
     if (system.ownerOf(&row.mutex) == null) return false;
     const count = words.Cache.load(&row.cache, .monotonic).count;
-    for (state.view.cacheOf(row_index)[0..count]) |entry| if (entry == slot) return true;
+    for (state.view.cacheRow(row_index)[0..count]) |entry| if (entry == slot) return true;
     return false;
 }
 

@@ -23,7 +23,6 @@ const words = @import("../../format/words.zig");
 const Bracket = participant_file.Bracket;
 const Cache = words.Cache;
 const Control = words.Control;
-const Error = @import("../../errors.zig").Error;
 const Handle = words.Handle;
 const Head = words.Head;
 const Participant = participant_file.Participant;
@@ -63,7 +62,7 @@ pub inline fn top(participant: *const Participant) ?Top {
     const index = atomic.load(u32, &participant.cache[cache.count - 1], .monotonic);
     if (index >= participant.view.geometry.capacity) return leadsNowhere(participant, cache);
     const slot = &participant.view.slots[index];
-    // SYNC: acquires what the release of another's hold handed over. Pairs with `put`.
+    // SYNC: acquires what the release handed over. Pairs with `put`.
     const from = Control.load(&slot.control, .acquire);
     if (!from.isCachedBy(participant.index)) {
         // A recovery that gives up leaves the slot where it was.
@@ -82,8 +81,8 @@ noinline fn leadsNowhere(participant: *const Participant, cache: Cache) ?Top {
 /// to use or to push. False: somebody else has it, or it is frozen.
 pub inline fn take(participant: *const Participant, there: Top) bool {
     // SYNC: shows `busy` to the recovery that freezes the word, and to a maintainer that marks it;
-    // sequential before the look at the head. Pairs with `section.freezeWord`,
-    // `maintained_slots.mark`, `gather` and `put`.
+    // sequential before the look at the head. Pairs with `section.freezeWord` and
+    // `maintained_slots.mark`.
     if (!Control.casSequential(&there.slot.control, there.from, there.from.freed())) return false;
     Cache.store(&participant.row.cache, there.cache.withOneLess(), .monotonic);
     if (atomic.broken(.cached_pop_while_frozen)) return true;
@@ -111,7 +110,7 @@ pub inline fn put(participant: *Participant, handle: Handle) bool {
     if (!atomic.broken(.cache_entry_after_word)) note(participant, cache, index);
     // SYNC: as in `references.releaseSole`; and whoever finds the word finds the entry and the
     // count, which were stored before it. Sequential before the load of `waiters`. Pairs with
-    // `references.attempt`, `section.freezeWord`, `top`, `gather` and `waiter.mark`.
+    // `section.freezeWord`, `top`, `moveFrom`, `Traces.of` and `waiter.mark`.
     if (!Control.casSequential(&view.slots[index].control, sole, sole.cachedBy(participant.index)))
         return failed(participant, bracket, cache);
     if (atomic.broken(.cache_entry_after_word)) note(participant, cache, index);
@@ -126,7 +125,7 @@ pub inline fn put(participant: *Participant, handle: Handle) bool {
 
 inline fn note(participant: *const Participant, cache: Cache, index: u32) void {
     atomic.store(u32, &participant.cache[cache.count], index, .monotonic);
-    // SYNC: the CAS on the word releases both. Pairs with `gather`.
+    // Both are released by the CAS on the word.
     Cache.store(&participant.row.cache, cache.withOneMore(), .monotonic);
 }
 
@@ -162,12 +161,10 @@ const Moved = struct {
 fn moveFrom(participant: *const Participant, row_index: u32) Moved {
     const view = &participant.view;
     var result: Moved = .{};
-    const row = &view.rows[row_index];
-    const cache = Cache.load(&row.cache, .seq_cst);
-    // SYNC: the hold row, in which the entries lie, is committed. Pairs with `membership.takeRow`.
-    if (cache.count == 0 or atomic.load(u32, &row.joined, .acquire) == 0) return result;
-    const entries = view.cacheOf(row_index);
-    for (entries[0..@min(cache.count, layout.cached_slots_max)]) |*entry| {
+    // SYNC: sequential, as the load of the word: a waiter looks after it was counted. Pairs with
+    // `put` and `waiter.mark`.
+    const cache = Cache.load(&view.rows[row_index].cache, .seq_cst);
+    for (view.cacheEntries(row_index, cache)) |*entry| {
         const index = atomic.load(u32, entry, .monotonic);
         if (index >= view.geometry.capacity) continue;
         const slot = &view.slots[index];
@@ -179,7 +176,7 @@ fn moveFrom(participant: *const Participant, row_index: u32) Moved {
         }
         const bracket = participant.enter();
         // SYNC: acquires what its last holder wrote, for the next one, which is reached through the
-        // push; shows `busy` to the recovery that freezes the word. Pairs with `put`, `take` and
+        // push; shows `busy` to the recovery that freezes the word. Pairs with `put` and
         // `section.freezeWord`.
         if (Control.casSequential(&slot.control, from, from.freed())) {
             _ = free_list.push(view, index);
@@ -254,16 +251,15 @@ const Traces = struct {
     last_words: u64 = 0,
 
     /// SYNC: a put that came before a look at its word is seen in a load after that. Pairs with
-    /// `put` and `membership.takeRow`.
+    /// `put`.
     fn of(view: *const View) Traces {
         var traces: Traces = .{};
         for (view.rows[0..view.rowsUsed()], 0..) |*row, row_index| {
             const cache = Cache.load(&row.cache, .seq_cst);
             traces.puts +%= cache.puts;
-            if (cache.count == 0 or cache.count > layout.cached_slots_max) continue;
-            if (atomic.load(u32, &row.joined, .acquire) == 0) continue;
-            const entry = &view.cacheOf(@intCast(row_index))[cache.count - 1];
-            const index = atomic.load(u32, entry, .monotonic);
+            const entries = view.cacheEntries(@intCast(row_index), cache);
+            if (entries.len == 0) continue;
+            const index = atomic.load(u32, &entries[entries.len - 1], .monotonic);
             if (index >= view.geometry.capacity) continue;
             const control = Control.load(&view.slots[index].control, .seq_cst);
             traces.last_words +%= @as(u64, @bitCast(control));
@@ -277,45 +273,32 @@ const Traces = struct {
     }
 };
 
-/// The thread's last open ends, and nobody may come to take from its cache for a long time. False:
-/// the pool stands still for too long, and a recovery has to do it.
-pub fn close(participant: *Participant) bool {
-    if (participant.local.cache_max == 0) return true;
-    participant.local.cache_max = 0;
-    participant.local.attention &= ~participant_file.attention_cache;
-    if (atomic.broken(.cache_kept_at_close)) return true;
+/// The thread's last open ends: nothing is left in its cache. Where the pool stands still for too
+/// long the rest is owed, and the next recovery gives it back.
+pub fn close(participant: *Participant) void {
+    const local = participant.local;
+    if (local.cache_max == 0) return;
+    local.cache_max = 0;
+    local.attention &= ~participant_file.attention_cache;
+    if (atomic.broken(.cache_kept_at_close)) return;
     var patience: Patience = .untimed;
     while (true) {
         const result = moveFrom(participant, participant.index);
         if (result.moved > 0) wakeFor(participant, result.moved);
-        if (!result.frozen) return true;
-        thaw.wait(participant, &patience) catch return false;
+        if (!result.frozen) return;
+        thaw.wait(participant, &patience) catch {
+            local.attention |= participant_file.attention_owed;
+            return;
+        };
     }
-}
-
-/// Whether a slot is in the cache of somebody whose entries lead to it.
-pub fn isReachable(view: *const View, index: u32, control: Control) bool {
-    const row_index = control.cachingRow() orelse return false;
-    if (row_index >= view.rowsUsed()) return false;
-    const row = &view.rows[row_index];
-    // SYNC: as in `moveFrom`. Pairs with `membership.takeRow`.
-    if (atomic.load(u32, &row.joined, .acquire) == 0) return false;
-    const cache = Cache.load(&row.cache, .seq_cst);
-    for (view.cacheOf(row_index)[0..@min(cache.count, layout.cached_slots_max)]) |*entry| {
-        if (atomic.load(u32, entry, .monotonic) == index) return true;
-    }
-    return false;
 }
 
 /// Whether any cache has a slot, for one who only reads.
 pub fn hasAny(view: *const View) bool {
     if (!isUsed(view)) return false;
     for (view.rows[0..view.rowsUsed()], 0..) |*row, row_index| {
-        const cache = Cache.load(&row.cache, .seq_cst);
-        // SYNC: as in `moveFrom`. Pairs with `membership.takeRow`.
-        if (cache.count == 0 or atomic.load(u32, &row.joined, .acquire) == 0) continue;
-        const entries = view.cacheOf(@intCast(row_index));
-        for (entries[0..@min(cache.count, layout.cached_slots_max)]) |*entry| {
+        const cache = Cache.load(&row.cache, .acquire);
+        for (view.cacheEntries(@intCast(row_index), cache)) |*entry| {
             const index = atomic.load(u32, entry, .monotonic);
             if (index >= view.geometry.capacity) continue;
             const control = Control.load(&view.slots[index].control, .acquire);
@@ -323,4 +306,109 @@ pub fn hasAny(view: *const View) bool {
         }
     }
     return false;
+}
+
+const testing = std.testing;
+const TestingPool = @import("../testing_pool.zig").TestingPool;
+
+/// Takes a slot off the list by hand: its handle, held by that participant.
+fn hold(participant: *const Participant) Handle {
+    const view = &participant.view;
+    const there = free_list.top(view, free_list.headOf(view.header)).?;
+    _ = free_list.take(view.header, there);
+    const control = Control.load(&there.slot.control, .monotonic).held(.used, 7);
+    Control.store(&there.slot.control, control, .monotonic);
+    participant.addHold(there.index);
+    return @bitCast(control.handle(there.index));
+}
+
+fn isListed(view: *const View) bool {
+    return !free_list.isEmpty(view);
+}
+
+test "what is released last into a cache is taken out of it first, and no more than it has room for" {
+    var pool: TestingPool = undefined;
+    try pool.init(.{ .capacity = 3, .buffer_size = 64, .participant_count = 2 });
+    defer pool.deinit();
+    var participant = pool.participant(0);
+    enable(&participant, 2);
+    const handles = [_]Handle{ hold(&participant), hold(&participant), hold(&participant) };
+    try testing.expect(put(&participant, handles[0]));
+    try testing.expect(put(&participant, handles[2]));
+    try testing.expect(!put(&participant, handles[1]));
+    // Given back already.
+    try testing.expect(!put(&participant, handles[0]));
+    try testing.expect(!isListed(&pool.view));
+    try testing.expect(hasAny(&pool.view));
+    for ([_]u32{ 2, 0 }) |index| {
+        const there = top(&participant).?;
+        try testing.expectEqual(index, there.index);
+        try testing.expect(pool.view.isCached(index, there.from));
+        try testing.expect(take(&participant, there));
+        try testing.expect(!take(&participant, there));
+    }
+    try testing.expectEqual(null, top(&participant));
+    try testing.expect(!hasAny(&pool.view));
+}
+
+test "another participant moves all that is in a cache to the list, and its entries lead nowhere" {
+    var pool: TestingPool = undefined;
+    try pool.init(.{ .capacity = 2, .buffer_size = 64, .participant_count = 2 });
+    defer pool.deinit();
+    var owner = pool.participant(0);
+    const other = pool.participant(1);
+    enable(&owner, 2);
+    const handles = [_]Handle{ hold(&owner), hold(&owner) };
+    for (handles) |handle| try testing.expect(put(&owner, handle));
+    const empty = free_list.headOf(pool.view.header);
+    var search: Search = .{};
+    try testing.expectEqual(Search.Outcome.again, search.run(&other, empty));
+    const head = free_list.headOf(pool.view.header);
+    try testing.expectEqual(@as(u24, 1), head.index);
+    try testing.expectEqual(@as(u32, 0), pool.view.slots[1].next_free);
+    for (0..2) |_| try testing.expectEqual(null, top(&owner));
+    try testing.expectEqual(@as(u16, 0), Cache.load(&owner.row.cache, .monotonic).count);
+    // The list is not as the caller found it.
+    try testing.expectEqual(Search.Outcome.again, search.run(&other, empty));
+    try testing.expectEqual(Search.Outcome.nothing, search.run(&other, head));
+}
+
+test "what a frozen pool keeps in a cache is left there, and a slot is pushed that was taken too late" {
+    var pool: TestingPool = undefined;
+    try pool.init(.{ .capacity = 2, .buffer_size = 64, .participant_count = 2 });
+    defer pool.deinit();
+    var owner = pool.participant(0);
+    enable(&owner, 2);
+    const handles = [_]Handle{ hold(&owner), hold(&owner) };
+    for (handles) |handle| try testing.expect(put(&owner, handle));
+    const slot = &pool.view.slots[1];
+    slot.control |= 1 << 63;
+    try testing.expectEqual(null, top(&owner));
+    try testing.expectEqual(@as(u16, 2), Cache.load(&owner.row.cache, .monotonic).count);
+    var search: Search = .{};
+    _ = search.run(&owner, free_list.headOf(pool.view.header));
+    try testing.expectEqual(
+        Search.Outcome.frozen,
+        search.run(&owner, free_list.headOf(pool.view.header)),
+    );
+    slot.control &= ~@as(u64, 1 << 63);
+    var head = free_list.headOf(pool.view.header);
+    head.frozen = true;
+    pool.view.header.hot.free_head = @bitCast(head);
+    try testing.expect(!take(&owner, top(&owner).?));
+    try testing.expectEqual(@as(u24, 1), free_list.headOf(pool.view.header).index);
+}
+
+test "a release into a cache serves those who wait" {
+    var pool: TestingPool = undefined;
+    try pool.init(.{ .capacity = 1, .buffer_size = 64, .participant_count = 2 });
+    defer pool.deinit();
+    var owner = pool.participant(0);
+    enable(&owner, 1);
+    const handle = hold(&owner);
+    pool.view.header.hot.waiters = 1;
+    const before = pool.view.header.hot.wake_seq;
+    try testing.expect(put(&owner, handle));
+    try testing.expect(isListed(&pool.view));
+    try testing.expect(pool.view.header.hot.wake_seq != before);
 }

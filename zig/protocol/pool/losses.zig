@@ -2,7 +2,6 @@
 
 const std = @import("std");
 const atomic = @import("hooks");
-const cache = @import("cache.zig");
 const damage = @import("../recovery/damage.zig");
 const lease = @import("lease.zig");
 const memory_work = @import("../memory_work.zig");
@@ -85,6 +84,6 @@ fn lookAtSome(view: *const View, now_ns: u64) enum { nothing, expired, damaged }
 /// A slot that is marked, but on which nobody works, counts as free, too. A slot in a cache is where
 /// it belongs.
 fn isFree(view: *const View, index: u32, control: Control) bool {
-    if (control.state == .free) return !cache.isReachable(view, index, control);
+    if (control.state == .free) return !view.isCached(index, control);
     return control.state == .maintained and !memory_work.isUnderWay(view, control.in_flight);
 }

@@ -4,7 +4,6 @@
 //! only.
 
 const atomic = @import("hooks");
-const cache = @import("../pool/cache.zig");
 const memory_work = @import("../memory_work.zig");
 const participant_file = @import("../participant.zig");
 const system = @import("../../system/door.zig");
@@ -69,7 +68,7 @@ fn listDiffers(view: *const View) bool {
     for (view.slots[0..capacity], 0..) |*slot, slot_index| {
         const control = Control.load(&slot.control, .monotonic);
         if (control.cachingRow() != null) {
-            if (!cache.isReachable(view, @intCast(slot_index), control)) return true;
+            if (!view.isCached(@intCast(slot_index), control)) return true;
         }
         // On the list or set aside from it: its maintainer takes the mark away again.
         const maintained = control.state == .maintained;

@@ -4,7 +4,6 @@
 
 const std = @import("std");
 const atomic = @import("hooks");
-const cache = @import("../pool/cache.zig");
 const errors = @import("../../errors.zig");
 const gate = @import("../gate.zig");
 const layout = @import("../../format/layout.zig");
@@ -67,7 +66,8 @@ fn takeRow(view: *const View, row: *layout.ParticipantRow, index: u32, who: Who)
     atomic.store(u64, &row.taking, 0, .monotonic);
     words.Cache.store(&row.cache, .empty, .monotonic);
     // SYNC: the row is whole before it is joined, and joined before it counts. Pairs with
-    // `occupancy.look`, `section.holdsOf`, `slots.heldBy`, `statistics.participants` and `View.rowsUsed`.
+    // `occupancy.look`, `section.holdsOf`, `slots.heldBy`, `statistics.participants`,
+    // `View.cacheEntries` and `View.rowsUsed`.
     atomic.store(u32, &row.joined, 1, .release);
     if (atomic.load(u32, &view.header.hot.rows_used, .monotonic) <= index) {
         atomic.store(u32, &view.header.hot.rows_used, index + 1, .seq_cst);
@@ -110,9 +110,8 @@ pub fn prepareToLeave(participant: *Participant) void {
     // A stopped recoverer may have the pool. Then the next recovery gives back what this thread
     // could not, as it does for a dead participant.
     const flush_ended = endFlush(participant);
-    const cache_emptied = cache.close(participant);
     const owes = participant.local.attention & participant_file.attention_owed != 0;
-    if (owes or !flush_ended or !cache_emptied) {
+    if (owes or !flush_ended) {
         // SYNC: after the last access to the row. Pairs with `participant.isDead`.
         atomic.store(u32, &participant.row.abandoned, 1, .release);
     }

@@ -61,7 +61,7 @@ pub fn stop(comptime sections: anytype, view: *const View) bool {
 }
 
 /// SYNC: sequential before the loads of `busy`. Pairs with `Participant.enterSequential`,
-/// `waiter.mark`, `commitment.set`, `maintained_slots.growTag` and `free_list.take`.
+/// `waiter.mark`, `commitment.set`, `maintained_slots.growTag`, `free_list.take` and `cache.take`.
 fn freezeHead(view: *const View) void {
     const head_ptr = &view.header.hot.free_head;
     while (true) {
