@@ -184,6 +184,9 @@ fn moveFrom(participant: *const Participant, row_index: u32) Moved {
         }
         bracket.leave();
     }
+    // The entries of others' caches are their owners' to drop, when they find that they lead nowhere.
+    if (row_index == participant.index and cache.count > 0 and !result.frozen)
+        Cache.store(&participant.row.cache, .{ .count = 0, .puts = cache.puts }, .monotonic);
     return result;
 }
 
