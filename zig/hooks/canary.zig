@@ -44,8 +44,7 @@ pub const Canary = enum {
     maintenance_wakes_nobody,
 
     // Of caches of free slots:
-    /// Also caught by test/local_cache.test.ts: a release into a cache does not look whether
-    /// somebody waits.
+    /// A release into a cache does not look whether somebody waits.
     cached_release_wakes_nobody,
     /// Also caught by test/local_cache.test.ts: an acquire that finds the list empty asks no cache.
     caches_not_searched,
