@@ -88,19 +88,23 @@ test("another process gets all that is kept, at once and without a recovery", ()
     await child.rest();
   }));
 
-test("what a killed process kept comes back, and each buffer once", () =>
-  withPool(options, async (pool, name) => {
-    for (const waits of [false, true]) {
-      const child = await owner(name);
-      child.kill("SIGKILL");
-      await child.ended;
-      if (waits) await until(() => pool.reclaim().participants === 1);
-      const kept: BufferGuard[] = [];
-      expect(sorted(indexes(pool, kept))).toEqual(every);
-      for (const guard of kept) guard.release();
-      await until(() => pool.stats().participants.length === 1 || pool.reclaim().deferred);
-    }
-  }), 30_000);
+test(
+  "what a killed process kept comes back, and each buffer once",
+  () =>
+    withPool(options, async (pool, name) => {
+      for (const waits of [false, true]) {
+        const child = await owner(name);
+        child.kill("SIGKILL");
+        await child.ended;
+        if (waits) await until(() => pool.reclaim().participants === 1);
+        const kept: BufferGuard[] = [];
+        expect(sorted(indexes(pool, kept))).toEqual(every);
+        for (const guard of kept) guard.release();
+        await until(() => pool.stats().participants.length === 1 || pool.reclaim().deferred);
+      }
+    }),
+  30_000,
+);
 
 test("a process that closes leaves nothing in its cache, also for one that takes its row", () =>
   withPool(options, async (pool, name) => {
@@ -142,10 +146,12 @@ test("a Worker that ends leaves nothing in its cache", () =>
     await child.rest();
   }));
 
-test("waiters are served by a process that releases into its cache", () =>
-  withPool({ ...options, capacity: 1 }, async (pool, name) => {
-    const child = script(
-      `const pool = BufferPool.open(${JSON.stringify(name)}, { localCache: 4 });
+test(
+  "waiters are served by a process that releases into its cache",
+  () =>
+    withPool({ ...options, capacity: 1 }, async (pool, name) => {
+      const child = script(
+        `const pool = BufferPool.open(${JSON.stringify(name)}, { localCache: 4 });
       let held = pool.acquire(1);
       say("held");
       for (let line = await heard(); line !== ""; line = await heard()) {
@@ -155,40 +161,46 @@ test("waiters are served by a process that releases into its cache", () =>
         held = pool.acquireBlocking(1, { timeout: 60_000 });
         say("held");
       }`,
-    );
-    expect(await child.line()).toBe("held");
-    for (let round = 0; round < 20; round++) {
-      const wait = pool.acquireAsync(1, { timeout: 60_000 });
-      await until(() => pool.stats().waiters === 1);
-      child.tell("release");
-      expect(await child.line()).toBe("released");
-      const guard = await wait;
-      child.tell("acquire");
-      await until(() => pool.stats().waiters === 1);
-      guard.release();
+      );
       expect(await child.line()).toBe("held");
-    }
-    await child.rest();
-  }), 60_000);
+      for (let round = 0; round < 20; round++) {
+        const wait = pool.acquireAsync(1, { timeout: 60_000 });
+        await until(() => pool.stats().waiters === 1);
+        child.tell("release");
+        expect(await child.line()).toBe("released");
+        const guard = await wait;
+        child.tell("acquire");
+        await until(() => pool.stats().waiters === 1);
+        guard.release();
+        expect(await child.line()).toBe("held");
+      }
+      await child.rest();
+    }),
+  60_000,
+);
 
-test("nobody is shut out by one that acquires from its cache again and again", () =>
-  withPool({ ...options, capacity: 1 }, async (pool, name) => {
-    const child = script(
-      `const pool = BufferPool.open(${JSON.stringify(name)}, { localCache: 4 });
+test(
+  "nobody is shut out by one that acquires from its cache again and again",
+  () =>
+    withPool({ ...options, capacity: 1 }, async (pool, name) => {
+      const child = script(
+        `const pool = BufferPool.open(${JSON.stringify(name)}, { localCache: 4 });
       say("open");
       for (let i = 0; ; i++) {
         pool.tryAcquire(1)?.release();
         if (i % 10_000 === 0) await Bun.sleep(0);
       }`,
-    );
-    expect(await child.line()).toBe("open");
-    for (let round = 0; round < 20; round++) {
-      pool.acquireBlocking(1, { timeout: 60_000 }).release();
-      (await pool.acquireAsync(1, { timeout: 60_000 })).release();
-    }
-    child.kill("SIGKILL");
-    await child.ended;
-  }), 60_000);
+      );
+      expect(await child.line()).toBe("open");
+      for (let round = 0; round < 20; round++) {
+        pool.acquireBlocking(1, { timeout: 60_000 }).release();
+        (await pool.acquireAsync(1, { timeout: 60_000 })).release();
+      }
+      child.kill("SIGKILL");
+      await child.ended;
+    }),
+  60_000,
+);
 
 test("memory of what is kept is trimmed, preallocated and bounded as of all that is free", () =>
   withPool({ ...options, localCache: 8, maxCommitted: 4 * 4096 }, (pool) => {
@@ -242,8 +254,12 @@ const caught = [
   ["cache_kept_at_close", "leaves nothing in its cache, also"],
 ] as const;
 
-test.each(caught)("a library with %s is caught", (canary, pattern) => {
-  const broken = join(import.meta.dir, "..", prefix(canary), "libxmem.so");
-  const { exitCode } = runAgain(import.meta.path, pattern, broken);
-  expect(exitCode).not.toBe(0);
-}, 120_000);
+test.each(caught)(
+  "a library with %s is caught",
+  (canary, pattern) => {
+    const broken = join(import.meta.dir, "..", prefix(canary), "libxmem.so");
+    const { exitCode } = runAgain(import.meta.path, pattern, broken);
+    expect(exitCode).not.toBe(0);
+  },
+  120_000,
+);

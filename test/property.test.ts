@@ -14,6 +14,7 @@ const capacity = 4;
 const bufferSize = 3 * 4096;
 
 interface Real {
+  readonly localCache: number;
   readonly pools: [BufferPool, BufferPool];
   /** The guard of each hold of the model. */
   guards: Map<Hold, BufferGuard | ReadGuard>;
@@ -280,10 +281,10 @@ const commands = [
       else expect(found).toBe(model.preallocate(size, n));
     },
   ),
-  step("close and open", [], (model, { pools }) => {
+  step("close and open", [], (model, { pools, localCache }) => {
     const { name } = pools[1];
     pools[1].close();
-    pools[1] = BufferPool.open(name);
+    pools[1] = BufferPool.open(name, { localCache });
     model.close(1);
   }),
   step("reclaim", [which], (_model, real, open = 0) => {
@@ -318,7 +319,11 @@ function property(commandsRun: Iterable<fc.Command<PoolModel, Real>>, localCache
   using first = BufferPool.create(name, options);
   try {
     const model = new PoolModel(capacity, bufferSize, localCache);
-    const real: Real = { pools: [first, BufferPool.open(name)], guards: new Map() };
+    const real: Real = {
+      pools: [first, BufferPool.open(name, { localCache })],
+      guards: new Map(),
+      localCache,
+    };
     try {
       fc.modelRun(() => ({ model, real }), commandsRun);
       expectWhole(model, real);

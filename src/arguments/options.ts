@@ -99,10 +99,10 @@ export interface OpenOptions {
   allowGroup?: number | undefined;
   /**
    * How many of the buffers that this thread has released it keeps for its own next acquires, 0 to
-   * 512; default 0. Acquire and release then touch nothing that other participants share, so that
-   * they take two thirds of the time, and as long beside others as alone. Use it where several
-   * threads or processes acquire and release small buffers all the time, and the pool has buffers
-   * to spare.
+   * 512; default 0. Acquire and release then change nothing that other participants share: they
+   * cost one thread alone as much as without it, and stay at that where others do the same. Use it
+   * where several threads or processes acquire and release buffers all the time, and the pool has
+   * buffers to spare.
    *
    * What is kept is free: `stats` counts it so, others get it as soon as the pool has no other
    * buffer, and nothing is kept while anybody waits. Two things are given up. The order in which
@@ -286,6 +286,8 @@ interface OpeningOptions {
   views: "shared" | "detach";
   viewCache: number;
   participantName: string;
+  /** Whether it has a cache of free slots. */
+  caches: boolean;
 }
 
 export function openingOptions(
@@ -310,6 +312,7 @@ export function openingOptions(
     views: checked("views", openRules.views) ?? "shared",
     viewCache: checked("viewCache", openRules.viewCache) ?? viewCacheDefault,
     participantName: checked("participantName", openRules.participantName) ?? "",
+    caches: (numbers[constants.OPTION_LOCAL_CACHE] ?? 0) > 0,
   };
 }
 

@@ -25,7 +25,14 @@ import { publish } from "../errors/user_frame.ts";
 import type { Descriptor } from "../generated/abi.gen.ts";
 import * as constants from "../generated/constants.gen.ts";
 import { tracing } from "../lifetime/trace.ts";
-import { acquireIndex, closed, generationMade, native, sizeMade } from "../native/native.ts";
+import {
+  acquireIndex,
+  acquireIndexCached,
+  closed,
+  generationMade,
+  native,
+  sizeMade,
+} from "../native/native.ts";
 import { cString, float64s } from "../native/scratch.ts";
 import { nativeError } from "../native/system_error.ts";
 import { Session } from "../session/session.ts";
@@ -428,7 +435,9 @@ export class BufferPool implements Disposable {
     const session = this.#session;
     if (!isUint32(size)) refuseSize(session, "acquire()", size);
     const descriptor = this.#descriptor;
-    const index = acquireIndex(descriptor, size);
+    const index = session.caches
+      ? acquireIndexCached(descriptor, size)
+      : acquireIndex(descriptor, size);
     if (index < 0) fail(session, index, "acquire()", size);
     return new BufferGuard(session, index, generationMade(descriptor), size + 0, true);
   }
@@ -450,7 +459,9 @@ export class BufferPool implements Disposable {
     const session = this.#session;
     if (!isUint32(size)) refuseSize(session, "tryAcquire()", size);
     const descriptor = this.#descriptor;
-    const index = acquireIndex(descriptor, size);
+    const index = session.caches
+      ? acquireIndexCached(descriptor, size)
+      : acquireIndex(descriptor, size);
     if (index === -constants.ERROR_POOL_FULL) return null;
     if (index < 0) fail(session, index, "tryAcquire()", size);
     return new BufferGuard(session, index, generationMade(descriptor), size + 0, true);

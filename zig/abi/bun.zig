@@ -204,7 +204,7 @@ pub export fn xmem_bun_acquire_index(number: Descriptor, size: u32) i32 {
     // Everything uncommon is a call in tail position, so that the common way saves few registers:
     // each store has to drain before the next atomic operation.
     const pool = descriptor.poolOf(number);
-    if (pool.participant.local.attention != 0) return acquireIndexFromCache(number, size);
+    if (pool.participant.local.attention != 0) return acquireIndexSlowly(number, size);
     const now_ns = system.ticker.tickedNs();
     if (now_ns == 0) return acquireIndexSlowly(number, size);
     const acquired = acquire_file.acquireStraight(&pool.participant, size, now_ns) orelse
@@ -216,21 +216,24 @@ pub export fn xmem_bun_acquire_index(number: Descriptor, size: u32) i32 {
     return @intCast(acquired.index);
 }
 
-/// A thread that has a cache is a reason for attention by itself, so that others do not have to ask
-/// whether they have one.
-noinline fn acquireIndexFromCache(number: u32, size: u32) i32 {
+/// The same for an open that has a cache of free slots. It is a call of its own, so that others do
+/// not ask whether they have one.
+pub export fn xmem_bun_acquire_index_cached(number: Descriptor, size: u32) i32 {
     const pool = descriptor.poolOf(number);
-    if (pool.participant.local.attention != participant_file.attention_cache)
-        return acquireIndexSlowly(number, size);
+    if (pool.participant.local.attention != 0) return acquireIndexSlowly(number, size);
     const now_ns = system.ticker.tickedNs();
     if (now_ns == 0) return acquireIndexSlowly(number, size);
     const acquired = acquire_file.acquireCached(&pool.participant, size, now_ns) orelse
-        return acquireIndexSlowly(number, size);
+        return acquireIndexListed(number, size);
     pool.counts[acquired.index] +|= 1;
     hold_result.table.generation[number] = acquired.generation;
     if (pool.participant.view.populatedBytes(acquired.index) < acquired.need)
         return populateIndex(number, acquired.index);
     return @intCast(acquired.index);
+}
+
+noinline fn acquireIndexListed(number: u32, size: u32) i32 {
+    return xmem_bun_acquire_index(number, size);
 }
 
 noinline fn acquireIndexSlowly(number: u32, size: u32) i32 {
@@ -264,8 +267,7 @@ noinline fn populateIndex(number: u32, index: u32) i32 {
 
 pub export fn xmem_bun_release_index(number: Descriptor, index: u32, generation: u32) void {
     const pool = descriptor.poolOf(number);
-    if (pool.participant.local.attention != 0)
-        return releaseIndexToCache(number, index, generation);
+    if (pool.participant.local.attention != 0) return releaseIndexSlowly(number, index, generation);
     const count = &pool.counts[index];
     if (index >= pool.participant.view.geometry.capacity or count.* == 0) return;
     count.* -= 1;
@@ -275,18 +277,25 @@ pub export fn xmem_bun_release_index(number: Descriptor, index: u32, generation:
     }
 }
 
-noinline fn releaseIndexToCache(number: u32, index: u32, generation: u32) void {
+pub export fn xmem_bun_release_index_cached(
+    number: Descriptor,
+    index: u32,
+    generation: u32,
+) void {
     const pool = descriptor.poolOf(number);
-    if (pool.participant.local.attention != participant_file.attention_cache)
-        return releaseIndexSlowly(number, index, generation);
+    if (pool.participant.local.attention != 0) return releaseIndexSlowly(number, index, generation);
     const count = &pool.counts[index];
     if (index >= pool.participant.view.geometry.capacity or count.* == 0) return;
     count.* -= 1;
-    const handle = handleOf(index, generation);
-    if (cache.put(&pool.participant, handle)) return;
-    if (references.releaseSole(&pool.participant, handle)) return;
-    count.* += 1;
-    releaseIndexSlowly(number, index, generation);
+    if (!cache.put(&pool.participant, handleOf(index, generation))) {
+        count.* += 1;
+        // It is full, or there are more references.
+        return releaseIndexListed(number, index, generation);
+    }
+}
+
+noinline fn releaseIndexListed(number: u32, index: u32, generation: u32) void {
+    return xmem_bun_release_index(number, index, generation);
 }
 
 noinline fn releaseIndexSlowly(number: u32, index: u32, generation: u32) void {

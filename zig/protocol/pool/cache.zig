@@ -34,7 +34,6 @@ pub fn enable(participant: *Participant, count: u32) void {
     if (count == 0) return;
     const local = participant.local;
     local.cache_max = @max(local.cache_max, @min(count, layout.cached_slots_max));
-    local.attention |= participant_file.attention_cache;
     // SYNC: before the first slot comes into the cache. Pairs with `isUsed`.
     atomic.store(u32, &participant.view.header.hot.cached, 1, .seq_cst);
 }
@@ -56,10 +55,10 @@ pub const Top = struct {
 
 /// In the caller's bracket. Null: there is none, or the last entry leads nowhere.
 pub inline fn top(participant: *const Participant) ?Top {
-    const row = participant.row;
-    const cache = Cache.load(&row.cache, .monotonic);
-    if (cache.count == 0 or cache.count > layout.cached_slots_max) return null;
-    const index = atomic.load(u32, &participant.cache[cache.count - 1], .monotonic);
+    const cache = Cache.load(&participant.row.cache, .monotonic);
+    const last = cache.count -% 1;
+    if (last >= layout.cached_slots_max) return null;
+    const index = atomic.load(u32, &participant.cache[last], .monotonic);
     if (index >= participant.view.geometry.capacity) return leadsNowhere(participant, cache);
     const slot = &participant.view.slots[index];
     // SYNC: acquires what the release handed over. Pairs with `put`.
@@ -92,7 +91,12 @@ pub inline fn take(participant: *const Participant, there: Top) bool {
     // SYNC: either this load sees the freeze, or the freezer sees `busy`. Pairs with
     // `phases.freezeHead`.
     if (!Head.load(&participant.view.header.hot.free_head, .seq_cst).frozen) return true;
-    _ = free_list.push(&participant.view, there.index);
+    return takenTooLate(participant, there.index);
+}
+
+noinline fn takenTooLate(participant: *const Participant, index: u32) bool {
+    @branchHint(.cold);
+    _ = free_list.push(&participant.view, index);
     return false;
 }
 
@@ -282,7 +286,6 @@ pub fn close(participant: *Participant) void {
     const local = participant.local;
     if (local.cache_max == 0) return;
     local.cache_max = 0;
-    local.attention &= ~participant_file.attention_cache;
     if (atomic.broken(.cache_kept_at_close)) return;
     var patience: Patience = .untimed;
     while (true) {
