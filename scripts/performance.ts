@@ -4,6 +4,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { questions } from "../bench/questions.ts";
 import { reasons } from "../bench/reasons.ts";
+import { tried } from "../bench/tried.ts";
 import { type Asked, between, headline, performance } from "../bench/suite/document.ts";
 import { documented, kept } from "../bench/suite/store.ts";
 import { root } from "./setup.ts";
@@ -25,7 +26,7 @@ export function documents(): Documents {
     return result === undefined ? [] : [{ question, result }];
   });
   return {
-    performance: performance(all, reasons),
+    performance: `${performance(all, reasons)}\n${tried}`,
     readme: between(readFileSync(paths.readme, "utf8"), headline(all)),
   };
 }
