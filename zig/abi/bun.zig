@@ -220,20 +220,17 @@ pub export fn xmem_bun_acquire_index(number: Descriptor, size: u32) i32 {
 /// not ask whether they have one.
 pub export fn xmem_bun_acquire_index_cached(number: Descriptor, size: u32) i32 {
     const pool = descriptor.poolOf(number);
-    if (pool.participant.local.attention != 0) return acquireIndexSlowly(number, size);
+    if (pool.participant.local.attention != participant_file.attention_cache)
+        return acquireIndexSlowly(number, size);
     const now_ns = system.ticker.tickedNs();
     if (now_ns == 0) return acquireIndexSlowly(number, size);
     const acquired = acquire_file.acquireCached(&pool.participant, size, now_ns) orelse
-        return acquireIndexListed(number, size);
+        return acquireIndexSlowly(number, size);
     pool.counts[acquired.index] +|= 1;
     hold_result.table.generation[number] = acquired.generation;
     if (pool.participant.view.populatedBytes(acquired.index) < acquired.need)
         return populateIndex(number, acquired.index);
     return @intCast(acquired.index);
-}
-
-noinline fn acquireIndexListed(number: u32, size: u32) i32 {
-    return xmem_bun_acquire_index(number, size);
 }
 
 noinline fn acquireIndexSlowly(number: u32, size: u32) i32 {
@@ -283,19 +280,16 @@ pub export fn xmem_bun_release_index_cached(
     generation: u32,
 ) void {
     const pool = descriptor.poolOf(number);
-    if (pool.participant.local.attention != 0) return releaseIndexSlowly(number, index, generation);
+    if (pool.participant.local.attention != participant_file.attention_cache)
+        return releaseIndexSlowly(number, index, generation);
     const count = &pool.counts[index];
     if (index >= pool.participant.view.geometry.capacity or count.* == 0) return;
     count.* -= 1;
     if (!cache.put(&pool.participant, handleOf(index, generation))) {
         count.* += 1;
         // It is full, or there are more references.
-        return releaseIndexListed(number, index, generation);
+        return releaseIndexSlowly(number, index, generation);
     }
-}
-
-noinline fn releaseIndexListed(number: u32, index: u32, generation: u32) void {
-    return xmem_bun_release_index(number, index, generation);
 }
 
 noinline fn releaseIndexSlowly(number: u32, index: u32, generation: u32) void {

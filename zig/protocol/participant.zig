@@ -107,6 +107,10 @@ pub const View = struct {
 /// Attention: reasons to leave the fast path before an operation begins.
 pub const attention_closed: u32 = 1;
 pub const attention_owed: u32 = 2;
+/// The thread has a cache of free slots, which acquire and release ask first. For other operations
+/// it is no reason.
+pub const attention_cache: u32 = 4;
+pub const attention_always: u32 = attention_closed | attention_owed;
 
 /// A thread's way round the slots, a part at a time, in search of memory to give back.
 pub const Trimming = struct {

@@ -34,6 +34,7 @@ pub fn enable(participant: *Participant, count: u32) void {
     if (count == 0) return;
     const local = participant.local;
     local.cache_max = @max(local.cache_max, @min(count, layout.cached_slots_max));
+    local.attention |= participant_file.attention_cache;
     // SYNC: before the first slot comes into the cache. Pairs with `isUsed`.
     atomic.store(u32, &participant.view.header.hot.cached, 1, .seq_cst);
 }
@@ -286,6 +287,7 @@ pub fn close(participant: *Participant) void {
     const local = participant.local;
     if (local.cache_max == 0) return;
     local.cache_max = 0;
+    local.attention &= ~participant_file.attention_cache;
     if (atomic.broken(.cache_kept_at_close)) return;
     var patience: Patience = .untimed;
     while (true) {
