@@ -17,7 +17,7 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { platforms } from "../src/native/library.ts";
 import { declareAll } from "./declare.ts";
 import { packC } from "./pack_c.ts";
@@ -156,13 +156,14 @@ async function beginMain(folder: string, manifest: Manifest): Promise<void> {
   await bundle(join(folder, "dist"));
   await bundleBridge(join(folder, "dist"));
   await bundleCommand(join(folder, "dist"));
-  // Of the figures only the plot that the README shows, since there are many.
+  // Of the figures only the plots that the README shows, since there are many.
   const benchmarks = join(root, "docs", "benchmarks", "/");
-  const shown = join(benchmarks, "acquire.svg");
+  const readme = readFileSync(join(root, "README.md"), "utf8");
   for (const path of copied) {
     cpSync(join(root, path), join(folder, path), {
       recursive: true,
-      filter: (source) => !source.startsWith(benchmarks) || source === shown,
+      filter: (source) =>
+        !source.startsWith(benchmarks) || readme.includes(`(${relative(root, source)})`),
     });
   }
 }
