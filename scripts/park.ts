@@ -28,7 +28,7 @@ const poolMost = 64 * MiB;
 export async function overflows({ bytes, s3, messages, seed }: Amounts): Promise<void> {
   if (!ensureS3Server()) throw new Error("there is no S3 server, and none can be installed");
   const kill = ["parking", "producer", "consumer"] as const;
-  const large: Omit<Overflow, "messages"> = { size: MiB, buffers: 64, kill, seed, rest: 1 };
+  const large: Omit<Overflow, "messages"> = { size: MiB, buffers: 64, kill, pause: 300, seed };
   const small: Omit<Overflow, "messages"> = {
     size: 200,
     buffers: 8192,
@@ -37,14 +37,9 @@ export async function overflows({ bytes, s3, messages, seed }: Amounts): Promise
     kill,
   };
   const runs: [string, number, Omit<Overflow, "messages">, boolean][] = [
-    [
-      "messages of 1 MiB, a directory",
-      bytes,
-      { ...large, pause: bytes > 1000 ? 3000 : 300 },
-      false,
-    ],
-    ["messages of 1 MiB, S3", s3, { ...large, pause: s3 > 1000 ? 3000 : 300 }, true],
-    ["messages of 200 bytes, a directory", messages, { ...small, pause: 2000 }, false],
+    ["messages of 1 MiB, a directory", bytes, large, false],
+    ["messages of 1 MiB, S3", s3, large, true],
+    ["messages of 200 bytes, a directory", messages, small, false],
   ];
   for (const [name, count, options, isRemote] of runs) {
     if (count === 0) continue;

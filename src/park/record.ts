@@ -3,6 +3,7 @@
 // store in pieces, and comes from it straight into a buffer of a pool.
 
 import { type BufferGuard, type BufferMeta, type ReadGuard, XmemError } from "../index.ts";
+import { free } from "./freeing.ts";
 import type { ParkingStore } from "./store.ts";
 
 /** A buffer in an object. What an acquired buffer has anyway is not said. */
@@ -88,6 +89,7 @@ export async function* piecesOf(
     new DataView(length.buffer).setUint32(0, frame.length, true);
     yield length;
     yield frame;
+    free(frame);
   }
 }
 
@@ -234,7 +236,9 @@ class Stored implements Source {
 class Compressed implements Source {
   readonly #stored: Stored;
   readonly #key: string;
-  #piece: Uint8Array = new Uint8Array(0);
+  /** A piece, and what of it was not taken yet. */
+  #whole: Uint8Array = new Uint8Array(0);
+  #piece: Uint8Array = this.#whole;
 
   constructor(stored: Stored, key: string) {
     this.#stored = stored;
@@ -261,11 +265,14 @@ class Compressed implements Source {
       if (length > 2 * pieceSize) throw foreign(this.#key);
       const frame = new Uint8Array(length);
       await this.#stored.take(frame);
+      free(this.#whole);
       try {
-        this.#piece = await Bun.zstdDecompress(frame);
+        this.#whole = await Bun.zstdDecompress(frame);
       } catch {
         throw foreign(this.#key);
       }
+      free(frame);
+      this.#piece = this.#whole;
     }
     const part = this.#piece.subarray(0, most);
     this.#piece = this.#piece.subarray(part.length);

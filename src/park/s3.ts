@@ -5,6 +5,7 @@
 import { S3Client } from "bun";
 import { XmemError } from "../index.ts";
 import { checkOptions, codeOf, failed, invalid, whole } from "./failure.ts";
+import { free } from "./freeing.ts";
 import type { ParkingStore, StoredObject } from "./store.ts";
 import { type Login, Uploads } from "./uploads.ts";
 
@@ -118,6 +119,7 @@ class Bucket implements ParkingStore {
         if (done) return at;
         into.set(value, at);
         at += value.length;
+        free(value);
       }
     } catch (error) {
       void reader.cancel().catch(() => {});
