@@ -46,9 +46,14 @@ export interface Part {
 }
 
 const ofBridge = (source: string): boolean => source.startsWith("bridge/");
+const ofPark = (source: string): boolean => source.startsWith("park/");
 
 /** The library itself, which needs no other package's types. */
-const library: Part = { index: "index", has: (source) => !ofBridge(source), imports: {} };
+const library: Part = {
+  index: "index",
+  has: (source) => !ofBridge(source) && !ofPark(source),
+  imports: {},
+};
 
 /** xmem/bridge, on the library and on the client of NATS. */
 const bridge: Part = {
@@ -56,6 +61,9 @@ const bridge: Part = {
   has: ofBridge,
   imports: { "../index.ts": "./xmem.js", "@nats-io/transport-node": "@nats-io/transport-node" },
 };
+
+/** xmem/park, on the library. */
+const park: Part = { index: "park/index", has: ofPark, imports: { "../index.ts": "./xmem.js" } };
 
 /**
  * The statements of a file as the compiler writes it: no continuation begins a line, except the
@@ -159,8 +167,8 @@ export function rollUp(
   return `${parts.join("")}export { ${exported.sort().join(", ")} };\n`;
 }
 
-/** The declarations of the sources as they are now, and those of xmem/bridge. */
-export function declareAll(): { library: string; bridge: string } {
+/** The declarations of the sources as they are now: the library's, and those of each sub-path. */
+export function declareAll(): { library: string; bridge: string; park: string } {
   // One of its own, because several tests declare at a time.
   const folder = mkdtempSync(join(tmpdir(), "xmem-declarations-"));
   const project = ["--project", "scripts/declarations.tsconfig.json", "--outDir", folder];
@@ -172,10 +180,14 @@ export function declareAll(): { library: string; bridge: string } {
     files.map((file) => [file.replace(/\.d\.ts$/, ""), readFileSync(join(folder, file), "utf8")]),
   );
   rmSync(folder, { recursive: true });
-  return { library: rollUp(sources), bridge: rollUp(sources, bridge) };
+  return {
+    library: rollUp(sources),
+    bridge: rollUp(sources, bridge),
+    park: rollUp(sources, park),
+  };
 }
 
 if (import.meta.main) {
   const all = declareAll();
-  process.stdout.write(all.library + all.bridge);
+  process.stdout.write(all.library + all.bridge + all.park);
 }

@@ -61,6 +61,12 @@ const packaged = {
       node: "./dist/other_runtime.cjs",
       default: "./dist/bridge.js",
     },
+    "./park": {
+      types: "./dist/park.d.ts",
+      bun: "./dist/park.js",
+      node: "./dist/other_runtime.cjs",
+      default: "./dist/park.js",
+    },
   },
   types: "./dist/xmem.d.ts",
   files: ["dist", "prebuilt", ...copied],
@@ -92,6 +98,7 @@ async function bundle(folder: string): Promise<void> {
   const declarations = declareAll();
   writeFileSync(join(folder, "xmem.d.ts"), declarations.library);
   writeFileSync(join(folder, "bridge.d.ts"), declarations.bridge);
+  writeFileSync(join(folder, "park.d.ts"), declarations.park);
   cpSync(join(root, "src", "other_runtime.cjs"), join(folder, "other_runtime.cjs"));
 }
 
@@ -106,10 +113,13 @@ const onLibrary: Bun.BunPlugin = {
   },
 };
 
-/** xmem/bridge, which runs on the library beside it and on the client that its user installed. */
-async function bundleBridge(folder: string): Promise<void> {
+/**
+ * A sub-path, which runs on the library beside it: xmem/bridge on the client that its user installed,
+ * too, xmem/park with the little that it uses of others.
+ */
+async function bundlePart(name: "bridge" | "park", folder: string): Promise<void> {
   const { outputs } = await Bun.build({
-    entrypoints: [join(root, "src", "bridge", "index.ts")],
+    entrypoints: [join(root, "src", name, "index.ts")],
     target: "bun",
     minify: { whitespace: true },
     external: ["@nats-io/*"],
@@ -117,8 +127,8 @@ async function bundleBridge(folder: string): Promise<void> {
   });
   const [output] = outputs;
   if (output === undefined || outputs.length > 1)
-    throw new Error(`${outputs.length} files of the bridge, not one`);
-  writeFileSync(join(folder, "bridge.js"), await output.text());
+    throw new Error(`${outputs.length} files of the ${name}, not one`);
+  writeFileSync(join(folder, `${name}.js`), await output.text());
 }
 
 /**
@@ -154,7 +164,7 @@ async function beginMain(folder: string, manifest: Manifest): Promise<void> {
   begin(folder, manifest);
   mkdirSync(join(folder, "dist"));
   await bundle(join(folder, "dist"));
-  await bundleBridge(join(folder, "dist"));
+  for (const name of ["bridge", "park"] as const) await bundlePart(name, join(folder, "dist"));
   await bundleCommand(join(folder, "dist"));
   // Of the figures only the plots that the README shows, since there are many.
   const benchmarks = join(root, "docs", "benchmarks", "/");

@@ -382,7 +382,7 @@ export class Parking implements AsyncDisposable {
   async #receive(): Promise<void> {
     const { signal } = this.#closing;
     for (let count = 1; !signal.aborted && !this.#isDrained; count++) {
-      if (this.#waiting.length > this.#keep) {
+      if (this.#isFull) {
         await this.#somethingChanges();
         continue;
       }
@@ -393,6 +393,12 @@ export class Parking implements AsyncDisposable {
       if (count % breathEvery === 0) await Bun.sleep(0);
     }
     this.#ring();
+  }
+
+  /** While a batch leaves, as many may come; what comes back from a store that failed counts, too. */
+  get #isFull(): boolean {
+    const waiting = this.#waiting.length;
+    return waiting > this.#keep || waiting + this.#leaving.length > 2 * this.#keep + 1;
   }
 
   #tryReceive(): BufferGuard | null {
