@@ -270,6 +270,14 @@ test("a sweep removes what nobody will use, and nothing else", async () => {
   await receive(all.outlet, 0, 30);
 });
 
+test("a pool that is closed under it ends it with an error", async () => {
+  using all = place();
+  const parking = Parking.start(all.inlet, all.outlet, { store: store() });
+  await until(() => parking.stats().state === "running");
+  all.pool.close();
+  expect(await failureOf(parking.done)).toMatchObject({ code: "POOL_CLOSED" });
+});
+
 test("arguments that are wrong are refused", () => {
   using all = place();
   using other = place();

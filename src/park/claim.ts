@@ -43,10 +43,14 @@ export class Claim {
     this.poolId = token.messageId.split(".", 1)[0] ?? "";
   }
 
-  /** For the next one. */
+  /** For the next one. Where the pool was closed before, all of it went with that. */
   end(): void {
     this.#token.release();
-    this.#line.close();
+    try {
+      this.#line.close();
+    } catch (error) {
+      if (!(error instanceof XmemError) || error.code !== "POOL_CLOSED") throw error;
+    }
     this.#line[Symbol.dispose]();
   }
 }

@@ -292,7 +292,10 @@ export class Parking implements AsyncDisposable {
     const stop = (): void => this.#closing.abort();
     if (given?.aborted) stop();
     given?.addEventListener("abort", stop);
-    signal.addEventListener("abort", () => this.#ring());
+    signal.addEventListener("abort", () => {
+      this.#withdrawing.abort();
+      this.#ring();
+    });
     let claim: Claim | undefined;
     try {
       const line = `parking ${Bun.hash(this.#to.name).toString(36)}`;
@@ -306,6 +309,7 @@ export class Parking implements AsyncDisposable {
       given?.removeEventListener("abort", stop);
       // What it still has in hand is next in line: nobody goes on before that came back.
       if (this.#waiting.length === 0) claim?.end();
+      if (this.#state === "ended" && this.#segments.length === 0) await this.#sayGone();
     }
   }
 
@@ -468,7 +472,7 @@ export class Parking implements AsyncDisposable {
   async #forwardWhenRoom(): Promise<void> {
     const [first] = this.#waiting as [Waiting];
     this.#withdrawing = new AbortController();
-    const signal = AbortSignal.any([this.#withdrawing.signal, this.#closing.signal]);
+    const { signal } = this.#withdrawing;
     this.#sending = this.#to.sendAsync(first.guard, { signal }).then(
       () => this.#wasForwarded(),
       (error: unknown) => {
@@ -566,7 +570,11 @@ export class Parking implements AsyncDisposable {
   }
 
   #look(): void {
-    this.#isPressed = this.#waiting.length > 0 && this.#pool.stats().waiters > 0;
+    try {
+      this.#isPressed = this.#waiting.length > 0 && this.#pool.stats().waiters > 0;
+    } catch {
+      // Whoever receives finds out what became of the pool.
+    }
     this.#ring();
   }
 
@@ -615,6 +623,11 @@ export class Parking implements AsyncDisposable {
 
   async #sayAlive(): Promise<void> {
     await this.#store.write(aliveKey(this.#folder), nothing());
+  }
+
+  /** Nothing is parked here any more. */
+  async #sayGone(): Promise<void> {
+    if (this.#folder !== "") await this.#store.remove(aliveKey(this.#folder)).catch(() => {});
   }
 
   /** Until the store does it, or this is closed. */

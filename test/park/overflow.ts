@@ -64,6 +64,7 @@ class Killed {
   readonly #env: Record<string, string | undefined>;
   #child: Bun.Subprocess<"pipe", "inherit", "inherit"> | undefined;
   #isOver = false;
+  #isClosing = false;
   deaths = 0;
   readonly ended: Promise<void>;
 
@@ -80,6 +81,7 @@ class Killed {
         env: this.#env,
         stdio: ["pipe", "inherit", "inherit"],
       });
+      if (this.#isClosing) this.#child.stdin.end();
       const code = await this.#child.exited;
       if (code === 0 || this.#isOver) return;
       if (this.#child.signalCode !== "SIGKILL") throw new Error(`the ${role} ended with ${code}`);
@@ -92,6 +94,7 @@ class Killed {
   }
 
   async close(): Promise<void> {
+    this.#isClosing = true;
     this.#child?.stdin.end();
     await this.ended;
   }
