@@ -172,8 +172,8 @@ for (const where of Object.keys(stores)) {
       const [parked, unparked, wrong] = (await process.rest()).map(Number);
       expect(await process.ended).toBe(0);
       expect(wrong).toBe(0);
-      expect(parked as number).toBeLessThan(size / 3);
-      expect(unparked as number).toBeLessThan(size / 3);
+      expect(parked as number).toBeLessThan(size / 2);
+      expect(unparked as number).toBeLessThan(size / 2);
     },
   );
 

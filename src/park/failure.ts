@@ -54,9 +54,14 @@ export async function repeated<T>(
       if (tries !== Number.POSITIVE_INFINITY && lasting.has(codeOf(error.cause))) throw error;
       failing?.(error);
     }
-    const most = Math.min(longestPause, firstPause * 2 ** (count - 1));
-    await pause(most * (0.5 + Math.random() / 2), signal);
+    await pause(backOff(count), signal);
   }
+}
+
+/** Milliseconds until the next try after so many failures in a row; it differs, for many may try. */
+export function backOff(failures: number): number {
+  const most = Math.min(longestPause, firstPause * 2 ** (failures - 1));
+  return most * (0.5 + Math.random() / 2);
 }
 
 /** Resolves after that time, or earlier where `signal` is aborted. */

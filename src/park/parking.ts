@@ -5,7 +5,7 @@
 import { type BufferGuard, BufferPool, type Channel, XmemError } from "../index.ts";
 import { storeOf } from "./choice.ts";
 import { Claim } from "./claim.ts";
-import { checkOptions, invalid, pause, repeated, whole } from "./failure.ts";
+import { backOff, checkOptions, invalid, pause, repeated, whole } from "./failure.ts";
 import { describeAs, piecesOf, RecordReader, recordOf } from "./record.ts";
 import {
   aliveKey,
@@ -555,8 +555,7 @@ export class Parking implements AsyncDisposable {
         continue;
       }
       failures += 1;
-      const most = Math.min(10_000, 100 * 2 ** failures);
-      await pause(most * (0.5 + Math.random() / 2), signal);
+      await pause(backOff(failures), signal);
     }
   }
 

@@ -188,6 +188,7 @@ interface Source {
 class Stored implements Source {
   readonly #read: Read;
   readonly #key: string;
+  #room: Uint8Array | undefined;
   #ahead: Uint8Array = new Uint8Array(0);
   /** Where in the object that what was read ahead ends. */
   #offset = 0;
@@ -218,11 +219,11 @@ class Stored implements Source {
   }
 
   async #fill(): Promise<void> {
-    const room = new Uint8Array(readAhead);
-    const count = await this.#read(this.#key, this.#offset, room);
+    this.#room ??= new Uint8Array(readAhead);
+    const count = await this.#read(this.#key, this.#offset, this.#room);
     if (count === 0) throw tooShort(this.#key);
     this.#offset += count;
-    this.#ahead = room.subarray(0, count);
+    this.#ahead = this.#room.subarray(0, count);
   }
 
   async skip(length: number): Promise<void> {
