@@ -28,6 +28,11 @@ const pages: Readonly<Record<string, Page>> = {
     from: "xmem/bridge",
     begin: "[Bridge](bridge.md) says how to use it, and [xmem](api.md) has the rest.",
   },
+  park: {
+    file: "api-park.md",
+    from: "xmem/park",
+    begin: "[Beyond memory](parking.md) says how to use it, and [xmem](api.md) has the rest.",
+  },
   testing: {
     file: "api-test.md",
     from: "xmem/test",
