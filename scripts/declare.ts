@@ -47,11 +47,12 @@ export interface Part {
 
 const ofBridge = (source: string): boolean => source.startsWith("bridge/");
 const ofPark = (source: string): boolean => source.startsWith("park/");
+const ofTesting = (source: string): boolean => source.startsWith("testing/");
 
 /** The library itself, which needs no other package's types. */
 const library: Part = {
   index: "index",
-  has: (source) => !ofBridge(source) && !ofPark(source),
+  has: (source) => !ofBridge(source) && !ofPark(source) && !ofTesting(source),
   imports: {},
 };
 
@@ -64,6 +65,13 @@ const bridge: Part = {
 
 /** xmem/park, on the library. */
 const park: Part = { index: "park/index", has: ofPark, imports: { "../index.ts": "./xmem.js" } };
+
+/** xmem/test, on the library. */
+const testing: Part = {
+  index: "testing/index",
+  has: ofTesting,
+  imports: { "../index.ts": "./xmem.js" },
+};
 
 /**
  * The statements of a file as the compiler writes it: no continuation begins a line, except the
@@ -168,7 +176,7 @@ export function rollUp(
 }
 
 /** The declarations of the sources as they are now: the library's, and those of each sub-path. */
-export function declareAll(): { library: string; bridge: string; park: string } {
+export function declareAll(): { library: string; bridge: string; park: string; testing: string } {
   // One of its own, because several tests declare at a time.
   const folder = mkdtempSync(join(tmpdir(), "xmem-declarations-"));
   const project = ["--project", "scripts/declarations.tsconfig.json", "--outDir", folder];
@@ -184,10 +192,11 @@ export function declareAll(): { library: string; bridge: string; park: string } 
     library: rollUp(sources),
     bridge: rollUp(sources, bridge),
     park: rollUp(sources, park),
+    testing: rollUp(sources, testing),
   };
 }
 
 if (import.meta.main) {
   const all = declareAll();
-  process.stdout.write(all.library + all.bridge + all.park);
+  process.stdout.write(Object.values(all).join(""));
 }

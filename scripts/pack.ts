@@ -68,6 +68,12 @@ const packaged = {
       node: "./dist/other_runtime.cjs",
       default: "./dist/park.js",
     },
+    "./test": {
+      types: "./dist/test.d.ts",
+      bun: "./dist/test.js",
+      node: "./dist/other_runtime.cjs",
+      default: "./dist/test.js",
+    },
   },
   types: "./dist/xmem.d.ts",
   files: ["dist", "prebuilt", ...copied],
@@ -100,6 +106,7 @@ async function bundle(folder: string): Promise<void> {
   writeFileSync(join(folder, "xmem.d.ts"), declarations.library);
   writeFileSync(join(folder, "bridge.d.ts"), declarations.bridge);
   writeFileSync(join(folder, "park.d.ts"), declarations.park);
+  writeFileSync(join(folder, "test.d.ts"), declarations.testing);
   cpSync(join(root, "src", "other_runtime.cjs"), join(folder, "other_runtime.cjs"));
 }
 
@@ -116,11 +123,11 @@ const onLibrary: Bun.BunPlugin = {
 
 /**
  * A sub-path, which runs on the library beside it: xmem/bridge on the client that its user installed,
- * too, xmem/park with the little that it uses of others.
+ * too, xmem/park with the little that it uses of others, and xmem/test on `bun test`.
  */
-async function bundlePart(name: "bridge" | "park", folder: string): Promise<void> {
+async function bundleBeside(folder: string, room: string, file: string): Promise<void> {
   const { outputs } = await Bun.build({
-    entrypoints: [join(root, "src", name, "index.ts")],
+    entrypoints: [join(root, "src", room, "index.ts")],
     target: "bun",
     minify: { whitespace: true },
     external: ["@nats-io/*"],
@@ -128,8 +135,8 @@ async function bundlePart(name: "bridge" | "park", folder: string): Promise<void
   });
   const [output] = outputs;
   if (output === undefined || outputs.length > 1)
-    throw new Error(`${outputs.length} files of the ${name}, not one`);
-  writeFileSync(join(folder, `${name}.js`), await output.text());
+    throw new Error(`${outputs.length} files of ${room}/, not one`);
+  writeFileSync(join(folder, file), await output.text());
 }
 
 /**
@@ -165,7 +172,9 @@ async function beginMain(folder: string, manifest: Manifest): Promise<void> {
   begin(folder, manifest);
   mkdirSync(join(folder, "dist"));
   await bundle(join(folder, "dist"));
-  for (const name of ["bridge", "park"] as const) await bundlePart(name, join(folder, "dist"));
+  await bundleBeside(join(folder, "dist"), "bridge", "bridge.js");
+  await bundleBeside(join(folder, "dist"), "park", "park.js");
+  await bundleBeside(join(folder, "dist"), "testing", "test.js");
   await bundleCommand(join(folder, "dist"));
   copyDocuments(copied, folder);
 }

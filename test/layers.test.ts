@@ -97,6 +97,7 @@ const layers = [
   "command",
   "bridge",
   "park",
+  "testing",
 ];
 
 function layerOf(file: string): number {

@@ -40,6 +40,17 @@ const park = `
   await unpark(pool, "k", { store }).catch((error) => console.log(error instanceof XmemError, error.code));
 `;
 
+const leaky = `
+  import { test } from "bun:test";
+  import { failOnLeaks, testPool } from "xmem/test";
+  failOnLeaks();
+  test("leaks", () => {
+    const pool = testPool({ capacity: 2 });
+    pool.acquire(7).bytes.fill(1);
+    pool.tryAcquire(1)?.release();
+  });
+`;
+
 let user: PackageUser;
 let folder = "";
 
@@ -117,6 +128,20 @@ test("a suite of bun test passes, with a child process", () => {
 test("xmem/park works on the library that the package has, and needs no other", () => {
   user.write("park.ts", park);
   expect(user.bun("park.ts")).toBe("33333\ntrue BUFFER_NOT_FOUND\n");
+}, 60_000);
+
+test("xmem/test makes a suite fail that leaks, by its line, and one pass that does not", () => {
+  user.write("leaky.test.ts", leaky);
+  try {
+    expect(() => user.bun("test", "./leaky.test.ts")).toThrow(/leaky\.test\.ts:7:/);
+    user.write(
+      "leaky.test.ts",
+      leaky.replace("pool.acquire(7)", "using held = pool.acquire(7); held"),
+    );
+    expect(user.bun("test", "./leaky.test.ts")).toStartWith("bun test ");
+  } finally {
+    rmSync(join(folder, "leaky.test.ts"));
+  }
 }, 60_000);
 
 for (const flag of ["--hot", "--watch"]) {
