@@ -18,6 +18,7 @@ import { passesInPythons, pythonIsClean } from "./pytest.ts";
 import { interpreters, tools } from "./python.ts";
 import { makePlan, planProblems } from "./release.ts";
 import { isReproducible } from "./reproducible.ts";
+import { ensureS3Server } from "./s3_server.ts";
 import { root, runRecorded, setup, tool, zig } from "./setup.ts";
 import { type Count, test } from "./test.ts";
 import { sanitized } from "./tsan.ts";
@@ -136,6 +137,17 @@ const outside: Checks = {
     ]),
   "the bridge beside the bare client, for a moment": () =>
     succeeds([process.execPath, join(root, "bench", "bridge.ts"), "--brief"]),
+  "the tests of parking, with a server that was installed for them": async () =>
+    ensureS3Server() &&
+    (await succeeds([
+      ...[process.execPath, "test", "--timeout=60000"],
+      ...["test/park.test.ts", "test/parking.test.ts"],
+    ])),
+  "channels that overflow, with kills": () =>
+    succeeds([
+      ...[process.execPath, join(root, "scripts", "park.ts")],
+      ...["--bytes", "256", "--s3", "256", "--messages", "100000"],
+    ]),
   "a parking lot whose stages are killed": parkingHolds,
   "the benchmarks, each for a moment": benchmarksWork,
   "the instructions of the hot operations": instructionsHold,

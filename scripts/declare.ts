@@ -46,12 +46,13 @@ export interface Part {
 }
 
 const ofBridge = (source: string): boolean => source.startsWith("bridge/");
+const ofPark = (source: string): boolean => source.startsWith("park/");
 const ofTesting = (source: string): boolean => source.startsWith("testing/");
 
 /** The library itself, which needs no other package's types. */
 const library: Part = {
   index: "index",
-  has: (source) => !ofBridge(source) && !ofTesting(source),
+  has: (source) => !ofBridge(source) && !ofPark(source) && !ofTesting(source),
   imports: {},
 };
 
@@ -61,6 +62,9 @@ const bridge: Part = {
   has: ofBridge,
   imports: { "../index.ts": "./xmem.js", "@nats-io/transport-node": "@nats-io/transport-node" },
 };
+
+/** xmem/park, on the library. */
+const park: Part = { index: "park/index", has: ofPark, imports: { "../index.ts": "./xmem.js" } };
 
 /** xmem/test, on the library. */
 const testing: Part = {
@@ -171,8 +175,8 @@ export function rollUp(
   return `${parts.join("")}export { ${exported.sort().join(", ")} };\n`;
 }
 
-/** The declarations of the sources as they are now, and those of xmem/bridge and xmem/test. */
-export function declareAll(): { library: string; bridge: string; testing: string } {
+/** The declarations of the sources as they are now: the library's, and those of each sub-path. */
+export function declareAll(): { library: string; bridge: string; park: string; testing: string } {
   // One of its own, because several tests declare at a time.
   const folder = mkdtempSync(join(tmpdir(), "xmem-declarations-"));
   const project = ["--project", "scripts/declarations.tsconfig.json", "--outDir", folder];
@@ -187,11 +191,12 @@ export function declareAll(): { library: string; bridge: string; testing: string
   return {
     library: rollUp(sources),
     bridge: rollUp(sources, bridge),
+    park: rollUp(sources, park),
     testing: rollUp(sources, testing),
   };
 }
 
 if (import.meta.main) {
   const all = declareAll();
-  process.stdout.write(all.library + all.bridge + all.testing);
+  process.stdout.write(Object.values(all).join(""));
 }

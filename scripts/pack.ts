@@ -62,6 +62,12 @@ const packaged = {
       node: "./dist/other_runtime.cjs",
       default: "./dist/bridge.js",
     },
+    "./park": {
+      types: "./dist/park.d.ts",
+      bun: "./dist/park.js",
+      node: "./dist/other_runtime.cjs",
+      default: "./dist/park.js",
+    },
     "./test": {
       types: "./dist/test.d.ts",
       bun: "./dist/test.js",
@@ -99,6 +105,7 @@ async function bundle(folder: string): Promise<void> {
   const declarations = declareAll();
   writeFileSync(join(folder, "xmem.d.ts"), declarations.library);
   writeFileSync(join(folder, "bridge.d.ts"), declarations.bridge);
+  writeFileSync(join(folder, "park.d.ts"), declarations.park);
   writeFileSync(join(folder, "test.d.ts"), declarations.testing);
   cpSync(join(root, "src", "other_runtime.cjs"), join(folder, "other_runtime.cjs"));
 }
@@ -115,8 +122,8 @@ const onLibrary: Bun.BunPlugin = {
 };
 
 /**
- * xmem/bridge, which runs on the library beside it and on the client that its user installed, and
- * xmem/test, which runs on the library and on `bun test`.
+ * A sub-path, which runs on the library beside it: xmem/bridge on the client that its user installed,
+ * too, xmem/park with the little that it uses of others, and xmem/test on `bun test`.
  */
 async function bundleBeside(folder: string, room: string, file: string): Promise<void> {
   const { outputs } = await Bun.build({
@@ -166,6 +173,7 @@ async function beginMain(folder: string, manifest: Manifest): Promise<void> {
   mkdirSync(join(folder, "dist"));
   await bundle(join(folder, "dist"));
   await bundleBeside(join(folder, "dist"), "bridge", "bridge.js");
+  await bundleBeside(join(folder, "dist"), "park", "park.js");
   await bundleBeside(join(folder, "dist"), "testing", "test.js");
   await bundleCommand(join(folder, "dist"));
   copyDocuments(copied, folder);

@@ -193,3 +193,19 @@ test("a public signature that needs another package's type is refused", () => {
   ]);
   expect(() => rollUp(sources)).toThrow("Shown needs Pointer");
 });
+
+test("a program of xmem/park checks, and its docstrings' examples", async () => {
+  const park = readFileSync(join(folder, "node_modules", "xmem", "dist", "park.d.ts"), "utf8");
+  const found = [...park.matchAll(/^ *\* ```ts\n([\s\S]*?)^ *\* ```$/gm)];
+  expect(found.length).toBe(3);
+  const all = found.map(([, lines = ""], index) => {
+    const code = lines.replace(/^ *\* ?/gm, "");
+    return `export async function example${index}(pool: BufferPool): Promise<void> {\n${code}}\n`;
+  });
+  const imports = `import type { BufferPool } from "xmem";
+    import { directoryStore, Parking, park, s3Store, unpark } from "xmem/park";
+    export const stores = [directoryStore("/tmp/x"), s3Store({ bucket: "b" })];\n`;
+  await Bun.write(join(folder, "park.ts"), imports + all.join(""));
+  expect(await check(newest, settings["what bun init writes"] ?? {}, "park.ts")).toBe("");
+  expect(park).not.toMatch(/AwsClient|Claim|Segment|RecordReader|@internal/);
+}, 120_000);

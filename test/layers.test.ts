@@ -96,6 +96,7 @@ const layers = [
   "index.ts",
   "command",
   "bridge",
+  "park",
   "testing",
 ];
 
