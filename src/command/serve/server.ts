@@ -1,9 +1,10 @@
 // The server behind the page: its files, and the streams of what pools look like.
 
 import type { LookOptions } from "../../index.ts";
-import { Feed, type Subject, type Viewing } from "./feed.ts";
+import { Feed, type Subject } from "./feed.ts";
 import { admitted, headers, plain } from "./gate.ts";
 import { files } from "./page/files.ts";
+import { streamed } from "./stream.ts";
 import { FolderSubject, PoolSubject } from "./subjects.ts";
 
 export interface ServerOptions {
@@ -93,27 +94,6 @@ export class PageServer implements Disposable {
   #stream(request: Request, feed: Feed<Subject>): Response {
     // The time between two looks may be longer than an idle connection lasts.
     this.#server.timeout(request, 0);
-    const viewing: Viewing = feed.join();
-    request.signal.addEventListener("abort", () => viewing.leave());
-    const encoder = new TextEncoder();
-    // It is asked for more only once the connection has room: a slow page misses samples.
-    const body = new ReadableStream<Uint8Array>(
-      {
-        async pull(controller) {
-          const text = await viewing.next();
-          if (text === null) {
-            controller.enqueue(encoder.encode("event: end\ndata:\n\n"));
-            controller.close();
-          } else {
-            controller.enqueue(encoder.encode(`data: ${text}\n\n`));
-          }
-        },
-        cancel: () => viewing.leave(),
-      },
-      { highWaterMark: 0 },
-    );
-    return new Response(body, {
-      headers: { ...headers, "Content-Type": "text/event-stream", "X-Accel-Buffering": "no" },
-    });
+    return streamed(request, feed.join());
   }
 }

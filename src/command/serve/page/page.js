@@ -64,14 +64,18 @@ const kinds = /** @type {Record<string, string>} */ ({
   i: "in flight",
   p: "parked",
   c: "private",
-  x: "held by a dead one",
+  x: "held by a dead participant",
 });
 
 /** @param {string} kind @param {number} [number] */
 function swatch(kind, number) {
   const letter = number === undefined ? "" : letterOf(number);
   const hue = number === undefined || kind === "x" ? "" : ` h${number % 8}`;
-  const cell = make("span", { className: `cell s-${kind}${hue}` }, kind === "h" ? letter : "");
+  const cell = make(
+    "span",
+    { className: `cell small s-${kind}${hue}` },
+    kind === "h" ? letter : "",
+  );
   cell.dataset.letter = letter;
   cell.setAttribute("aria-hidden", "true");
   return cell;
@@ -121,7 +125,8 @@ const number = (title, text) => ({
 
 /** A bar before a text. @param {any} cell @param {number} share @param {string} text */
 function bar(cell, share, text) {
-  if (cell.firstChild === null) cell.append(make("span", { className: "bar" }, make("i")), "");
+  if (cell.firstChild === null)
+    cell.append(make("span", { className: "bar" }, make("i", { className: "part" })), "");
   cell.firstChild.firstChild.style.width = `${Math.min(100, Math.round(100 * share))}%`;
   write(cell.lastChild, text);
 }
@@ -255,6 +260,7 @@ function showPool(sample) {
 /** @param {any} sample */
 function showTiles({ stats }) {
   const { used, capacity, free, waiters, inFlight, queued, parked, counters } = stats;
+  /** @type {[title: string, value: string, unit: string, alarm?: boolean][]} */
   const tiles = [
     ["In use", `${used}`, ` of ${capacity}`, free === 0],
     ["Waiting", `${waiters}`, waiters === 1 ? " participant" : " participants", waiters > 0],
@@ -274,8 +280,8 @@ function showTiles({ stats }) {
     }
     const tile = list.children[place];
     tile.className = alarm ? "alarm" : "";
-    write(tile.lastChild.firstChild, /** @type {string} */ (value));
-    write(tile.lastChild.lastChild, /** @type {string} */ (unit));
+    write(tile.lastChild.firstChild, value);
+    write(tile.lastChild.lastChild, unit);
   }
 }
 
@@ -338,10 +344,10 @@ let side = 0;
 function layOut() {
   const room = map.clientWidth - 6;
   if (room <= 0 || cells.length === 0) return;
-  const height = window.innerWidth < 860 ? 420 : 330;
+  const height = window.innerWidth < 860 ? 420 : 250;
   const fits = Math.floor(Math.sqrt((room * height) / cells.length));
   const gap = fits >= 14 ? 3 : fits >= 9 ? 2 : 1;
-  side = Math.max(6, Math.min(34, fits - gap));
+  side = Math.max(6, Math.min(40, fits - gap));
   columns = Math.max(1, Math.floor((room + gap) / (side + gap)));
   map.style.setProperty("--cell", `${side}px`);
   map.style.setProperty("--gap", `${gap}px`);
@@ -473,8 +479,7 @@ async function showDetails() {
   }
 }
 
-/** A line of the details: a title and a text, or, without a text, a heading. */
-/** @typedef {[title: string, text?: string, number?: number | undefined]} Fact */
+/** A line of the details: a title and a text, or, without a text, a heading. @typedef {[title: string, text?: string, number?: number | undefined]} Fact */
 
 /** @param {any} found @returns {Fact[]} */
 function factsOf({ at: now, first, last, counts, buffers }) {
@@ -484,7 +489,7 @@ function factsOf({ at: now, first, last, counts, buffers }) {
   if (first !== last) {
     const used = Object.values(counts).reduce((sum, count) => sum + count, 0);
     facts.push(["Free", `${last - first + 1 - used} of ${last - first + 1}`]);
-    for (const [state, count] of Object.entries(counts)) facts.push([state, `${count}`]);
+    for (const [state, count] of Object.entries(counts)) facts.push([stateOf(state), `${count}`]);
   }
   for (const buffer of buffers) {
     if (first !== last) facts.push([`Slot ${buffer.index}`]);
@@ -493,13 +498,18 @@ function factsOf({ at: now, first, last, counts, buffers }) {
   return facts;
 }
 
+/** As the legend calls it. @param {string} state */
+function stateOf(state) {
+  if (state === "changing") return "private";
+  return state === "in-flight" ? "in flight" : state;
+}
+
 /** @param {any} buffer @param {number} now @returns {Fact[]} */
 function factsOfBuffer(buffer, now) {
   /** @param {string} time */
   const ago = (time) => `${duration(now - Date.parse(time))} ago`;
-  const state = { changing: "private", "in-flight": "in flight" }[buffer.state] ?? buffer.state;
   /** @type {Fact[]} */
-  const facts = [["State", buffer.holders.length > 0 ? "held" : state]];
+  const facts = [["State", stateOf(buffer.state)]];
   for (const holder of buffer.holders) {
     const { number } = seen.participants.find(
       (/** @type {any} */ { pid, tid }) => pid === holder.pid && tid === holder.tid,
@@ -571,7 +581,7 @@ const showParticipants = tableOf($("participants"), [
         cell.append(swatch("h", number), " ", button);
       }
       const [mark, , button] = cell.childNodes;
-      mark.className = alive ? `cell s-h h${number % 8}` : "cell s-x";
+      mark.className = `cell small ${alive ? `s-h h${number % 8}` : "s-x"}`;
       write(mark, alive ? letterOf(number) : "");
       write(button, name || "unnamed");
       set(button, "aria-pressed", `${only === number}`);
