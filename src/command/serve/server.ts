@@ -30,6 +30,8 @@ export class PageServer implements Disposable {
       hostname: "127.0.0.1",
       port: options.port,
       development: false,
+      // Without this, and outside development, Bun shares a port that another program listens on.
+      reusePort: false,
       fetch: (request) => this.#answer(request),
       error: () => plain(500, "This failed."),
     });
