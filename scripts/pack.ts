@@ -122,6 +122,27 @@ async function bundleBridge(folder: string): Promise<void> {
 }
 
 /**
+ * The page that the command serves is text to the bundler, which would leave it as it is: this takes
+ * the comments and the white space out of it.
+ */
+async function smallPage(): Promise<Bun.BunPlugin> {
+  const folder = join(root, "src", "command", "serve", "page");
+  const texts = new Map<string, string>();
+  for (const file of ["page.css", "page.js"]) {
+    const { outputs } = await Bun.build({ entrypoints: [join(folder, file)], minify: true });
+    texts.set(join(folder, file), (await outputs[0]?.text()) ?? "");
+  }
+  return {
+    name: "the page's script and style without comments and spaces",
+    setup(build) {
+      build.onLoad({ filter: /\/serve\/page\/page\.(?:css|js)$/ }, ({ path }) => {
+        return { contents: texts.get(path) ?? "", loader: "text" };
+      });
+    },
+  };
+}
+
+/**
  * The command, with the libraries that it uses: it runs on the file of the library beside it. It is
  * minified, since nobody links against it.
  */
@@ -130,7 +151,7 @@ async function bundleCommand(folder: string): Promise<void> {
     entrypoints: [join(root, "src", "command", "program.ts")],
     target: "bun",
     minify: true,
-    plugins: [onLibrary],
+    plugins: [onLibrary, await smallPage()],
   });
   const [output] = outputs;
   if (output === undefined || outputs.length > 1)

@@ -7,20 +7,26 @@ const program = join(import.meta.dir, "../programs/page_pipeline.ts");
 export class Pipeline implements AsyncDisposable {
   readonly #stages = new Map<string, Bun.Subprocess>();
 
+  readonly #pool: string;
+
   /** A camera, two encoders and an archive. */
   constructor(pool: string) {
-    for (const name of ["camera", "encoder-1", "encoder-2", "archive"]) {
-      const stage = name.replace(/-\d$/, "");
-      const child = Bun.spawn([process.execPath, program, pool, stage, name], {
-        env: process.env,
-        stdio: ["ignore", "ignore", "inherit"],
-      });
-      this.#stages.set(name, child);
-    }
+    this.#pool = pool;
+    for (const name of ["camera", "encoder-1", "encoder-2", "archive"]) this.#start(name);
   }
 
-  pid(name: string): number {
-    return this.#stages.get(name)?.pid ?? 0;
+  #start(name: string): void {
+    const stage = name.replace(/-\d$/, "");
+    const child = Bun.spawn([process.execPath, program, this.#pool, stage, name], {
+      env: process.env,
+      stdio: ["ignore", "ignore", "inherit"],
+    });
+    this.#stages.set(name, child);
+  }
+
+  async restart(name: string): Promise<void> {
+    await this.kill(name);
+    this.#start(name);
   }
 
   async kill(name: string): Promise<void> {

@@ -31,7 +31,8 @@ export class Serving implements AsyncDisposable {
   }
 
   static async start(...given: string[]): Promise<Serving> {
-    const command = [process.execPath, first, "serve", "--json", "--interval", "40", ...given];
+    const often = given.includes("--interval") ? [] : ["--interval", "40"];
+    const command = [process.execPath, first, "serve", "--json", ...often, ...given];
     const child = Bun.spawn(command, {
       env: process.env,
       stdio: ["ignore", "pipe", "inherit"],

@@ -1,0 +1,55 @@
+// Takes the picture of `xmem serve` that the README shows: a pipeline runs for two minutes, and one of
+// its encoders is killed on the way. Like the tests of the page it needs Chromium.
+
+import { mkdtempSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { chromium as launcher } from "playwright-core";
+import { Pipeline } from "../test/serve/pipeline.ts";
+import { Serving } from "../test/serve/serving.ts";
+import { chromium, ensureChromium } from "./chromium.ts";
+import { root, setup } from "./setup.ts";
+
+setup();
+if (!ensureChromium()) process.exit(1);
+const seconds = Number(process.argv[2] ?? 120);
+const dir = mkdtempSync("/dev/shm/xmem-screenshot-");
+process.env["XMEM_DIR"] = dir;
+try {
+  await using pipeline = new Pipeline("frames");
+  await using serving = await Serving.start("--interval", "500");
+  const browser = await launcher.launch({
+    executablePath: chromium() ?? "",
+    args: ["--no-sandbox", "--disable-dev-shm-usage"],
+  });
+  try {
+    const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
+    await page.goto(`${serving.url}#pool=frames`);
+    await page.locator("#participants tr").nth(4).waitFor();
+    await Bun.sleep(seconds * 500);
+    // The picture shows in its curves what a death costs.
+    await pipeline.restart("encoder-2");
+    await Bun.sleep(seconds * 500);
+    await page.keyboard.press("Home");
+    const held = page.locator('#map .cell.s-h[data-letter="B"]');
+    await held.first().click({ force: true });
+    await page.locator("#details tr").nth(4).waitFor();
+    const taken = async (name: string): Promise<void> => {
+      await page.screenshot({ path: name, animations: "disabled" });
+    };
+    await taken(join(root, "docs", "serve.png"));
+    // Not part of the documents: what else should be looked at before they change.
+    for (const [name, colorScheme, width] of [
+      ["dark", "dark", 1280],
+      ["narrow", "light", 400],
+    ] as const) {
+      await page.emulateMedia({ colorScheme });
+      await page.setViewportSize({ width, height: 800 });
+      await Bun.sleep(1000);
+      await taken(join(root, "build", `serve-${name}.png`));
+    }
+  } finally {
+    await browser.close();
+  }
+} finally {
+  rmSync(dir, { recursive: true });
+}
