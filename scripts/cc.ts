@@ -22,10 +22,16 @@ function compile(command: string[]): Compiled {
   return { ok: child.exitCode === 0, messages: child.stdout.toString() + child.stderr.toString() };
 }
 
-/** A program of one C99 source, which finds the library where it lies. */
-export function compileC(source: string, program: string): Compiled {
+/** A program of one source, in C99 by default, which finds the library where it lies. */
+export function compileC(
+  source: string,
+  program: string,
+  standard = "c99",
+  ...options: string[]
+): Compiled {
   const library = join(root, "build");
-  const how = ["-target", targetTriple(), "-std=c99", ...strict, `-I${join(root, "include")}`];
+  const language = ["-target", targetTriple(), `-std=${standard}`, ...options];
+  const how = [...language, ...strict, `-I${join(root, "include")}`];
   const link = [`-L${library}`, "-lxmem", `-Wl,-rpath,${library}`, "-pthread"];
   return compile(zig("cc", ...how, source, "-o", program, ...link));
 }

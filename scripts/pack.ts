@@ -17,10 +17,11 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
-import { dirname, join, relative } from "node:path";
+import { dirname, join } from "node:path";
 import { platforms } from "../src/native/library.ts";
 import { declareAll } from "./declare.ts";
 import { packC } from "./pack_c.ts";
+import { copyDocuments } from "./pack_documents.ts";
 import { root, run, setup, zigBuild } from "./setup.ts";
 import { packWheels } from "./wheels.ts";
 
@@ -34,16 +35,8 @@ interface Manifest {
 /** Fields that only the development tree can use; an installed package has neither. */
 const development = ["scripts", "devDependencies"];
 
-/** Files that the package has unchanged, so that the README's links lead somewhere. */
-const copied = [
-  "docs",
-  "examples/c",
-  "include",
-  "CHANGELOG.md",
-  "CONTRIBUTING.md",
-  "LICENSE",
-  "README.md",
-];
+/** What users read of the repository. */
+const copied = ["docs", "examples/pipeline", "include", "CHANGELOG.md", "LICENSE", "README.md"];
 
 /** Where the package differs from the tree, which runs from the sources. */
 const packaged = {
@@ -177,16 +170,7 @@ async function beginMain(folder: string, manifest: Manifest): Promise<void> {
   await bundle(join(folder, "dist"));
   await bundleBridge(join(folder, "dist"));
   await bundleCommand(join(folder, "dist"));
-  // Of the figures only the plots that the README shows, since there are many.
-  const benchmarks = join(root, "docs", "benchmarks", "/");
-  const readme = readFileSync(join(root, "README.md"), "utf8");
-  for (const path of copied) {
-    cpSync(join(root, path), join(folder, path), {
-      recursive: true,
-      filter: (source) =>
-        !source.startsWith(benchmarks) || readme.includes(`(${relative(root, source)})`),
-    });
-  }
+  copyDocuments(copied, folder);
 }
 
 function compress(folder: string, destination: string): void {

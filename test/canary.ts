@@ -7,7 +7,7 @@ export function runAgain(
   library: string,
 ): { exitCode: number | null; output: string } {
   const child = Bun.spawnSync([process.execPath, "test", file, "--test-name-pattern", pattern], {
-    env: { ...process.env, XMEM_LIBRARY: library, XMEM_EVERY_STEP: "1" },
+    env: { ...process.env, XMEM_LIBRARY: library, XMEM_STEP_GAP: "1" },
     timeout: 100_000,
   });
   return { exitCode: child.exitCode, output: child.stderr.toString() };

@@ -77,27 +77,28 @@ export function startVictim(program: string, ...argv: string[]): Victim {
 }
 
 /**
- * A third of the steps at each change, and every one in CI. The number is odd, because some tests
- * do this at even steps and that at odd ones.
+ * How far apart the steps are that are tried, on average: a fifth of them at each change, half of
+ * them in CI, every one where this is 1. They are random, so that repeated runs come to all.
  */
-const stride = process.env["XMEM_EVERY_STEP"] === "1" ? 1 : 3;
+const meanGap = Number(process.env["XMEM_STEP_GAP"] ?? 5);
 
 /**
- * Tries the steps from a random one of the first on, a few at a time, until the operation is
- * shorter. Returns the steps it has, or where not every one is tried nearly so many. `fewer`: where
- * not every one is, only one of so many of the others is, either.
+ * Tries steps from one of the first on, a few at a time, until the operation is shorter. Returns the
+ * steps it has, or where not every one is tried nearly so many. `fewer`: where not every one is,
+ * only one of so many of the others is, either.
  */
 export async function sweep(
   survives: (step: number) => Promise<boolean>,
   fewer = 1,
 ): Promise<number> {
-  const strideHere = stride === 1 ? 1 : stride * fewer;
-  let next = 1 + Math.floor(Math.random() * strideHere);
+  const mean = meanGap === 1 ? 1 : meanGap * fewer;
+  const gap = (): number => 1 + Math.floor(Math.random() * (2 * mean - 1));
+  let next = mean === 1 ? 1 : gap();
   let end = stepsMax;
   const lane = async (): Promise<void> => {
     while (next < end) {
       const step = next;
-      next += strideHere;
+      next += gap();
       let survived = true;
       try {
         survived = await survives(step);

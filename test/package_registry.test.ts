@@ -9,7 +9,7 @@ import { pack } from "../scripts/pack.ts";
 import { root } from "../scripts/setup.ts";
 import { tarball } from "./packed.ts";
 
-const mebibyte = 1024 * 1024;
+const megabyte = 1_000_000;
 
 interface Manifest {
   name: string;
@@ -152,17 +152,17 @@ test("glibc's libraries need no version of glibc after 2.17", () => {
   }
 });
 
-test("no platform's installation is larger than 1.25 MB, and none with two libraries than 1.75 MB", async () => {
+test("no platform's installation is larger than 1 MB, and none with two libraries than 1.3 MB", async () => {
   const main = sizeOf(packages.get("xmem") as Package);
   for (const machine of ["linux-x64", "linux-arm64", "darwin-x64", "darwin-arm64"]) {
     const libraries = [...packages].filter(([name]) => name.startsWith(`xmem-${machine}`));
     expect(libraries.length).toBeGreaterThan(0);
     const sizes = libraries.map(([, each]) => sizeOf(each));
-    for (const size of sizes) expect(main + size).toBeLessThan(1.25 * mebibyte);
+    for (const size of sizes) expect(main + size).toBeLessThan(megabyte);
     // An installer that does not know `libc` takes both libraries of a system and processor.
-    expect(sizes.reduce((sum, size) => sum + size, main)).toBeLessThan(1.75 * mebibyte);
+    expect(sizes.reduce((sum, size) => sum + size, main)).toBeLessThan(1.3 * megabyte);
   }
-  expect(sizeOf(await opened(standalone))).toBeLessThan(1.75 * mebibyte);
+  expect(sizeOf(await opened(standalone))).toBeLessThan(1.3 * megabyte);
 });
 
 test("packing again gives the same bytes", async () => {

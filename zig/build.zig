@@ -34,8 +34,8 @@ pub fn build(b: *std.Build) void {
     const optimize = b.option(
         std.builtin.OptimizeMode,
         "optimize",
-        "Default: ReleaseFast",
-    ) orelse .ReleaseFast;
+        "Default: ReleaseSmall, which docs/performance.md compares with ReleaseFast",
+    ) orelse .ReleaseSmall;
 
     const options = b.addOptions();
     options.addOption(Canary, "canary", canary);
@@ -110,13 +110,16 @@ const Parts = struct {
     }
 
     fn library(parts: Parts, kind: Kind) *std.Build.Step.Compile {
-        return parts.b.addLibrary(.{
+        const made = parts.b.addLibrary(.{
             .name = "xmem",
             .linkage = .dynamic,
             .root_module = parts.part("library.zig", kind),
             // ThreadSanitizer reports nothing with Zig's own backend.
             .use_llvm = true,
         });
+        // Nothing of it is needed, and its memset, byte by byte, would hide libc's.
+        made.bundle_compiler_rt = false;
+        return made;
     }
 
     /// All of the static library. It needs nothing of Zig's own run-time library.

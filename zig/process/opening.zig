@@ -96,17 +96,17 @@ fn openExisting(
 fn checkAsked(mapping: *Mapping, options: *const Options) Error!void {
     const geometry = mapping.view.geometry;
     const asked = .{
-        .{ "capacity", options_file.given(options, .CAPACITY), geometry.capacity },
-        .{ "bufferSize", options_file.given(options, .BUFFER_SIZE), geometry.buffer_size },
+        .{ "capacity", options_file.whole(u64, options, .CAPACITY, 0), geometry.capacity },
+        .{ "bufferSize", options_file.whole(u64, options, .BUFFER_SIZE, 0), geometry.buffer_size },
     };
     inline for (asked) |row| {
-        if (row[1]) |wanted| if (@as(f64, @floatFromInt(row[2])) < wanted) {
+        if (row[2] < row[1]) {
             return errors.fail(
                 error.OptionsMismatch,
                 0,
                 "its {s} is {d}, smaller than the {d} that was asked for",
-                .{ row[0], row[2], wanted },
+                .{ row[0], row[2], row[1] },
             );
-        };
+        }
     }
 }

@@ -270,7 +270,7 @@ pub const all = [_]Program{
     },
     .{
         .name = "a message that is handed off, and its lease",
-        .set = .medium,
+        .set = .large,
         .channels = &one,
         .threads = &.{
             .{ .first = &held, .steps = &.{ &.{ .hand_off, .share }, &.{.release} } },

@@ -390,7 +390,7 @@ const of_the_pool = [_]Program{
     },
     .{
         .name = "two that flush, and a waiter",
-        .set = .medium,
+        .set = .large,
         .slots = 1,
         .threads = &.{
             .{ .first = &.{.flush}, .steps = &.{&.{ .leave, .unflush, .abandon }} },
@@ -539,7 +539,7 @@ const of_the_pool = [_]Program{
     },
     .{
         .name = "waiters for memory of two sizes",
-        .set = .medium,
+        .set = .large,
         .committed = 0,
         .max_committed = 24,
         .threads = &.{

@@ -1,0 +1,51 @@
+// What of the documents goes into the package: what its users need. How the core works, how it is
+// checked and how fast each part is stays in the repository, which would otherwise be a third of
+// what they install; a link to it becomes its text.
+
+import { cpSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
+import { root } from "./setup.ts";
+
+/** For those who work on xmem. */
+const internal = ["api", "architecture", "checking", "layout", "performance", "protocol"].map(
+  (name) => join("docs", `${name}.md`),
+);
+
+/** The pictures of the figures are many; the README shows some. */
+const pictures = join("docs", "benchmarks");
+
+function isPacked(path: string, copied: readonly string[]): boolean {
+  if (internal.includes(path) || path.startsWith(pictures)) return false;
+  return copied.some((each) => path === each || path.startsWith(`${each}/`));
+}
+
+/** Copies files and folders of the repository into the package's folder. */
+export function copyDocuments(copied: readonly string[], folder: string): void {
+  for (const top of copied) {
+    const filter = (from: string) =>
+      statSync(from).isDirectory() || isPacked(relative(root, from), copied);
+    cpSync(join(root, top), join(folder, top), { recursive: true, filter });
+  }
+  const files = readdirSync(folder, { recursive: true, encoding: "utf8" });
+  for (const file of files.filter((each) => each.endsWith(".md"))) {
+    const text = readFileSync(join(folder, file), "utf8");
+    writeFileSync(join(folder, file), withoutLinks(text, file, copied));
+  }
+  copyPictures(folder);
+}
+
+/** The same text, in which a link to a file that is not packed is only its text. */
+function withoutLinks(text: string, file: string, copied: readonly string[]): string {
+  return text.replaceAll(/(?<!!)\[([^\]]+)\]\(([^)#\s]+)[^)]*\)/g, (link, said, to) => {
+    if (/^[a-z]+:/.test(to)) return link;
+    const path = join(dirname(file), to).replace(/\/$/, "");
+    return isPacked(path, copied) || copied.includes(path) ? link : said;
+  });
+}
+
+function copyPictures(folder: string): void {
+  const readme = readFileSync(join(folder, "README.md"), "utf8");
+  for (const [, path = ""] of readme.matchAll(/!\[[^\]]*\]\(([^)]+)\)/g)) {
+    cpSync(join(root, path), join(folder, path));
+  }
+}
