@@ -30,8 +30,9 @@ try {
     await pipeline.restart("encoder-2");
     await Bun.sleep(seconds * 500);
     await page.keyboard.press("Home");
-    const held = page.locator('#map .cell.s-h[data-letter="B"]');
-    await held.first().click({ force: true });
+    const encoder = page.locator("#participants tr", { hasText: "encoder-1" });
+    const letter = await encoder.locator(".cell").textContent();
+    await page.locator(`#map .cell.s-h[data-letter="${letter}"]`).first().click({ force: true });
     await page.locator("#details tr").nth(4).waitFor();
     const taken = async (name: string): Promise<void> => {
       await page.screenshot({ path: name, animations: "disabled" });

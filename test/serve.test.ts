@@ -110,6 +110,19 @@ describe("what a stream says", () => {
       }
     }));
 
+  test("numbers alone where too many buffers are in use to look at each", () =>
+    inPoolFolder(async () => {
+      using pool = BufferPool.create("crowded", { capacity: 100_001, bufferSize: 64 });
+      const held = Array.from({ length: 100_000 }, () => pool.acquire(1));
+      await using serving = await Serving.start();
+      const { map } = await shown(serving.url, "crowded", () => true);
+      expect(map?.per).toBe(25);
+      held.push(pool.acquire(1));
+      const crowded = await shown(serving.url, "crowded", ({ stats }) => stats?.used === 100_001);
+      expect(crowded.map).toBeNull();
+      for (const each of held) each.release();
+    }));
+
   test("the folder's pools, also those that are broken", () =>
     inPoolFolder(async (dir) => {
       using pool = BufferPool.create("whole", { capacity: 3 });

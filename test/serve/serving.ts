@@ -12,7 +12,7 @@ export interface Shown {
   stats?: { used: number; capacity: number; queued: number; inFlight: number };
   participants: { number: number; name: string; pid: number; alive: boolean; holds: number }[];
   channels: { name: string; queued: number }[];
-  map: { per: number; states: string; holders: number[]; fill?: string };
+  map: { per: number; states: string; holders: number[]; fill?: string } | null;
   history?: [number, number, number][];
   pools: { name: string; used?: number; problem?: string }[];
 }

@@ -27,6 +27,9 @@ function brief(number: number): number {
   return Math.round(number * 10) / 10;
 }
 
+/** More buffers in use are not looked at one by one: that takes seconds, and much memory. */
+const drawnMost = 100_000;
+
 export class PoolSubject implements Subject {
   readonly name: string;
   readonly #look: LookOptions;
@@ -57,7 +60,8 @@ export class PoolSubject implements Subject {
         this.#fail("gone");
         return;
       }
-      this.#buffers = BufferPool.buffers(this.name, this.#look);
+      const isDrawn = now.stats.used <= drawnMost;
+      this.#buffers = isDrawn ? BufferPool.buffers(this.name, this.#look) : [];
       this.#before = this.#sample;
       this.#sample = now;
       this.#problem = "";
@@ -94,7 +98,10 @@ export class PoolSubject implements Subject {
         const { subscriptions: _, ...rest } = each;
         return { ...rest, lag: lagOf(each), perSecond: brief(this.#sentPerSecond(each)) };
       }),
-      map: mapOf(stats.capacity, this.#buffers, (holder) => this.#numberOf(holder)),
+      map:
+        stats.used > drawnMost
+          ? null
+          : mapOf(stats.capacity, this.#buffers, (holder) => this.#numberOf(holder)),
     };
   }
 

@@ -366,6 +366,13 @@ function wordsOf(place, { map: { per, fill }, stats }, kind, who) {
 
 /** @param {any} sample */
 function showMap(sample) {
+  if (sample.map === null) {
+    cells = [];
+    map.replaceChildren();
+    const { used } = sample.stats;
+    write($("map-note"), `${used} buffers are in use, which is too many to look at each of them`);
+    return;
+  }
   const { states, holders, per, fill } = sample.map;
   if (cells.length !== states.length) {
     cells = Array.from(states, (_, place) => {
@@ -411,7 +418,7 @@ function showMap(sample) {
 
 /** @param {number} place */
 function moveTo(place) {
-  if (seen === null) return;
+  if (!seen?.map) return;
   at = Math.max(0, Math.min(cells.length - 1, place));
   showMap(seen);
   cells[at]?.element.scrollIntoView({ block: "nearest" });
@@ -444,7 +451,7 @@ map.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key === "Enter") $("details").focus();
   const move = moves[event.key];
-  if (move === undefined || seen === null) return;
+  if (move === undefined || !seen?.map) return;
   event.preventDefault();
   moveTo(move());
 });
