@@ -7,10 +7,11 @@ import { chromium as launcher } from "playwright-core";
 import { Pipeline } from "../test/serve/pipeline.ts";
 import { Serving } from "../test/serve/serving.ts";
 import { chromium, ensureChromium } from "./chromium.ts";
-import { root, setup } from "./setup.ts";
+import { root, run, setup } from "./setup.ts";
 
 setup();
 if (!ensureChromium()) process.exit(1);
+if (Bun.which("pngquant") === null) run(["apt-get", "install", "--yes", "pngquant"]);
 const seconds = Number(process.argv[2] ?? 120);
 const dir = mkdtempSync("/dev/shm/xmem-screenshot-");
 process.env["XMEM_DIR"] = dir;
@@ -37,7 +38,9 @@ try {
     const taken = async (name: string): Promise<void> => {
       await page.screenshot({ path: name, animations: "disabled" });
     };
-    await taken(join(root, "docs", "serve.png"));
+    const picture = join(root, "docs", "serve.png");
+    await taken(picture);
+    run(["pngquant", "--force", "--strip", "--output", picture, "64", picture]);
     // Not part of the documents: what else should be looked at before they change.
     for (const [name, colorScheme, width] of [
       ["dark", "dark", 1280],

@@ -125,7 +125,7 @@ if (program !== null) {
           expect(await page.locator("#map .cell.s-x").first().getAttribute("title")).toMatch(
             /^Slot 0: held by B victim \(\d+\), dead$/,
           );
-          await page.locator("#participants", { hasText: "dead, not recovered yet" }).waitFor();
+          await page.locator("#participants td.bad", { hasText: "dead" }).waitFor();
           expect((await xmem("reclaim", "idle")).exitCode).toBe(0);
           await until(async () => (await page.locator("#map .cell.s-\\.").count()) === 12);
         });

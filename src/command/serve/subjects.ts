@@ -87,13 +87,15 @@ export class PoolSubject implements Subject {
       ...state,
       stats: { ...numbers, queued: queuedIn(stats) },
       rates: Object.fromEntries(Object.entries(rates).map(([key, value]) => [key, brief(value)])),
-      participants: participants.map((each) => {
-        const { pid, tid, alive, holds, waiting } = each;
-        const per = participantRates.get(keyOf(each));
-        const [acquired, released] = [brief(per?.acquired ?? 0), brief(per?.released ?? 0)];
-        const number = this.#numbers.get(keyOf(each));
-        return { number, name: each.name, pid, tid, alive, holds, waiting, acquired, released };
-      }),
+      participants: participants
+        .map((each) => {
+          const { pid, tid, alive, holds, waiting } = each;
+          const per = participantRates.get(keyOf(each));
+          const [acquired, released] = [brief(per?.acquired ?? 0), brief(per?.released ?? 0)];
+          const number = this.#numberOf(each);
+          return { number, name: each.name, pid, tid, alive, holds, waiting, acquired, released };
+        })
+        .toSorted((one, other) => one.number - other.number),
       channels: channels.map((each) => {
         const { subscriptions: _, ...rest } = each;
         return { ...rest, lag: lagOf(each), perSecond: brief(this.#sentPerSecond(each)) };

@@ -348,7 +348,9 @@ function layOut() {
   const fits = Math.floor(Math.sqrt((room * height) / cells.length));
   const gap = fits >= 14 ? 3 : fits >= 9 ? 2 : 1;
   side = Math.max(6, Math.min(40, fits - gap));
-  columns = Math.max(1, Math.floor((room + gap) / (side + gap)));
+  // Whole columns that fill the room.
+  columns = Math.max(1, Math.ceil((room + gap) / (side + gap)));
+  side = Math.floor((room + gap) / columns) - gap;
   map.style.setProperty("--cell", `${side}px`);
   map.style.setProperty("--gap", `${gap}px`);
 }
@@ -603,7 +605,7 @@ const showParticipants = tableOf($("participants"), [
     title: "State",
     show(cell, { alive, waiting }) {
       cell.className = alive ? "warn" : "bad";
-      write(cell, alive ? (waiting ? "waits for a buffer" : "") : "dead, not recovered yet");
+      write(cell, alive ? (waiting ? "waiting" : "") : "dead");
     },
   },
 ]);
