@@ -17,11 +17,13 @@ import { ensureNatsServer } from "./nats_server.ts";
 import { parkingHolds } from "./parking.ts";
 import { passesInPythons, pythonIsClean } from "./pytest.ts";
 import { interpreters, tools } from "./python.ts";
+import { makePlan, planProblems } from "./release.ts";
 import { isReproducible } from "./reproducible.ts";
 import { root, runRecorded, setup, tool, zig } from "./setup.ts";
 import { type Count, test } from "./test.ts";
 import { sanitized } from "./tsan.ts";
 import { isUnhooked } from "./unhooked.ts";
+import { workflowsAreClean } from "./workflows.ts";
 
 async function succeeds(command: string[]): Promise<boolean> {
   return (await runRecorded(command)).ok;
@@ -96,6 +98,13 @@ async function infers(): Promise<boolean> {
   return succeeds(["env", `PYTHON=${python}`, process.execPath, "test", program]);
 }
 
+/** Whether a release has all of its packages, and they agree; the tests install them by themselves. */
+async function releaseIsWhole(): Promise<boolean> {
+  const problems = planProblems(await makePlan(), interpreters().length > 0);
+  for (const problem of problems) console.error(problem);
+  return problems.length === 0;
+}
+
 type Checks = Record<string, () => Promise<boolean>>;
 
 /** What is made of the sources, and is used as users use it. Most of it waits, or uses one core. */
@@ -111,6 +120,8 @@ const outside: Checks = {
   "the Python package in every Python that is here": () => passesInPythons(),
   "the example with workers in Python": infers,
   "the same packages when they are made again": isReproducible,
+  "what a release would publish": releaseIsWhole,
+  "the workflows": workflowsAreClean,
   "the core's tests on arm64, as far as they go": passesOnArm64,
   "a library without a trace of hooks": isUnhooked,
   // These fail where there is no server, or no browser, and none can be installed; `bun run test`

@@ -1,5 +1,7 @@
-// Writes the files that are generated from the core: `outputs` in zig/abi/generate.zig names them.
+// Writes the files that are generated from the core, which `outputs` in zig/abi/generate.zig names, and
+// the reference, which is made of the docstrings.
 
+import { referenceIsCurrent, writeReference } from "./reference.ts";
 import { run, runRecorded, setup, zigBuild } from "./setup.ts";
 
 const command = zigBuild("build", "generate");
@@ -10,10 +12,11 @@ const command = zigBuild("build", "generate");
  */
 export async function generatedIsCurrent(): Promise<boolean> {
   const { ok, output } = await runRecorded(command);
-  return ok && !output.includes("wrote ");
+  return (await referenceIsCurrent()) && ok && !output.includes("wrote ");
 }
 
 if (import.meta.main) {
   setup();
   run(command);
+  await writeReference();
 }

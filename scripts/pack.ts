@@ -36,7 +36,15 @@ interface Manifest {
 const development = ["scripts", "devDependencies"];
 
 /** What users read of the repository. */
-const copied = ["docs", "examples/pipeline", "include", "CHANGELOG.md", "LICENSE", "README.md"];
+const copied = [
+  "docs",
+  "examples/pipeline",
+  "include",
+  "CHANGELOG.md",
+  "LICENSE",
+  "README.md",
+  "SECURITY.md",
+];
 
 /** Where the package differs from the tree, which runs from the sources. */
 const packaged = {

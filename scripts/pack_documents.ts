@@ -7,15 +7,18 @@ import { dirname, join, relative } from "node:path";
 import { root } from "./setup.ts";
 
 /** For those who work on xmem. */
-const internal = ["api", "architecture", "checking", "layout", "performance", "protocol"].map(
-  (name) => join("docs", `${name}.md`),
+const internal = ["architecture", "checking", "layout", "performance", "protocol"].map((name) =>
+  join("docs", `${name}.md`),
 );
+
+/** The reference: the package's declarations have the same text. */
+const isReference = (path: string): boolean => /^docs\/api(?:-\w+)?\.md$/.test(path);
 
 /** The pictures of the figures are many; the README shows some. */
 const pictures = join("docs", "benchmarks");
 
 function isPacked(path: string, copied: readonly string[]): boolean {
-  if (internal.includes(path) || path.startsWith(pictures)) return false;
+  if (internal.includes(path) || isReference(path) || path.startsWith(pictures)) return false;
   return copied.some((each) => path === each || path.startsWith(`${each}/`));
 }
 

@@ -202,10 +202,11 @@ test("the README's table has a line per question that was asked, and leaves open
   expect(table[4]).toContain("](docs/benchmarks/acquire.svg)");
 });
 
-test("docs/performance.md and the README's figures are those of the results in docs/benchmarks", () => {
+test("docs/performance.md, and the figures of README and comparison, are those of the results in docs/benchmarks", () => {
   const wanted = documents();
   expect(readFileSync(paths.performance, "utf8")).toBe(wanted.performance);
   expect(readFileSync(paths.readme, "utf8")).toBe(wanted.readme);
+  expect(readFileSync(paths.comparison, "utf8")).toBe(wanted.comparison);
 });
 
 test("only an object of finite numbers is an answer", () => {

@@ -54,6 +54,30 @@ test("the command runs from an empty folder in which the package was added", () 
   pool.unlink();
 }, 60_000);
 
+test("the command leads from the full pool of its page to the process and the line", async () => {
+  const page = readFileSync(join(root, "docs/command.md"), "utf8");
+  const [, program = ""] = /```ts\n([\s\S]*?)```/.exec(page) ?? [];
+  const name = `package.${process.pid}.full`;
+  user.write("encoder.ts", program.replace('"frames"', JSON.stringify(name)));
+  const encoder = Bun.spawn([process.execPath, "encoder.ts"], {
+    cwd: folder,
+    env: { ...process.env, XMEM_TRACE: "1" },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  try {
+    const { value } = await encoder.stdout.getReader().read();
+    expect(new TextDecoder().decode(value)).toBe("full\n");
+    const info = user.bun("x", "xmem", "info", name);
+    expect(info).toContain(`encoder (${encoder.pid}) holds most, 3.`);
+    const line = program.split("\n").findIndex((text) => text.includes("Nobody releases it")) + 1;
+    expect(info).toMatch(new RegExp(`3 acquired at .*/encoder\\.ts:${line}$`, "m"));
+  } finally {
+    encoder.kill("SIGKILL");
+    await encoder.exited;
+    BufferPool.unlink(name);
+  }
+}, 60_000);
+
 test("xmem/bridge works on the library that the package has, and on a client of the user's", () => {
   user.write("bridge.ts", bridge);
   expect(() => user.bun("bridge.ts")).toThrow("@nats-io/");

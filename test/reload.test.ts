@@ -180,7 +180,7 @@ test(
   60_000,
 );
 
-/** The program that docs/operation.md recommends. */
+/** The program that docs/operations.md recommends. */
 const recipe = (name: string): string => `
   globalThis.frames?.close();
   const pool = BufferPool.openOrCreate(${JSON.stringify(name)}, { ephemeral: true, capacity: 4, bufferSize: 64 });

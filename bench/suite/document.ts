@@ -224,6 +224,53 @@ export function headline(all: readonly Asked[]): string {
   ].join("\n");
 }
 
+/** The columns of docs/comparison.md, and its rows: one that was not measured there has a dash. */
+const compared = {
+  columns: [
+    { what: "1 KiB there and back", question: "handover", column: "1024" },
+    { what: "a 1080p frame there and back", question: "handover", column: String(1920 * 1080 * 3) },
+    { what: "1080p frames, filled and summed", question: "throughput", column: "gbps" },
+  ],
+  rows: [
+    "xmem: channel, blocking",
+    "xmem: channel, async",
+    "xmem: channel, both spin",
+    "xmem, C: channel, waiting",
+    "xmem, C: channel, both spin",
+    "xmem, Python: channel, blocking",
+    "SharedArrayBuffer, both spin",
+    "SharedArrayBuffer, Atomics.wait",
+    "Bun's IPC, the bytes",
+    "postMessage, cloned",
+    "postMessage, transferred",
+    "unix socket, C",
+    "iceoryx2, Rust, both spin",
+    "GStreamer, C: shmsink, shmsrc",
+    "Python: shared_memory, Queue",
+  ],
+} as const;
+
+/** The table of docs/comparison.md. */
+export function comparison(all: readonly Asked[]): string {
+  const line = (cells: readonly string[]): string => `| ${cells.join(" | ")} |`;
+  const cell = (
+    row: string,
+    { question, column }: { question: string; column: string },
+  ): string => {
+    const found = all.find((each) => each.question.name === question);
+    const rounds = found?.result.answers.find(({ name }) => name === row)?.figures[column];
+    const panel = found?.question.panels.find((each) =>
+      each.columns.some(({ key }) => key === column),
+    );
+    return rounds === undefined ? "–" : `${figure(median(rounds))} ${panel?.unit}`;
+  };
+  return [
+    line(["", ...compared.columns.map(({ what }) => what)]),
+    line(["---", ...compared.columns.map(() => "---:")]),
+    ...compared.rows.map((row) => line([row, ...compared.columns.map((each) => cell(row, each))])),
+  ].join("\n");
+}
+
 const marks = ["<!-- figures: bun run bench --document -->", "<!-- end of figures -->"] as const;
 
 /** The text with what is between the marks replaced. */

@@ -41,7 +41,7 @@ pub const Acquired = struct {
     /// Its bytes, in whole pages: committed, and perhaps not mapped in this process yet.
     need: u64,
 
-    fn handle(acquired: Acquired) u64 {
+    pub fn handle(acquired: Acquired) u64 {
         return @bitCast(words.Handle{
             .index = @intCast(acquired.index),
             .generation = acquired.generation,
