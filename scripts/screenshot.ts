@@ -4,6 +4,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { chromium as launcher } from "playwright-core";
+import { until } from "../test/scripts.ts";
 import { Pipeline } from "../test/serve/pipeline.ts";
 import { Serving } from "../test/serve/serving.ts";
 import { chromium, ensureChromium } from "./chromium.ts";
@@ -31,6 +32,9 @@ try {
     await pipeline.restart("encoder-2");
     await Bun.sleep(seconds * 500);
     await page.keyboard.press("Home");
+    // A moment at which there is something of everything.
+    const count = (kind: string): Promise<number> => page.locator(`#map .s-${kind}`).count();
+    await until(async () => (await count("q")) > 14 && (await count("h")) > 9);
     const encoder = page.locator("#participants tr", { hasText: "encoder-1" });
     const letter = await encoder.locator(".cell").textContent();
     await page.locator(`#map .cell.s-h[data-letter="${letter}"]`).first().click({ force: true });

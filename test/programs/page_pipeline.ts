@@ -21,7 +21,7 @@ async function film(): Promise<never> {
     frame.meta.producer = participantName;
     frame.meta.sequence = sequence;
     // Now and then nobody takes one.
-    if (sequence % 90 === 0) frame.handOff();
+    if (sequence % 150 === 0) frame.handOff();
     else await frames.sendAsync(frame);
     await Bun.sleep(pace());
   }

@@ -44,7 +44,7 @@ export function admitted(request: Request, token: string): URL | Response {
   if (!isSame(given, token)) {
     return plain(403, "The address needs the token that `xmem serve` has printed.");
   }
-  if (path.length === 0) return Response.redirect(`/${token}/`);
+  if (path.length === 0) return plain(302, "It is a folder.", { Location: `/${token}/` });
   if (request.method !== "GET") return plain(405, "Only GET is allowed.", { Allow: "GET" });
   url.pathname = path.join("/");
   return url;
