@@ -294,7 +294,7 @@ typedef struct xmem_pool_stats {
     uint64_t acquired;
     /** Buffers released since the pool was made. */
     uint64_t released;
-    /** Acquires that found the pool full. */
+    /** Acquires that found the pool full and did not wait. */
     uint64_t full;
     /** Waits that began. */
     uint64_t waits;
@@ -304,6 +304,20 @@ typedef struct xmem_pool_stats {
     uint64_t recoveries;
     /** Recoveries that were put off because a participant stood still inside an operation. */
     uint64_t deferred;
+    /** Acquires that failed for want of memory. */
+    uint64_t out_of_memory;
+    /** Dead participants whose rows recoveries emptied. */
+    uint64_t recovered_participants;
+    /** Holds of the dead and references with expired leases that recoveries dropped. */
+    uint64_t recovered_references;
+    /** Buffers that recoveries gave back. */
+    uint64_t recovered_buffers;
+    /** Of those references, the ones with expired leases. */
+    uint64_t expired_references;
+    /** Bytes of memory that buffers got since the pool was made. */
+    uint64_t bytes_committed;
+    /** Bytes of memory that buffers lost again, by `xmem_trim` or since another buffer needed it. */
+    uint64_t bytes_given_back;
 } xmem_pool_stats;
 
 /** A thread that has the pool open, or had when it died. */

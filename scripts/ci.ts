@@ -124,6 +124,10 @@ const outside: Checks = {
   "the workflows": workflowsAreClean,
   "the core's tests on arm64, as far as they go": passesOnArm64,
   "a library without a trace of hooks": isUnhooked,
+  // This fails where the parser cannot be installed; `bun run test` leaves it out.
+  "metrics, as Prometheus' own parser reads them": async () =>
+    tools("metrics") !== null &&
+    (await succeeds([process.execPath, "test", "--timeout=60000", "test/metrics.test.ts"])),
   // These fail where there is no server, or no browser, and none can be installed; `bun run test`
   // leaves them out.
   "the bridge's tests, with servers that were installed for them": async () =>

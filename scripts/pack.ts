@@ -62,6 +62,12 @@ const packaged = {
       node: "./dist/other_runtime.cjs",
       default: "./dist/bridge.js",
     },
+    "./test": {
+      types: "./dist/test.d.ts",
+      bun: "./dist/test.js",
+      node: "./dist/other_runtime.cjs",
+      default: "./dist/test.js",
+    },
   },
   types: "./dist/xmem.d.ts",
   files: ["dist", "prebuilt", ...copied],
@@ -93,6 +99,7 @@ async function bundle(folder: string): Promise<void> {
   const declarations = declareAll();
   writeFileSync(join(folder, "xmem.d.ts"), declarations.library);
   writeFileSync(join(folder, "bridge.d.ts"), declarations.bridge);
+  writeFileSync(join(folder, "test.d.ts"), declarations.testing);
   cpSync(join(root, "src", "other_runtime.cjs"), join(folder, "other_runtime.cjs"));
 }
 
@@ -107,10 +114,13 @@ const onLibrary: Bun.BunPlugin = {
   },
 };
 
-/** xmem/bridge, which runs on the library beside it and on the client that its user installed. */
-async function bundleBridge(folder: string): Promise<void> {
+/**
+ * xmem/bridge, which runs on the library beside it and on the client that its user installed, and
+ * xmem/test, which runs on the library and on `bun test`.
+ */
+async function bundleBeside(folder: string, room: string, file: string): Promise<void> {
   const { outputs } = await Bun.build({
-    entrypoints: [join(root, "src", "bridge", "index.ts")],
+    entrypoints: [join(root, "src", room, "index.ts")],
     target: "bun",
     minify: { whitespace: true },
     external: ["@nats-io/*"],
@@ -118,8 +128,8 @@ async function bundleBridge(folder: string): Promise<void> {
   });
   const [output] = outputs;
   if (output === undefined || outputs.length > 1)
-    throw new Error(`${outputs.length} files of the bridge, not one`);
-  writeFileSync(join(folder, "bridge.js"), await output.text());
+    throw new Error(`${outputs.length} files of ${room}/, not one`);
+  writeFileSync(join(folder, file), await output.text());
 }
 
 /**
@@ -176,7 +186,8 @@ async function beginMain(folder: string, manifest: Manifest): Promise<void> {
   begin(folder, manifest);
   mkdirSync(join(folder, "dist"));
   await bundle(join(folder, "dist"));
-  await bundleBridge(join(folder, "dist"));
+  await bundleBeside(join(folder, "dist"), "bridge", "bridge.js");
+  await bundleBeside(join(folder, "dist"), "testing", "test.js");
   await bundleCommand(join(folder, "dist"));
   copyDocuments(copied, folder);
 }

@@ -96,6 +96,7 @@ const layers = [
   "index.ts",
   "command",
   "bridge",
+  "testing",
 ];
 
 /** The folder of the interface that a file is in, however deep. */

@@ -39,6 +39,7 @@ pub const format = struct {
 
 /// What participants do to it, and how they mend it.
 pub const protocol = struct {
+    pub const deaths = @import("protocol/deaths.zig");
     pub const gate = @import("protocol/gate.zig");
     pub const memory_work = @import("protocol/memory_work.zig");
     pub const occupancy = @import("protocol/occupancy.zig");

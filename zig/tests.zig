@@ -61,6 +61,7 @@ test {
     _ = @import("protocol/channel/section.zig");
     _ = @import("protocol/channel/sending.zig");
     _ = @import("protocol/channel/statistics.zig");
+    _ = @import("protocol/deaths.zig");
     _ = @import("protocol/gate.zig");
     _ = @import("protocol/memory_work.zig");
     _ = @import("protocol/occupancy.zig");

@@ -110,6 +110,16 @@ export interface LookOptions {
   allowGroup?: number | undefined;
 }
 
+/** How `metricsText` writes. */
+export interface MetricsOptions {
+  /**
+   * "prometheus", the default: the text format 0.0.4, for the content type
+   * `text/plain; version=0.0.4`. "openmetrics": OpenMetrics 1.0.0, for
+   * `application/openmetrics-text; version=1.0.0; charset=utf-8`.
+   */
+  format?: "prometheus" | "openmetrics" | undefined;
+}
+
 /** What `BufferPool.prune` does with what it finds. */
 export interface PruneOptions {
   /** Whether the names are only returned and stay; default false. */
@@ -307,6 +317,25 @@ export function lookOptions(tried: string, value: unknown, on: string): Trust {
   const id = (name: keyof LookOptions): number =>
     given[name] === undefined ? -1 : lookRules[name].check(tried, name, given[name], on);
   return [id("allowOwner"), id("allowGroup")];
+}
+
+const metricsRules: Rules<MetricsOptions> = {
+  format: oneOf({ prometheus: 0, openmetrics: 1 }),
+};
+
+/** Whether to write OpenMetrics, and for a look from outside also what to trust. */
+export function metricsOptions(
+  tried: string,
+  value: unknown,
+  on: string,
+  looks: boolean,
+): { isOpen: boolean; trust: Trust } {
+  const given = object(tried, "options", value, on);
+  refuseUnknown(tried, given, looks ? { ...metricsRules, ...lookRules } : metricsRules, on);
+  const { format, ...look } = given;
+  const checked =
+    format === undefined ? "prometheus" : metricsRules.format.check(tried, "format", format, on);
+  return { isOpen: checked === "openmetrics", trust: lookOptions(tried, looks ? look : {}, on) };
 }
 
 const pruneRules: Rules<PruneOptions> = {

@@ -158,7 +158,7 @@ export class BufferGuard implements Disposable {
     this.#generation = generation;
     this.#size = size;
     this.#writable = writable;
-    if (tracing) trace(this, session, this.constructor !== BufferGuard);
+    if (tracing && session.traced) trace(this, session, this.constructor !== BufferGuard);
   }
 
   /** The slot's number, 0 to `capacity` - 1. It does not change. */

@@ -69,13 +69,25 @@ export const structs: Record<string, { size: number; fields: readonly Field[] }>
     ],
   },
   Counters: {
-    size: 40,
+    size: 48,
     fields: [
       ["acquired", 0, "u64", 1],
       ["released", 8, "u64", 1],
       ["full", 16, "u64", 1],
       ["waits", 24, "u64", 1],
       ["timeouts", 32, "u64", 1],
+      ["out_of_memory", 40, "u64", 1],
+    ],
+  },
+  Tally: {
+    size: 48,
+    fields: [
+      ["recovered_participants", 0, "u64", 1],
+      ["recovered_references", 8, "u64", 1],
+      ["recovered_buffers", 16, "u64", 1],
+      ["expired_references", 24, "u64", 1],
+      ["bytes_committed", 32, "u64", 1],
+      ["bytes_given_back", 40, "u64", 1],
     ],
   },
   Header: {
@@ -83,7 +95,7 @@ export const structs: Record<string, { size: number; fields: readonly Field[] }>
     fields: [
       ["identity", 0, "Identity", 1],
       ["retired", 160, "Counters", 1],
-      ["identity_padding", 200, "u8", 56],
+      ["tally", 208, "Tally", 1],
       ["hot", 256, "Hot", 1],
       ["repair", 384, "Repair", 1],
     ],
@@ -102,8 +114,10 @@ export const structs: Record<string, { size: number; fields: readonly Field[] }>
       ["working", 124, "u32", 1],
       ["busy", 128, "u64", 1],
       ["counters", 136, "Counters", 1],
-      ["taking", 176, "Taking", 1],
-      ["busy_padding", 184, "u8", 72],
+      ["taking", 184, "Taking", 1],
+      ["deaths", 192, "u32", 1],
+      ["unused", 196, "u32", 1],
+      ["busy_padding", 200, "u8", 56],
       ["waiting", 256, "u64", 33],
       ["waiting_padding", 520, "u8", 120],
     ],

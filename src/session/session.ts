@@ -38,6 +38,8 @@ export class Session {
    * and none of this open's guards is a message.
    */
   sendsStraight: boolean;
+  /** Whether its guards are traced: decided when it begins, since they need views of their own. */
+  readonly traced: boolean = tracing;
   readonly tether: Tether;
   /** Queues of this thread's waiters for which a place of this session is watched. */
   readonly waits: Set<object> = new Set();
@@ -69,7 +71,7 @@ export class Session {
     const area = new DataArea(this, counter, info);
     const detaching = options.views === "detach";
     this.views = new ViewCache(area, options.viewCache);
-    this.guardViews = detaching || tracing ? new GuardViews(area, detaching) : null;
+    this.guardViews = detaching || this.traced ? new GuardViews(area, detaching) : null;
     this.sendsStraight = this.guardViews === null;
     this.tether = {
       descriptor,
@@ -90,7 +92,7 @@ export class Session {
     this.views.close();
     this.guardViews?.close();
     this.tether.wasClosed = true;
-    if (tracing) reportHeld(this.tether, this.on);
+    if (this.traced) reportHeld(this.tether, this.on);
     end(this.tether);
   }
 

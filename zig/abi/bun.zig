@@ -13,6 +13,7 @@ const acquire_file = @import("../protocol/pool/acquire.zig");
 const atomic = @import("hooks");
 const closing = @import("../process/closing.zig");
 const constants = @import("constants.zig");
+const deaths = @import("../protocol/deaths.zig");
 const description = @import("../protocol/pool/content.zig");
 const descriptor = @import("../process/descriptor.zig");
 const errors = @import("../errors.zig");
@@ -480,6 +481,26 @@ pub export fn xmem_bun_stats(number: Descriptor, out: [*]f64) i32 {
     const linked = @intFromBool(pool_name.linked(pool));
     values[@intFromEnum(statistics.Stat.LINKED)] = @floatFromInt(linked);
     return 0;
+}
+
+/// Those of the same numbers for which no slot has to be looked at; the rest is 0.
+pub export fn xmem_bun_sums(number: Descriptor, out: [*]f64) i32 {
+    const mapping = descriptor.poolOf(number).mapping orelse return refusedBare(error.PoolClosed);
+    statistics.collectSums(&mapping.view, out[0..statistics.stat_count]);
+    return 0;
+}
+
+/// Every row that was ever taken, in order, by `deaths.Field` and with a name. Returns how many were
+/// written.
+pub export fn xmem_bun_deaths(
+    number: Descriptor,
+    out: [*]f64,
+    names: [*]u8,
+    rows_max: u32,
+) u32 {
+    const mapping = descriptor.poolOf(number).mapping orelse return 0;
+    const values = out[0 .. rows_max * deaths.field_count];
+    return deaths.read(&mapping.view, values, names[0 .. rows_max * name_room]);
 }
 
 pub export fn xmem_bun_participants(

@@ -5,6 +5,7 @@
 const std = @import("std");
 const channels = @import("bun_channels.zig");
 const channel_statistics = @import("../protocol/channel/statistics.zig");
+const deaths = @import("../protocol/deaths.zig");
 const description = @import("../protocol/pool/content.zig");
 const descriptor = @import("../process/descriptor.zig");
 const errors = @import("../errors.zig");
@@ -33,6 +34,7 @@ pub const all = numbers("ERROR_", errors.Code, false) ++
     numbers("INFO_", info.Info, true) ++
     numbers("STAT_", statistics.Stat, true) ++
     numbers("PARTICIPANT_", statistics.ParticipantField, true) ++
+    numbers("DEATHS_", deaths.Field, true) ++
     numbers("SLOT_", slots.Field, true) ++
     numbers("RECLAIM_", Reclaim, true) ++
     numbers("OCCUPANCY_", occupancy.Field, true) ++

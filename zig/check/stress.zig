@@ -11,6 +11,7 @@
 const std = @import("std");
 const bun = @import("core").abi.bun;
 const channel_life = @import("stress_channels.zig");
+const deaths = @import("core").protocol.deaths;
 const descriptor = @import("core").process.descriptor;
 const errors = @import("core").errors;
 const options_file = @import("core").process.options;
@@ -457,6 +458,9 @@ fn look(pool: Descriptor) void {
     var fields: [rows * statistics.participant_field_count]f64 = undefined;
     var names: [rows * participant_file.name_room]u8 = undefined;
     _ = bun.xmem_bun_participants(pool, &fields, &names, rows);
+    _ = bun.xmem_bun_sums(pool, &values);
+    var found: [rows * deaths.field_count]f64 = undefined;
+    _ = bun.xmem_bun_deaths(pool, &found, &names, rows);
 }
 
 /// Ends the calling thread as SIGKILL would: nothing of libc's or of the core's runs, and the

@@ -94,7 +94,7 @@ pub const Header = extern struct {
     identity: Identity align(section_alignment),
     /// The counters of participants whose rows were taken again.
     retired: Counters,
-    identity_padding: [256 - @sizeOf(Identity) - @sizeOf(Counters)]u8,
+    tally: Tally,
     hot: Hot align(section_alignment),
     repair: Repair align(section_alignment),
 };
@@ -106,6 +106,19 @@ pub const Counters = extern struct {
     full: u64,
     waits: u64,
     timeouts: u64,
+    out_of_memory: u64,
+};
+
+/// What was done to the pool as a whole since it was made: sums that only grow, for people to read.
+pub const Tally = extern struct {
+    /// What recoveries gave back: `phases.Report`.
+    recovered_participants: u64,
+    recovered_references: u64,
+    recovered_buffers: u64,
+    expired_references: u64,
+    /// Bytes that slots came to claim, and gave up again.
+    bytes_committed: u64,
+    bytes_given_back: u64,
 };
 
 pub const NameWords = [(name_bytes_max + 1) / 8]u64;
@@ -134,7 +147,10 @@ pub const ParticipantRow = extern struct {
     /// The message that the owner is about to receive from a channel that redelivers:
     /// `words.Taking`.
     taking: u64,
-    busy_padding: [72]u8,
+    /// How often a recovery emptied the row of an owner that died: for those who tell of deaths.
+    deaths: u32,
+    unused: u32,
+    busy_padding: [56]u8,
 
     /// One bit per place to wait; bit 0 is the pool.
     waiting: [waiting_words]u64 align(section_alignment),

@@ -204,6 +204,11 @@ pub fn sumHolds(view: *const View, participant: u32, slots: u32) u64 {
     return sum(view.holdRow(participant)[0..slots]);
 }
 
+/// Those of the slots from `first` on, which is a multiple of 4, and before `last`.
+pub fn sumHoldsBetween(view: *const View, participant: u32, first: u32, last: u32) u64 {
+    return sum(view.holdRow(participant)[first..last]);
+}
+
 /// Reads four counters by one load. Most are 0, and a row of a million is summed in tens of
 /// microseconds. A hold row begins with a page, so that each group of four is aligned.
 fn sum(holds: []const u16) u64 {

@@ -174,6 +174,13 @@ class PoolStats(ctypes.Structure):
     timeouts: int
     recoveries: int
     deferred: int
+    out_of_memory: int
+    recovered_participants: int
+    recovered_references: int
+    recovered_buffers: int
+    expired_references: int
+    bytes_committed: int
+    bytes_given_back: int
 
     _fields_ = [
         ("size", ctypes.c_size_t),
@@ -196,6 +203,13 @@ class PoolStats(ctypes.Structure):
         ("timeouts", ctypes.c_uint64),
         ("recoveries", ctypes.c_uint64),
         ("deferred", ctypes.c_uint64),
+        ("out_of_memory", ctypes.c_uint64),
+        ("recovered_participants", ctypes.c_uint64),
+        ("recovered_references", ctypes.c_uint64),
+        ("recovered_buffers", ctypes.c_uint64),
+        ("expired_references", ctypes.c_uint64),
+        ("bytes_committed", ctypes.c_uint64),
+        ("bytes_given_back", ctypes.c_uint64),
     ]
 
 

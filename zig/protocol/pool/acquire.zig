@@ -137,9 +137,11 @@ pub fn acquireByAttempts(participant: *Participant, size: u32, now_ns: u64) Erro
     errors.clear();
     var patience: Patience = .untimed;
     const first = attempt(participant, size, now_ns, false);
-    return carryOnOrRecover(participant, size, first, &patience) catch |err| switch (err) {
-        error.CommitLimit => commitment.beyondLimit(&participant.view),
-        else => err,
+    return carryOnOrRecover(participant, size, first, &patience) catch |err| {
+        if (err == error.PoolFull) participant.count("full");
+        if (err == error.OutOfMemory or err == error.CommitLimit)
+            participant.count("out_of_memory");
+        return if (err == error.CommitLimit) commitment.beyondLimit(&participant.view) else err;
     };
 }
 
@@ -153,6 +155,7 @@ pub fn acquireAtOnce(participant: *Participant, size: u32, waited_ns: u64) Error
     patience.goes_first = participant.local.at_pool.waits > 0 and waited_ns > 0;
     const first = attemptNow(participant, size, &patience);
     const result = carryOnOrRecover(participant, size, first, &patience);
+    if (result == error.OutOfMemory) participant.count("out_of_memory");
     if (participant.local.at_pool.waits == 0) return result;
     const now_ns = system.clock.monotonicNs();
     if (result) |_| {
@@ -174,7 +177,6 @@ fn carryOnOrRecover(
 ) Error!u64 {
     var result = carryOn(participant, size, first, patience);
     if (mayRecover(participant, result)) result = tryWithin(participant, size, patience);
-    if (result == error.PoolFull) participant.count("full");
     return result;
 }
 
@@ -492,6 +494,7 @@ pub fn acquireSlice(
     };
     const result = blocking.slice(&want, wait, deadline_ns);
     if (result == error.Timeout) participant.count("timeouts");
+    if (result == error.OutOfMemory) participant.count("out_of_memory");
     return result;
 }
 

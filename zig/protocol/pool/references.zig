@@ -211,10 +211,13 @@ pub inline fn releaseSole(participant: *Participant, handle: Handle) bool {
         .state = .used,
         .frozen = false,
     };
+    // A CAS that fails costs as much as one that does not.
+    const control = &view.slots[index].control;
+    if (Control.load(control, .monotonic) != sole) return false;
     const bracket = participant.enter();
     // SYNC: as in `attempt`, of earlier holders; the next one is reached through the push. Pairs
     // with `attempt` and `section.freezeWord`.
-    if (!Control.cas(&view.slots[index].control, sole, sole.freed())) {
+    if (!Control.cas(control, sole, sole.freed())) {
         bracket.leave();
         return false;
     }

@@ -129,7 +129,11 @@ fn rewriteWord(
         else => 0,
     };
     to.in_flight = @min(to.in_flight, words.references_max - held);
-    if (from.state == .used) report.references +|= from.in_flight - to.in_flight;
+    if (from.state == .used) {
+        const dropped = from.in_flight - to.in_flight;
+        report.references +|= dropped;
+        if (expired) report.expired +|= dropped;
+    }
     to.references = held + to.in_flight;
     to.state = switch (from.state) {
         .used => if (to.references > 0 or staysParked(from, expired)) .used else .free,

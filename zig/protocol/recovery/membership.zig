@@ -64,7 +64,8 @@ fn takeRow(view: *const View, row: *layout.ParticipantRow, index: u32, who: Who)
     for (&row.waiting) |*bits| atomic.store(u64, bits, 0, .monotonic);
     atomic.store(u64, &row.taking, 0, .monotonic);
     // SYNC: the row is whole before it is joined, and joined before it counts. Pairs with
-    // `occupancy.look`, `section.holdsOf`, `slots.heldBy`, `statistics.participants` and `View.rowsUsed`.
+    // `occupancy.look`, `section.holdsOf`, `slots.heldBy`, `statistics.participants`
+    // and `View.rowsUsed`.
     atomic.store(u32, &row.joined, 1, .release);
     if (atomic.load(u32, &view.header.hot.rows_used, .monotonic) <= index) {
         atomic.store(u32, &view.header.hot.rows_used, index + 1, .seq_cst);

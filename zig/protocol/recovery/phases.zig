@@ -36,6 +36,8 @@ const quiet_patience_ns: u64 = 10 * std.time.ns_per_ms;
 pub const Report = struct {
     participants: u32 = 0,
     references: u32 = 0,
+    /// Of `references`, those whose leases had passed.
+    expired: u32 = 0,
     buffers: u32 = 0,
     /// A live participant stands still inside an operation; the next recovery finishes the job.
     deferred: bool = false,
@@ -124,6 +126,8 @@ pub fn rewrite(comptime sections: anytype, view: *const View) Report {
     }
     for (view.rows[0..view.rowsUsed()], 0..) |*row, index| {
         if (!dead.isSet(index)) continue;
+        // A recoverer that dies here leaves the row dead, and its successor counts it again.
+        @atomicStore(u32, &row.deaths, @atomicLoad(u32, &row.deaths, .monotonic) +% 1, .monotonic);
         // SYNC: after the row was emptied. Pairs with `participant.isDead`.
         atomic.store(u32, &row.abandoned, 0, .release);
         row.mutex.initialise();
