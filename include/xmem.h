@@ -221,8 +221,11 @@ typedef struct xmem_options {
     uint32_t allow_owner;
     /** A group whose pools are trusted; one that is made belongs to it, by default with mode 0660. */
     uint32_t allow_group;
-    /** Always 0. */
-    uint32_t reserved;
+    /**
+     * So many buffers that this thread gave back are kept for its own next acquires, at most 512, and
+     * go to others only where the pool has no more. Default 0.
+     */
+    uint32_t local_cache;
     /** What `xmem_participants` shows for this thread, at most 31 bytes; NULL: nothing. */
     const char *participant_name;
 } xmem_options;
@@ -550,7 +553,8 @@ int32_t xmem_create(const char *name, const xmem_options *options, xmem_pool *po
  * Opens a pool. A thread that opens it twice is one participant, with two descriptors.
  *
  * @param name As in `xmem_create`.
- * @param options NULL: all defaults. Only `participant_name`, `allow_owner` and `allow_group` matter.
+ * @param options NULL: all defaults. Only `participant_name`, `allow_owner`, `allow_group` and `local_cache`
+ *     matter.
  * @param pool Gets the open pool.
  *
  * @return 0, or

@@ -71,6 +71,7 @@ test {
     _ = @import("protocol/pool/commitment.zig");
     _ = @import("protocol/pool/content.zig");
     _ = @import("protocol/pool/flush.zig");
+    _ = @import("protocol/pool/cache.zig");
     _ = @import("protocol/pool/free_list.zig");
     _ = @import("protocol/pool/lease.zig");
     _ = @import("protocol/pool/losses.zig");

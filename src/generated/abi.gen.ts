@@ -52,7 +52,13 @@ export interface Native {
    * atomic operation waits for it, and converting a number to floating point and back takes long.
    */
   xmem_bun_acquire_index(descriptor: Descriptor, size: number): number;
+  /**
+   * The same for an open that has a cache of free slots. It is a call of its own, so that others do
+   * not ask whether they have one.
+   */
+  xmem_bun_acquire_index_cached(descriptor: Descriptor, size: number): number;
   xmem_bun_release_index(descriptor: Descriptor, index: number, generation: number): void;
+  xmem_bun_release_index_cached(descriptor: Descriptor, index: number, generation: number): void;
   xmem_bun_acquire_blocking(descriptor: Descriptor, size: number, deadlineMs: number): number;
   xmem_bun_now(): number;
   xmem_bun_get(descriptor: Descriptor, ref: number): number;
@@ -282,7 +288,9 @@ export const symbols: Record<keyof Native, FFIFunction> = {
   xmem_bun_release: { args: ["u32", "f64"], returns: "void" },
   xmem_bun_made: { args: [], returns: "ptr" },
   xmem_bun_acquire_index: { args: ["u32", "u32"], returns: "i32" },
+  xmem_bun_acquire_index_cached: { args: ["u32", "u32"], returns: "i32" },
   xmem_bun_release_index: { args: ["u32", "u32", "u32"], returns: "void" },
+  xmem_bun_release_index_cached: { args: ["u32", "u32", "u32"], returns: "void" },
   xmem_bun_acquire_blocking: { args: ["u32", "u32", "f64"], returns: "f64" },
   xmem_bun_now: { args: [], returns: "f64" },
   xmem_bun_get: { args: ["u32", "f64"], returns: "f64" },

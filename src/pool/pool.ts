@@ -28,7 +28,14 @@ import type { Descriptor } from "../generated/abi.gen.ts";
 import * as constants from "../generated/constants.gen.ts";
 import { keptSessions } from "../lifetime/generations.ts";
 import { beginTracing, stackHere } from "../lifetime/trace.ts";
-import { acquireIndex, closed, generationMade, native, sizeMade } from "../native/native.ts";
+import {
+  acquireIndex,
+  acquireIndexCached,
+  closed,
+  generationMade,
+  native,
+  sizeMade,
+} from "../native/native.ts";
 import { cString, float64s } from "../native/scratch.ts";
 import { nativeError } from "../native/system_error.ts";
 import { Session } from "../session/session.ts";
@@ -519,7 +526,9 @@ export class BufferPool implements Disposable {
     const session = this.#session;
     if (!isUint32(size)) refuseSize(session, "acquire()", size);
     const descriptor = this.#descriptor;
-    const index = acquireIndex(descriptor, size);
+    const index = session.caches
+      ? acquireIndexCached(descriptor, size)
+      : acquireIndex(descriptor, size);
     if (index < 0) fail(session, index, "acquire()", size);
     return new BufferGuard(session, index, generationMade(descriptor), size + 0, true);
   }
@@ -541,7 +550,9 @@ export class BufferPool implements Disposable {
     const session = this.#session;
     if (!isUint32(size)) refuseSize(session, "tryAcquire()", size);
     const descriptor = this.#descriptor;
-    const index = acquireIndex(descriptor, size);
+    const index = session.caches
+      ? acquireIndexCached(descriptor, size)
+      : acquireIndex(descriptor, size);
     if (index === -constants.ERROR_POOL_FULL) return null;
     if (index < 0) fail(session, index, "tryAcquire()", size);
     return new BufferGuard(session, index, generationMade(descriptor), size + 0, true);

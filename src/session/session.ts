@@ -30,6 +30,8 @@ export class Session {
   /** Names the participant among all of this thread: several opens of one pool share it. */
   readonly participant: string;
   readonly poolId: number;
+  /** Whether this open has a cache of free slots, which acquire and release ask first. */
+  readonly caches: boolean;
   readonly views: ViewCache;
   /** Set where each guard has views of its own, which end with it. */
   readonly guardViews: GuardViews | null;
@@ -48,7 +50,7 @@ export class Session {
     descriptor: Descriptor,
     dir: string,
     name: string,
-    options: { views: "shared" | "detach"; viewCache: number },
+    options: { views: "shared" | "detach"; viewCache: number; caches: boolean },
   ) {
     const info = float64s(INFO_COUNT);
     native.xmem_bun_info(descriptor, info);
@@ -70,6 +72,7 @@ export class Session {
     }
     const area = new DataArea(this, counter, info);
     const detaching = options.views === "detach";
+    this.caches = options.caches;
     this.views = new ViewCache(area, options.viewCache);
     this.guardViews = detaching || this.traced ? new GuardViews(area, detaching) : null;
     this.sendsStraight = this.guardViews === null;

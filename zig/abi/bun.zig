@@ -11,6 +11,7 @@ const std = @import("std");
 const abandoned = @import("../process/abandoned.zig");
 const acquire_file = @import("../protocol/pool/acquire.zig");
 const atomic = @import("hooks");
+const cache = @import("../protocol/pool/cache.zig");
 const closing = @import("../process/closing.zig");
 const constants = @import("constants.zig");
 const deaths = @import("../protocol/deaths.zig");
@@ -216,6 +217,23 @@ pub export fn xmem_bun_acquire_index(number: Descriptor, size: u32) i32 {
     return @intCast(acquired.index);
 }
 
+/// The same for an open that has a cache of free slots. It is a call of its own, so that others do
+/// not ask whether they have one.
+pub export fn xmem_bun_acquire_index_cached(number: Descriptor, size: u32) i32 {
+    const pool = descriptor.poolOf(number);
+    if (pool.participant.local.attention != participant_file.attention_cache)
+        return acquireIndexSlowly(number, size);
+    const now_ns = system.ticker.tickedNs();
+    if (now_ns == 0) return acquireIndexSlowly(number, size);
+    const acquired = acquire_file.acquireCached(&pool.participant, size, now_ns) orelse
+        return acquireIndexSlowly(number, size);
+    pool.counts[acquired.index] +|= 1;
+    hold_result.table.generation[number] = acquired.generation;
+    if (pool.participant.view.populatedBytes(acquired.index) < acquired.need)
+        return populateIndex(number, acquired.index);
+    return @intCast(acquired.index);
+}
+
 noinline fn acquireIndexSlowly(number: u32, size: u32) i32 {
     const pool = descriptor.poolOf(number);
     errors.clear();
@@ -253,6 +271,24 @@ pub export fn xmem_bun_release_index(number: Descriptor, index: u32, generation:
     count.* -= 1;
     if (!references.releaseSole(&pool.participant, handleOf(index, generation))) {
         count.* += 1;
+        return releaseIndexSlowly(number, index, generation);
+    }
+}
+
+pub export fn xmem_bun_release_index_cached(
+    number: Descriptor,
+    index: u32,
+    generation: u32,
+) void {
+    const pool = descriptor.poolOf(number);
+    if (pool.participant.local.attention != participant_file.attention_cache)
+        return releaseIndexSlowly(number, index, generation);
+    const count = &pool.counts[index];
+    if (index >= pool.participant.view.geometry.capacity or count.* == 0) return;
+    count.* -= 1;
+    if (!cache.put(&pool.participant, handleOf(index, generation))) {
+        count.* += 1;
+        // It is full, or there are more references.
         return releaseIndexSlowly(number, index, generation);
     }
 }

@@ -55,6 +55,7 @@ pub const all = numbers("ERROR_", errors.Code, false) ++
         .{ .name = "LIMIT_PARTICIPANTS", .value = layout.participants_max },
         .{ .name = "STREAM_UNIT", .value = readiness.unit },
         .{ .name = "STREAM_UNITS_MAX", .value = readiness.units_max },
+        .{ .name = "LIMIT_LOCAL_CACHE", .value = layout.cached_slots_max },
         .{ .name = "LIMIT_CHANNELS", .value = layout.channels_max },
         .{ .name = "CHANNEL_NONE", .value = channels.channel_none },
         .{ .name = "CHANNEL_MESSAGE", .value = channels.channel_message },

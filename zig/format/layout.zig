@@ -7,7 +7,7 @@ const hooks = @import("hooks");
 const RobustMutex = @import("../system/door.zig").RobustMutex;
 
 pub const magic: u64 = 0x314d_454d_5f4c_4f50; // "POL_MEM1"
-pub const version: u32 = 6;
+pub const version: u32 = 7;
 pub const section_alignment: u64 = 128;
 
 pub const dimensions_max = 8;
@@ -64,7 +64,8 @@ pub const Hot = extern struct {
     sleeps: u32,
     /// Blocks of channels at and past it were never committed, and must not be touched. Grows only.
     channels_used: u32,
-    padding: u32,
+    /// 1: somebody has, or had, a cache of free slots, so that an empty list is not all there is.
+    cached: u32,
     reserved: [88]u8,
 };
 
@@ -150,7 +151,9 @@ pub const ParticipantRow = extern struct {
     /// How often a recovery emptied the row of an owner that died: for those who tell of deaths.
     deaths: u32,
     unused: u32,
-    busy_padding: [56]u8,
+    /// How full its cache of free slots is: `words.Cache`.
+    cache: u64,
+    busy_padding: [48]u8,
 
     /// One bit per place to wait; bit 0 is the pool.
     waiting: [waiting_words]u64 align(section_alignment),
@@ -293,7 +296,9 @@ pub const Subscriber = extern struct {
 pub const channel_name_bytes_max = 63;
 /// Of a channel that replies are sent to.
 pub const reply_name_bytes_max = 23;
-/// Both are small where every step is explored.
+/// The most free slots that one participant's cache has. This and the two below are small where
+/// every step is explored.
+pub const cached_slots_max = if (hooks.modelled) 2 else 512;
 pub const channel_subscribers_max = if (hooks.modelled) 4 else 256;
 pub const channel_cells_max = if (hooks.modelled) 4 else 1 << 16;
 pub const subscribed_words = (channel_subscribers_max + 63) / 64;
@@ -317,6 +322,7 @@ comptime {
     std.debug.assert(@offsetOf(ParticipantRow, "mutex") == 0);
     std.debug.assert(@offsetOf(ParticipantRow, "name") % @alignOf(NameWords) == 0);
     std.debug.assert(@offsetOf(ParticipantRow, "busy") == 128);
+    std.debug.assert(@offsetOf(ParticipantRow, "cache") == 200);
     std.debug.assert(@offsetOf(ParticipantRow, "waiting") == 256);
     std.debug.assert(@sizeOf(Description) == 320);
     std.debug.assert(@offsetOf(Description, "dimensions") == 24);

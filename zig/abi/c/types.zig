@@ -56,8 +56,9 @@ pub const Options = extern struct {
     allow_owner: u32 = 0,
     /// A group whose pools are trusted; one that is made belongs to it, by default with mode 0660.
     allow_group: u32 = 0,
-    /// Always 0.
-    reserved: u32 = 0,
+    /// So many buffers that this thread gave back are kept for its own next acquires, at most 512, and
+    /// go to others only where the pool has no more. Default 0.
+    local_cache: u32 = 0,
     /// What `xmem_participants` shows for this thread, at most 31 bytes; NULL: nothing.
     participant_name: ?[*:0]const u8 = null,
 };

@@ -63,7 +63,7 @@ pub fn stop(comptime sections: anytype, view: *const View) bool {
 }
 
 /// SYNC: sequential before the loads of `busy`. Pairs with `Participant.enterSequential`,
-/// `waiter.mark`, `commitment.set`, `maintained_slots.growTag` and `free_list.take`.
+/// `waiter.mark`, `commitment.set`, `maintained_slots.growTag`, `free_list.take` and `cache.take`.
 fn freezeHead(view: *const View) void {
     const head_ptr = &view.header.hot.free_head;
     while (true) {
@@ -141,6 +141,8 @@ fn putToRest(row: *layout.ParticipantRow) void {
         if (@atomicLoad(u64, bits, .monotonic) != 0) atomic.store(u64, bits, 0, .monotonic);
     }
     atomic.store(u64, &row.busy, 0, .monotonic);
+    if (words.Cache.load(&row.cache, .monotonic) != words.Cache.empty)
+        words.Cache.store(&row.cache, .empty, .monotonic);
     if (words.Taking.load(&row.taking) != words.Taking.nothing)
         words.Taking.store(&row.taking, .nothing);
 }
