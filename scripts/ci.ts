@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { passesOnArm64 } from "./arm64.ts";
 import { benchmarksWork } from "./bench.ts";
+import { ensureChromium } from "./chromium.ts";
 import { explore } from "./explore.ts";
 import { buildFuzzer, fuzzCore, fuzzInterface } from "./fuzz.ts";
 import { generatedIsCurrent } from "./generate.ts";
@@ -113,6 +114,8 @@ const outside: Checks = {
     succeeds(tool("@biomejs/biome/bin/biome", "ci", "--error-on-warnings", "--colors=off")),
   "Zig's format": () => succeeds(zig("fmt", "--check", "zig")),
   types: () => succeeds(tool("typescript/bin/tsc", "--noEmit")),
+  "types of the page's script": () =>
+    succeeds(tool("typescript/bin/tsc", "--project", "src/command/serve/page")),
   "generated files": generatedIsCurrent,
   "Python's types and style": pythonIsClean,
   "the Python package in every Python that is here": () => passesInPythons(),
@@ -126,10 +129,14 @@ const outside: Checks = {
   "metrics, as Prometheus' own parser reads them": async () =>
     tools("metrics") !== null &&
     (await succeeds([process.execPath, "test", "--timeout=60000", "test/metrics.test.ts"])),
-  // These fail where there is no server and none can be installed; `bun run test` leaves them out.
+  // These fail where there is no server, or no browser, and none can be installed; `bun run test`
+  // leaves them out.
   "the bridge's tests, with servers that were installed for them": async () =>
     ensureNatsServer() &&
     (await succeeds([process.execPath, "test", "--timeout=60000", "test/bridge.test.ts"])),
+  "the page of xmem serve in a browser": async () =>
+    ensureChromium() &&
+    (await succeeds([process.execPath, "test", "--timeout=60000", "test/serve_browser.test.ts"])),
   "a bridge whose ends and servers are killed": () =>
     succeeds([
       ...[process.execPath, join(root, "scripts", "bridge.ts")],

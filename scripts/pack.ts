@@ -140,6 +140,32 @@ async function bundleBeside(folder: string, room: string, file: string): Promise
 }
 
 /**
+ * The page that the command serves is text to the bundler, which would leave it as it is: this takes
+ * the comments and the white space out of it, and packs what is left.
+ */
+async function smallPage(): Promise<Bun.BunPlugin> {
+  const folder = join(root, "src", "command", "serve", "page");
+  const texts = new Map([
+    [join(folder, "page.html"), readFileSync(join(folder, "page.html"), "utf8")],
+  ]);
+  for (const file of ["page.css", "page.js"]) {
+    const { outputs } = await Bun.build({ entrypoints: [join(folder, file)], minify: true });
+    texts.set(join(folder, file), (await outputs[0]?.text()) ?? "");
+  }
+  return {
+    name: "the page, small",
+    setup(build) {
+      build.onLoad({ filter: /\/serve\/page\/page\.\w+$/ }, ({ path }) => {
+        const packed = Bun.deflateSync(Buffer.from(texts.get(path) ?? ""), { level: 9 });
+        const bytes = `Buffer.from("${Buffer.from(packed).toString("base64")}", "base64")`;
+        const contents = `export default new TextDecoder().decode(Bun.inflateSync(${bytes}));`;
+        return { contents, loader: "js" };
+      });
+    },
+  };
+}
+
+/**
  * The command, with the libraries that it uses: it runs on the file of the library beside it. It is
  * minified, since nobody links against it.
  */
@@ -148,7 +174,7 @@ async function bundleCommand(folder: string): Promise<void> {
     entrypoints: [join(root, "src", "command", "program.ts")],
     target: "bun",
     minify: true,
-    plugins: [onLibrary],
+    plugins: [onLibrary, await smallPage()],
   });
   const [output] = outputs;
   if (output === undefined || outputs.length > 1)
