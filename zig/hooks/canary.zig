@@ -60,6 +60,10 @@ pub const Canary = enum {
     cache_entry_after_word,
     /// A slot is taken out of a cache while a recovery is about to freeze its word.
     cached_pop_while_frozen,
+    /// A slot is taken for gone from a cache when a recovery freezes its word, and then gives up.
+    cache_move_once,
+    /// A participant that acquires nothing moves slots to the list, and the pool is called full.
+    gathering_unseen,
 
     // Caught by the explorer with store buffers: harmless where memory is sequentially consistent.
     hold_before_cas,

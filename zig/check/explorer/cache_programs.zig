@@ -137,6 +137,30 @@ pub const all = [_]Program{
         .catches = &.{.maintenance_without_waiting},
     },
     .{
+        .name = "an acquire of what trim moves from a cache to the list",
+        .slots = 1,
+        .threads = &.{
+            .{ .cache = 1, .first = &.{ .acquire, .release }, .steps = &.{} },
+            .{ .steps = &.{&.{ .trim, .preallocate }} },
+            .{ .steps = &.{&.{.acquire}} },
+        },
+        .full_is_exact = true,
+        .catches = &.{.gathering_unseen},
+    },
+    .{
+        .name = "a cache that is emptied beside a recovery that gives up",
+        .slots = 1,
+        .threads = &.{
+            .{ .cache = 1, .first = &.{ .acquire, .release }, .steps = &.{
+                &.{ .leave, .preallocate },
+            } },
+            .{ .steps = &.{ &.{.reclaim}, &.{.acquire} } },
+            .{ .first = &.{.abandon}, .steps = &.{} },
+        },
+        .budget = .{ .deferrals = 1 },
+        .catches = &.{.cache_move_once},
+    },
+    .{
         .name = "a waiter for memory beside a release into a cache",
         .committed = 0,
         .max_committed = 16,

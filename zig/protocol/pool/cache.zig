@@ -15,6 +15,7 @@ const std = @import("std");
 const atomic = @import("hooks");
 const free_list = @import("free_list.zig");
 const layout = @import("../../format/layout.zig");
+const memory_work = @import("../memory_work.zig");
 const participant_file = @import("../participant.zig");
 const thaw = @import("../recovery/thaw.zig");
 const waiting = @import("waiting.zig");
@@ -151,7 +152,8 @@ noinline fn serve(participant: *Participant) void {
 }
 
 fn wakeFor(participant: *const Participant, moved: u32) void {
-    const waiters = atomic.load(u32, &participant.view.header.hot.waiters, .monotonic);
+    // SYNC: as in `waiting.wakeOne`. Pairs with `waiter.mark`.
+    const waiters = atomic.load(u32, &participant.view.header.hot.waiters, .seq_cst);
     for (0..@min(moved, waiters)) |_| waiting.wakeOne(participant);
 }
 
@@ -172,22 +174,11 @@ fn moveFrom(participant: *const Participant, row_index: u32) Moved {
     for (view.cacheEntries(row_index, cache)) |*entry| {
         const index = atomic.load(u32, entry, .monotonic);
         if (index >= view.geometry.capacity) continue;
-        const slot = &view.slots[index];
-        const from = Control.load(&slot.control, .seq_cst);
-        if (from.cachingRow() != row_index) continue;
-        if (from.frozen) {
-            result.frozen = true;
-            continue;
+        switch (moveOne(participant, row_index, index)) {
+            .moved => result.moved += 1,
+            .frozen => result.frozen = true,
+            .elsewhere => {},
         }
-        const bracket = participant.enter();
-        // SYNC: acquires what its last holder wrote, for the next one, which is reached through the
-        // push; shows `busy` to the recovery that freezes the word. Pairs with `put` and
-        // `section.freezeWord`.
-        if (Control.casSequential(&slot.control, from, from.freed())) {
-            _ = free_list.push(view, index);
-            result.moved += 1;
-        }
-        bracket.leave();
     }
     // The entries of others' caches are their owners' to drop, when they find that they lead nowhere.
     if (row_index == participant.index and cache.count > 0 and !result.frozen)
@@ -195,12 +186,43 @@ fn moveFrom(participant: *const Participant, row_index: u32) Moved {
     return result;
 }
 
-/// Moves what is in all caches to the list; how much that was.
+/// Again where the word changed after it was read: a recovery may have frozen it, and may give up,
+/// and then the slot is where it was.
+fn moveOne(
+    participant: *const Participant,
+    row_index: u32,
+    index: u32,
+) enum { moved, frozen, elsewhere } {
+    const view = &participant.view;
+    const slot = &view.slots[index];
+    while (true) {
+        const from = Control.load(&slot.control, .seq_cst);
+        if (from.cachingRow() != row_index) return .elsewhere;
+        if (from.frozen) return .frozen;
+        const bracket = participant.enter();
+        defer bracket.leave();
+        // SYNC: acquires what its last holder wrote, for the next one, which is reached through the
+        // push; shows `busy` to the recovery that freezes the word. Pairs with `put` and
+        // `section.freezeWord`.
+        if (!Control.casSequential(&slot.control, from, from.freed())) {
+            if (atomic.broken(.cache_move_once)) return .elsewhere;
+            continue;
+        }
+        _ = free_list.push(view, index);
+        return .moved;
+    }
+}
+
+/// Moves what is in all caches to the list; how much that was. For a participant that acquires
+/// nothing: a slot that it has taken out of a cache, and not pushed yet, is free all the time. So it
+/// counts as work, and nobody is told meanwhile that the pool is full.
 pub fn gatherAll(participant: *const Participant) u32 {
     const view = &participant.view;
-    if (!isUsed(view) or atomic.broken(.caches_not_searched)) return 0;
+    if (!hasAny(view) or atomic.broken(.caches_not_searched)) return 0;
+    if (!atomic.broken(.gathering_unseen)) memory_work.begin(participant);
     var moved: u32 = 0;
     for (0..view.rowsUsed()) |row| moved += moveFrom(participant, @intCast(row)).moved;
+    if (!atomic.broken(.gathering_unseen)) memory_work.endForAll(participant);
     if (moved > 0) wakeFor(participant, moved);
     return moved;
 }
@@ -282,7 +304,7 @@ const Traces = struct {
 };
 
 /// The thread's last open ends: nothing is left in its cache. Where the pool stands still for too
-/// long the rest is owed, and the next recovery gives it back.
+/// long the rest stays, and `membership.prepareToLeave` leaves the row to the next recovery.
 pub fn close(participant: *Participant) void {
     const local = participant.local;
     if (local.cache_max == 0) return;
@@ -294,10 +316,7 @@ pub fn close(participant: *Participant) void {
         const result = moveFrom(participant, participant.index);
         if (result.moved > 0) wakeFor(participant, result.moved);
         if (!result.frozen) return;
-        thaw.wait(participant, &patience) catch {
-            local.attention |= participant_file.attention_owed;
-            return;
-        };
+        thaw.wait(participant, &patience) catch return;
     }
 }
 
@@ -316,6 +335,9 @@ pub fn hasAny(view: *const View) bool {
     return false;
 }
 
+const membership = @import("../recovery/membership.zig");
+const recovery = @import("../recovery/recovery.zig");
+const references = @import("references.zig");
 const testing = std.testing;
 const TestingPool = @import("../testing_pool.zig").TestingPool;
 
@@ -419,4 +441,28 @@ test "a release into a cache serves those who wait" {
     try testing.expect(put(&owner, handle));
     try testing.expect(isListed(&pool.view));
     try testing.expect(pool.view.header.hot.wake_seq != before);
+}
+
+test "a row whose cache a frozen pool kept is left to the next recovery" {
+    var pool: TestingPool = undefined;
+    try pool.init(.{ .capacity = 1, .buffer_size = 64, .participant_count = 3 });
+    defer pool.deinit();
+    const view = &pool.view;
+    var participant = pool.participant(0);
+    enable(&participant, 1);
+    try testing.expect(put(&participant, hold(&participant)));
+    // A recoverer that stands still: it has the mutex.
+    _ = view.header.repair.mutex.tryLock();
+    view.slots[0].control |= 1 << 63;
+    close(&participant);
+    references.settle(&participant);
+    membership.prepareToLeave(&participant);
+    participant.row.mutex.unlock();
+    try testing.expect(participant_file.isDead(participant.row));
+    view.slots[0].control &= ~@as(u64, 1 << 63);
+    view.header.repair.mutex.unlock();
+    _ = recovery.run(view, .{});
+    const control = Control.load(&view.slots[0].control, .monotonic);
+    try testing.expectEqual(null, control.cachingRow());
+    try testing.expect(isListed(view));
 }

@@ -111,7 +111,9 @@ pub fn prepareToLeave(participant: *Participant) void {
     // could not, as it does for a dead participant.
     const flush_ended = endFlush(participant);
     const owes = participant.local.attention & participant_file.attention_owed != 0;
-    if (owes or !flush_ended) {
+    // The next owner of the row would not know of what is left in its cache.
+    const keeps = words.Cache.load(&participant.row.cache, .monotonic).count > 0;
+    if (owes or keeps or !flush_ended) {
         // SYNC: after the last access to the row. Pairs with `participant.isDead`.
         atomic.store(u32, &participant.row.abandoned, 1, .release);
     }

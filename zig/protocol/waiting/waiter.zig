@@ -98,7 +98,8 @@ fn mark(
             // SYNC: sequential before the waiter's next try: either that finds what was pushed, or
             // the releaser finds the count. Pairs with `free_list.push`, `waiting.wakeOne`,
             // `ends.isAwaited`, `commitment.missing`, `commitment.tellWaiters`,
-            // `maintained_slots.end`, `cache.put` and `cache.moveFrom`.
+            // `maintained_slots.end`, `cache.put`, `cache.moveFrom` and
+            // `cache.wakeFor`.
             if (atomic.broken(.waiters_not_atomic)) {
                 atomic.store(u32, waiters, atomic.load(u32, waiters, .monotonic) + 1, .monotonic);
             } else _ = atomic.fetchAdd(u32, waiters, 1);
