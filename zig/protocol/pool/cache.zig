@@ -116,7 +116,7 @@ pub inline fn put(participant: *Participant, handle: Handle) bool {
     if (!atomic.broken(.cache_entry_after_word)) note(participant, cache, index);
     // SYNC: as in `references.releaseSole`; and whoever finds the word finds the entry and the
     // count, which were stored before it. Sequential before the load of `waiters`. Pairs with
-    // `section.freezeWord`, `top`, `moveFrom`, `Traces.of` and `waiter.mark`.
+    // `section.freezeWord`, `top`, `moveFrom`, `moveOne`, `Traces.of` and `waiter.mark`.
     if (!Control.casSequential(&view.slots[index].control, sole, sole.cachedBy(participant.index)))
         return failed(participant, bracket, cache);
     if (atomic.broken(.cache_entry_after_word)) note(participant, cache, index);

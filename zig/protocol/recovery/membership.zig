@@ -112,7 +112,8 @@ pub fn prepareToLeave(participant: *Participant) void {
     const flush_ended = endFlush(participant);
     const owes = participant.local.attention & participant_file.attention_owed != 0;
     // The next owner of the row would not know of what is left in its cache.
-    const keeps = words.Cache.load(&participant.row.cache, .monotonic).count > 0;
+    const cached = words.Cache.load(&participant.row.cache, .monotonic).count;
+    const keeps = cached > 0 and !atomic.broken(.cache_kept_at_close);
     if (owes or keeps or !flush_ended) {
         // SYNC: after the last access to the row. Pairs with `participant.isDead`.
         atomic.store(u32, &participant.row.abandoned, 1, .release);
