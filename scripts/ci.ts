@@ -21,6 +21,7 @@ import { isReproducible } from "./reproducible.ts";
 import { root, runRecorded, setup, tool, zig } from "./setup.ts";
 import { type Count, test } from "./test.ts";
 import { sanitized } from "./tsan.ts";
+import { machinesHold } from "./two_machines.ts";
 import { isUnhooked } from "./unhooked.ts";
 import { workflowsAreClean } from "./workflows.ts";
 
@@ -133,6 +134,7 @@ const outside: Checks = {
   "the bridge beside the bare client, for a moment": () =>
     succeeds([process.execPath, join(root, "bench", "bridge.ts"), "--brief"]),
   "a parking lot whose stages are killed": parkingHolds,
+  "two machines on which everything is killed": machinesHold,
   "the benchmarks, each for a moment": benchmarksWork,
   "the instructions of the hot operations": instructionsHold,
 };

@@ -19,9 +19,10 @@ const { values } = parseArgs({
     rate: { type: "string", default: "25" },
     kills: { type: "string", default: "0" },
     seed: { type: "string", default: "1" },
+    drawn: { type: "boolean", default: false },
   },
 });
-const number = (name: keyof typeof values, least: number): number => {
+const number = (name: "frames" | "rate" | "kills" | "seed", least: number): number => {
   const value = Number(values[name]);
   if (Number.isInteger(value) && value >= least && value < 1e6) return value;
   console.error(`--${name} is ${values[name]}, expected a whole number from ${least} to 999999`);
@@ -61,8 +62,9 @@ const channels: Channel[] = [
 const results = near.channel("results", { capacity: 4 });
 
 let film = "";
-if (Bun.which("ffmpeg") === null) {
-  console.log("there is no ffmpeg: the frames are drawn by the decoder itself, each of one shade");
+if (values.drawn || Bun.which("ffmpeg") === null) {
+  const why = values.drawn ? "as was asked for" : "since there is no ffmpeg";
+  console.log(`frames without a film, ${why}: the decoder draws them, each of one shade`);
 } else {
   console.log(`drawing ${frameCount} frames of 720p, and encoding them`);
   film = join(shared, "lot.mp4");
