@@ -69,6 +69,10 @@ export class NatsServer {
     });
   }
 
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
   get log(): string {
     return join(this.#folder, "log");
   }
