@@ -53,7 +53,7 @@ async function measure({ size, count, servers: copies, storage }: Way): Promise<
 if (!ensureNatsServer()) throw new Error("there is no nats-server, and none can be installed");
 const isBrief = process.argv.includes("--brief");
 const frame = (1280 * 720 * 3) / 2;
-const [messages, frames, rounds] = isBrief ? [2000, 20, 1] : [50_000, 300, 5];
+const [messages, frames, rounds] = isBrief ? [2000, 20, 1] : [50_000, 300, 3];
 const ways: Way[] = [];
 for (const [what, size, count] of [
   ["200 bytes", 200, messages],
