@@ -43,7 +43,12 @@ one process, and a publisher of iceoryx2 shares its buffers with nobody.`,
     return [
       { name: "bare pop + push, C", kind: "yardstick", ...c("bare") },
       { name: "xmem, C", kind: "xmem", ...c("xmem") },
+      { name: "xmem, C, local_cache", kind: "xmem", ...c("xmem-cache") },
       { ...xmemRow("xmem, TypeScript", "contend"), env },
+      {
+        ...xmemRow("xmem, TypeScript, localCache", "contend"),
+        env: { ...env, XMEM_BENCH_CACHE: "8" },
+      },
       { name: "iceoryx2, Rust: loan + drop", kind: "peer", env, ...peer("iceoryx2", "contend") },
       { name: "Boost.Interprocess, C++", kind: "peer", env, ...peer("boost/pool.cpp", "contend") },
       {

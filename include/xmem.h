@@ -221,8 +221,11 @@ typedef struct xmem_options {
     uint32_t allow_owner;
     /** A group whose pools are trusted; one that is made belongs to it, by default with mode 0660. */
     uint32_t allow_group;
-    /** Always 0. */
-    uint32_t reserved;
+    /**
+     * So many buffers that this thread gave back are kept for its own next acquires, at most 512, and
+     * go to others only where the pool has no more. Default 0.
+     */
+    uint32_t local_cache;
     /** What `xmem_participants` shows for this thread, at most 31 bytes; NULL: nothing. */
     const char *participant_name;
 } xmem_options;
@@ -294,7 +297,7 @@ typedef struct xmem_pool_stats {
     uint64_t acquired;
     /** Buffers released since the pool was made. */
     uint64_t released;
-    /** Acquires that found the pool full. */
+    /** Acquires that found the pool full and did not wait. */
     uint64_t full;
     /** Waits that began. */
     uint64_t waits;
@@ -304,6 +307,20 @@ typedef struct xmem_pool_stats {
     uint64_t recoveries;
     /** Recoveries that were put off because a participant stood still inside an operation. */
     uint64_t deferred;
+    /** Acquires that failed for want of memory. */
+    uint64_t out_of_memory;
+    /** Dead participants whose rows recoveries emptied. */
+    uint64_t recovered_participants;
+    /** Holds of the dead and references with expired leases that recoveries dropped. */
+    uint64_t recovered_references;
+    /** Buffers that recoveries gave back. */
+    uint64_t recovered_buffers;
+    /** Of those references, the ones with expired leases. */
+    uint64_t expired_references;
+    /** Bytes of memory that buffers got since the pool was made. */
+    uint64_t bytes_committed;
+    /** Bytes of memory that buffers lost again, by `xmem_trim` or since another buffer needed it. */
+    uint64_t bytes_given_back;
 } xmem_pool_stats;
 
 /** A thread that has the pool open, or had when it died. */
@@ -536,7 +553,8 @@ int32_t xmem_create(const char *name, const xmem_options *options, xmem_pool *po
  * Opens a pool. A thread that opens it twice is one participant, with two descriptors.
  *
  * @param name As in `xmem_create`.
- * @param options NULL: all defaults. Only `participant_name`, `allow_owner` and `allow_group` matter.
+ * @param options NULL: all defaults. Only `participant_name`, `allow_owner`, `allow_group` and `local_cache`
+ *     matter.
  * @param pool Gets the open pool.
  *
  * @return 0, or

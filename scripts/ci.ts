@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { passesOnArm64 } from "./arm64.ts";
 import { benchmarksWork } from "./bench.ts";
+import { ensureChromium } from "./chromium.ts";
 import { explore } from "./explore.ts";
 import { buildFuzzer, fuzzCore, fuzzInterface } from "./fuzz.ts";
 import { generatedIsCurrent } from "./generate.ts";
@@ -18,6 +19,7 @@ import { passesInPythons, pythonIsClean } from "./pytest.ts";
 import { interpreters, tools } from "./python.ts";
 import { makePlan, planProblems } from "./release.ts";
 import { isReproducible } from "./reproducible.ts";
+import { ensureS3Server } from "./s3_server.ts";
 import { root, runRecorded, setup, tool, zig } from "./setup.ts";
 import { type Count, test } from "./test.ts";
 import { sanitized } from "./tsan.ts";
@@ -113,6 +115,8 @@ const outside: Checks = {
     succeeds(tool("@biomejs/biome/bin/biome", "ci", "--error-on-warnings", "--colors=off")),
   "Zig's format": () => succeeds(zig("fmt", "--check", "zig")),
   types: () => succeeds(tool("typescript/bin/tsc", "--noEmit")),
+  "types of the page's script": () =>
+    succeeds(tool("typescript/bin/tsc", "--project", "src/command/serve/page")),
   "generated files": generatedIsCurrent,
   "Python's types and style": pythonIsClean,
   "the Python package in every Python that is here": () => passesInPythons(),
@@ -122,10 +126,18 @@ const outside: Checks = {
   "the workflows": workflowsAreClean,
   "the core's tests on arm64, as far as they go": passesOnArm64,
   "a library without a trace of hooks": isUnhooked,
-  // These fail where there is no server and none can be installed; `bun run test` leaves them out.
+  // This fails where the parser cannot be installed; `bun run test` leaves it out.
+  "metrics, as Prometheus' own parser reads them": async () =>
+    tools("metrics") !== null &&
+    (await succeeds([process.execPath, "test", "--timeout=60000", "test/metrics.test.ts"])),
+  // These fail where there is no server, or no browser, and none can be installed; `bun run test`
+  // leaves them out.
   "the bridge's tests, with servers that were installed for them": async () =>
     ensureNatsServer() &&
     (await succeeds([process.execPath, "test", "--timeout=60000", "test/bridge.test.ts"])),
+  "the page of xmem serve in a browser": async () =>
+    ensureChromium() &&
+    (await succeeds([process.execPath, "test", "--timeout=60000", "test/serve_browser.test.ts"])),
   "a bridge whose ends and servers are killed": () =>
     succeeds([
       ...[process.execPath, join(root, "scripts", "bridge.ts")],
@@ -133,6 +145,17 @@ const outside: Checks = {
     ]),
   "the bridge beside the bare client, for a moment": () =>
     succeeds([process.execPath, join(root, "bench", "bridge.ts"), "--brief"]),
+  "the tests of parking, with a server that was installed for them": async () =>
+    ensureS3Server() &&
+    (await succeeds([
+      ...[process.execPath, "test", "--timeout=60000"],
+      ...["test/park.test.ts", "test/parking.test.ts"],
+    ])),
+  "channels that overflow, with kills": () =>
+    succeeds([
+      ...[process.execPath, join(root, "scripts", "park.ts")],
+      ...["--bytes", "256", "--s3", "256", "--messages", "100000"],
+    ]),
   "a parking lot whose stages are killed": parkingHolds,
   "two machines on which everything is killed": machinesHold,
   "the benchmarks, each for a moment": benchmarksWork,

@@ -46,15 +46,31 @@ export interface Part {
 }
 
 const ofBridge = (source: string): boolean => source.startsWith("bridge/");
+const ofPark = (source: string): boolean => source.startsWith("park/");
+const ofTesting = (source: string): boolean => source.startsWith("testing/");
 
 /** The library itself, which needs no other package's types. */
-const library: Part = { index: "index", has: (source) => !ofBridge(source), imports: {} };
+const library: Part = {
+  index: "index",
+  has: (source) => !ofBridge(source) && !ofPark(source) && !ofTesting(source),
+  imports: {},
+};
 
 /** xmem/bridge, on the library and on the client of NATS. */
 const bridge: Part = {
   index: "bridge/index",
   has: ofBridge,
   imports: { "../index.ts": "./xmem.js", "@nats-io/transport-node": "@nats-io/transport-node" },
+};
+
+/** xmem/park, on the library. */
+const park: Part = { index: "park/index", has: ofPark, imports: { "../index.ts": "./xmem.js" } };
+
+/** xmem/test, on the library. */
+const testing: Part = {
+  index: "testing/index",
+  has: ofTesting,
+  imports: { "../index.ts": "./xmem.js" },
 };
 
 /**
@@ -159,8 +175,8 @@ export function rollUp(
   return `${parts.join("")}export { ${exported.sort().join(", ")} };\n`;
 }
 
-/** The declarations of the sources as they are now, and those of xmem/bridge. */
-export function declareAll(): { library: string; bridge: string } {
+/** The declarations of the sources as they are now: the library's, and those of each sub-path. */
+export function declareAll(): { library: string; bridge: string; park: string; testing: string } {
   // One of its own, because several tests declare at a time.
   const folder = mkdtempSync(join(tmpdir(), "xmem-declarations-"));
   const project = ["--project", "scripts/declarations.tsconfig.json", "--outDir", folder];
@@ -172,10 +188,15 @@ export function declareAll(): { library: string; bridge: string } {
     files.map((file) => [file.replace(/\.d\.ts$/, ""), readFileSync(join(folder, file), "utf8")]),
   );
   rmSync(folder, { recursive: true });
-  return { library: rollUp(sources), bridge: rollUp(sources, bridge) };
+  return {
+    library: rollUp(sources),
+    bridge: rollUp(sources, bridge),
+    park: rollUp(sources, park),
+    testing: rollUp(sources, testing),
+  };
 }
 
 if (import.meta.main) {
   const all = declareAll();
-  process.stdout.write(all.library + all.bridge);
+  process.stdout.write(Object.values(all).join(""));
 }

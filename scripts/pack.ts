@@ -62,6 +62,18 @@ const packaged = {
       node: "./dist/other_runtime.cjs",
       default: "./dist/bridge.js",
     },
+    "./park": {
+      types: "./dist/park.d.ts",
+      bun: "./dist/park.js",
+      node: "./dist/other_runtime.cjs",
+      default: "./dist/park.js",
+    },
+    "./test": {
+      types: "./dist/test.d.ts",
+      bun: "./dist/test.js",
+      node: "./dist/other_runtime.cjs",
+      default: "./dist/test.js",
+    },
   },
   types: "./dist/xmem.d.ts",
   files: ["dist", "prebuilt", ...copied],
@@ -93,6 +105,8 @@ async function bundle(folder: string): Promise<void> {
   const declarations = declareAll();
   writeFileSync(join(folder, "xmem.d.ts"), declarations.library);
   writeFileSync(join(folder, "bridge.d.ts"), declarations.bridge);
+  writeFileSync(join(folder, "park.d.ts"), declarations.park);
+  writeFileSync(join(folder, "test.d.ts"), declarations.testing);
   cpSync(join(root, "src", "other_runtime.cjs"), join(folder, "other_runtime.cjs"));
 }
 
@@ -107,10 +121,13 @@ const onLibrary: Bun.BunPlugin = {
   },
 };
 
-/** xmem/bridge, which runs on the library beside it and on the client that its user installed. */
-async function bundleBridge(folder: string): Promise<void> {
+/**
+ * A sub-path, which runs on the library beside it: xmem/bridge on the client that its user installed,
+ * too, xmem/park with the little that it uses of others, and xmem/test on `bun test`.
+ */
+async function bundleBeside(folder: string, room: string, file: string): Promise<void> {
   const { outputs } = await Bun.build({
-    entrypoints: [join(root, "src", "bridge", "index.ts")],
+    entrypoints: [join(root, "src", room, "index.ts")],
     target: "bun",
     minify: { whitespace: true },
     external: ["@nats-io/*"],
@@ -118,8 +135,34 @@ async function bundleBridge(folder: string): Promise<void> {
   });
   const [output] = outputs;
   if (output === undefined || outputs.length > 1)
-    throw new Error(`${outputs.length} files of the bridge, not one`);
-  writeFileSync(join(folder, "bridge.js"), await output.text());
+    throw new Error(`${outputs.length} files of ${room}/, not one`);
+  writeFileSync(join(folder, file), await output.text());
+}
+
+/**
+ * The page that the command serves is text to the bundler, which would leave it as it is: this takes
+ * the comments and the white space out of it, and packs what is left.
+ */
+async function smallPage(): Promise<Bun.BunPlugin> {
+  const folder = join(root, "src", "command", "serve", "page");
+  const texts = new Map([
+    [join(folder, "page.html"), readFileSync(join(folder, "page.html"), "utf8")],
+  ]);
+  for (const file of ["page.css", "page.js"]) {
+    const { outputs } = await Bun.build({ entrypoints: [join(folder, file)], minify: true });
+    texts.set(join(folder, file), (await outputs[0]?.text()) ?? "");
+  }
+  return {
+    name: "the page, small",
+    setup(build) {
+      build.onLoad({ filter: /\/serve\/page\/page\.\w+$/ }, ({ path }) => {
+        const packed = Bun.deflateSync(Buffer.from(texts.get(path) ?? ""), { level: 9 });
+        const bytes = `Buffer.from("${Buffer.from(packed).toString("base64")}", "base64")`;
+        const contents = `export default new TextDecoder().decode(Bun.inflateSync(${bytes}));`;
+        return { contents, loader: "js" };
+      });
+    },
+  };
 }
 
 /**
@@ -131,7 +174,7 @@ async function bundleCommand(folder: string): Promise<void> {
     entrypoints: [join(root, "src", "command", "program.ts")],
     target: "bun",
     minify: true,
-    plugins: [onLibrary],
+    plugins: [onLibrary, await smallPage()],
   });
   const [output] = outputs;
   if (output === undefined || outputs.length > 1)
@@ -155,7 +198,9 @@ async function beginMain(folder: string, manifest: Manifest): Promise<void> {
   begin(folder, manifest);
   mkdirSync(join(folder, "dist"));
   await bundle(join(folder, "dist"));
-  await bundleBridge(join(folder, "dist"));
+  await bundleBeside(join(folder, "dist"), "bridge", "bridge.js");
+  await bundleBeside(join(folder, "dist"), "park", "park.js");
+  await bundleBeside(join(folder, "dist"), "testing", "test.js");
   await bundleCommand(join(folder, "dist"));
   copyDocuments(copied, folder);
 }

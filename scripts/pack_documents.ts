@@ -17,8 +17,18 @@ const isReference = (path: string): boolean => /^docs\/api(?:-\w+)?\.md$/.test(p
 /** The pictures of the figures are many; the README shows some. */
 const pictures = join("docs", "benchmarks");
 
+/** The picture of what `xmem serve` shows by itself to those who have the package. */
+const screenshot = join("docs", "serve.png");
+const shownScreenshot = /^!\[[^\]]*\]\((?:docs\/)?serve\.png\)\n\n/gm;
+
 function isPacked(path: string, copied: readonly string[]): boolean {
-  if (internal.includes(path) || isReference(path) || path.startsWith(pictures)) return false;
+  if (
+    path === screenshot ||
+    internal.includes(path) ||
+    isReference(path) ||
+    path.startsWith(pictures)
+  )
+    return false;
   return copied.some((each) => path === each || path.startsWith(`${each}/`));
 }
 
@@ -32,7 +42,8 @@ export function copyDocuments(copied: readonly string[], folder: string): void {
   const files = readdirSync(folder, { recursive: true, encoding: "utf8" });
   for (const file of files.filter((each) => each.endsWith(".md"))) {
     const text = readFileSync(join(folder, file), "utf8");
-    writeFileSync(join(folder, file), withoutLinks(text, file, copied));
+    const shown = text.replaceAll(shownScreenshot, "");
+    writeFileSync(join(folder, file), withoutLinks(shown, file, copied));
   }
   copyPictures(folder);
 }

@@ -7,6 +7,7 @@ import { questions } from "../bench/questions.ts";
 import { reasons } from "../bench/reasons.ts";
 import { type Asked, between, comparison, headline, performance } from "../bench/suite/document.ts";
 import { documented, kept } from "../bench/suite/store.ts";
+import { tried } from "../bench/tried.ts";
 import { root } from "./setup.ts";
 
 export interface Documents {
@@ -28,7 +29,7 @@ export function documents(): Documents {
     return result === undefined ? [] : [{ question, result }];
   });
   return {
-    performance: performance(all, reasons),
+    performance: `${performance(all, reasons)}\n${tried}`,
     readme: between(readFileSync(paths.readme, "utf8"), headline(all)),
     comparison: between(readFileSync(paths.comparison, "utf8"), comparison(all)),
   };

@@ -28,6 +28,11 @@ const pages: Readonly<Record<string, Page>> = {
     from: "xmem/bridge",
     begin: "[Bridge](bridge.md) says how to use it, and [xmem](api.md) has the rest.",
   },
+  park: {
+    file: "api-park.md",
+    from: "xmem/park",
+    begin: "[Beyond memory](parking.md) says how to use it, and [xmem](api.md) has the rest.",
+  },
   testing: {
     file: "api-test.md",
     from: "xmem/test",
@@ -101,7 +106,7 @@ function shortened(markdown: string): string {
       .replace(/^###### [GS]et Signature\n\n/gm, "")
       .replace(/(?:^###### Throws\n\n[\s\S]+?\n\n(?=[#*>]|\n|$(?![\s\S])))+/gm, listed)
       .replace(/<a id="[^"]*"><\/a> /g, "")
-      .replace(/\[(`[^`]*`)\]\(#property-[^)]*\)/g, "$1")
+      .replace(/\[(`[^`]*`)\]\((?:\w+\.md)?#property-[^)]*\)/g, "$1")
       // Of the headings that it counted some are gone.
       .replace(/\(#([a-z]+)-\d+\)/g, "(#$1)")
       .replace(/^\*\*\*\n\n/gm, "")
@@ -135,7 +140,10 @@ async function reference(): Promise<Map<string, string>> {
     return new Map(
       parts.map(([module, { file, from, begin }]) => {
         const text = shortened(readFileSync(join(folder, "out", `${module}.md`), "utf8"));
-        const own = text.replaceAll(`(${module}.md#`, "(#").replaceAll("(xmem.md#", "(api.md#");
+        const own = parts.reduce(
+          (all, [other, page]) => all.replaceAll(`(${other}.md#`, `(${page.file}#`),
+          text.replaceAll(`(${module}.md#`, "(#"),
+        );
         const first = `# Reference of ${from}\n\n${note}\n\n`;
         const has = `What \`import ... from "${from}"\` has. ${begin}`;
         const beside = file === "api.md" ? `\n\nBeside it:\n\n${links}` : "";

@@ -1,6 +1,7 @@
 export type {
   ChannelOptions,
   LookOptions,
+  MetricsOptions,
   OpenOptions,
   PoolOptions,
   PruneOptions,
@@ -26,8 +27,9 @@ export type {
   OutstandingBuffer,
   ParticipantName,
 } from "./pool/buffers.ts";
+export type { PoolEvent, PoolEvents, PoolEventType, PoolListener } from "./pool/events.ts";
 export type { PoolInfo } from "./pool/folder.ts";
-export { BufferPool, type ReclaimReport } from "./pool/pool.ts";
+export { BufferPool, type OpenedPool, type ReclaimReport } from "./pool/pool.ts";
 export type { ParticipantStats, PoolStats } from "./pool/statistics.ts";
 export type {
   FlushableBytes,

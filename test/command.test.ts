@@ -397,7 +397,7 @@ describe("errors and usage", () => {
       const commands = [...out.matchAll(/^ {2}(\w+)[ \w<>[\]]* {2,}[A-Z]/gm)].map(
         ([, name]) => name,
       );
-      expect(commands.length).toBe(11);
+      expect(commands.length).toBe(12);
       const helps = await Promise.all(commands.map((name) => xmem(name as string, "--help")));
       for (const [place, { exitCode, out: help }] of helps.entries()) {
         expect(exitCode).toBe(0);

@@ -79,6 +79,11 @@ async function survive(what: string, scenario: Scenario, step: number): Promise<
 
 const scenarios: Record<string, Scenario> = {
   acquire: {},
+  "acquire from the cache": {},
+  "acquire more than the cache has": {},
+  "release into the cache": {},
+  "trim of what the cache has": {},
+  "close with a cache": {},
   "acquire that commits": {},
   release: {},
   "release that zeroes": { operation: "release", options: { zeroOnRelease: true } },

@@ -127,6 +127,26 @@ test("the examples of the docstrings check", async () => {
   expect(await check(newest, settings["what bun init writes"] ?? {}, "examples.ts")).toBe("");
 }, 120_000);
 
+test("tests with xmem/test check, and listeners of events know what these say", async () => {
+  const written = `import { test } from "bun:test";
+    import { BufferPool, type PoolEvent } from "xmem";
+    import { failOnLeaks, testPool } from "xmem/test";
+    failOnLeaks();
+    test("a pool", () => {
+      const pool: BufferPool = testPool({ capacity: 4, participantName: "test" });
+      const log = (event: PoolEvent): string => event.type + event.pool;
+      const count = ({ refused }: PoolEvent<"full">): number => refused;
+      pool.on("full", count).on("full", log).off("full", log);
+      pool.once("dead-participant", ({ name, pid }) => console.log(name.length + pid));
+      // @ts-expect-error There is no such event.
+      pool.on("ful", log);
+      // @ts-expect-error It does not say that.
+      pool.on("timeout", ({ refused }) => console.log(refused));
+    });\n`;
+  await Bun.write(join(folder, "suite.ts"), written);
+  expect(await check(newest, settings["what bun init writes"] ?? {}, "suite.ts")).toBe("");
+}, 120_000);
+
 test("a program of xmem/bridge checks, and its docstrings' examples", async () => {
   const bridge = readFileSync(join(folder, "node_modules", "xmem", "dist", "bridge.d.ts"), "utf8");
   const found = [...bridge.matchAll(/^ *\* ```ts\n([\s\S]*?)^ *\* ```$/gm)];
@@ -173,3 +193,19 @@ test("a public signature that needs another package's type is refused", () => {
   ]);
   expect(() => rollUp(sources)).toThrow("Shown needs Pointer");
 });
+
+test("a program of xmem/park checks, and its docstrings' examples", async () => {
+  const park = readFileSync(join(folder, "node_modules", "xmem", "dist", "park.d.ts"), "utf8");
+  const found = [...park.matchAll(/^ *\* ```ts\n([\s\S]*?)^ *\* ```$/gm)];
+  expect(found.length).toBe(3);
+  const all = found.map(([, lines = ""], index) => {
+    const code = lines.replace(/^ *\* ?/gm, "");
+    return `export async function example${index}(pool: BufferPool): Promise<void> {\n${code}}\n`;
+  });
+  const imports = `import type { BufferPool } from "xmem";
+    import { directoryStore, Parking, park, s3Store, unpark } from "xmem/park";
+    export const stores = [directoryStore("/tmp/x"), s3Store({ bucket: "b" })];\n`;
+  await Bun.write(join(folder, "park.ts"), imports + all.join(""));
+  expect(await check(newest, settings["what bun init writes"] ?? {}, "park.ts")).toBe("");
+  expect(park).not.toMatch(/AwsClient|Claim|Segment|RecordReader|@internal/);
+}, 120_000);

@@ -8,7 +8,7 @@ import { undocumented } from "./check_documented.ts";
 import { everyDocumented, isDocumented, tried } from "./documented.ts";
 
 const all = declareAll();
-const declarations = `${all.library}${all.bridge}`;
+const declarations = Object.values(all).join("");
 
 /** The comment that ends right before a place, without its stars. */
 function commentBefore(place: number): string {

@@ -96,10 +96,17 @@ const layers = [
   "index.ts",
   "command",
   "bridge",
+  "park",
+  "testing",
 ];
 
+/** The folder of the interface that a file is in, however deep. */
+function layerNameOf(file: string): string {
+  return file.split("/", 1)[0] ?? "";
+}
+
 function layerOf(file: string): number {
-  return layers.indexOf(file === "index.ts" ? file : dirname(file));
+  return layers.indexOf(layerNameOf(file));
 }
 
 /** What gives an address: the types and calls of the foreign function interface, and a constant. */

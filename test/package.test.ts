@@ -25,6 +25,32 @@ const bridge = `
   catch (error) { console.log(error.code, error instanceof XmemError && /wildcard/.test(error)); }
 `;
 
+const park = `
+  import { rmSync } from "node:fs";
+  import { BufferPool, XmemError } from "xmem";
+  import { directoryStore, park, unpark } from "xmem/park";
+  using pool = BufferPool.create("park-" + process.pid, { capacity: 2, ephemeral: true });
+  using guard = pool.acquire(5);
+  guard.bytes.fill(3);
+  const store = directoryStore("parked");
+  await park(guard, { key: "k", store, compress: true });
+  using back = await unpark(pool, "k", { store });
+  console.log(back.bytes.join(""));
+  rmSync("parked", { recursive: true });
+  await unpark(pool, "k", { store }).catch((error) => console.log(error instanceof XmemError, error.code));
+`;
+
+const leaky = `
+  import { test } from "bun:test";
+  import { failOnLeaks, testPool } from "xmem/test";
+  failOnLeaks();
+  test("leaks", () => {
+    const pool = testPool({ capacity: 2 });
+    pool.acquire(7).bytes.fill(1);
+    pool.tryAcquire(1)?.release();
+  });
+`;
+
 let user: PackageUser;
 let folder = "";
 
@@ -97,6 +123,25 @@ test("the installed package works in a Worker", () => {
 test("a suite of bun test passes, with a child process", () => {
   // Throws where a test of it fails.
   expect(user.bun("test")).toStartWith("bun test ");
+}, 60_000);
+
+test("xmem/park works on the library that the package has, and needs no other", () => {
+  user.write("park.ts", park);
+  expect(user.bun("park.ts")).toBe("33333\ntrue BUFFER_NOT_FOUND\n");
+}, 60_000);
+
+test("xmem/test makes a suite fail that leaks, by its line, and one pass that does not", () => {
+  user.write("leaky.test.ts", leaky);
+  try {
+    expect(() => user.bun("test", "./leaky.test.ts")).toThrow(/leaky\.test\.ts:7:/);
+    user.write(
+      "leaky.test.ts",
+      leaky.replace("pool.acquire(7)", "using held = pool.acquire(7); held"),
+    );
+    expect(user.bun("test", "./leaky.test.ts")).toStartWith("bun test ");
+  } finally {
+    rmSync(join(folder, "leaky.test.ts"));
+  }
 }, 60_000);
 
 for (const flag of ["--hot", "--watch"]) {

@@ -27,7 +27,11 @@ class Bench {
     const numbers = float64s(OPTION_COUNT).fill(-1);
     const opened = native.xmem_bun_open(1, cString(dir), cString(this.#name), cString(""), numbers);
     expect(opened).toBeGreaterThan(0);
-    this.session = new Session(opened, dir, this.#name, { views: "shared", viewCache: 0 });
+    this.session = new Session(opened, dir, this.#name, {
+      views: "shared",
+      viewCache: 0,
+      caches: false,
+    });
   }
 
   /** Wakes who waits at this pool; what was released is held again. */

@@ -40,9 +40,13 @@ export class PoolModel {
   released = 0;
   /** The last element is the top. */
   readonly #free: Slot[];
+  /** Free slots of the thread's cache; the last element was released last. */
+  readonly #cached: Slot[] = [];
+  readonly #cachedMost: number;
 
-  constructor(capacity: number, bufferSize: number) {
+  constructor(capacity: number, bufferSize: number, cachedMost = 0) {
     this.capacity = capacity;
+    this.#cachedMost = cachedMost;
     this.bufferSize = bufferSize;
     this.slots = Array.from({ length: capacity }, (_, index) => ({
       index,
@@ -57,16 +61,28 @@ export class PoolModel {
   }
 
   get free(): number {
-    return this.#free.length;
+    return this.#free.length + this.#cached.length;
   }
 
   count(slot: Slot): number {
     return slot.holds + slot.inFlight;
   }
 
-  /** The slot that the next acquire gets; undefined when the pool is full. */
-  next(): Slot | undefined {
-    return this.#free.at(-1);
+  /** The slot that the next acquire of so many bytes gets; undefined when the pool is full. */
+  next(size: number): Slot | undefined {
+    return this.#stack(size).at(-1);
+  }
+
+  /** What was released last, if it has the memory; else the list, with all that was cached if need be. */
+  #stack(size: number): Slot[] {
+    const cached = this.#cached.at(-1);
+    if (cached !== undefined && cached.committed >= pages(size)) return this.#cached;
+    if (this.#free.length === 0) this.#gather();
+    return this.#free;
+  }
+
+  #gather(): void {
+    this.#free.push(...this.#cached.splice(0));
   }
 
   /**
@@ -74,7 +90,7 @@ export class PoolModel {
    * new.
    */
   acquire(open: number, handle: number, size: number): Hold {
-    const slot = this.#free.pop();
+    const slot = this.#stack(size).pop();
     if (slot === undefined) throw new Error("the pool is full");
     Object.assign(slot, { used: true, handle, size, holds: 1, inFlight: 0 });
     slot.committed = Math.max(slot.committed, pages(size));
@@ -110,13 +126,18 @@ export class PoolModel {
 
   #dropLive({ slot }: Hold): void {
     slot.holds--;
-    if (this.count(slot) === 0) this.recycle(slot);
+    if (this.count(slot) > 0) return;
+    this.#recycle(slot, this.#cached.length < this.#cachedMost ? this.#cached : this.#free);
   }
 
   recycle(slot: Slot): void {
+    this.#recycle(slot, this.#free);
+  }
+
+  #recycle(slot: Slot, to: Slot[]): void {
     slot.used = false;
     if (slot.handle !== undefined) this.stale.push(slot.handle);
-    this.#free.push(slot);
+    to.push(slot);
     this.released++;
   }
 
@@ -129,6 +150,7 @@ export class PoolModel {
   }
 
   preallocate(size: number, count: number): number {
+    this.#gather();
     let added = 0;
     for (const slot of this.#free.slice(Math.max(this.#free.length - count, 0))) {
       const need = Math.max(slot.committed, pages(size));
@@ -139,6 +161,7 @@ export class PoolModel {
   }
 
   trim(): number {
+    this.#gather();
     let freed = 0;
     for (const slot of this.#free) {
       freed += slot.committed;

@@ -14,6 +14,7 @@ const capacity = 4;
 const bufferSize = 3 * 4096;
 
 interface Real {
+  readonly localCache: number;
   readonly pools: [BufferPool, BufferPool];
   /** The guard of each hold of the model. */
   guards: Map<Hold, BufferGuard | ReadGuard>;
@@ -100,7 +101,7 @@ const acquire =
   (method: "acquire" | "tryAcquire"): Body =>
   (model, real, open = 0, size = 0) => {
     const found = outcome(() => real.pools[open as 0 | 1][method](size));
-    const slot = model.next();
+    const slot = size > bufferSize ? undefined : model.next(size);
     if (size > bufferSize) expect(found).toBe("TOO_LARGE");
     else if (slot === undefined) expect(found).toBe(method === "acquire" ? "POOL_FULL" : null);
     else {
@@ -280,10 +281,10 @@ const commands = [
       else expect(found).toBe(model.preallocate(size, n));
     },
   ),
-  step("close and open", [], (model, { pools }) => {
+  step("close and open", [], (model, { pools, localCache }) => {
     const { name } = pools[1];
     pools[1].close();
-    pools[1] = BufferPool.open(name);
+    pools[1] = BufferPool.open(name, { localCache });
     model.close(1);
   }),
   step("reclaim", [which], (_model, real, open = 0) => {
@@ -312,13 +313,17 @@ function expectWhole(model: PoolModel, real: Real): void {
 
 let made = 0;
 
-function property(commandsRun: Iterable<fc.Command<PoolModel, Real>>): void {
+function property(commandsRun: Iterable<fc.Command<PoolModel, Real>>, localCache = 0): void {
   const name = `property.${process.pid}.${++made}`;
-  const options = { capacity, bufferSize, leaseTimeout: 0, maxParticipants: 2 };
+  const options = { capacity, bufferSize, leaseTimeout: 0, maxParticipants: 2, localCache };
   using first = BufferPool.create(name, options);
   try {
-    const model = new PoolModel(capacity, bufferSize);
-    const real: Real = { pools: [first, BufferPool.open(name)], guards: new Map() };
+    const model = new PoolModel(capacity, bufferSize, localCache);
+    const real: Real = {
+      pools: [first, BufferPool.open(name, { localCache })],
+      guards: new Map(),
+      localCache,
+    };
     try {
       fc.modelRun(() => ({ model, real }), commandsRun);
       expectWhole(model, real);
@@ -330,13 +335,18 @@ function property(commandsRun: Iterable<fc.Command<PoolModel, Real>>): void {
   }
 }
 
-test("a random sequence of calls does what the model does", () => {
+function check(localCache: number, numRuns: number): void {
   const seed = process.env["PROPERTY_SEED"];
-  fc.assert(fc.property(fc.commands(commands, { maxCommands: 150, size: "max" }), property), {
-    numRuns: 300,
+  const run = (each: Iterable<fc.Command<PoolModel, Real>>): void => property(each, localCache);
+  fc.assert(fc.property(fc.commands(commands, { maxCommands: 150, size: "max" }), run), {
+    numRuns,
     ...(seed === undefined ? {} : { seed: Number(seed) }),
   });
-}, 120_000);
+}
+
+test("a random sequence of calls does what the model does", () => check(0, 300), 120_000);
+
+test("with a cache of free slots it does, too", () => check(2, 200), 120_000);
 
 const canaries = ["unref_keeps_reference", "generation_kept"];
 const prefix = (canary: string): string => join("build", `property-${canary}`);

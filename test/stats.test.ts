@@ -15,12 +15,16 @@ test("a new pool is all free, with one participant and nothing counted", () =>
   withPool(options, (pool) => {
     expect(pool.stats()).toEqual({
       capacity: 4,
+      bufferSize: 8192,
       free: 4,
       used: 0,
       parked: 0,
       inFlight: 0,
       waiters: 0,
       committedBytes: 0,
+      maxCommitted: 4 * 8192,
+      maxParticipants: 64,
+      leaseTimeout: 30_000,
       flushing: false,
       linked: true,
       oldestLeaseMs: 0,
@@ -48,6 +52,13 @@ test("a new pool is all free, with one participant and nothing counted", () =>
         timeouts: 0,
         recoveries: 0,
         deferred: 0,
+        outOfMemory: 0,
+        recoveredParticipants: 0,
+        recoveredReferences: 0,
+        recoveredBuffers: 0,
+        expiredReferences: 0,
+        bytesCommitted: 0,
+        bytesGivenBack: 0,
       },
     });
   }));
@@ -110,6 +121,39 @@ test("full, waits and timeouts count each form of acquire", () =>
     // A blocking wait of 5 ms may be over on a busy machine before it has begun.
     expect([1, 2]).toContain(waits);
     expect(pool.stats().participants).toMatchObject([{ timeouts: 4, waits, waiting: false }]);
+  }));
+
+test("what recoveries gave back, and memory that came and went, is counted", () =>
+  withPool({ capacity: 4, bufferSize: 8192, leaseTimeout: 30 }, async (pool, name) => {
+    const guards = [pool.acquire(1), pool.acquire(8192)];
+    for (const guard of guards) guard.release();
+    expect(pool.stats().counters).toMatchObject({ bytesCommitted: 3 * 4096, bytesGivenBack: 0 });
+    pool.trim();
+    expect(pool.stats().counters).toMatchObject({ bytesGivenBack: 3 * 4096 });
+    const child = start(name, "hoard");
+    expect(await child.line()).toBe("held 4");
+    child.kill("SIGKILL");
+    await child.exited;
+    pool.reclaim();
+    const dead = { recoveredParticipants: 1, recoveredReferences: 4, recoveredBuffers: 4 };
+    expect(pool.stats().counters).toMatchObject({ ...dead, expiredReferences: 0 });
+    pool.acquire(1).handOff();
+    await Bun.sleep(30 + 2 * tick);
+    pool.reclaim();
+    expect(pool.stats().counters).toMatchObject({
+      recoveredParticipants: 1,
+      recoveredReferences: 5,
+      recoveredBuffers: 5,
+      expiredReferences: 1,
+    });
+  }));
+
+test("outOfMemory counts each form of acquire that failed for want of memory", () =>
+  withPool({ ...options, maxCommitted: 8192 }, async (pool) => {
+    using _all = pool.acquire(8192);
+    expect(() => pool.acquire(1)).toThrow("maxCommitted");
+    expect(() => pool.tryAcquire(1)).toThrow("maxCommitted");
+    expect(pool.stats().counters).toMatchObject({ outOfMemory: 2, full: 0 });
   }));
 
 test("a participant's counts stay in the pool's counters when it has left", () =>

@@ -39,6 +39,7 @@ pub const format = struct {
 
 /// What participants do to it, and how they mend it.
 pub const protocol = struct {
+    pub const deaths = @import("protocol/deaths.zig");
     pub const gate = @import("protocol/gate.zig");
     pub const memory_work = @import("protocol/memory_work.zig");
     pub const occupancy = @import("protocol/occupancy.zig");
@@ -68,6 +69,7 @@ pub const protocol = struct {
         pub const commitment = @import("protocol/pool/commitment.zig");
         pub const content = @import("protocol/pool/content.zig");
         pub const flush = @import("protocol/pool/flush.zig");
+        pub const cache = @import("protocol/pool/cache.zig");
         pub const free_list = @import("protocol/pool/free_list.zig");
         pub const lease = @import("protocol/pool/lease.zig");
         pub const losses = @import("protocol/pool/losses.zig");

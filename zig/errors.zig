@@ -157,6 +157,7 @@ threadlocal var last: Detail = .{};
 /// Forgets the last failure. A call whose failure may leave a detail begins with it, so that a
 /// detail never outlives the call that it belongs to.
 pub fn clear() void {
+    if (last.code == 0) return;
     last.code = 0;
     last.errno = 0;
     last.length = 0;

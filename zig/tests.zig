@@ -61,6 +61,7 @@ test {
     _ = @import("protocol/channel/section.zig");
     _ = @import("protocol/channel/sending.zig");
     _ = @import("protocol/channel/statistics.zig");
+    _ = @import("protocol/deaths.zig");
     _ = @import("protocol/gate.zig");
     _ = @import("protocol/memory_work.zig");
     _ = @import("protocol/occupancy.zig");
@@ -70,6 +71,7 @@ test {
     _ = @import("protocol/pool/commitment.zig");
     _ = @import("protocol/pool/content.zig");
     _ = @import("protocol/pool/flush.zig");
+    _ = @import("protocol/pool/cache.zig");
     _ = @import("protocol/pool/free_list.zig");
     _ = @import("protocol/pool/lease.zig");
     _ = @import("protocol/pool/losses.zig");

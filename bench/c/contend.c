@@ -35,6 +35,7 @@ static void pop_push(void *context, long count) {
 static void *same(void *context) { return context; }
 
 static xmem_pool pool;
+static uint32_t local_cache;
 
 static void acquire_release(void *context, long count) {
     (void)context;
@@ -46,12 +47,14 @@ static void acquire_release(void *context, long count) {
 }
 
 static void *open_pool(void *name) {
-    if (xmem_open(name, NULL, &pool) != XMEM_OK) exit(1);
+    const xmem_options options = {.size = sizeof options, .local_cache = local_cache};
+    if (xmem_open(name, &options, &pool) != XMEM_OK) exit(1);
     return NULL;
 }
 
 int main(int argc, char **argv) {
-    if (argc > 1 && strcmp(argv[1], "xmem") == 0) {
+    if (argc > 1 && strncmp(argv[1], "xmem", 4) == 0) {
+        local_cache = strcmp(argv[1], "xmem-cache") == 0 ? 8 : 0;
         char name[64];
         snprintf(name, sizeof name, "bench.contend.%d", getpid());
         const xmem_options options = {

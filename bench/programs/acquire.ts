@@ -11,7 +11,15 @@ const pool = BufferPool.create(`bench.acquire.${process.pid}`, {
   bufferSize: 65_536,
   ephemeral: true,
   ...(way.startsWith("detach") ? { views: "detach" } : {}),
+  ...(way === "cache" ? { localCache: 32 } : {}),
 });
+
+function bare(count: number): void {
+  for (let i = 0; i < count; i++) {
+    using frame = pool.acquire(4096);
+    if (frame.size !== 4096) throw new Error("wrong size");
+  }
+}
 
 function touch(size: number): (count: number) => void {
   return (count) => {
@@ -23,12 +31,8 @@ function touch(size: number): (count: number) => void {
 }
 
 const ways: Record<string, () => (count: number) => void> = {
-  bare: () => (count) => {
-    for (let i = 0; i < count; i++) {
-      using frame = pool.acquire(4096);
-      if (frame.size !== 4096) throw new Error("wrong size");
-    }
-  },
+  bare: () => bare,
+  cache: () => bare,
   bytes: () => touch(4096),
   "64 sizes": () => (count) => {
     for (let i = 0; i < count; i++) {

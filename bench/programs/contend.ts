@@ -17,7 +17,7 @@ function acquireAndRelease(pool: BufferPool): void {
 
 /** Says that it is ready, reads when to begin, and says how many it did until the time was over. */
 async function contend(): Promise<void> {
-  using pool = BufferPool.open(name);
+  using pool = BufferPool.open(name, { localCache: Number(process.env["XMEM_BENCH_CACHE"] ?? 0) });
   for (let i = 0; i < 100; i++) acquireAndRelease(pool);
   console.log("ready");
   let begin = 0;

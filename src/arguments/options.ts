@@ -97,6 +97,21 @@ export interface OpenOptions {
    * 0o660 by default.
    */
   allowGroup?: number | undefined;
+  /**
+   * How many of the buffers that this thread has released it keeps for its own next acquires, 0 to
+   * 512; default 0. Acquire and release then change nothing that other participants share: they
+   * cost one thread alone as much as without it, and stay at that where others do the same. Use it
+   * where several threads or processes acquire and release buffers all the time, and the pool has
+   * buffers to spare.
+   *
+   * What is kept is free: `stats` counts it so, others get it as soon as the pool has no other
+   * buffer, and nothing is kept while anybody waits. Two things are given up. The order in which
+   * buffers are used again is last in, first out within each thread only. And an acquire that finds
+   * no other buffer has to look through all that is kept, which costs a microsecond or more. Only a
+   * release of a buffer's last hold keeps it, and none does in a pool with `zeroOnRelease`. All
+   * opens of a thread share one cache, of the largest size that one of them asked for.
+   */
+  localCache?: number | undefined;
 }
 
 /**
@@ -108,6 +123,16 @@ export interface LookOptions {
   allowOwner?: number | undefined;
   /** The gid of a group whose pools are trusted. */
   allowGroup?: number | undefined;
+}
+
+/** How `metricsText` writes. */
+export interface MetricsOptions {
+  /**
+   * "prometheus", the default: the text format 0.0.4, for the content type
+   * `text/plain; version=0.0.4`. "openmetrics": OpenMetrics 1.0.0, for
+   * `application/openmetrics-text; version=1.0.0; charset=utf-8`.
+   */
+  format?: "prometheus" | "openmetrics" | undefined;
 }
 
 /** What `BufferPool.prune` does with what it finds. */
@@ -239,6 +264,7 @@ const openRules: Rules<OpenOptions> = {
   },
   viewCache: whole(0, Number.MAX_SAFE_INTEGER),
   participantName: { check: text },
+  localCache: whole(0, constants.LIMIT_LOCAL_CACHE, constants.OPTION_LOCAL_CACHE),
   ...lookRules,
 };
 
@@ -270,6 +296,8 @@ interface OpeningOptions {
   views: "shared" | "detach";
   viewCache: number;
   participantName: string;
+  /** Whether it has a cache of free slots. */
+  caches: boolean;
 }
 
 export function openingOptions(
@@ -294,6 +322,7 @@ export function openingOptions(
     views: checked("views", openRules.views) ?? "shared",
     viewCache: checked("viewCache", openRules.viewCache) ?? viewCacheDefault,
     participantName: checked("participantName", openRules.participantName) ?? "",
+    caches: (numbers[constants.OPTION_LOCAL_CACHE] ?? 0) > 0,
   };
 }
 
@@ -307,6 +336,25 @@ export function lookOptions(tried: string, value: unknown, on: string): Trust {
   const id = (name: keyof LookOptions): number =>
     given[name] === undefined ? -1 : lookRules[name].check(tried, name, given[name], on);
   return [id("allowOwner"), id("allowGroup")];
+}
+
+const metricsRules: Rules<MetricsOptions> = {
+  format: oneOf({ prometheus: 0, openmetrics: 1 }),
+};
+
+/** Whether to write OpenMetrics, and for a look from outside also what to trust. */
+export function metricsOptions(
+  tried: string,
+  value: unknown,
+  on: string,
+  looks: boolean,
+): { isOpen: boolean; trust: Trust } {
+  const given = object(tried, "options", value, on);
+  refuseUnknown(tried, given, looks ? { ...metricsRules, ...lookRules } : metricsRules, on);
+  const { format, ...look } = given;
+  const checked =
+    format === undefined ? "prometheus" : metricsRules.format.check(tried, "format", format, on);
+  return { isOpen: checked === "openmetrics", trust: lookOptions(tried, looks ? look : {}, on) };
 }
 
 const pruneRules: Rules<PruneOptions> = {

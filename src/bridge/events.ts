@@ -2,6 +2,7 @@
 
 import type { NatsConnection } from "@nats-io/transport-node";
 import { XmemError } from "../index.ts";
+import { Listeners } from "../pool/listeners.ts";
 
 /** What happened. */
 export type BridgeEventType =
@@ -35,7 +36,7 @@ export type BridgeListener = (event: BridgeEvent) => void;
 
 /** Hands events to those who listen. */
 export class Events {
-  readonly #listeners = new Set<BridgeListener>();
+  readonly #listeners = new Listeners<BridgeEvent>();
 
   on(listener: BridgeListener): () => void {
     this.#listeners.add(listener);
@@ -43,16 +44,7 @@ export class Events {
   }
 
   emit(event: BridgeEvent): void {
-    for (const listener of this.#listeners) {
-      try {
-        listener(event);
-      } catch (error) {
-        // A listener's failure is its program's, and does not end the bridge.
-        queueMicrotask(() => {
-          throw error;
-        });
-      }
-    }
+    this.#listeners.tell(event);
   }
 }
 

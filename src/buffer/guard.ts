@@ -7,7 +7,7 @@ import type { Descriptor } from "../generated/abi.gen.ts";
 import { ERROR_INVALID_ARGUMENT, INDEX_COUNT } from "../generated/constants.gen.ts";
 import { trace, tracing, untrace } from "../lifetime/trace.ts";
 import { generationOf, indexOf } from "../native/handle.ts";
-import { closed, native, releaseIndex } from "../native/native.ts";
+import { closed, native, releaseIndex, releaseIndexCached } from "../native/native.ts";
 import type { Session } from "../session/session.ts";
 import type { GuardViews } from "../views/guard_views.ts";
 import type { Bytes } from "../views/view_cache.ts";
@@ -158,7 +158,7 @@ export class BufferGuard implements Disposable {
     this.#generation = generation;
     this.#size = size;
     this.#writable = writable;
-    if (tracing) trace(this, session, this.constructor !== BufferGuard);
+    if (tracing && session.traced) trace(this, session, this.constructor !== BufferGuard);
   }
 
   /** The slot's number, 0 to `capacity` - 1. It does not change. */
@@ -391,6 +391,10 @@ export class BufferGuard implements Disposable {
       return;
     }
     this.#bytes = null;
+    if (session.caches) {
+      releaseIndexCached(session.descriptor, this.#index, this.#generation);
+      return;
+    }
     releaseIndex(session.descriptor, this.#index, this.#generation);
   }
 

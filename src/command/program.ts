@@ -10,6 +10,7 @@ import { dump } from "./dump.ts";
 import { CommandError, endingOf, exit } from "./failure.ts";
 import { type InfoOptions, info } from "./info.ts";
 import { folder, list } from "./list.ts";
+import { type ServeOptions, serve } from "./serve/serve.ts";
 import { json } from "./text.ts";
 import { type TopOptions, top } from "./top.ts";
 import {
@@ -32,12 +33,17 @@ function say(text: string): number {
 }
 
 /** A number of an option, as it was typed. */
-function number(name: string, value: unknown, least: number): number {
-  if (typeof value === "number" && value >= least && Number.isSafeInteger(value)) return value;
-  throw new CommandError(
-    "USAGE",
-    `--${name} is ${value}, expected a whole number from ${least} on`,
-  );
+function number(
+  name: string,
+  value: unknown,
+  least: number,
+  most: number = Number.MAX_SAFE_INTEGER,
+): number {
+  const isWhole = typeof value === "number" && Number.isSafeInteger(value);
+  if (isWhole && value >= least && value <= most) return value;
+  const range = most === Number.MAX_SAFE_INTEGER ? "on" : `to ${most}`;
+  const expected = `expected a whole number from ${least} ${range}`;
+  throw new CommandError("USAGE", `--${name} is ${value}, ${expected}`);
 }
 
 function timing<Options extends { interval: unknown; count?: unknown }>(options: Options) {
@@ -103,6 +109,18 @@ export async function run(argv: string[]): Promise<number> {
       await watch(`${pool}`, timing(options));
       return exit.ok;
     },
+  );
+  command(
+    "serve",
+    "Serve a page that shows pools, to browsers of this machine",
+    [
+      asJson,
+      ["--port <n>", "The port, or 0 for any that is free", { default: 0 }],
+      ["--interval <ms>", "Milliseconds between two looks", { default: 500 }],
+      ...look,
+    ],
+    (options: Omit<ServeOptions, "port"> & { port: unknown }) =>
+      serve({ ...timing(options), port: number("port", options.port, 0, 65_535) }),
   );
   command(
     "reclaim <pool>",

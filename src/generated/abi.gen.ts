@@ -52,7 +52,13 @@ export interface Native {
    * atomic operation waits for it, and converting a number to floating point and back takes long.
    */
   xmem_bun_acquire_index(descriptor: Descriptor, size: number): number;
+  /**
+   * The same for an open that has a cache of free slots. It is a call of its own, so that others do
+   * not ask whether they have one.
+   */
+  xmem_bun_acquire_index_cached(descriptor: Descriptor, size: number): number;
   xmem_bun_release_index(descriptor: Descriptor, index: number, generation: number): void;
+  xmem_bun_release_index_cached(descriptor: Descriptor, index: number, generation: number): void;
   xmem_bun_acquire_blocking(descriptor: Descriptor, size: number, deadlineMs: number): number;
   xmem_bun_now(): number;
   xmem_bun_get(descriptor: Descriptor, ref: number): number;
@@ -83,6 +89,13 @@ export interface Native {
   xmem_bun_flush(descriptor: Descriptor, on: number): number;
   xmem_bun_reclaim(descriptor: Descriptor, out: Memory): number;
   xmem_bun_stats(descriptor: Descriptor, out: Memory): number;
+  /** Those of the same numbers for which no slot has to be looked at; the rest is 0. */
+  xmem_bun_sums(descriptor: Descriptor, out: Memory): number;
+  /**
+   * Every row that was ever taken, in order, by `deaths.Field` and with a name. Returns how many were
+   * written.
+   */
+  xmem_bun_deaths(descriptor: Descriptor, out: Memory, names: Memory, rowsMax: number): number;
   xmem_bun_participants(descriptor: Descriptor, out: Memory, names: Memory, rowsMax: number): number;
   /** `allow_owner` and `allow_group` below 0: nobody besides this user and root, to root everybody. */
   xmem_bun_observe(dir: Memory, name: Memory, allowOwner: number, allowGroup: number): number;
@@ -275,7 +288,9 @@ export const symbols: Record<keyof Native, FFIFunction> = {
   xmem_bun_release: { args: ["u32", "f64"], returns: "void" },
   xmem_bun_made: { args: [], returns: "ptr" },
   xmem_bun_acquire_index: { args: ["u32", "u32"], returns: "i32" },
+  xmem_bun_acquire_index_cached: { args: ["u32", "u32"], returns: "i32" },
   xmem_bun_release_index: { args: ["u32", "u32", "u32"], returns: "void" },
+  xmem_bun_release_index_cached: { args: ["u32", "u32", "u32"], returns: "void" },
   xmem_bun_acquire_blocking: { args: ["u32", "u32", "f64"], returns: "f64" },
   xmem_bun_now: { args: [], returns: "f64" },
   xmem_bun_get: { args: ["u32", "f64"], returns: "f64" },
@@ -299,6 +314,8 @@ export const symbols: Record<keyof Native, FFIFunction> = {
   xmem_bun_flush: { args: ["u32", "u32"], returns: "i32" },
   xmem_bun_reclaim: { args: ["u32", "ptr"], returns: "i32" },
   xmem_bun_stats: { args: ["u32", "ptr"], returns: "i32" },
+  xmem_bun_sums: { args: ["u32", "ptr"], returns: "i32" },
+  xmem_bun_deaths: { args: ["u32", "ptr", "ptr", "u32"], returns: "u32" },
   xmem_bun_participants: { args: ["u32", "ptr", "ptr", "u32"], returns: "u32" },
   xmem_bun_observe: { args: ["ptr", "ptr", "f64", "f64"], returns: "i32" },
   xmem_bun_unobserve: { args: ["u32"], returns: "void" },

@@ -46,6 +46,11 @@ export function keep(session: object): void {
   if (!replaced) kept.add(session);
 }
 
+/** All that are kept. */
+export function keptSessions(): readonly object[] {
+  return [...kept];
+}
+
 export function letGo(session: object): void {
   kept.delete(session);
 }

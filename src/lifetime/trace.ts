@@ -11,7 +11,13 @@ import { linger } from "./lingering.ts";
 import { linesOf, publish, takeBack } from "./published.ts";
 import type { Tether, TracedHold } from "./tether.ts";
 
-export const tracing: boolean = process.env["XMEM_TRACE"] === "1";
+/** It is set once at most after this, so that the engine's compiler takes it for a constant. */
+export let tracing: boolean = process.env["XMEM_TRACE"] === "1";
+
+/** Traces what is acquired through sessions that begin from now on. */
+export function beginTracing(): void {
+  tracing = true;
+}
 
 /** The public functions that make a guard. */
 const makers = [
@@ -33,6 +39,14 @@ const own = /^(?: {4}at (?:trace|new \w*Guard|guardOf) .*\n)+/;
 
 /** By guard, without keeping it. */
 const traced = new WeakMap<object, { hold: TracedHold; holds: Set<TracedHold> }>();
+
+/** Where a session began: without tracing nobody knows. */
+export function stackHere(...entrances: string[]): string[] {
+  if (!tracing) return [];
+  const here = new Error("opened");
+  beginAtCaller(here, ...entrances);
+  return linesOf(framesOf(here));
+}
 
 export function trace(
   guard: { readonly handle: number; readonly size: number },

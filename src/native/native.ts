@@ -37,6 +37,11 @@ export const closed: Descriptor = 0;
 // `native` is direct only most of the time.
 export const acquireIndex: Native["xmem_bun_acquire_index"] = native.xmem_bun_acquire_index;
 export const releaseIndex: Native["xmem_bun_release_index"] = native.xmem_bun_release_index;
+// The same for an open with `localCache`.
+export const acquireIndexCached: Native["xmem_bun_acquire_index_cached"] =
+  native.xmem_bun_acquire_index_cached;
+export const releaseIndexCached: Native["xmem_bun_release_index_cached"] =
+  native.xmem_bun_release_index_cached;
 export const sendIndex: Native["xmem_bun_channel_send"] = native.xmem_bun_channel_send;
 export const trySendIndex: Native["xmem_bun_channel_try_send"] = native.xmem_bun_channel_try_send;
 export const receiveIndex: Native["xmem_bun_channel_receive"] = native.xmem_bun_channel_receive;

@@ -11,7 +11,8 @@ import * as constants from "../generated/constants.gen.ts";
 import { native } from "../native/native.ts";
 import { cString, float64s } from "../native/scratch.ts";
 import { nativeError } from "../native/system_error.ts";
-import { statsOf } from "./statistics.ts";
+import type { Measured } from "./metrics.ts";
+import { statsOf, sumsOf } from "./statistics.ts";
 
 /**
  * A pool as `BufferPool.list` sees it. Of a broken one only `name`, `path`, `size` and `createdAt`
@@ -92,6 +93,23 @@ export function infos(dir: string, names: string[], trust: Trust): PoolInfo[] {
   return names.flatMap((name) => infoOf(dir, name, trust) ?? []);
 }
 
+/** The numbers of one pool, or without a name of all of them; those that vanish are left out. */
+export function measured(
+  tried: string,
+  dir: string,
+  only: string | undefined,
+  trust: Trust,
+): Measured[] {
+  if (only !== undefined) {
+    return [{ name: only, stats: seen(observe(tried, dir, only, trust), statsOf) }];
+  }
+  return namesIn(dir, tried).flatMap((name) => {
+    const descriptor = native.xmem_bun_observe(cString(dir), cString(name), ...trust);
+    if (descriptor >= 0) return { name, stats: seen(descriptor, statsOf) };
+    return codeOf(descriptor) === "POOL_NOT_FOUND" ? [] : { name, stats: null };
+  });
+}
+
 /** Failures that a prune passes over: the pool is broken, another user's, or in use by now. */
 const leftAlone: ReadonlySet<string> = new Set([
   "POOL_NOT_FOUND",
@@ -131,7 +149,7 @@ function infoOf(dir: string, name: string, trust: Trust): PoolInfo | null {
   try {
     const info = float64s(constants.INFO_COUNT);
     native.xmem_bun_info(descriptor, info);
-    const { committedBytes, participants } = statsOf(descriptor);
+    const { committedBytes, alive } = sumsOf(descriptor);
     return {
       name,
       path,
@@ -139,7 +157,7 @@ function infoOf(dir: string, name: string, trust: Trust): PoolInfo | null {
       capacity: info[constants.INFO_CAPACITY] ?? 0,
       bufferSize: info[constants.INFO_BUFFER_SIZE] ?? 0,
       committedBytes,
-      participants: participants.filter(({ alive }) => alive).length,
+      participants: alive,
       // The open does not check this number, and a Date holds nothing beyond `latestDate`.
       createdAt: new Date(Math.min(info[constants.INFO_CREATED_AT] ?? 0, latestDate)),
     };

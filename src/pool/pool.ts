@@ -7,6 +7,8 @@ import {
   type How,
   type LookOptions,
   lookOptions,
+  type MetricsOptions,
+  metricsOptions,
   type OpenOptions,
   openingOptions,
   type PoolOptions,
@@ -24,8 +26,16 @@ import { raise } from "../errors/error.ts";
 import { publish } from "../errors/user_frame.ts";
 import type { Descriptor } from "../generated/abi.gen.ts";
 import * as constants from "../generated/constants.gen.ts";
-import { tracing } from "../lifetime/trace.ts";
-import { acquireIndex, closed, generationMade, native, sizeMade } from "../native/native.ts";
+import { keptSessions } from "../lifetime/generations.ts";
+import { beginTracing, stackHere } from "../lifetime/trace.ts";
+import {
+  acquireIndex,
+  acquireIndexCached,
+  closed,
+  generationMade,
+  native,
+  sizeMade,
+} from "../native/native.ts";
 import { cString, float64s } from "../native/scratch.ts";
 import { nativeError } from "../native/system_error.ts";
 import { Session } from "../session/session.ts";
@@ -33,8 +43,11 @@ import { buffers } from "../wait/buffers.ts";
 import { sinceCall } from "../wait/caller.ts";
 import { endWaits, queueOf } from "../wait/queue.ts";
 import { type BufferInfo, buffersOf, type OutstandingBuffer, outstandingOf } from "./buffers.ts";
+import { eventTypes, type PoolEventType, type PoolListener } from "./events.ts";
 import * as folder from "./folder.ts";
+import { textOf } from "./metrics.ts";
 import { type PoolStats, statsOf } from "./statistics.ts";
+import { endWatch, watcherOf } from "./watcher.ts";
 
 /** What a recovery found and gave back. */
 export interface ReclaimReport {
@@ -49,6 +62,16 @@ export interface ReclaimReport {
    * recovered now; the next recovery finishes the job.
    */
   deferred: boolean;
+}
+
+/** A pool that this thread has open. */
+export interface OpenedPool {
+  /** The object that `create`, `open` or `openOrCreate` returned. */
+  pool: BufferPool;
+  /** When it was opened. */
+  since: Date;
+  /** The frames of the stack that opened it, the innermost first; empty without tracing. */
+  stack: string[];
 }
 
 const howNumbers: Record<How, number> = {
@@ -86,6 +109,17 @@ function failRef(session: Session, result: number, tried: string, ref: number): 
   throw session.failure(result, tried, { ref });
 }
 
+function checkListener(tried: string, type: unknown, listener: unknown, on: string): void {
+  const isKnown = typeof type === "string" && Object.hasOwn(eventTypes, type);
+  if (!isKnown) {
+    const known = Object.keys(eventTypes).map((each) => JSON.stringify(each));
+    validate.refuse(tried, "the event", type, `one of ${known.join(", ")}`, on);
+  }
+  if (typeof listener !== "function") {
+    validate.refuse(tried, "the listener", listener, "a function", on);
+  }
+}
+
 /**
  * Makes structuredClone and postMessage refuse a pool, instead of giving the receiver an empty
  * object.
@@ -110,6 +144,8 @@ const poolOfChannel = new WeakMap<Channel, BufferPool>();
 export class BufferPool implements Disposable {
   /** A symbol, so that no structured clone is made of a pool: its name opens it elsewhere. */
   readonly uncloneable: symbol = notCloned;
+  /** Of each session that is kept, since a program may have lost the object. */
+  static readonly #opened = new WeakMap<object, OpenedPool>();
   readonly #session: Session;
   /** The session's descriptor, one step nearer. */
   #descriptor: Descriptor;
@@ -124,6 +160,12 @@ export class BufferPool implements Disposable {
     }
     this.#session = session;
     this.#descriptor = session.descriptor;
+    const stack = stackHere(
+      "BufferPool.create()",
+      "BufferPool.open()",
+      "BufferPool.openOrCreate()",
+    );
+    BufferPool.#opened.set(session, { pool: this, since: new Date(), stack });
   }
 
   /** The name that opens the pool elsewhere. */
@@ -316,6 +358,40 @@ export class BufferPool implements Disposable {
   }
 
   /**
+   * The numbers of a pool as text for Prometheus, as a look from outside; without a name those of
+   * all pools of the folder. A pool that cannot be looked at has only `xmem_pool_up`, which is 0.
+   * docs/operations.md lists the metrics.
+   *
+   * @throws INVALID_ARGUMENT: `name` is not 1 to 200 letters, digits, `.`, `_` or `-`, or is `.` or
+   *   `..`; an option does not exist, is out of range or of the wrong type.
+   * @throws POOL_NOT_FOUND: nothing has that name, or there is no such folder.
+   * @throws POOL_CORRUPT: what has that name is no pool, or its header is damaged.
+   * @throws VERSION_MISMATCH: the object was made by another version of the layout, another libc
+   *   kind or with another page size.
+   * @throws PERMISSION_DENIED: the folder or the object does not let this user in, or the object
+   *   belongs to somebody whom neither `allowOwner` nor `allowGroup` names.
+   * @throws OUT_OF_MEMORY: there is no room to map the pool.
+   * @throws SYSTEM: a system call failed; `cause` names it.
+   *
+   * @example
+   * ```ts
+   * const headers = { "content-type": "text/plain; version=0.0.4" };
+   * Bun.serve({
+   *   routes: { "/metrics": () => new Response(BufferPool.metricsText(), { headers }) },
+   * });
+   * ```
+   */
+  static metricsText(name?: string, options?: MetricsOptions & LookOptions): string {
+    const tried = "BufferPool.metricsText()";
+    const dir = folder.poolDirectory();
+    const only = name === undefined ? undefined : validate.poolName(tried, name);
+    const on = only === undefined ? `of ${dir}` : `of pool "${only}"`;
+    const { isOpen, trust } = metricsOptions(tried, options, on, true);
+    const text = textOf(folder.measured(tried, dir, only, trust), isOpen);
+    return text;
+  }
+
+  /**
    * Removes the names of this user's pools that no live participant has open, and returns them, in
    * order. A pool that was made and closed, so that others open it later, is such a pool until
    * then. Broken objects and those of other users stay, for root, too.
@@ -335,6 +411,28 @@ export class BufferPool implements Disposable {
     const dir = folder.poolDirectory();
     const { dryRun, name } = pruneOptions("BufferPool.prune()", options, `of ${dir}`);
     return folder.prune(dir, dryRun, name);
+  }
+
+  /**
+   * Lists the pools that this thread has open, in the order in which they were opened, each open by
+   * itself. With `pool.outstanding()` it says all that the thread has not given back.
+   *
+   * @example
+   * ```ts
+   * for (const { pool, stack } of BufferPool.opened()) console.log(pool.name, stack[0]);
+   * ```
+   */
+  static opened(): OpenedPool[] {
+    return keptSessions().flatMap((session) => BufferPool.#opened.get(session) ?? []);
+  }
+
+  /**
+   * Switches tracing on in this thread, as `XMEM_TRACE=1` in the environment does, for pools that
+   * are opened from now on: their guards know the stacks that made them, and `close()` reports
+   * those that are left. It costs time at each acquire, and cannot be switched off.
+   */
+  static trace(): void {
+    beginTracing();
   }
 
   /**
@@ -428,7 +526,9 @@ export class BufferPool implements Disposable {
     const session = this.#session;
     if (!isUint32(size)) refuseSize(session, "acquire()", size);
     const descriptor = this.#descriptor;
-    const index = acquireIndex(descriptor, size);
+    const index = session.caches
+      ? acquireIndexCached(descriptor, size)
+      : acquireIndex(descriptor, size);
     if (index < 0) fail(session, index, "acquire()", size);
     return new BufferGuard(session, index, generationMade(descriptor), size + 0, true);
   }
@@ -450,7 +550,9 @@ export class BufferPool implements Disposable {
     const session = this.#session;
     if (!isUint32(size)) refuseSize(session, "tryAcquire()", size);
     const descriptor = this.#descriptor;
-    const index = acquireIndex(descriptor, size);
+    const index = session.caches
+      ? acquireIndexCached(descriptor, size)
+      : acquireIndex(descriptor, size);
     if (index === -constants.ERROR_POOL_FULL) return null;
     if (index < 0) fail(session, index, "tryAcquire()", size);
     return new BufferGuard(session, index, generationMade(descriptor), size + 0, true);
@@ -898,6 +1000,82 @@ export class BufferPool implements Disposable {
   }
 
   /**
+   * What `stats()` says, as text for Prometheus. docs/operations.md lists the metrics; the labels are
+   * `pool`, `channel` and `participant`, which is the participant's name.
+   *
+   * @throws INVALID_ARGUMENT: an option does not exist or is of the wrong type.
+   * @throws POOL_CLOSED: the pool was closed here, or was opened before this process was forked.
+   *
+   * @example
+   * ```ts
+   * const headers = { "content-type": "text/plain; version=0.0.4" };
+   * Bun.serve({ routes: { "/metrics": () => new Response(pool.metricsText(), { headers }) } });
+   * ```
+   */
+  metricsText(options?: MetricsOptions): string {
+    const tried = "metricsText()";
+    const descriptor = this.#open(tried);
+    const { isOpen } = metricsOptions(tried, options, this.#session.on, false);
+    const text = textOf([{ name: this.name, stats: statsOf(descriptor) }], isOpen);
+    return text;
+  }
+
+  /**
+   * Calls `listener` with each event of that type, whichever process causes it: see `PoolEvents`.
+   * While somebody listens, a timer compares the pool's counters four times a second. So an event
+   * comes up to 250 ms late, and says how often it happened meanwhile; acquires and releases cost
+   * nothing for it. The timer does not keep the process alive, and a thread that never returns to
+   * its event loop is told nothing. Events end when this object is closed. What a listener throws
+   * becomes an uncaught error, and the others are told. Adding a listener twice changes nothing.
+   *
+   * @throws INVALID_ARGUMENT: there is no event of that type, or `listener` is no function.
+   * @throws POOL_CLOSED: the pool was closed here, or was opened before this process was forked.
+   *
+   * @example
+   * ```ts
+   * pool.on("dead-participant", ({ name, pid }) => console.error(`${name} (${pid}) died`));
+   * ```
+   */
+  on<Type extends PoolEventType>(type: Type, listener: PoolListener<Type>): this {
+    this.#listen("on()", type, listener, false);
+    return this;
+  }
+
+  /**
+   * As `on`, for the next event of that type only.
+   *
+   * @throws INVALID_ARGUMENT: there is no event of that type, or `listener` is no function.
+   * @throws POOL_CLOSED: the pool was closed here, or was opened before this process was forked.
+   */
+  once<Type extends PoolEventType>(type: Type, listener: PoolListener<Type>): this {
+    this.#listen("once()", type, listener, true);
+    return this;
+  }
+
+  /**
+   * Takes a listener away that `on` or `once` added; one that was not added, or of a closed pool, is
+   * no error.
+   *
+   * @throws INVALID_ARGUMENT: there is no event of that type, or `listener` is no function.
+   */
+  off<Type extends PoolEventType>(type: Type, listener: PoolListener<Type>): this {
+    checkListener("off()", type, listener, this.#session.on);
+    if (this.#session.descriptor !== closed) watcherOf(this.#session).delete(type, listener);
+    return this;
+  }
+
+  #listen<Type extends PoolEventType>(
+    tried: string,
+    type: Type,
+    listener: PoolListener<Type>,
+    once: boolean,
+  ): void {
+    this.#open(tried);
+    checkListener(tried, type, listener, this.#session.on);
+    watcherOf(this.#session).add(type, listener, once);
+  }
+
+  /**
    * Lists the guards that were made through this object and are not done. With `XMEM_TRACE=1` in
    * the environment each knows the stack that made it; without it each hold has an entry, too, but
    * no stack, and the time of its buffer's acquire.
@@ -911,7 +1089,7 @@ export class BufferPool implements Disposable {
    */
   outstanding(): OutstandingBuffer[] {
     const descriptor = this.#open("outstanding()");
-    return outstandingOf(descriptor, tracing ? this.#session.tether.holds : null);
+    return outstandingOf(descriptor, this.#session.traced ? this.#session.tether.holds : null);
   }
 
   /**
@@ -966,6 +1144,7 @@ export class BufferPool implements Disposable {
   close(): void {
     if (this.#session.descriptor === closed) return;
     endWaits(this.#session);
+    endWatch(this.#session);
     this.#descriptor = closed;
     this.#session.close();
   }

@@ -37,6 +37,8 @@ export interface ParticipantStats {
 export interface PoolStats {
   /** How many buffers the pool has. */
   capacity: number;
+  /** The most bytes that one buffer can have. */
+  bufferSize: number;
   /** Slots that can be acquired. */
   free: number;
   /** Slots with a buffer that is held, in flight or parked. */
@@ -54,6 +56,12 @@ export interface PoolStats {
    * Bytes of memory that buffers have, free ones too, without the control area; `trim` lowers it.
    */
   committedBytes: number;
+  /** The most that `committedBytes` can be. */
+  maxCommitted: number;
+  /** How many threads can have the pool open at once. */
+  maxParticipants: number;
+  /** Milliseconds that an in-flight reference or a parked buffer lasts; 0: for ever. */
+  leaseTimeout: number;
   /** Whether somebody called `flush()`, and nobody `unflush()` since. */
   flushing: boolean;
   /** Whether the name still leads to this pool. */
@@ -87,6 +95,20 @@ export interface PoolStats {
     recoveries: number;
     /** Recoveries that were put off, because a live participant stood still inside an operation. */
     deferred: number;
+    /** Acquires that failed for want of memory. */
+    outOfMemory: number;
+    /** Dead participants whose rows recoveries emptied. */
+    recoveredParticipants: number;
+    /** Holds of the dead, and in-flight references with expired leases, that recoveries dropped. */
+    recoveredReferences: number;
+    /** Buffers that recoveries gave back. */
+    recoveredBuffers: number;
+    /** Those of `recoveredReferences` whose leases had expired. */
+    expiredReferences: number;
+    /** Bytes of memory that buffers were given. */
+    bytesCommitted: number;
+    /** Bytes of memory that buffers lost again: to `trim`, or because another buffer needed them. */
+    bytesGivenBack: number;
   };
 }
 
@@ -100,12 +122,16 @@ export function statsOf(descriptor: Descriptor): PoolStats {
   native.xmem_bun_info(descriptor, info);
   return {
     capacity: value(constants.STAT_CAPACITY),
+    bufferSize: info[constants.INFO_BUFFER_SIZE] ?? 0,
     free: value(constants.STAT_FREE),
     used: value(constants.STAT_USED),
     parked: value(constants.STAT_PARKED),
     inFlight: value(constants.STAT_IN_FLIGHT),
     waiters: value(constants.STAT_WAITERS),
     committedBytes: value(constants.STAT_COMMITTED_BYTES),
+    maxCommitted: info[constants.INFO_MAX_COMMITTED] ?? 0,
+    maxParticipants: info[constants.INFO_MAX_PARTICIPANTS] ?? 0,
+    leaseTimeout: info[constants.INFO_LEASE_TIMEOUT] ?? 0,
     flushing: value(constants.STAT_FLUSHING) !== 0,
     linked: value(constants.STAT_LINKED) !== 0,
     oldestLeaseMs: value(constants.STAT_OLDEST_LEASE_MS),
@@ -114,15 +140,47 @@ export function statsOf(descriptor: Descriptor): PoolStats {
       ({ stats }) => stats,
     ),
     channels: channelsOf(descriptor, info[constants.INFO_CHANNELS] ?? 0),
-    counters: {
-      acquired: value(constants.STAT_ACQUIRED),
-      released: value(constants.STAT_RELEASED),
-      full: value(constants.STAT_FULL),
-      waits: value(constants.STAT_WAITS),
-      timeouts: value(constants.STAT_TIMEOUTS),
-      recoveries: value(constants.STAT_RECOVERIES),
-      deferred: value(constants.STAT_DEFERRED),
-    },
+    counters: countersIn(values),
+  };
+}
+
+function countersIn(values: Float64Array): PoolStats["counters"] {
+  const value = (index: number): number => values[index] ?? 0;
+  return {
+    acquired: value(constants.STAT_ACQUIRED),
+    released: value(constants.STAT_RELEASED),
+    full: value(constants.STAT_FULL),
+    waits: value(constants.STAT_WAITS),
+    timeouts: value(constants.STAT_TIMEOUTS),
+    recoveries: value(constants.STAT_RECOVERIES),
+    deferred: value(constants.STAT_DEFERRED),
+    outOfMemory: value(constants.STAT_OUT_OF_MEMORY),
+    recoveredParticipants: value(constants.STAT_RECOVERED_PARTICIPANTS),
+    recoveredReferences: value(constants.STAT_RECOVERED_REFERENCES),
+    recoveredBuffers: value(constants.STAT_RECOVERED_BUFFERS),
+    expiredReferences: value(constants.STAT_EXPIRED_REFERENCES),
+    bytesCommitted: value(constants.STAT_BYTES_COMMITTED),
+    bytesGivenBack: value(constants.STAT_BYTES_GIVEN_BACK),
+  };
+}
+
+/** What can be said of a pool without a look at its slots: cheap, however large it is. */
+export interface Sums {
+  committedBytes: number;
+  flushing: boolean;
+  /** Participants that live. */
+  alive: number;
+  counters: PoolStats["counters"];
+}
+
+export function sumsOf(descriptor: Descriptor): Sums {
+  const values = float64s(constants.STAT_COUNT);
+  native.xmem_bun_sums(descriptor, values);
+  return {
+    committedBytes: values[constants.STAT_COMMITTED_BYTES] ?? 0,
+    flushing: values[constants.STAT_FLUSHING] === 1,
+    alive: values[constants.STAT_ALIVE] ?? 0,
+    counters: countersIn(values),
   };
 }
 
@@ -134,9 +192,15 @@ export interface Member {
   stats: ParticipantStats;
 }
 
+/** Kept from call to call: for a thousand rows, new arrays would cost more than the rest. */
+let values = float64s(0);
+let names = bytes(0);
+
 export function membersOf(descriptor: Descriptor, rowsMax: number): Member[] {
-  const values = float64s(rowsMax * constants.PARTICIPANT_COUNT);
-  const names = bytes(rowsMax * nameBytes);
+  if (values.length < rowsMax * constants.PARTICIPANT_COUNT) {
+    values = float64s(rowsMax * constants.PARTICIPANT_COUNT);
+    names = bytes(rowsMax * nameBytes);
+  }
   const rows = native.xmem_bun_participants(descriptor, values, names, rowsMax);
   return Array.from({ length: rows }, (_, row) => {
     const field = (index: number): number => values[row * constants.PARTICIPANT_COUNT + index] ?? 0;

@@ -30,6 +30,8 @@ export class Session {
   /** Names the participant among all of this thread: several opens of one pool share it. */
   readonly participant: string;
   readonly poolId: number;
+  /** Whether this open has a cache of free slots, which acquire and release ask first. */
+  readonly caches: boolean;
   readonly views: ViewCache;
   /** Set where each guard has views of its own, which end with it. */
   readonly guardViews: GuardViews | null;
@@ -38,6 +40,8 @@ export class Session {
    * and none of this open's guards is a message.
    */
   sendsStraight: boolean;
+  /** Whether its guards are traced: decided when it begins, since they need views of their own. */
+  readonly traced: boolean = tracing;
   readonly tether: Tether;
   /** Queues of this thread's waiters for which a place of this session is watched. */
   readonly waits: Set<object> = new Set();
@@ -46,7 +50,7 @@ export class Session {
     descriptor: Descriptor,
     dir: string,
     name: string,
-    options: { views: "shared" | "detach"; viewCache: number },
+    options: { views: "shared" | "detach"; viewCache: number; caches: boolean },
   ) {
     const info = float64s(INFO_COUNT);
     native.xmem_bun_info(descriptor, info);
@@ -68,8 +72,9 @@ export class Session {
     }
     const area = new DataArea(this, counter, info);
     const detaching = options.views === "detach";
+    this.caches = options.caches;
     this.views = new ViewCache(area, options.viewCache);
-    this.guardViews = detaching || tracing ? new GuardViews(area, detaching) : null;
+    this.guardViews = detaching || this.traced ? new GuardViews(area, detaching) : null;
     this.sendsStraight = this.guardViews === null;
     this.tether = {
       descriptor,
@@ -90,7 +95,7 @@ export class Session {
     this.views.close();
     this.guardViews?.close();
     this.tether.wasClosed = true;
-    if (tracing) reportHeld(this.tether, this.on);
+    if (this.traced) reportHeld(this.tether, this.on);
     end(this.tether);
   }
 

@@ -34,6 +34,12 @@ async function refused(code: XmemErrorCode, body: () => unknown): Promise<void> 
 
 const operations: Record<string, (pool: BufferPool) => unknown> = {
   acquire: (pool) => pool.acquire(100),
+  "acquire from the cache": (pool) => pool.acquire(100),
+  "acquire more than the cache has": (pool) => {
+    while (pool.tryAcquire(100) !== null);
+  },
+  "trim of what the cache has": (pool) => pool.trim(),
+  "close with a cache": (pool) => pool.close(),
   "acquire that commits": (pool) => pool.acquire(60_000),
   get: (pool) => pool.get(handle),
   take: (pool) => pool.take(handle),
@@ -67,6 +73,12 @@ const preparations: Record<string, (pool: BufferPool) => unknown> = {
   "take of an expired lease": (pool) => pool.reclaim(),
 };
 
+/** Both of its places, or as many as the pool has buffers for. */
+function fillCache(pool: BufferPool): void {
+  const guards = Array.from({ length: 2 }, () => pool.tryAcquire(100));
+  for (const guard of guards) guard?.release();
+}
+
 /** Leaves something for a recovery: another process's hold and in-flight reference. */
 function leaveLosses(): void {
   if (gate === "gated") return;
@@ -76,6 +88,7 @@ function leaveLosses(): void {
 
 const withGuard: Record<string, (guard: BufferGuard) => unknown> = {
   release: (guard) => guard.release(),
+  "release into the cache": (guard) => guard.release(),
   share: (guard) => guard.share(),
   handOff: (guard) => guard.handOff(),
   forget: (guard) => guard.forget(),
@@ -119,7 +132,9 @@ if (alone[operation] !== undefined) {
   arm();
   pool.close();
 } else {
-  const pool = BufferPool.open(name);
+  const cached = operation.includes("cache");
+  const pool = BufferPool.open(name, { localCache: cached ? 2 : 0 });
+  if (cached) fillCache(pool);
   preparations[operation]?.(pool);
   if (operation === "leave many losses") leaveMany(pool);
   else if (withGuard[operation] !== undefined) {

@@ -152,6 +152,7 @@ export class Actor {
       views: random.pick(["shared", "detach"] as const),
       viewCache: random.pick([0, 65_536, 1 << 24]),
       participantName: task.id,
+      localCache: random.pick([0, 0, 1, 4]),
     };
     try {
       const pool = BufferPool.open(task.pools[place] ?? "", options);

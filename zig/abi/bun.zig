@@ -11,8 +11,10 @@ const std = @import("std");
 const abandoned = @import("../process/abandoned.zig");
 const acquire_file = @import("../protocol/pool/acquire.zig");
 const atomic = @import("hooks");
+const cache = @import("../protocol/pool/cache.zig");
 const closing = @import("../process/closing.zig");
 const constants = @import("constants.zig");
+const deaths = @import("../protocol/deaths.zig");
 const description = @import("../protocol/pool/content.zig");
 const descriptor = @import("../process/descriptor.zig");
 const errors = @import("../errors.zig");
@@ -215,6 +217,23 @@ pub export fn xmem_bun_acquire_index(number: Descriptor, size: u32) i32 {
     return @intCast(acquired.index);
 }
 
+/// The same for an open that has a cache of free slots. It is a call of its own, so that others do
+/// not ask whether they have one.
+pub export fn xmem_bun_acquire_index_cached(number: Descriptor, size: u32) i32 {
+    const pool = descriptor.poolOf(number);
+    if (pool.participant.local.attention != participant_file.attention_cache)
+        return acquireIndexSlowly(number, size);
+    const now_ns = system.ticker.tickedNs();
+    if (now_ns == 0) return acquireIndexSlowly(number, size);
+    const acquired = acquire_file.acquireCached(&pool.participant, size, now_ns) orelse
+        return acquireIndexSlowly(number, size);
+    pool.counts[acquired.index] +|= 1;
+    hold_result.table.generation[number] = acquired.generation;
+    if (pool.participant.view.populatedBytes(acquired.index) < acquired.need)
+        return populateIndex(number, acquired.index);
+    return @intCast(acquired.index);
+}
+
 noinline fn acquireIndexSlowly(number: u32, size: u32) i32 {
     const pool = descriptor.poolOf(number);
     errors.clear();
@@ -252,6 +271,24 @@ pub export fn xmem_bun_release_index(number: Descriptor, index: u32, generation:
     count.* -= 1;
     if (!references.releaseSole(&pool.participant, handleOf(index, generation))) {
         count.* += 1;
+        return releaseIndexSlowly(number, index, generation);
+    }
+}
+
+pub export fn xmem_bun_release_index_cached(
+    number: Descriptor,
+    index: u32,
+    generation: u32,
+) void {
+    const pool = descriptor.poolOf(number);
+    if (pool.participant.local.attention != participant_file.attention_cache)
+        return releaseIndexSlowly(number, index, generation);
+    const count = &pool.counts[index];
+    if (index >= pool.participant.view.geometry.capacity or count.* == 0) return;
+    count.* -= 1;
+    if (!cache.put(&pool.participant, handleOf(index, generation))) {
+        count.* += 1;
+        // It is full, or there are more references.
         return releaseIndexSlowly(number, index, generation);
     }
 }
@@ -480,6 +517,26 @@ pub export fn xmem_bun_stats(number: Descriptor, out: [*]f64) i32 {
     const linked = @intFromBool(pool_name.linked(pool));
     values[@intFromEnum(statistics.Stat.LINKED)] = @floatFromInt(linked);
     return 0;
+}
+
+/// Those of the same numbers for which no slot has to be looked at; the rest is 0.
+pub export fn xmem_bun_sums(number: Descriptor, out: [*]f64) i32 {
+    const mapping = descriptor.poolOf(number).mapping orelse return refusedBare(error.PoolClosed);
+    statistics.collectSums(&mapping.view, out[0..statistics.stat_count]);
+    return 0;
+}
+
+/// Every row that was ever taken, in order, by `deaths.Field` and with a name. Returns how many were
+/// written.
+pub export fn xmem_bun_deaths(
+    number: Descriptor,
+    out: [*]f64,
+    names: [*]u8,
+    rows_max: u32,
+) u32 {
+    const mapping = descriptor.poolOf(number).mapping orelse return 0;
+    const values = out[0 .. rows_max * deaths.field_count];
+    return deaths.read(&mapping.view, values, names[0 .. rows_max * name_room]);
 }
 
 pub export fn xmem_bun_participants(

@@ -5,6 +5,7 @@
 const std = @import("std");
 const channels = @import("bun_channels.zig");
 const channel_statistics = @import("../protocol/channel/statistics.zig");
+const deaths = @import("../protocol/deaths.zig");
 const description = @import("../protocol/pool/content.zig");
 const descriptor = @import("../process/descriptor.zig");
 const errors = @import("../errors.zig");
@@ -33,6 +34,7 @@ pub const all = numbers("ERROR_", errors.Code, false) ++
     numbers("INFO_", info.Info, true) ++
     numbers("STAT_", statistics.Stat, true) ++
     numbers("PARTICIPANT_", statistics.ParticipantField, true) ++
+    numbers("DEATHS_", deaths.Field, true) ++
     numbers("SLOT_", slots.Field, true) ++
     numbers("RECLAIM_", Reclaim, true) ++
     numbers("OCCUPANCY_", occupancy.Field, true) ++
@@ -53,6 +55,7 @@ pub const all = numbers("ERROR_", errors.Code, false) ++
         .{ .name = "LIMIT_PARTICIPANTS", .value = layout.participants_max },
         .{ .name = "STREAM_UNIT", .value = readiness.unit },
         .{ .name = "STREAM_UNITS_MAX", .value = readiness.units_max },
+        .{ .name = "LIMIT_LOCAL_CACHE", .value = layout.cached_slots_max },
         .{ .name = "LIMIT_CHANNELS", .value = layout.channels_max },
         .{ .name = "CHANNEL_NONE", .value = channels.channel_none },
         .{ .name = "CHANNEL_MESSAGE", .value = channels.channel_message },

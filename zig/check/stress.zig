@@ -11,6 +11,7 @@
 const std = @import("std");
 const bun = @import("core").abi.bun;
 const channel_life = @import("stress_channels.zig");
+const deaths = @import("core").protocol.deaths;
 const descriptor = @import("core").process.descriptor;
 const errors = @import("core").errors;
 const options_file = @import("core").process.options;
@@ -126,6 +127,14 @@ fn poolOptions(plan: *const Plan, ephemeral: bool) options_file.Options {
     return options;
 }
 
+/// Every other participant keeps free slots for itself, more or fewer.
+fn cacheOptions(life: *Life, options: options_file.Options) options_file.Options {
+    var chosen = options;
+    const caches = [_]f64{ 0, 0, 1, 4 };
+    chosen[@intFromEnum(options_file.Option.LOCAL_CACHE)] = caches[life.below(caches.len)];
+    return chosen;
+}
+
 /// One thread's life as a participant.
 pub const Life = struct {
     plan: *const Plan,
@@ -145,7 +154,7 @@ pub const Life = struct {
 
     fn run(life: *Life) void {
         const plan = life.plan;
-        const options = poolOptions(plan, false);
+        const options = cacheOptions(life, poolOptions(plan, false));
         life.pool = opened(bun.xmem_bun_open(1, dir, name, "stress", &options));
         channel_life.openAll(life);
         for (0..plan.operations) |_| {
@@ -457,6 +466,9 @@ fn look(pool: Descriptor) void {
     var fields: [rows * statistics.participant_field_count]f64 = undefined;
     var names: [rows * participant_file.name_room]u8 = undefined;
     _ = bun.xmem_bun_participants(pool, &fields, &names, rows);
+    _ = bun.xmem_bun_sums(pool, &values);
+    var found: [rows * deaths.field_count]f64 = undefined;
+    _ = bun.xmem_bun_deaths(pool, &found, &names, rows);
 }
 
 /// Ends the calling thread as SIGKILL would: nothing of libc's or of the core's runs, and the

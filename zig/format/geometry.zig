@@ -48,6 +48,11 @@ pub const Geometry = struct {
         return geometry.hold_rows_offset + @as(u64, participant) * geometry.hold_row_stride;
     }
 
+    /// Where the entries of its cache lie: behind its holds, in the hold row.
+    pub fn cacheOffset(geometry: Geometry, participant: u32) u64 {
+        return geometry.holdRowOffset(participant) + holdsBytes(geometry.capacity);
+    }
+
     pub fn channelOffset(geometry: Geometry, channel: u32) u64 {
         return geometry.channels_offset + @as(u64, channel) * geometry.channel_stride;
     }
@@ -61,6 +66,13 @@ pub const Geometry = struct {
         return (@as(u64, size) + mask) & ~mask;
     }
 };
+
+/// Of one hold row, up to the entries of the cache.
+fn holdsBytes(capacity: u32) u64 {
+    return std.mem.alignForward(u64, @as(u64, capacity) * 2, cache_alignment);
+}
+
+const cache_alignment = 8;
 
 /// User space of the narrowest supported machine: 47 bits. Beyond it no mapping can exist.
 const address_space_bytes: u64 = 1 << 47;
@@ -93,7 +105,11 @@ pub fn compute(options: Options, page_size: u32) errors.Error!Geometry {
         slots_offset + @as(u64, options.capacity) * @sizeOf(layout.Slot),
         page_size,
     );
-    const hold_row_stride = std.mem.alignForward(u64, @as(u64, options.capacity) * 2, page_size);
+    const hold_row_stride = std.mem.alignForward(
+        u64,
+        holdsBytes(options.capacity) + layout.cached_slots_max * @sizeOf(u32),
+        page_size,
+    );
     // Pages are larger than that but where every step is explored.
     const channel_alignment = @max(page_size, layout.section_alignment);
     const channels_offset = std.mem.alignForward(

@@ -7,7 +7,7 @@ const hooks = @import("hooks");
 const RobustMutex = @import("../system/door.zig").RobustMutex;
 
 pub const magic: u64 = 0x314d_454d_5f4c_4f50; // "POL_MEM1"
-pub const version: u32 = 6;
+pub const version: u32 = 7;
 pub const section_alignment: u64 = 128;
 
 pub const dimensions_max = 8;
@@ -64,7 +64,8 @@ pub const Hot = extern struct {
     sleeps: u32,
     /// Blocks of channels at and past it were never committed, and must not be touched. Grows only.
     channels_used: u32,
-    padding: u32,
+    /// 1: somebody has, or had, a cache of free slots, so that an empty list is not all there is.
+    cached: u32,
     reserved: [88]u8,
 };
 
@@ -94,7 +95,7 @@ pub const Header = extern struct {
     identity: Identity align(section_alignment),
     /// The counters of participants whose rows were taken again.
     retired: Counters,
-    identity_padding: [256 - @sizeOf(Identity) - @sizeOf(Counters)]u8,
+    tally: Tally,
     hot: Hot align(section_alignment),
     repair: Repair align(section_alignment),
 };
@@ -106,6 +107,19 @@ pub const Counters = extern struct {
     full: u64,
     waits: u64,
     timeouts: u64,
+    out_of_memory: u64,
+};
+
+/// What was done to the pool as a whole since it was made: sums that only grow, for people to read.
+pub const Tally = extern struct {
+    /// What recoveries gave back: `phases.Report`.
+    recovered_participants: u64,
+    recovered_references: u64,
+    recovered_buffers: u64,
+    expired_references: u64,
+    /// Bytes that slots came to claim, and gave up again.
+    bytes_committed: u64,
+    bytes_given_back: u64,
 };
 
 pub const NameWords = [(name_bytes_max + 1) / 8]u64;
@@ -134,7 +148,12 @@ pub const ParticipantRow = extern struct {
     /// The message that the owner is about to receive from a channel that redelivers:
     /// `words.Taking`.
     taking: u64,
-    busy_padding: [72]u8,
+    /// How often a recovery emptied the row of an owner that died: for those who tell of deaths.
+    deaths: u32,
+    unused: u32,
+    /// How full its cache of free slots is: `words.Cache`.
+    cache: u64,
+    busy_padding: [48]u8,
 
     /// One bit per place to wait; bit 0 is the pool.
     waiting: [waiting_words]u64 align(section_alignment),
@@ -277,7 +296,9 @@ pub const Subscriber = extern struct {
 pub const channel_name_bytes_max = 63;
 /// Of a channel that replies are sent to.
 pub const reply_name_bytes_max = 23;
-/// Both are small where every step is explored.
+/// The most free slots that one participant's cache has. This and the two below are small where
+/// every step is explored.
+pub const cached_slots_max = if (hooks.modelled) 2 else 512;
 pub const channel_subscribers_max = if (hooks.modelled) 4 else 256;
 pub const channel_cells_max = if (hooks.modelled) 4 else 1 << 16;
 pub const subscribed_words = (channel_subscribers_max + 63) / 64;
@@ -301,6 +322,7 @@ comptime {
     std.debug.assert(@offsetOf(ParticipantRow, "mutex") == 0);
     std.debug.assert(@offsetOf(ParticipantRow, "name") % @alignOf(NameWords) == 0);
     std.debug.assert(@offsetOf(ParticipantRow, "busy") == 128);
+    std.debug.assert(@offsetOf(ParticipantRow, "cache") == 200);
     std.debug.assert(@offsetOf(ParticipantRow, "waiting") == 256);
     std.debug.assert(@sizeOf(Description) == 320);
     std.debug.assert(@offsetOf(Description, "dimensions") == 24);

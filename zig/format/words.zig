@@ -33,7 +33,8 @@ pub const Head = packed struct(u64) {
 };
 
 pub const State = enum(u2) {
-    /// On the free list, or on its way there or from there in a bracket of somebody.
+    /// On the free list, or on its way there or from there in a bracket of somebody. Or in the cache
+    /// of a row's owner: `in_flight` is that row + 1, and 0 otherwise.
     free = 0,
     /// Has an acquirer's content. At 0 references it is parked.
     used = 1,
@@ -76,6 +77,32 @@ pub const Control = packed struct(u64) {
         };
     }
 
+    /// For a change that a load of another word follows, which must not come first.
+    pub inline fn casSequential(ptr: *u64, from: Control, to: Control) bool {
+        return atomic.cas(u64, ptr, @bitCast(from), @bitCast(to), .seq_cst);
+    }
+
+    /// FREE, in the cache of the owner of `row` instead of on the list.
+    pub inline fn cachedBy(control: Control, row: u32) Control {
+        var cached = control.freed();
+        cached.in_flight = @intCast(row + 1);
+        return cached;
+    }
+
+    /// Whether an owner of `row` that put it into its cache can take it from there. A frozen word
+    /// is not.
+    pub inline fn isCachedBy(control: Control, row: u32) bool {
+        var cached = control.cachedBy(row);
+        cached.frozen = false;
+        return @as(u64, @bitCast(control)) == @as(u64, @bitCast(cached));
+    }
+
+    /// The row in whose cache a FREE slot is; null: in none.
+    pub fn cachingRow(control: Control) ?u32 {
+        if (control.state != .free or control.in_flight == 0) return null;
+        return control.in_flight - 1;
+    }
+
     /// One reference, and it is a hold.
     pub inline fn held(control: Control, state: State, generation: u29) Control {
         return .{
@@ -99,6 +126,17 @@ pub const Control = packed struct(u64) {
         return control.state == .maintained and control.in_flight == row;
     }
 
+    /// USED, by the one hold that the handle stands for.
+    pub inline fn soleHold(of: Handle) Control {
+        return .{
+            .generation = of.generation,
+            .in_flight = 0,
+            .references = 1,
+            .state = .used,
+            .frozen = false,
+        };
+    }
+
     /// Taken off the list by an acquire that could not wait: its maintainer pushes it.
     pub inline fn setAside(control: Control) Control {
         var aside = control;
@@ -119,6 +157,32 @@ pub const Control = packed struct(u64) {
     /// The handle that names this generation of the slot at `index`.
     pub inline fn handle(control: Control, index: u32) u64 {
         return @bitCast(Handle{ .index = @intCast(index), .generation = control.generation });
+    }
+};
+
+/// How full a participant's cache is. Only the row's owner writes it.
+pub const Cache = packed struct(u64) {
+    /// Entries of the row's `caches` that may name a slot in the cache.
+    count: u16,
+    /// Grows before each slot that comes into the cache: while it is the same, none did.
+    puts: u48,
+
+    pub const empty: Cache = @bitCast(@as(u64, 0));
+
+    pub inline fn load(ptr: *const u64, comptime order: atomic.Order) Cache {
+        return @bitCast(atomic.load(u64, ptr, order));
+    }
+
+    pub inline fn store(ptr: *u64, cache: Cache, comptime order: atomic.Order) void {
+        atomic.store(u64, ptr, @bitCast(cache), order);
+    }
+
+    pub inline fn withOneMore(cache: Cache) Cache {
+        return .{ .count = cache.count + 1, .puts = cache.puts +% 1 };
+    }
+
+    pub inline fn withOneLess(cache: Cache) Cache {
+        return .{ .count = cache.count - 1, .puts = cache.puts };
     }
 };
 

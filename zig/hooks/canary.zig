@@ -43,6 +43,24 @@ pub const Canary = enum {
     memory_wake_kept,
     maintenance_wakes_nobody,
 
+    // Of caches of free slots:
+    /// A release into a cache does not look whether somebody waits.
+    cached_release_wakes_nobody,
+    /// Also caught by test/local_cache.test.ts: an acquire that finds the list empty asks no cache.
+    caches_not_searched,
+    /// A pool is called full although slots went from cache to cache while it was searched.
+    cache_moves_unseen,
+    /// The same, where a release into a cache has begun.
+    cache_put_unseen,
+    /// Also caught by test/local_cache.test.ts: a participant that leaves keeps what it has cached.
+    cache_kept_at_close,
+    /// A recovery lists a slot, and leaves it in a cache as well.
+    cached_and_listed,
+    /// A word says that a slot is in a cache before the cache's entries do.
+    cache_entry_after_word,
+    /// A slot is taken out of a cache while a recovery is about to freeze its word.
+    cached_pop_while_frozen,
+
     // Caught by the explorer with store buffers: harmless where memory is sequentially consistent.
     hold_before_cas,
     frozen_word_taken,

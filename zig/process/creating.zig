@@ -68,7 +68,8 @@ pub fn create(
     }, dir, name);
     // The creator has its row before anybody can see the pool. From here on the mapping owns the
     // descriptor and the memory.
-    const pool = open_pool.make(mapping, participant_name) catch |err| {
+    const cached = options_file.whole(u32, options, .LOCAL_CACHE, 0);
+    const pool = open_pool.make(mapping, participant_name, cached) catch |err| {
         const detail = errors.detail();
         draft.fd = std.c.dup(draft.fd);
         mapping_file.release(mapping);

@@ -45,6 +45,7 @@ var closed: Pool = .{
         .index = 0,
         .row = undefined,
         .holds = undefined,
+        .cache = undefined,
         .local = &nobody,
     },
     .mapping = null,

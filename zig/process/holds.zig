@@ -16,7 +16,8 @@ const Pool = open_pool.Pool;
 /// Begins each operation: refuses a pool that is closed, also by a fork, and pays the holds that
 /// are owed.
 pub inline fn attend(pool: *Pool) ?Error {
-    if (pool.participant.local.attention == 0) return null;
+    const attention = pool.participant.local.attention;
+    if (attention & participant_file.attention_always == 0) return null;
     return attendSlowly(pool);
 }
 

@@ -2,6 +2,7 @@
 //! it.
 
 const std = @import("std");
+const cache = @import("../protocol/pool/cache.zig");
 const channels = @import("channels.zig");
 const errors = @import("../errors.zig");
 const layout = @import("../format/layout.zig");
@@ -63,6 +64,7 @@ pub fn of(mapping: *Mapping, name: []const u8) Error!*Member {
             .index = index,
             .row = &mapping.view.rows[index],
             .holds = mapping.view.holdRow(index),
+            .cache = mapping.view.cacheRow(index),
             .local = &member.local,
         },
         .local = .{
@@ -98,6 +100,7 @@ pub fn release(member: *Member) void {
     if (member.opens > 0) return;
     const forked = member.isForgotten();
     if (!forked) {
+        cache.close(&member.participant);
         if (member.local.attention != 0) references.settle(&member.participant);
         membership.prepareToLeave(&member.participant);
         unlockRow(member.mapping, member.participant.row);

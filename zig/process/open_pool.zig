@@ -1,6 +1,7 @@
 //! One open of a pool, from `xmem_bun_open` to its close: what a descriptor stands for.
 
 const AsyncWait = @import("async_wait.zig").AsyncWait;
+const cache = @import("../protocol/pool/cache.zig");
 const channels = @import("channels.zig");
 const blocking = @import("../protocol/waiting/blocking.zig");
 const descriptor = @import("descriptor.zig");
@@ -37,9 +38,11 @@ pub const Pool = struct {
     is_observer: bool = false,
 };
 
-pub fn make(mapping: *Mapping, participant_name: []const u8) Error!*Pool {
+/// `cached`: how many free slots this thread may keep for itself.
+pub fn make(mapping: *Mapping, participant_name: []const u8, cached: u32) Error!*Pool {
     const member = try member_file.of(mapping, participant_name);
     errdefer member_file.release(member);
+    cache.enable(&member.participant, cached);
     const capacity_bytes = @as(u64, mapping.view.geometry.capacity) * 2;
     const counts = system.memory.reserveLocal(capacity_bytes) orelse return error.OutOfMemory;
     errdefer system.memory.releaseLocal(counts, capacity_bytes);

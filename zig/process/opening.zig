@@ -82,7 +82,8 @@ fn openExisting(
         }
         try checkAsked(mapping, options);
     }
-    return open_pool.make(mapping, participant_name) catch |err| {
+    const cached = options_file.whole(u32, options, .LOCAL_CACHE, 0);
+    return open_pool.make(mapping, participant_name, cached) catch |err| {
         // Another process found it abandoned and is removing it, or died while doing so: help.
         if (err == error.PoolNotFound) {
             const detail = errors.detail();

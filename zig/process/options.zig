@@ -21,6 +21,7 @@ pub const Option = enum {
     REPLACE_ABANDONED,
     ALLOW_OWNER,
     ALLOW_GROUP,
+    LOCAL_CACHE,
 };
 
 pub const Options = [std.meta.fields(Option).len]f64;

@@ -2,6 +2,7 @@
 //! it. It blocks its thread, a slice at a time, like the waits at one place.
 
 const std = @import("std");
+const cache = @import("../protocol/pool/cache.zig");
 const blocking = @import("../protocol/waiting/blocking.zig");
 const channels = @import("channels.zig");
 const ends = @import("../protocol/channel/ends.zig");
@@ -36,7 +37,8 @@ pub const Source = struct {
             const want: ends.Receiving = .of(participant, &opened.channel, opened.subscription);
             return want.isWorthATry();
         }
-        if (free_list.isEmpty(&participant.view)) return false;
+        const view = &participant.view;
+        if (free_list.isEmpty(view) and !cache.hasAny(view)) return false;
         const claimant = gate.claimantOf(&participant.view) orelse return true;
         return claimant == participant.index;
     }

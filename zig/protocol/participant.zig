@@ -7,6 +7,7 @@ const atomic = @import("hooks");
 const geometry_file = @import("../format/geometry.zig");
 const layout = @import("../format/layout.zig");
 const place_file = @import("place.zig");
+const words = @import("../format/words.zig");
 
 /// The smallest page: the bytes of the largest buffer do not fit 32 bits, its pages do.
 const populated_unit = if (atomic.modelled) 8 else 4096;
@@ -55,6 +56,30 @@ pub const View = struct {
         return @ptrCast(@alignCast(view.base + view.geometry.holdRowOffset(participant)));
     }
 
+    /// Where the entries of a row's cache lie: indexes of slots, and what is left of earlier ones.
+    pub fn cacheRow(view: *const View, row: u32) *[layout.cached_slots_max]u32 {
+        return @ptrCast(@alignCast(view.base + view.geometry.cacheOffset(row)));
+    }
+
+    /// The entries that may lead to a slot, where `cache` was read of the row.
+    pub fn cacheEntries(view: *const View, row: u32, cache: words.Cache) []const u32 {
+        if (cache.count == 0 or cache.count > layout.cached_slots_max) return &.{};
+        // SYNC: the hold row, in which they lie, is committed. Pairs with `membership.takeRow`.
+        if (atomic.load(u32, &view.rows[row].joined, .acquire) == 0) return &.{};
+        return view.cacheRow(row)[0..cache.count];
+    }
+
+    /// Whether a slot is in the cache of a row whose entries lead to it.
+    pub fn isCached(view: *const View, index: u32, control: words.Control) bool {
+        const row = control.cachingRow() orelse return false;
+        if (row >= view.rowsUsed()) return false;
+        const cache = words.Cache.load(&view.rows[row].cache, .acquire);
+        for (view.cacheEntries(row, cache)) |*entry| {
+            if (atomic.load(u32, entry, .monotonic) == index) return true;
+        }
+        return false;
+    }
+
     pub fn data(view: *const View, index: u32, size: u32) []u8 {
         return (view.base + view.geometry.dataOffset(index))[0..size];
     }
@@ -82,6 +107,10 @@ pub const View = struct {
 /// Attention: reasons to leave the fast path before an operation begins.
 pub const attention_closed: u32 = 1;
 pub const attention_owed: u32 = 2;
+/// The thread has a cache of free slots, which acquire and release ask first. For other operations
+/// it is no reason.
+pub const attention_cache: u32 = 4;
+pub const attention_always: u32 = attention_closed | attention_owed;
 
 /// A thread's way round the slots, a part at a time, in search of memory to give back.
 pub const Trimming = struct {
@@ -123,6 +152,8 @@ pub const Local = struct {
     /// Where this thread's trimming for acquires that lack memory goes on.
     trimming: Trimming = .{},
     audit: Audit = .{},
+    /// How many free slots the thread keeps in its cache; 0: it has none.
+    cache_max: u32 = 0,
 };
 
 /// The pointers to everything that a participant works on. They never change, so each open has a
@@ -132,6 +163,8 @@ pub const Participant = struct {
     index: u32,
     row: *layout.ParticipantRow,
     holds: [*]u16,
+    /// The entries of the row's cache.
+    cache: *[layout.cached_slots_max]u32,
     local: *Local,
 
     /// Between `enter` and `leave` there is no system call, no wait and no call back into
@@ -202,6 +235,11 @@ inline fn raise(row: *layout.ParticipantRow, comptime counter: []const u8) void 
 /// A participant's holds of the first `slots` slots.
 pub fn sumHolds(view: *const View, participant: u32, slots: u32) u64 {
     return sum(view.holdRow(participant)[0..slots]);
+}
+
+/// Those of the slots from `first` on, which is a multiple of 4, and before `last`.
+pub fn sumHoldsBetween(view: *const View, participant: u32, first: u32, last: u32) u64 {
+    return sum(view.holdRow(participant)[first..last]);
 }
 
 /// Reads four counters by one load. Most are 0, and a row of a million is summed in tens of

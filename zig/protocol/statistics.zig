@@ -32,6 +32,13 @@ pub const Stat = enum {
     TIMEOUTS,
     RECOVERIES,
     DEFERRED,
+    OUT_OF_MEMORY,
+    RECOVERED_PARTICIPANTS,
+    RECOVERED_REFERENCES,
+    RECOVERED_BUFFERS,
+    EXPIRED_REFERENCES,
+    BYTES_COMMITTED,
+    BYTES_GIVEN_BACK,
 };
 pub const stat_count = std.meta.fields(Stat).len;
 
@@ -65,6 +72,14 @@ const Out = struct {
 
 /// Fills everything but LINKED, which the caller knows.
 pub fn collect(view: *const View, values: []f64) void {
+    collectSums(view, values);
+    const out: Out = .{ .values = values };
+    const now_ns = system.clock.coarseNs();
+    for (view.slots[0..view.geometry.capacity]) |*slot| addSlot(out, view, slot, now_ns);
+}
+
+/// What no slot has to be looked at for; the rest is 0.
+pub fn collectSums(view: *const View, values: []f64) void {
     @memset(values, 0);
     const out: Out = .{ .values = values };
     const header = view.header;
@@ -74,9 +89,15 @@ pub fn collect(view: *const View, values: []f64) void {
     out.add(.FLUSHING, @intFromBool(isFlushing(header)));
     out.add(.RECOVERIES, @atomicLoad(u64, &header.repair.recoveries, .monotonic));
     out.add(.DEFERRED, @atomicLoad(u64, &header.repair.deferrals, .monotonic));
-    const now_ns = system.clock.coarseNs();
-    for (view.slots[0..view.geometry.capacity]) |*slot| addSlot(out, view, slot, now_ns);
     addCounters(out, &header.retired);
+    addFields(out, &header.tally, .{
+        .{ Stat.RECOVERED_PARTICIPANTS, "recovered_participants" },
+        .{ Stat.RECOVERED_REFERENCES, "recovered_references" },
+        .{ Stat.RECOVERED_BUFFERS, "recovered_buffers" },
+        .{ Stat.EXPIRED_REFERENCES, "expired_references" },
+        .{ Stat.BYTES_COMMITTED, "bytes_committed" },
+        .{ Stat.BYTES_GIVEN_BACK, "bytes_given_back" },
+    });
     for (view.rows[0..view.rowsUsed()]) |*row| {
         addCounters(out, &row.counters);
         if (participant_file.isLive(row)) out.add(.ALIVE, 1);
@@ -109,18 +130,68 @@ fn addSlot(out: Out, view: *const View, slot: *const layout.Slot, now_ns: u64) v
 }
 
 fn addCounters(out: Out, counters: *const layout.Counters) void {
-    inline for (.{
+    addFields(out, counters, .{
         .{ Stat.ACQUIRED, "acquired" },
         .{ Stat.RELEASED, "released" },
         .{ Stat.FULL, "full" },
         .{ Stat.WAITS, "waits" },
         .{ Stat.TIMEOUTS, "timeouts" },
-    }) |pair| out.add(pair[0], @atomicLoad(u64, &@field(counters, pair[1]), .monotonic));
+        .{ Stat.OUT_OF_MEMORY, "out_of_memory" },
+    });
 }
+
+fn addFields(out: Out, sums: anytype, comptime pairs: anytype) void {
+    inline for (pairs) |pair| {
+        const stat, const name = pair;
+        out.add(stat, @atomicLoad(u64, &@field(sums, name), .monotonic));
+    }
+}
+
+/// The parts of all hold rows that can have something in them. To read a whole row for each of a
+/// thousand participants costs much more than one look at each slot.
+const Parts = struct {
+    in_use: std.StaticBitSet(parts_max) = .initEmpty(),
+    length: u32,
+    capacity: u32,
+
+    const parts_max = 1 << 12;
+    /// For fewer rows it is cheaper to read them whole.
+    const rows_min = 16;
+    /// Slots whose counts are one cache line.
+    const length_min = 32;
+
+    fn of(view: *const View) Parts {
+        const capacity = view.geometry.capacity;
+        const length = std.mem.alignForward(u32, capacity / parts_max + 1, length_min);
+        var parts: Parts = .{ .length = length, .capacity = capacity };
+        if (view.rowsUsed() < rows_min) {
+            const count = std.math.divCeil(u32, capacity, length) catch unreachable;
+            parts.in_use.setRangeValue(.{ .start = 0, .end = count }, true);
+            return parts;
+        }
+        for (view.slots[0..capacity], 0..) |*slot, index| {
+            const control: words.Control = @bitCast(@atomicLoad(u64, &slot.control, .monotonic));
+            if (control.state != .free) parts.in_use.set(index / length);
+        }
+        return parts;
+    }
+
+    fn sumHolds(parts: *const Parts, view: *const View, participant: u32) u64 {
+        var total: u64 = 0;
+        var each = parts.in_use.iterator(.{});
+        while (each.next()) |part| {
+            const first = @as(u32, @intCast(part)) * parts.length;
+            const last = @min(first + parts.length, parts.capacity);
+            total += participant_file.sumHoldsBetween(view, participant, first, last);
+        }
+        return total;
+    }
+};
 
 /// The rows that a participant has, or had when it died. Returns how many were written.
 pub fn participants(view: *const View, values: []f64, names: []u8, rows_max: u32) u32 {
     const place: Place = .ofPool(view.header);
+    const parts: Parts = .of(view);
     var written: u32 = 0;
     for (view.rows[0..view.rowsUsed()], 0..) |*row, index| {
         if (written == rows_max) break;
@@ -138,7 +209,7 @@ pub fn participants(view: *const View, values: []f64, names: []u8, rows_max: u32
                 .HOLDS => if (@atomicLoad(u32, &row.joined, .acquire) == 0)
                     0
                 else
-                    participant_file.sumHolds(view, @intCast(index), view.geometry.capacity),
+                    parts.sumHolds(view, @intCast(index)),
                 .WAITING => @intFromBool(waitsAt(place, row)),
                 .STARTED => @atomicLoad(u64, &row.start_time, .monotonic),
                 .ACQUIRED => @atomicLoad(u64, &row.counters.acquired, .monotonic),
@@ -209,6 +280,23 @@ test "counters are the sums of the rows' and of the retired ones" {
     try testing.expectEqual(@as(f64, 12), values[@intFromEnum(Stat.ACQUIRED)]);
 }
 
+test "holds are summed wherever in a row they stand" {
+    const capacity = 3 * Parts.parts_max + 5;
+    var pool: TestingPool = undefined;
+    const rows = Parts.rows_min;
+    try pool.init(.{ .capacity = capacity, .buffer_size = 8, .participant_count = rows });
+    defer pool.deinit();
+    const participant = pool.participant(0);
+    for ([_]u32{ 0, 31, 32, 5000, capacity - 1 }) |index| {
+        participant.addHold(index);
+        pool.view.slots[index].control = wordOf(1, 0);
+    }
+    for ([_]u32{ 1, rows }) |used| {
+        pool.view.header.hot.rows_used = used;
+        try testing.expectEqual(@as(u64, 5), Parts.of(&pool.view).sumHolds(&pool.view, 0));
+    }
+}
+
 test "only rows of live and of dead participants are listed" {
     var pool: TestingPool = undefined;
     try pool.init(.{ .capacity = 2, .buffer_size = 64, .participant_count = 2 });
@@ -217,6 +305,7 @@ test "only rows of live and of dead participants are listed" {
     participant.addHold(0);
     participant.addHold(1);
     participant.addHold(1);
+    for (pool.view.slots[0..2]) |*slot| slot.control = wordOf(1, 0);
     var values: [2 * participant_field_count]f64 = undefined;
     var names: [2 * name_room]u8 = undefined;
     try testing.expectEqual(@as(u32, 1), participants(&pool.view, &values, &names, 2));

@@ -67,6 +67,7 @@ pub const TestingPool = struct {
             .index = index,
             .row = row,
             .holds = pool.view.holdRow(index),
+            .cache = pool.view.cacheRow(index),
             .local = &pool.locals[index],
         };
     }

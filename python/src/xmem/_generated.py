@@ -70,6 +70,7 @@ ENDS = {
 
 LIMIT_CAPACITY = 16777214
 LIMIT_PARTICIPANTS = 4096
+LIMIT_LOCAL_CACHE = 512
 LIMIT_CHANNELS = 1024
 LIMIT_WAIT_SOURCES = 128
 LIMIT_CHANNEL_CAPACITY = 65536
@@ -97,7 +98,7 @@ class Options(ctypes.Structure):
     replace_abandoned: int
     allow_owner: int
     allow_group: int
-    reserved: int
+    local_cache: int
     participant_name: bytes | None
 
     _fields_ = [
@@ -114,7 +115,7 @@ class Options(ctypes.Structure):
         ("replace_abandoned", ctypes.c_uint32),
         ("allow_owner", ctypes.c_uint32),
         ("allow_group", ctypes.c_uint32),
-        ("reserved", ctypes.c_uint32),
+        ("local_cache", ctypes.c_uint32),
         ("participant_name", ctypes.c_char_p),
     ]
 
@@ -174,6 +175,13 @@ class PoolStats(ctypes.Structure):
     timeouts: int
     recoveries: int
     deferred: int
+    out_of_memory: int
+    recovered_participants: int
+    recovered_references: int
+    recovered_buffers: int
+    expired_references: int
+    bytes_committed: int
+    bytes_given_back: int
 
     _fields_ = [
         ("size", ctypes.c_size_t),
@@ -196,6 +204,13 @@ class PoolStats(ctypes.Structure):
         ("timeouts", ctypes.c_uint64),
         ("recoveries", ctypes.c_uint64),
         ("deferred", ctypes.c_uint64),
+        ("out_of_memory", ctypes.c_uint64),
+        ("recovered_participants", ctypes.c_uint64),
+        ("recovered_references", ctypes.c_uint64),
+        ("recovered_buffers", ctypes.c_uint64),
+        ("expired_references", ctypes.c_uint64),
+        ("bytes_committed", ctypes.c_uint64),
+        ("bytes_given_back", ctypes.c_uint64),
     ]
 
 

@@ -116,6 +116,13 @@ class PoolStats:
     timeouts: int
     recoveries: int
     deferred: int
+    out_of_memory: int
+    recovered_participants: int
+    recovered_references: int
+    recovered_buffers: int
+    expired_references: int
+    bytes_committed: int
+    bytes_given_back: int
     participants: list[Participant]
     channels: list[ChannelStats]
 

@@ -3,11 +3,16 @@
 const acquire_file = @import("../../protocol/pool/acquire.zig");
 const call = @import("call.zig");
 const content = @import("../../protocol/pool/content.zig");
+const descriptor = @import("../../process/descriptor.zig");
 const errors = @import("../../errors.zig");
 const holds = @import("../../process/holds.zig");
+const open_pool = @import("../../process/open_pool.zig");
 const reasons = @import("reasons.zig");
+const references = @import("../../protocol/pool/references.zig");
 const requests = @import("../../process/requests.zig");
+const system = @import("../../system/door.zig");
 const types = @import("types.zig");
+const words = @import("../../format/words.zig");
 
 const Error = errors.Error;
 const Handle = types.Handle;
@@ -38,6 +43,27 @@ pub export fn xmem_acquire(
     /// Gets the buffer's handle.
     handle: ?*Handle,
 ) i32 {
+    // The straight line, as in the form for Bun: everything uncommon is a call in tail position.
+    const out = handle orelse return acquireSlowly(pool, size, handle);
+    const opened = call.straightPool(pool) orelse return acquireSlowly(pool, size, handle);
+    const now_ns = system.ticker.tickedNs();
+    if (now_ns == 0) return acquireSlowly(pool, size, handle);
+    const acquired = acquire_file.acquireStraight(&opened.participant, size, now_ns) orelse
+        return acquireSlowly(pool, size, handle);
+    opened.counts[acquired.index] +|= 1;
+    out.* = acquired.handle();
+    if (opened.participant.view.populatedBytes(acquired.index) < acquired.need)
+        return populate(opened, acquired.index);
+    return 0;
+}
+
+noinline fn populate(opened: *open_pool.Pool, index: u32) i32 {
+    @branchHint(.cold);
+    acquire_file.ensurePopulated(&opened.participant, index);
+    return 0;
+}
+
+noinline fn acquireSlowly(pool: Pool, size: u32, handle: ?*Handle) i32 {
     return ended(acquire(pool, size, handle));
 }
 
@@ -105,6 +131,29 @@ fn acquireTimed(pool: Pool, size: u32, timeout_ms: u64, handle: ?*Handle) Error!
 /// XMEM_POOL_CLOSED: the pool is not open.
 /// XMEM_INVALID_ARGUMENT: another thread opened it, or `handle` is out of range.
 pub export fn xmem_release(pool: Pool, handle: Handle) i32 {
+    const opened = call.straightPool(pool) orelse return releaseSlowly(pool, handle);
+    const named: words.Handle = @bitCast(handle);
+    const in_bounds = named.index < opened.participant.view.geometry.capacity;
+    if (!in_bounds or handle >> 53 != 0) return releaseSlowly(pool, handle);
+    const count = &opened.counts[named.index];
+    if (count.* == 0 or opened.messages.bit_length != 0) return releaseSlowly(pool, handle);
+    count.* -= 1;
+    if (!references.releaseSole(&opened.participant, named)) {
+        count.* += 1;
+        return releaseShared(pool, handle);
+    }
+    return 0;
+}
+
+/// Where it is not the only reference, or something is in the way.
+noinline fn releaseShared(pool: Pool, handle: Handle) i32 {
+    const opened = descriptor.poolOf(pool);
+    if (!references.giveBackSlowly(&opened.participant, handle)) return releaseSlowly(pool, handle);
+    holds.remove(opened, handle);
+    return 0;
+}
+
+noinline fn releaseSlowly(pool: Pool, handle: Handle) i32 {
     return ended(release(pool, handle));
 }
 

@@ -34,6 +34,15 @@ pub fn openPool(pool: Pool) Error!*open_pool.Pool {
     return found;
 }
 
+/// The open pool of a call with nothing uncommon in its way, which has no failure to report; else
+/// `openPool` finds out why.
+pub inline fn straightPool(pool: Pool) ?*open_pool.Pool {
+    const found = descriptor.poolOf(pool);
+    if (found.participant.local.attention != 0 or found.owner != thread.mark()) return null;
+    errors.clear();
+    return found;
+}
+
 /// The same for a look, for which a pool that is only observed will do.
 pub fn seenPool(pool: Pool) Error!*open_pool.Pool {
     const found = try ownPool(pool);

@@ -60,7 +60,8 @@ pub export fn xmem_create(
 pub export fn xmem_open(
     /// As in `xmem_create`.
     name: ?[*:0]const u8,
-    /// NULL: all defaults. Only `participant_name`, `allow_owner` and `allow_group` matter.
+    /// NULL: all defaults. Only `participant_name`, `allow_owner`, `allow_group` and `local_cache`
+    /// matter.
     options: ?*const Options,
     /// Gets the open pool.
     pool: ?*Pool,
@@ -109,6 +110,8 @@ fn open(
 pub fn optionNumbers(given: Options) Error!options_file.Options {
     if (given.mode > 0o777)
         return errors.fail(error.InvalidArgument, 0, "mode is {o}", .{given.mode});
+    if (given.local_cache > layout.cached_slots_max)
+        return errors.fail(error.InvalidArgument, 0, "local_cache is {d}", .{given.local_cache});
     const pairs = .{
         .{ options_file.Option.CAPACITY, given.capacity },
         .{ options_file.Option.BUFFER_SIZE, given.buffer_size },
@@ -122,6 +125,7 @@ pub fn optionNumbers(given: Options) Error!options_file.Options {
         .{ options_file.Option.REPLACE_ABANDONED, given.replace_abandoned },
         .{ options_file.Option.ALLOW_OWNER, given.allow_owner },
         .{ options_file.Option.ALLOW_GROUP, given.allow_group },
+        .{ options_file.Option.LOCAL_CACHE, given.local_cache },
     };
     var numbers: options_file.Options = @splat(-1);
     inline for (pairs) |pair| {

@@ -56,8 +56,9 @@ pub const Options = extern struct {
     allow_owner: u32 = 0,
     /// A group whose pools are trusted; one that is made belongs to it, by default with mode 0660.
     allow_group: u32 = 0,
-    /// Always 0.
-    reserved: u32 = 0,
+    /// So many buffers that this thread gave back are kept for its own next acquires, at most 512, and
+    /// go to others only where the pool has no more. Default 0.
+    local_cache: u32 = 0,
     /// What `xmem_participants` shows for this thread, at most 31 bytes; NULL: nothing.
     participant_name: ?[*:0]const u8 = null,
 };
@@ -127,7 +128,7 @@ pub const PoolStats = extern struct {
     acquired: u64 = 0,
     /// Buffers released since the pool was made.
     released: u64 = 0,
-    /// Acquires that found the pool full.
+    /// Acquires that found the pool full and did not wait.
     full: u64 = 0,
     /// Waits that began.
     waits: u64 = 0,
@@ -137,6 +138,20 @@ pub const PoolStats = extern struct {
     recoveries: u64 = 0,
     /// Recoveries that were put off because a participant stood still inside an operation.
     deferred: u64 = 0,
+    /// Acquires that failed for want of memory.
+    out_of_memory: u64 = 0,
+    /// Dead participants whose rows recoveries emptied.
+    recovered_participants: u64 = 0,
+    /// Holds of the dead and references with expired leases that recoveries dropped.
+    recovered_references: u64 = 0,
+    /// Buffers that recoveries gave back.
+    recovered_buffers: u64 = 0,
+    /// Of those references, the ones with expired leases.
+    expired_references: u64 = 0,
+    /// Bytes of memory that buffers got since the pool was made.
+    bytes_committed: u64 = 0,
+    /// Bytes of memory that buffers lost again, by `xmem_trim` or since another buffer needed it.
+    bytes_given_back: u64 = 0,
 };
 
 /// A thread that has the pool open, or had when it died.
@@ -338,7 +353,7 @@ pub fn firstSize(comptime Struct: type) usize {
     return switch (Struct) {
         Options => 72,
         PoolInfo => 72,
-        PoolStats => 160,
+        PoolStats => 216,
         Participant => 120,
         Description => 232,
         ChannelOptions => 48,

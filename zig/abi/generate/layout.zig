@@ -13,6 +13,7 @@ const structs = [_]type{
     layout.Hot,
     layout.Repair,
     layout.Counters,
+    layout.Tally,
     layout.Header,
     layout.ParticipantRow,
     layout.Dimension,

@@ -16,6 +16,7 @@ pub var gate_is_open = false;
 pub var nobody_abandons = false;
 pub var channels_are_constant = false;
 pub var nothing_is_a_message = false;
+pub var nothing_is_cached = false;
 
 pub fn ofLoad(address: usize) bool {
     return isOwnRow(address) or isConstant(address) or isOwners(address) or
@@ -60,6 +61,8 @@ fn isOwnRow(address: usize) bool {
         address == @intFromPtr(&participant.row.working) or
         address == @intFromPtr(&participant.row.waiting[0]) or
         address == @intFromPtr(&participant.row.taking) or
+        address == @intFromPtr(&participant.row.cache) or
+        isWithin(address, participant.cache, @sizeOf(@TypeOf(participant.cache.*))) or
         isWithin(address, participant.holds, state.view.geometry.capacity * 2);
 }
 
@@ -67,6 +70,10 @@ fn isConstant(address: usize) bool {
     const header = state.view.header;
     if (gate_is_open and address == @intFromPtr(&header.hot.gate)) return true;
     if (rows_are_constant and address == @intFromPtr(&header.hot.rows_used)) return true;
+    // A cache is had before the first slot comes into it.
+    if (rows_are_constant and address == @intFromPtr(&header.hot.cached)) return true;
+    if (nothing_is_cached and rowOffset(address) == @offsetOf(layout.ParticipantRow, "cache"))
+        return true;
     if (nothing_is_a_message and slotOffset(address) == @offsetOf(layout.Slot, "message")) return true;
     const offset = rowOffset(address) orelse return false;
     return (rows_are_constant and offset == @offsetOf(layout.ParticipantRow, "joined")) or
@@ -155,12 +162,16 @@ pub fn standsStill(address: usize) bool {
         offset == @offsetOf(layout.Slot, "next_free");
     if (rowOffset(address)) |offset| return offset == @offsetOf(layout.ParticipantRow, "waiting");
     if (channelOffset(address)) |offset| return channelStandsStill(offset);
+    return isHold(address);
+}
+
+/// A counter in a hold row; the entries of caches, which say nothing by themselves, lie there, too.
+fn isHold(address: usize) bool {
     const geometry = state.view.geometry;
-    return isWithin(
-        address,
-        state.view.holdRow(0),
-        geometry.participant_count * geometry.hold_row_stride,
-    );
+    const bytes = geometry.participant_count * geometry.hold_row_stride;
+    if (!isWithin(address, state.view.holdRow(0), bytes)) return false;
+    const offset = (address - @intFromPtr(state.view.holdRow(0))) % geometry.hold_row_stride;
+    return offset < geometry.capacity * 2;
 }
 
 /// Cells, returned lists, and the counts of those who wait at the ends. The ends and cursors may still be moved on

@@ -5,6 +5,7 @@
 const std = @import("std");
 const acquire_file = @import("core").protocol.pool.acquire;
 const blocking = @import("core").protocol.waiting.blocking;
+const cache = @import("core").protocol.pool.cache;
 const channel_operations = @import("channel_operations.zig");
 const description = @import("core").protocol.pool.content;
 const errors = @import("core").errors;
@@ -203,9 +204,11 @@ fn acquire(me: u8) void {
     const ledger = &state.now.ledgers[me];
     ledger.gate = state.view.header.hot.gate;
     ledger.acquiring = true;
+    ledger.saw_full = programs.current.caches() and oracle.isFull();
     const result = acquire_file.acquire(&state.participants[me], programs.sizeOf(me));
     ledger.acquiring = false;
     if (result == error.PoolFull) oracle.toldFull(me);
+    ledger.saw_full = false;
     if (result) |_| {} else |_| if (ledger.must_acquire)
         oracle.report("a pool was said to be full for a buffer that an acquire then gave back");
     ledger.must_acquire = false;
@@ -216,7 +219,17 @@ fn acquire(me: u8) void {
 
 fn acquiredAtOnce(me: u8) void {
     const size = programs.sizeOf(me);
+    const ledger = &state.now.ledgers[me];
+    if (programs.current.caches()) {
+        ledger.acquiring = true;
+        ledger.saw_full = oracle.isFull();
+    }
     const result = acquire_file.acquireAtOnce(&state.participants[me], size, 0);
+    if (programs.current.caches()) {
+        if (result == error.PoolFull) oracle.toldFull(me);
+        ledger.acquiring = false;
+        ledger.saw_full = false;
+    }
     if (result == error.Pending and programs.current.mayRecover()) return;
     acquired(me, result);
 }
@@ -415,6 +428,7 @@ fn tryJoin(me: u8) Error!void {
         .index = index,
         .row = &state.view.rows[index],
         .holds = state.view.holdRow(index),
+        .cache = state.view.cacheRow(index),
         .local = &state.locals[me],
     };
     state.locals[me] = .{
@@ -422,6 +436,7 @@ fn tryJoin(me: u8) Error!void {
         .at_pool = .{ .place = .ofPool(state.view.header) },
     };
     state.participants[me].view.populated = &state.now.populated[me];
+    cache.enable(&state.participants[me], programs.current.threads[me].cache);
     state.now.ledgers[me].joined = true;
     oracle.joined(me);
 }
@@ -432,6 +447,7 @@ fn leave(me: u8) void {
     if (ledger.channel.open) channel_operations.leave(me);
     if (ledger.has_onward) channel_operations.leaveOnward(me);
     while (heldSlot(ledger)) |slot| release(me, slot);
+    cache.close(participant);
     if (participant.local.attention != 0) references.settle(participant);
     membership.prepareToLeave(participant);
     ledger.joined = false;

@@ -79,6 +79,9 @@ pub fn checkClaim(me: u8, result: errors.Error!u64) void {
 
 /// Every buffer must have been somebody's, or about to be the buffer of an acquire under way.
 pub fn toldFull(me: u8) void {
+    // A claim may have been in the way.
+    if (programs.current.caches() and !programs.current.claims)
+        require(state.now.ledgers[me].saw_full, "a pool is said to be full that never was");
     if (!programs.current.full_is_exact) return;
     var held: u32 = 0;
     for (0..state.view.geometry.capacity) |slot| {
@@ -291,6 +294,25 @@ pub fn wakeSpinners() void {
     };
 }
 
+/// There is nothing on the list, and nothing in any cache.
+pub fn isFull() bool {
+    const head: Head = @bitCast(memory_model.settled(&state.view.header.hot.free_head));
+    if (head.index != words.index_nil) return false;
+    for (state.view.slots[0..state.view.geometry.capacity]) |*slot| {
+        const control: Control = @bitCast(memory_model.settled(&slot.control));
+        if (control.cachingRow() != null) return false;
+    }
+    return true;
+}
+
+/// After each step, before the state is compared with others: what those in an acquire have seen.
+pub fn observe() void {
+    if (!programs.current.caches() or !isFull()) return;
+    for (&state.now.ledgers) |*ledger| if (ledger.acquiring) {
+        ledger.saw_full = true;
+    };
+}
+
 // In every state.
 
 pub fn checkState() void {
@@ -301,7 +323,7 @@ pub fn checkState() void {
     require(head.frozen or state.view.header.repair.still == 0, "a pool that stands still moves");
     for (0..state.view.geometry.capacity) |slot| {
         var control: Control = @bitCast(memory_model.settled(&state.view.slots[slot].control));
-        if (control.state == .maintained) control = control.freed();
+        if (control.state == .maintained or control.cachingRow() != null) control = control.freed();
         require(control.references >= control.in_flight, "more are in flight than there are");
         checkPromises(slot, control);
         if (control.state == .private) checkPrivate(slot, control);
@@ -542,9 +564,21 @@ fn walkList() [state.slots_max]u8 {
     return listed;
 }
 
+/// The row has an owner, and an entry that leads to the slot.
+fn isInCache(row_index: u32, slot: usize) bool {
+    if (row_index >= state.view.geometry.participant_count) return false;
+    const row = &state.view.rows[row_index];
+    if (system.ownerOf(&row.mutex) == null) return false;
+    const count = words.Cache.load(&row.cache, .monotonic).count;
+    for (state.view.cacheRow(row_index)[0..count]) |entry| if (entry == slot) return true;
+    return false;
+}
+
 fn checkSlot(index: usize, listed: u8) void {
     const slot = &state.view.slots[index];
-    const control: Control = @bitCast(slot.control);
+    var control: Control = @bitCast(slot.control);
+    const cached = if (control.cachingRow()) |row| isInCache(row, index) else false;
+    if (cached) control = control.freed();
     const facts = &state.now.slots[index];
     // Memory is claimed before it is there, and the claim is given up after it has gone, by the
     // fiber that works on it.
@@ -560,7 +594,7 @@ fn checkSlot(index: usize, listed: u8) void {
         require(control.references == sum, "references are not the sum of the rows and cells");
     switch (control.state) {
         .free => {
-            require(listed == 1, "a free slot is not on the list");
+            require(listed + @intFromBool(cached) == 1, "a free slot is not on the list");
             require(control.references == 0, "a free slot has references");
             if (programs.current.zero_on_release) for (contents(index)) |byte|
                 require(byte == 0, "a free slot of a pool that zeroes has contents");

@@ -41,6 +41,8 @@ pub const Thread = struct {
     subscribes: bool = true,
     /// The channel to which it sends on what it has received.
     onward: ?u8 = null,
+    /// How many free slots it keeps for itself.
+    cache: u32 = 0,
 };
 
 pub const Channel = struct { name: []const u8 = "a", asked: directory.Asked };
@@ -80,6 +82,11 @@ pub const Program = struct {
                 for (set) |operation| if (operation == wanted) return true;
             }
         }
+        return false;
+    }
+
+    pub fn caches(program: *const Program) bool {
+        for (program.threads) |thread| if (thread.cache > 0) return true;
         return false;
     }
 
@@ -158,6 +165,7 @@ pub fn begin() void {
     independence.nobody_abandons = false;
     independence.channels_are_constant = false;
     independence.nothing_is_a_message = !current.redelivers();
+    independence.nothing_is_cached = !current.caches();
     state.now.clock_ns = clock_start_ns;
     state.now.name = naming.to_pool;
     makePool();
@@ -211,7 +219,7 @@ fn makePool() void {
     for (&state.now.populated) |*bytes| @memset(bytes, state.buffer_size);
 }
 
-pub const all = of_the_pool ++ @import("channel_programs.zig").all ++
+pub const all = of_the_pool ++ @import("cache_programs.zig").all ++ @import("channel_programs.zig").all ++
     @import("message_programs.zig").all;
 
 const of_the_pool = [_]Program{

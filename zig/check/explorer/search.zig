@@ -87,6 +87,7 @@ pub fn run(states_max: u64) Result {
 
 /// A state was reached. True when it is new, and stands on top of the stack.
 fn arrive(result: *Result, seen: *Seen) bool {
+    oracle.observe();
     if (!seen.add(state.hash())) return false;
     result.states += 1;
     const length = state.keep(&scratch);

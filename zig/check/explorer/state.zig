@@ -109,6 +109,9 @@ pub const Ledger = extern struct {
     /// the one that is.
     acquiring: bool,
     must_acquire: bool,
+    /// Since its acquire began there was a moment without any free slot; only in programs that have
+    /// caches.
+    saw_full: bool,
     channel: ChannelLedger,
 };
 
@@ -293,6 +296,7 @@ pub fn track() void {
         add(&row.working, 4);
         add(&row.busy, 8);
         if (view.geometry.channel_count > 0) add(&row.taking, 8);
+        add(&row.cache, 8);
         add(&row.waiting[0], 8);
         add(view.holdRow(@intCast(index)), view.geometry.hold_row_stride);
     }

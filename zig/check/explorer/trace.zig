@@ -27,6 +27,7 @@ pub fn replay(path: []const Choice) void {
         print("{d:>4} ", .{number});
         describe(choice);
         choices.carryOut(choice);
+        oracle.observe();
         if (oracle.violation == null) oracle.checkState();
         print("\n", .{});
         if (oracle.violation != null) break;

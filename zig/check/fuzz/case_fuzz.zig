@@ -64,7 +64,8 @@ const Case = struct {
 
     fn run(case: *Case) void {
         case.choose();
-        const options = case.optionArray();
+        var options = case.optionArray();
+        if (case.random.boolean()) options[@intFromEnum(options_file.Option.LOCAL_CACHE)] = 3;
         const hole = Hole.make(case.geometry.total_size);
         const pool = c.xmem_bun_open(0, dir, case.name, "fuzz", &options);
         if (pool < 0) fail("no pool to begin with: {d}", .{pool});
@@ -415,7 +416,8 @@ const Companion = struct {
     fn main(companion: *Companion) void {
         const case = companion.case;
         var generator: std.Random.DefaultPrng = .init(companion.seed);
-        const options: options_file.Options = @splat(-1);
+        var options: options_file.Options = @splat(-1);
+        options[@intFromEnum(options_file.Option.LOCAL_CACHE)] = 2;
         defer @atomicStore(u32, &companion.ready, 1, .release);
         const opened = c.xmem_bun_open(1, dir, case.name, "companion", &options);
         if (opened < 0) return;

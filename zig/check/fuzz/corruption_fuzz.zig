@@ -118,7 +118,12 @@ pub const Corruption = struct {
             .rows => corruption.within(fields.row, geometry.participants_offset +
                 @as(u64, corruption.row()) * @sizeOf(layout.ParticipantRow)),
             .slots => corruption.inSlot(corruption.below(geometry.capacity)),
-            .hold_rows => .{
+            .hold_rows => if (corruption.below(3) == 0) .{
+                .name = "cached",
+                // Most often an entry that somebody has.
+                .offset = geometry.cacheOffset(corruption.row()) + 4 * corruption.below(4),
+                .width = 4,
+            } else .{
                 .name = "hold",
                 .offset = geometry.holdRowOffset(corruption.row()) +
                     2 * corruption.below(geometry.capacity),

@@ -6,6 +6,7 @@ const c = @import("core").abi.bun;
 const channel_file = @import("channel_fuzz.zig");
 const c_file = @import("c_fuzz.zig");
 const constants = @import("core").abi.constants;
+const deaths = @import("core").protocol.deaths;
 const description = @import("core").protocol.pool.content;
 const errors = @import("core").errors;
 const info_file = @import("core").process.info;
@@ -357,6 +358,10 @@ pub const User = struct {
         var names: [rows_max * participant_file.name_room]u8 = undefined;
         const rows = c.xmem_bun_participants(pool, &numbers, &names, rows_max);
         if (rows > rows_max) fail("{d} participants", .{rows});
+        _ = c.xmem_bun_sums(pool, &values);
+        var found: [rows_max * deaths.field_count]f64 = undefined;
+        const told = c.xmem_bun_deaths(pool, &found, &names, rows_max);
+        if (told > rows_max) fail("{d} rows", .{told});
     }
 
     fn inspect(user: *User) void {

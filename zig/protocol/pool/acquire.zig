@@ -5,6 +5,7 @@
 const std = @import("std");
 const atomic = @import("hooks");
 const blocking = @import("../waiting/blocking.zig");
+const cache = @import("cache.zig");
 const commitment = @import("commitment.zig");
 const damage = @import("../recovery/damage.zig");
 const errors = @import("../../errors.zig");
@@ -41,7 +42,7 @@ pub const Acquired = struct {
     /// Its bytes, in whole pages: committed, and perhaps not mapped in this process yet.
     need: u64,
 
-    fn handle(acquired: Acquired) u64 {
+    pub fn handle(acquired: Acquired) u64 {
         return @bitCast(words.Handle{
             .index = @intCast(acquired.index),
             .generation = acquired.generation,
@@ -70,6 +71,20 @@ pub inline fn acquireStraight(participant: *const Participant, size: u32, now_ns
     return use(participant, bracket, there, from, size, need, now_ns);
 }
 
+/// The same from the thread's own cache. Null: it has nothing that would do just now.
+pub inline fn acquireCached(participant: *const Participant, size: u32, now_ns: u64) ?Acquired {
+    const view = &participant.view;
+    if (size > view.geometry.buffer_size) return null;
+    if (!gate.isOpen(view.header)) return null;
+    const bracket = participant.enter();
+    const there = cache.top(participant) orelse return leaveNull(bracket);
+    const committed = atomic.load(u64, &there.slot.committed, .monotonic);
+    const need = view.geometry.committedFor(size);
+    if (committed < need) return leaveNull(bracket);
+    if (!cache.take(participant, there)) return leaveNull(bracket);
+    return use(participant, bracket, there, there.from, size, need, now_ns);
+}
+
 inline fn leaveNull(bracket: Bracket) ?Acquired {
     @branchHint(.unlikely);
     bracket.leave();
@@ -83,11 +98,12 @@ inline fn isFree(control: Control) bool {
     return control.state == .free and control.references == 0 and !frozen;
 }
 
-/// The end of an acquire: the slot is off the list, and becomes USED by this row.
+/// The end of an acquire: the slot is off the list, or out of the cache, and becomes USED by this
+/// row.
 inline fn use(
     participant: *const Participant,
     bracket: Bracket,
-    there: free_list.Top,
+    there: anytype,
     from: Control,
     size: u32,
     need: u64,
@@ -114,7 +130,8 @@ const Attempt = union(enum) {
     memory_claimed,
     /// The index of the slot on top, whose memory somebody works on.
     maintained: u32,
-    empty,
+    /// There is nothing on the list with this head, or nothing that a claim leaves.
+    empty: words.Head,
     frozen,
     corrupt,
     flushing,
@@ -125,6 +142,7 @@ const Attempt = union(enum) {
 /// Gets a hold of a free buffer of `size` bytes, and returns its handle.
 pub fn acquire(participant: *Participant, size: u32) Error!u64 {
     const now_ns = system.ticker.recentNs();
+    if (fromCache(participant, size, now_ns)) |handle| return handle;
     if (acquireStraight(participant, size, now_ns)) |acquired| {
         ensurePopulated(participant, acquired.index);
         return acquired.handle();
@@ -132,14 +150,23 @@ pub fn acquire(participant: *Participant, size: u32) Error!u64 {
     return acquireByAttempts(participant, size, now_ns);
 }
 
+inline fn fromCache(participant: *Participant, size: u32, now_ns: u64) ?u64 {
+    if (participant.local.cache_max == 0) return null;
+    const acquired = acquireCached(participant, size, now_ns) orelse return null;
+    ensurePopulated(participant, acquired.index);
+    return acquired.handle();
+}
+
 /// The same where the straight line has just failed.
 pub fn acquireByAttempts(participant: *Participant, size: u32, now_ns: u64) Error!u64 {
     errors.clear();
     var patience: Patience = .untimed;
     const first = attempt(participant, size, now_ns, false);
-    return carryOnOrRecover(participant, size, first, &patience) catch |err| switch (err) {
-        error.CommitLimit => commitment.beyondLimit(&participant.view),
-        else => err,
+    return carryOnOrRecover(participant, size, first, &patience) catch |err| {
+        if (err == error.PoolFull) participant.count("full");
+        if (err == error.OutOfMemory or err == error.CommitLimit)
+            participant.count("out_of_memory");
+        return if (err == error.CommitLimit) commitment.beyondLimit(&participant.view) else err;
     };
 }
 
@@ -148,11 +175,15 @@ pub fn acquireByAttempts(participant: *Participant, size: u32, now_ns: u64) Erro
 ///
 /// `waited_ns`: for how long the loop has waited for this buffer as a counted waiter.
 pub fn acquireAtOnce(participant: *Participant, size: u32, waited_ns: u64) Error!u64 {
+    if (participant.local.at_pool.waits == 0) {
+        if (fromCache(participant, size, system.ticker.recentNs())) |handle| return handle;
+    }
     var patience: Patience = .none;
     patience.expiry = error.Pending;
     patience.goes_first = participant.local.at_pool.waits > 0 and waited_ns > 0;
     const first = attemptNow(participant, size, &patience);
     const result = carryOnOrRecover(participant, size, first, &patience);
+    if (result == error.OutOfMemory) participant.count("out_of_memory");
     if (participant.local.at_pool.waits == 0) return result;
     const now_ns = system.clock.monotonicNs();
     if (result) |_| {
@@ -174,7 +205,6 @@ fn carryOnOrRecover(
 ) Error!u64 {
     var result = carryOn(participant, size, first, patience);
     if (mayRecover(participant, result)) result = tryWithin(participant, size, patience);
-    if (result == error.PoolFull) participant.count("full");
     return result;
 }
 
@@ -209,6 +239,7 @@ inline fn attemptNow(participant: *Participant, size: u32, patience: *const Pati
 fn carryOn(participant: *Participant, size: u32, first: Attempt, patience: *Patience) Error!u64 {
     const need = participant.view.geometry.committedFor(size);
     var certainty: Certainty = .{};
+    var search: cache.Search = .{};
     var tried = first;
     while (true) : (tried = attemptNow(participant, size, patience)) {
         switch (tried) {
@@ -228,8 +259,13 @@ fn carryOn(participant: *Participant, size: u32, first: Attempt, patience: *Pati
                 if (certainty.allows(participant, patience)) return error.CommitLimit;
             },
             .memory_claimed => return error.CommitLimit,
-            .empty => if (certainty.allows(participant, patience)) return error.PoolFull,
-            .maintained => |index| try maintained_slots.wait(participant, index, patience),
+            .empty => |head| switch (search.run(participant, head)) {
+                .nothing => if (certainty.allows(participant, patience)) return error.PoolFull,
+                .again => {},
+                .frozen => try thaw.wait(participant, patience),
+            },
+            .maintained => |index| if (cache.gatherAll(participant) == 0)
+                try maintained_slots.wait(participant, index, patience),
             .frozen => try thaw.wait(participant, patience),
             .corrupt => return error.PoolCorrupt,
             .flushing => return error.PoolFlushing,
@@ -314,7 +350,7 @@ fn attempt(
         const there = free_list.top(view, head) orelse {
             bracket.leave();
             if (head.frozen) return .frozen;
-            if (head.index == words.index_nil) return .empty;
+            if (head.index == words.index_nil) return .{ .empty = head };
             // Somebody may have popped the slot meanwhile, and then what was read is wrong.
             if (isStill(view, head)) return .corrupt;
             continue;
@@ -322,7 +358,7 @@ fn attempt(
         if (leave_last and there.next == words.index_nil) {
             bracket.leave();
             // As above: only while the head is the same was `next` this slot's.
-            if (isStill(view, head)) return .empty;
+            if (isStill(view, head)) return .{ .empty = head };
             continue;
         }
         // SYNC: acquires what a maintainer did before it freed the slot, and its mark under a head
@@ -485,6 +521,9 @@ pub fn acquireSlice(
     deadline_ns: u64,
 ) Error!u64 {
     errors.clear();
+    if (!wait.counted) {
+        if (fromCache(participant, size, system.ticker.recentNs())) |handle| return handle;
+    }
     var want: Want = .{
         .participant = participant,
         .local = &participant.local.at_pool,
@@ -492,6 +531,7 @@ pub fn acquireSlice(
     };
     const result = blocking.slice(&want, wait, deadline_ns);
     if (result == error.Timeout) participant.count("timeouts");
+    if (result == error.OutOfMemory) participant.count("out_of_memory");
     return result;
 }
 
@@ -602,7 +642,11 @@ test "each obstacle ends the straight line, and an attempt names it" {
         .{ Obstacle.word, Attempt.frozen },
         .{ Obstacle.marked, Attempt{ .maintained = 0 } },
         .{ Obstacle.rubbish, Attempt.corrupt },
-        .{ Obstacle.list, Attempt.empty },
+        .{ Obstacle.list, Attempt{ .empty = .{
+            .index = words.index_nil,
+            .tag = 0,
+            .frozen = false,
+        } } },
         .{ Obstacle.flush, Attempt.flushing },
     }) |case| {
         var pool: TestingPool = undefined;

@@ -30,7 +30,9 @@ pub fn claim(view: *const View, bytes: u64) bool {
     while (true) {
         const sum = atomic.load(u64, total, .monotonic);
         if (sum +| bytes > view.max_committed) return false;
-        if (atomic.cas(u64, total, sum, sum + bytes, .seq_cst)) return true;
+        if (!atomic.cas(u64, total, sum, sum + bytes, .seq_cst)) continue;
+        note(&view.header.tally.bytes_committed, bytes);
+        return true;
     }
 }
 
@@ -38,6 +40,7 @@ pub fn claim(view: *const View, bytes: u64) bool {
 /// Pairs with `missing` and `claim`.
 pub fn unclaim(view: *const View, bytes: u64) void {
     _ = atomic.fetchSub(u64, &view.header.repair.committed_bytes, bytes);
+    note(&view.header.tally.bytes_given_back, bytes);
 }
 
 /// Sets what a slot of the caller's claims. The slot's bytes and the pool's sum change in one
@@ -62,6 +65,11 @@ pub fn set(participant: *Participant, index: u32, bytes: u64, patience: *Patienc
         atomic.store(u64, &slot.committed, bytes, .monotonic);
         return;
     }
+}
+
+/// For statistics only.
+fn note(sum: *u64, bytes: u64) void {
+    if (bytes > 0) _ = @atomicRmw(u64, sum, .Add, bytes, .monotonic);
 }
 
 /// Lowers what a slot claims. Never fails: if a stopped recoverer has the pool, the next recovery

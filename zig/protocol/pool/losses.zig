@@ -70,9 +70,9 @@ fn lookAtSome(view: *const View, now_ns: u64) enum { nothing, expired, damaged }
     const last = @min(first +| slots_per_look, capacity);
     const resting = damage.restingAt(view);
     var is_any_free = false;
-    for (view.slots[first..last]) |*slot| {
+    for (view.slots[first..last], first..) |*slot, index| {
         const control = Control.load(&slot.control, .acquire);
-        if (isFree(view, control)) is_any_free = true;
+        if (isFree(view, @intCast(index), control)) is_any_free = true;
         // The next look begins here again: what is deferred now is due then.
         if (lease.isOver(slot, control, now_ns)) return .expired;
     }
@@ -81,8 +81,9 @@ fn lookAtSome(view: *const View, now_ns: u64) enum { nothing, expired, damaged }
     return if (damage.fellOffList(view, resting.?)) .damaged else .nothing;
 }
 
-/// A slot that is marked, but on which nobody works, counts as free, too.
-fn isFree(view: *const View, control: Control) bool {
-    if (control.state == .free) return true;
+/// A slot that is marked, but on which nobody works, counts as free, too. A slot in a cache is where
+/// it belongs.
+fn isFree(view: *const View, index: u32, control: Control) bool {
+    if (control.state == .free) return !view.isCached(index, control);
     return control.state == .maintained and !memory_work.isUnderWay(view, control.in_flight);
 }

@@ -170,8 +170,10 @@ fn mark(participant: *Participant, batch: *Batch) void {
         const slot = &view.slots[index];
         const from = Control.load(&slot.control, .acquire);
         if (from.frozen or from.state != .free or from.references != 0) continue;
+        // What came into a cache since the caller has gathered them is its owner's for now.
+        if (from.cachingRow() != null) continue;
         // SYNC: before the tag grows: an acquire that reads that head reads the mark. Pairs with
-        // `acquire.attempt` and `section.freezeWord`.
+        // `acquire.attempt`, `section.freezeWord` and `cache.take`.
         if (!Control.cas(&slot.control, from, from.maintainedBy(participant.index))) continue;
         batch.indexes[marked] = index;
         marked += 1;

@@ -1,6 +1,7 @@
 //! Committing memory ahead, so that the acquires that follow need not.
 
 const atomic = @import("hooks");
+const cache = @import("cache.zig");
 const commitment = @import("commitment.zig");
 const errors = @import("../../errors.zig");
 const maintained_slots = @import("maintained_slots.zig");
@@ -22,6 +23,7 @@ pub fn preallocate(participant: *Participant, size: u32, count: u32) Error!u64 {
     const need = view.geometry.committedFor(size);
     var patience: Patience = .untimed;
     var added: u64 = 0;
+    _ = cache.gatherAll(participant);
     var walk: maintained_slots.Walk = .from(view, count);
     while (true) {
         var batch: Batch = .of(view);

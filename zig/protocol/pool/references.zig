@@ -5,6 +5,7 @@
 
 const std = @import("std");
 const atomic = @import("hooks");
+const cache = @import("cache.zig");
 const errors = @import("../../errors.zig");
 const free_list = @import("free_list.zig");
 const lease = @import("lease.zig");
@@ -204,17 +205,14 @@ pub inline fn releaseSole(participant: *Participant, handle: Handle) bool {
     const view = &participant.view;
     if (view.zero_on_release) return false;
     const index: u32 = handle.index;
-    const sole: Control = .{
-        .generation = handle.generation,
-        .in_flight = 0,
-        .references = 1,
-        .state = .used,
-        .frozen = false,
-    };
+    const sole = Control.soleHold(handle);
+    // A CAS that fails costs as much as one that does not.
+    const control = &view.slots[index].control;
+    if (Control.load(control, .monotonic) != sole) return false;
     const bracket = participant.enter();
     // SYNC: as in `attempt`, of earlier holders; the next one is reached through the push. Pairs
     // with `attempt` and `section.freezeWord`.
-    if (!Control.cas(&view.slots[index].control, sole, sole.freed())) {
+    if (!Control.cas(control, sole, sole.freed())) {
         bracket.leave();
         return false;
     }
@@ -230,6 +228,7 @@ pub inline fn releaseSole(participant: *Participant, handle: Handle) bool {
 /// back at this thread's next operation. False: the handle names no buffer in use, or a damaged
 /// one, which recovery mends; nothing was given back.
 pub fn giveBack(participant: *Participant, handle: u64) bool {
+    if (participant.local.cache_max != 0 and cache.put(participant, @bitCast(handle))) return true;
     if (releaseSole(participant, @bitCast(handle))) return true;
     return giveBackSlowly(participant, handle);
 }

@@ -39,7 +39,8 @@ pub fn freeze(view: *const View) void {
 
 /// SYNC: acquires every change of the word, and with it the `busy` of its maker. Pairs with
 /// `references.attempt`, `references.releaseSole`, `references.finishPrivate`,
-/// `maintained_slots.mark` and `maintained_slots.finish`.
+/// `maintained_slots.mark`, `maintained_slots.finish`, `cache.put`, `cache.take` and
+/// `cache.moveFrom`.
 fn freezeWord(slot: *layout.Slot) void {
     while (true) {
         const control = Control.load(&slot.control, .acquire);
@@ -126,10 +127,16 @@ fn rewriteWord(
     if (to.generation == 0) to.generation = 1;
     to.in_flight = switch (from.state) {
         .used => if (expired or atomic.broken(.rebuild_ignores_in_flight)) 0 else from.in_flight,
+        // What was in a cache is on the list from now on. The entries that led to it lead nowhere.
+        .free => if (atomic.broken(.cached_and_listed)) from.in_flight else 0,
         else => 0,
     };
     to.in_flight = @min(to.in_flight, words.references_max - held);
-    if (from.state == .used) report.references +|= from.in_flight - to.in_flight;
+    if (from.state == .used) {
+        const dropped = from.in_flight - to.in_flight;
+        report.references +|= dropped;
+        if (expired) report.expired +|= dropped;
+    }
     to.references = held + to.in_flight;
     to.state = switch (from.state) {
         .used => if (to.references > 0 or staysParked(from, expired)) .used else .free,

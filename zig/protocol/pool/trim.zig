@@ -6,6 +6,7 @@
 
 const std = @import("std");
 const atomic = @import("hooks");
+const cache = @import("cache.zig");
 const commitment = @import("commitment.zig");
 const errors = @import("../../errors.zig");
 const maintained_slots = @import("maintained_slots.zig");
@@ -40,6 +41,8 @@ pub fn all(participant: *Participant) Error!u64 {
 fn giveBackAll(participant: *Participant) Error!u64 {
     var patience: Patience = .untimed;
     var freed: u64 = 0;
+    // Only what is on the list can be worked on.
+    _ = cache.gatherAll(participant);
     var batch: Batch = .of(&participant.view);
     var index = participant.view.geometry.capacity;
     while (index > 0) {
@@ -72,6 +75,7 @@ pub fn some(
 ) Error!Outcome {
     const trimming = &participant.local.trimming;
     var freed: u64 = 0;
+    _ = cache.gatherAll(participant);
     var batch: Batch = .of(&participant.view);
     while (true) {
         if (trimming.looked == 0 and !beginRound(participant)) return .nothing;

@@ -5,6 +5,7 @@
 
 const std = @import("std");
 const atomic = @import("hooks");
+const cache = @import("cache.zig");
 const errors = @import("../../errors.zig");
 const free_list = @import("free_list.zig");
 const gate = @import("../gate.zig");
@@ -110,7 +111,7 @@ pub fn watched(view: *const View) place_file.Watched {
 
 /// A try recovers what a lease that is over has kept.
 fn isWorthATry(view: *const View, _: Place, looks: *place_file.Looks) bool {
-    return !free_list.isEmpty(view) or losses.isAnyLeaseOver(view, looks);
+    return !free_list.isEmpty(view) or cache.hasAny(view) or losses.isAnyLeaseOver(view, looks);
 }
 
 /// Whether a claim keeps all that there is from the row's owner.

@@ -58,14 +58,18 @@ pub fn fellOffList(view: *const View, resting: u64) bool {
 }
 
 fn isListed(control: Control) bool {
+    if (control.cachingRow() != null) return false;
     return control.state == .free or (control.state == .maintained and !control.isSetAside());
 }
 
 fn listDiffers(view: *const View) bool {
     const capacity = view.geometry.capacity;
     var free_count: u32 = 0;
-    for (view.slots[0..capacity]) |*slot| {
+    for (view.slots[0..capacity], 0..) |*slot, slot_index| {
         const control = Control.load(&slot.control, .monotonic);
+        if (control.cachingRow() != null) {
+            if (!view.isCached(@intCast(slot_index), control)) return true;
+        }
         // On the list or set aside from it: its maintainer takes the mark away again.
         const maintained = control.state == .maintained;
         if (maintained and !memory_work.isUnderWay(view, control.in_flight)) return true;

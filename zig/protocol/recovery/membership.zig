@@ -11,6 +11,7 @@ const participant_file = @import("../participant.zig");
 const recovery = @import("recovery.zig");
 const system = @import("../../system/door.zig");
 const thaw = @import("thaw.zig");
+const words = @import("../../format/words.zig");
 
 const Error = errors.Error;
 const Participant = participant_file.Participant;
@@ -63,8 +64,10 @@ fn takeRow(view: *const View, row: *layout.ParticipantRow, index: u32, who: Who)
     atomic.store(u32, &row.working, (working +% 1) & ~@as(u32, 1), .monotonic);
     for (&row.waiting) |*bits| atomic.store(u64, bits, 0, .monotonic);
     atomic.store(u64, &row.taking, 0, .monotonic);
+    words.Cache.store(&row.cache, .empty, .monotonic);
     // SYNC: the row is whole before it is joined, and joined before it counts. Pairs with
-    // `occupancy.look`, `section.holdsOf`, `slots.heldBy`, `statistics.participants` and `View.rowsUsed`.
+    // `occupancy.look`, `section.holdsOf`, `slots.heldBy`, `statistics.participants`,
+    // `View.cacheEntries` and `View.rowsUsed`.
     atomic.store(u32, &row.joined, 1, .release);
     if (atomic.load(u32, &view.header.hot.rows_used, .monotonic) <= index) {
         atomic.store(u32, &view.header.hot.rows_used, index + 1, .seq_cst);

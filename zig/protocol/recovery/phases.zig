@@ -36,6 +36,8 @@ const quiet_patience_ns: u64 = 10 * std.time.ns_per_ms;
 pub const Report = struct {
     participants: u32 = 0,
     references: u32 = 0,
+    /// Of `references`, those whose leases had passed.
+    expired: u32 = 0,
     buffers: u32 = 0,
     /// A live participant stands still inside an operation; the next recovery finishes the job.
     deferred: bool = false,
@@ -61,7 +63,7 @@ pub fn stop(comptime sections: anytype, view: *const View) bool {
 }
 
 /// SYNC: sequential before the loads of `busy`. Pairs with `Participant.enterSequential`,
-/// `waiter.mark`, `commitment.set`, `maintained_slots.growTag` and `free_list.take`.
+/// `waiter.mark`, `commitment.set`, `maintained_slots.growTag`, `free_list.take` and `cache.take`.
 fn freezeHead(view: *const View) void {
     const head_ptr = &view.header.hot.free_head;
     while (true) {
@@ -124,6 +126,8 @@ pub fn rewrite(comptime sections: anytype, view: *const View) Report {
     }
     for (view.rows[0..view.rowsUsed()], 0..) |*row, index| {
         if (!dead.isSet(index)) continue;
+        // A recoverer that dies here leaves the row dead, and its successor counts it again.
+        @atomicStore(u32, &row.deaths, @atomicLoad(u32, &row.deaths, .monotonic) +% 1, .monotonic);
         // SYNC: after the row was emptied. Pairs with `participant.isDead`.
         atomic.store(u32, &row.abandoned, 0, .release);
         row.mutex.initialise();
@@ -137,6 +141,8 @@ fn putToRest(row: *layout.ParticipantRow) void {
         if (@atomicLoad(u64, bits, .monotonic) != 0) atomic.store(u64, bits, 0, .monotonic);
     }
     atomic.store(u64, &row.busy, 0, .monotonic);
+    if (words.Cache.load(&row.cache, .monotonic) != words.Cache.empty)
+        words.Cache.store(&row.cache, .empty, .monotonic);
     if (words.Taking.load(&row.taking) != words.Taking.nothing)
         words.Taking.store(&row.taking, .nothing);
 }

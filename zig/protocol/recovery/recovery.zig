@@ -98,6 +98,7 @@ pub fn runLocked(view: *const View, request: Request, inherited: bool) Report {
     atomic.store(u64, &repair.retry_pause_ns, 0, .monotonic);
     atomic.store(u64, &repair.retry_at_ns, 0, .monotonic);
     raise(&repair.recoveries);
+    note(view, report);
     // SYNC: after the last word was rewritten, before the first is thawed. Pairs likewise with
     // `runLocked`.
     atomic.store(u32, &repair.still, 0, .seq_cst);
@@ -113,6 +114,20 @@ fn isAny(comptime look: []const u8, arguments: anytype) bool {
 /// A counter that only the recovery mutex's holder changes.
 fn raise(counter: *u64) void {
     atomic.store(u64, counter, atomic.load(u64, counter, .monotonic) +% 1, .monotonic);
+}
+
+/// For statistics: nothing is decided by it, and so it has no step of its own.
+fn note(view: *const View, report: Report) void {
+    const tally = &view.header.tally;
+    inline for (.{
+        .{ &tally.recovered_participants, report.participants },
+        .{ &tally.recovered_references, report.references },
+        .{ &tally.recovered_buffers, report.buffers },
+        .{ &tally.expired_references, report.expired },
+    }) |each| {
+        const sum, const more = each;
+        if (more > 0) _ = @atomicRmw(u64, sum, .Add, more, .monotonic);
+    }
 }
 
 /// The time of the next try stands in the header, for everybody.

@@ -97,8 +97,8 @@ fn mark(
             atomic.store(u64, bits, now | place.mask(), .monotonic);
             // SYNC: sequential before the waiter's next try: either that finds what was pushed, or
             // the releaser finds the count. Pairs with `free_list.push`, `waiting.wakeOne`,
-            // `ends.isAwaited`, `commitment.missing`, `commitment.tellWaiters` and
-            // `maintained_slots.end`.
+            // `ends.isAwaited`, `commitment.missing`, `commitment.tellWaiters`,
+            // `maintained_slots.end`, `cache.put` and `cache.moveFrom`.
             if (atomic.broken(.waiters_not_atomic)) {
                 atomic.store(u32, waiters, atomic.load(u32, waiters, .monotonic) + 1, .monotonic);
             } else _ = atomic.fetchAdd(u32, waiters, 1);

@@ -1,0 +1,2 @@
+export { failOnLeaks } from "./leaks.ts";
+export { testPool } from "./pools.ts";

@@ -1,0 +1,422 @@
+//! A participant's cache: free slots that its own releases put aside for its own acquires, instead
+//! of on the list, so that neither touches the head that all share. A cached slot's word says FREE
+//! and in whose cache it is; the row has entries that lead to it, and a count of them. The word is
+//! the truth: whoever takes a slot out of a cache does it by a CAS on the word, its owner as well as
+//! any other participant, and an entry whose word says something else leads nowhere. So a slot that
+//! somebody needs is never out of reach, and the death of the owner changes nothing.
+//!
+//! A slot leaves a cache in two ways. Its owner acquires it. Or a participant that finds too little
+//! on the list puts all of it there (`gather`): it takes nothing for itself, so that whatever is
+//! decided at the list (claims, memory, work on free slots) needs to know of no caches. A slot comes
+//! into a cache by a release that found nobody waiting. Waiters and releasers look for each other
+//! as they do at the list.
+
+const std = @import("std");
+const atomic = @import("hooks");
+const free_list = @import("free_list.zig");
+const layout = @import("../../format/layout.zig");
+const participant_file = @import("../participant.zig");
+const thaw = @import("../recovery/thaw.zig");
+const waiting = @import("waiting.zig");
+const words = @import("../../format/words.zig");
+
+const Bracket = participant_file.Bracket;
+const Cache = words.Cache;
+const Control = words.Control;
+const Handle = words.Handle;
+const Head = words.Head;
+const Participant = participant_file.Participant;
+const Patience = thaw.Patience;
+const View = participant_file.View;
+
+/// Gives the thread a cache of `count` slots, or a larger one than it has.
+pub fn enable(participant: *Participant, count: u32) void {
+    if (count == 0) return;
+    const local = participant.local;
+    local.cache_max = @max(local.cache_max, @min(count, layout.cached_slots_max));
+    local.attention |= participant_file.attention_cache;
+    // SYNC: before the first slot comes into the cache. Pairs with `isUsed`.
+    atomic.store(u32, &participant.view.header.hot.cached, 1, .seq_cst);
+}
+
+/// Whether any participant has, or had, a cache.
+///
+/// SYNC: sequential, so that a waiter looks after it was counted. Pairs with `enable`.
+fn isUsed(view: *const View) bool {
+    return atomic.load(u32, &view.header.hot.cached, .seq_cst) != 0;
+}
+
+/// The slot that the owner put into its cache last.
+pub const Top = struct {
+    index: u32,
+    slot: *layout.Slot,
+    from: Control,
+    cache: Cache,
+};
+
+/// In the caller's bracket. Null: there is none, or the last entry leads nowhere.
+pub inline fn top(participant: *const Participant) ?Top {
+    const cache = Cache.load(&participant.row.cache, .monotonic);
+    const last = cache.count -% 1;
+    if (last >= layout.cached_slots_max) return null;
+    const index = atomic.load(u32, &participant.cache[last], .monotonic);
+    if (index >= participant.view.geometry.capacity) return leadsNowhere(participant, cache);
+    const slot = &participant.view.slots[index];
+    // SYNC: acquires what the release handed over. Pairs with `put`.
+    const from = Control.load(&slot.control, .acquire);
+    if (!from.isCachedBy(participant.index)) {
+        // A recovery that gives up leaves the slot where it was.
+        return if (from.frozen) null else leadsNowhere(participant, cache);
+    }
+    return .{ .index = index, .slot = slot, .from = from, .cache = cache };
+}
+
+noinline fn leadsNowhere(participant: *const Participant, cache: Cache) ?Top {
+    @branchHint(.cold);
+    Cache.store(&participant.row.cache, cache.withOneLess(), .monotonic);
+    return null;
+}
+
+/// Takes the slot out of the cache: it is FREE, in no cache and not on the list, and the caller's
+/// to use or to push. False: somebody else has it, or it is frozen.
+pub inline fn take(participant: *const Participant, there: Top) bool {
+    // SYNC: shows `busy` to the recovery that freezes the word, and to a maintainer that marks it;
+    // sequential before the look at the head. Pairs with `section.freezeWord` and
+    // `maintained_slots.mark`.
+    if (!Control.casSequential(&there.slot.control, there.from, there.from.freed())) return false;
+    Cache.store(&participant.row.cache, there.cache.withOneLess(), .monotonic);
+    if (atomic.broken(.cached_pop_while_frozen)) return true;
+    // What follows stores the word without a look. A recovery may have frozen the head, seen nobody
+    // in a bracket, and be about to freeze the words.
+    //
+    // SYNC: either this load sees the freeze, or the freezer sees `busy`. Pairs with
+    // `phases.freezeHead`.
+    if (!Head.load(&participant.view.header.hot.free_head, .seq_cst).frozen) return true;
+    return takenTooLate(participant, there.index);
+}
+
+noinline fn takenTooLate(participant: *const Participant, index: u32) bool {
+    @branchHint(.cold);
+    _ = free_list.push(&participant.view, index);
+    return false;
+}
+
+/// The release of an only reference into the cache. False: nothing was done, since the cache is
+/// full, or the handle names something else.
+pub inline fn put(participant: *Participant, handle: Handle) bool {
+    const view = &participant.view;
+    if (view.zero_on_release) return false;
+    const row = participant.row;
+    const cache = Cache.load(&row.cache, .monotonic);
+    if (cache.count >= participant.local.cache_max) return false;
+    const index: u32 = handle.index;
+    const sole = Control.soleHold(handle);
+    const bracket = participant.enter();
+    if (!atomic.broken(.cache_entry_after_word)) note(participant, cache, index);
+    // SYNC: as in `references.releaseSole`; and whoever finds the word finds the entry and the
+    // count, which were stored before it. Sequential before the load of `waiters`. Pairs with
+    // `section.freezeWord`, `top`, `moveFrom`, `Traces.of` and `waiter.mark`.
+    if (!Control.casSequential(&view.slots[index].control, sole, sole.cachedBy(participant.index)))
+        return failed(participant, bracket, cache);
+    if (atomic.broken(.cache_entry_after_word)) note(participant, cache, index);
+    participant.dropHold(index);
+    bracket.count("released");
+    bracket.leave();
+    if (atomic.broken(.cached_release_wakes_nobody)) return true;
+    // SYNC: as in `waiting.wakeOne`. Pairs with `waiter.mark`.
+    if (atomic.load(u32, &view.header.hot.waiters, .seq_cst) != 0) serve(participant);
+    return true;
+}
+
+inline fn note(participant: *const Participant, cache: Cache, index: u32) void {
+    atomic.store(u32, &participant.cache[cache.count], index, .monotonic);
+    // Both are released by the CAS on the word.
+    Cache.store(&participant.row.cache, cache.withOneMore(), .monotonic);
+}
+
+noinline fn failed(participant: *const Participant, bracket: Bracket, before: Cache) bool {
+    @branchHint(.cold);
+    const after: Cache = .{ .count = before.count, .puts = before.puts +% 1 };
+    Cache.store(&participant.row.cache, after, .monotonic);
+    bracket.leave();
+    return false;
+}
+
+/// Somebody waits: what this thread keeps goes to the list, and who waits is told.
+noinline fn serve(participant: *Participant) void {
+    @branchHint(.cold);
+    const moved = moveFrom(participant, participant.index).moved;
+    // If another one has moved it, that one wakes for it, too.
+    wakeFor(participant, @max(moved, 1));
+}
+
+fn wakeFor(participant: *const Participant, moved: u32) void {
+    const waiters = atomic.load(u32, &participant.view.header.hot.waiters, .monotonic);
+    for (0..@min(moved, waiters)) |_| waiting.wakeOne(participant);
+}
+
+const Moved = struct {
+    moved: u32 = 0,
+    /// Something in the cache is frozen, and stays there for now.
+    frozen: bool = false,
+};
+
+/// Moves what is in a row's cache to the list, the slot that was released last on top. Its owner may
+/// take from the cache, and put into it, at the same time.
+fn moveFrom(participant: *const Participant, row_index: u32) Moved {
+    const view = &participant.view;
+    var result: Moved = .{};
+    // SYNC: sequential, as the load of the word: a waiter looks after it was counted. Pairs with
+    // `put` and `waiter.mark`.
+    const cache = Cache.load(&view.rows[row_index].cache, .seq_cst);
+    for (view.cacheEntries(row_index, cache)) |*entry| {
+        const index = atomic.load(u32, entry, .monotonic);
+        if (index >= view.geometry.capacity) continue;
+        const slot = &view.slots[index];
+        const from = Control.load(&slot.control, .seq_cst);
+        if (from.cachingRow() != row_index) continue;
+        if (from.frozen) {
+            result.frozen = true;
+            continue;
+        }
+        const bracket = participant.enter();
+        // SYNC: acquires what its last holder wrote, for the next one, which is reached through the
+        // push; shows `busy` to the recovery that freezes the word. Pairs with `put` and
+        // `section.freezeWord`.
+        if (Control.casSequential(&slot.control, from, from.freed())) {
+            _ = free_list.push(view, index);
+            result.moved += 1;
+        }
+        bracket.leave();
+    }
+    // The entries of others' caches are their owners' to drop, when they find that they lead nowhere.
+    if (row_index == participant.index and cache.count > 0 and !result.frozen)
+        Cache.store(&participant.row.cache, .{ .count = 0, .puts = cache.puts }, .monotonic);
+    return result;
+}
+
+/// Moves what is in all caches to the list; how much that was.
+pub fn gatherAll(participant: *const Participant) u32 {
+    const view = &participant.view;
+    if (!isUsed(view) or atomic.broken(.caches_not_searched)) return 0;
+    var moved: u32 = 0;
+    for (0..view.rowsUsed()) |row| moved += moveFrom(participant, @intCast(row)).moved;
+    if (moved > 0) wakeFor(participant, moved);
+    return moved;
+}
+
+/// How often an acquire looks again because slots went from cache to cache while it looked. Each
+/// time somebody else was served.
+const looks_max = 64;
+
+/// A look at all caches, for an acquire that found too little on the list.
+pub const Search = struct {
+    looks: u32 = 0,
+
+    pub const Outcome = enum {
+        /// There was nothing at a moment at which the list was as the caller found it.
+        nothing,
+        /// Something is on the list now, or may be.
+        again,
+        frozen,
+    };
+
+    /// `head` is the head that the caller found.
+    ///
+    /// A slot may come into a cache that was looked at before, while the last one is taken out of a
+    /// cache that is looked at later. None did where the traces before and after are the same; and
+    /// none came to the list where the head is. Then there was nothing anywhere in between.
+    pub fn run(search: *Search, participant: *const Participant, head: Head) Outcome {
+        const view = &participant.view;
+        if (!isUsed(view) or atomic.broken(.caches_not_searched)) return .nothing;
+        const before: Traces = .of(view);
+        var moved: u32 = 0;
+        var is_frozen = false;
+        for (0..view.rowsUsed()) |row| {
+            const result = moveFrom(participant, @intCast(row));
+            moved += result.moved;
+            is_frozen = is_frozen or result.frozen;
+        }
+        if (moved > 0) {
+            wakeFor(participant, moved);
+            return .again;
+        }
+        if (is_frozen) return .frozen;
+        if (atomic.broken(.cache_moves_unseen)) return .nothing;
+        const now: u64 = @bitCast(free_list.headOf(view.header));
+        if (Traces.of(view).areThose(before) and now == @as(u64, @bitCast(head))) return .nothing;
+        search.looks += 1;
+        return if (search.looks < looks_max) .again else .nothing;
+    }
+};
+
+/// What puts leave behind, over all rows: they raise `puts`, then they change the word that the last
+/// entry leads to. A put that is between the two shows in that word, which stays the same for as
+/// long as the owner does not go on.
+const Traces = struct {
+    puts: u64 = 0,
+    /// Each slot's word differs from all that it was before, by its generation.
+    last_words: u64 = 0,
+
+    /// SYNC: a put that came before a look at its word is seen in a load after that. Pairs with
+    /// `put`.
+    fn of(view: *const View) Traces {
+        var traces: Traces = .{};
+        for (view.rows[0..view.rowsUsed()], 0..) |*row, row_index| {
+            const cache = Cache.load(&row.cache, .seq_cst);
+            traces.puts +%= cache.puts;
+            const entries = view.cacheEntries(@intCast(row_index), cache);
+            if (entries.len == 0) continue;
+            const index = atomic.load(u32, &entries[entries.len - 1], .monotonic);
+            if (index >= view.geometry.capacity) continue;
+            const control = Control.load(&view.slots[index].control, .seq_cst);
+            traces.last_words +%= @as(u64, @bitCast(control));
+        }
+        return traces;
+    }
+
+    fn areThose(traces: Traces, others: Traces) bool {
+        if (traces.puts != others.puts) return false;
+        return traces.last_words == others.last_words or atomic.broken(.cache_put_unseen);
+    }
+};
+
+/// The thread's last open ends: nothing is left in its cache. Where the pool stands still for too
+/// long the rest is owed, and the next recovery gives it back.
+pub fn close(participant: *Participant) void {
+    const local = participant.local;
+    if (local.cache_max == 0) return;
+    local.cache_max = 0;
+    local.attention &= ~participant_file.attention_cache;
+    if (atomic.broken(.cache_kept_at_close)) return;
+    var patience: Patience = .untimed;
+    while (true) {
+        const result = moveFrom(participant, participant.index);
+        if (result.moved > 0) wakeFor(participant, result.moved);
+        if (!result.frozen) return;
+        thaw.wait(participant, &patience) catch {
+            local.attention |= participant_file.attention_owed;
+            return;
+        };
+    }
+}
+
+/// Whether any cache has a slot, for one who only reads.
+pub fn hasAny(view: *const View) bool {
+    if (!isUsed(view)) return false;
+    for (view.rows[0..view.rowsUsed()], 0..) |*row, row_index| {
+        const cache = Cache.load(&row.cache, .acquire);
+        for (view.cacheEntries(@intCast(row_index), cache)) |*entry| {
+            const index = atomic.load(u32, entry, .monotonic);
+            if (index >= view.geometry.capacity) continue;
+            const control = Control.load(&view.slots[index].control, .acquire);
+            if (control.isCachedBy(@intCast(row_index))) return true;
+        }
+    }
+    return false;
+}
+
+const testing = std.testing;
+const TestingPool = @import("../testing_pool.zig").TestingPool;
+
+/// Takes a slot off the list by hand: its handle, held by that participant.
+fn hold(participant: *const Participant) Handle {
+    const view = &participant.view;
+    const there = free_list.top(view, free_list.headOf(view.header)).?;
+    _ = free_list.take(view.header, there);
+    const control = Control.load(&there.slot.control, .monotonic).held(.used, 7);
+    Control.store(&there.slot.control, control, .monotonic);
+    participant.addHold(there.index);
+    return @bitCast(control.handle(there.index));
+}
+
+fn isListed(view: *const View) bool {
+    return !free_list.isEmpty(view);
+}
+
+test "what is released last into a cache is taken out of it first, and no more than it has room for" {
+    var pool: TestingPool = undefined;
+    try pool.init(.{ .capacity = 3, .buffer_size = 64, .participant_count = 2 });
+    defer pool.deinit();
+    var participant = pool.participant(0);
+    enable(&participant, 2);
+    const handles = [_]Handle{ hold(&participant), hold(&participant), hold(&participant) };
+    try testing.expect(put(&participant, handles[0]));
+    try testing.expect(put(&participant, handles[2]));
+    try testing.expect(!put(&participant, handles[1]));
+    // Given back already.
+    try testing.expect(!put(&participant, handles[0]));
+    try testing.expect(!isListed(&pool.view));
+    try testing.expect(hasAny(&pool.view));
+    for ([_]u32{ 2, 0 }) |index| {
+        const there = top(&participant).?;
+        try testing.expectEqual(index, there.index);
+        try testing.expect(pool.view.isCached(index, there.from));
+        try testing.expect(take(&participant, there));
+        try testing.expect(!take(&participant, there));
+    }
+    try testing.expectEqual(null, top(&participant));
+    try testing.expect(!hasAny(&pool.view));
+}
+
+test "another participant moves all that is in a cache to the list, and its entries lead nowhere" {
+    var pool: TestingPool = undefined;
+    try pool.init(.{ .capacity = 2, .buffer_size = 64, .participant_count = 2 });
+    defer pool.deinit();
+    var owner = pool.participant(0);
+    const other = pool.participant(1);
+    enable(&owner, 2);
+    const handles = [_]Handle{ hold(&owner), hold(&owner) };
+    for (handles) |handle| try testing.expect(put(&owner, handle));
+    const empty = free_list.headOf(pool.view.header);
+    var search: Search = .{};
+    try testing.expectEqual(Search.Outcome.again, search.run(&other, empty));
+    const head = free_list.headOf(pool.view.header);
+    try testing.expectEqual(@as(u24, 1), head.index);
+    try testing.expectEqual(@as(u32, 0), pool.view.slots[1].next_free);
+    for (0..2) |_| try testing.expectEqual(null, top(&owner));
+    try testing.expectEqual(@as(u16, 0), Cache.load(&owner.row.cache, .monotonic).count);
+    // The list is not as the caller found it.
+    try testing.expectEqual(Search.Outcome.again, search.run(&other, empty));
+    try testing.expectEqual(Search.Outcome.nothing, search.run(&other, head));
+}
+
+test "what a frozen pool keeps in a cache is left there, and a slot is pushed that was taken too late" {
+    var pool: TestingPool = undefined;
+    try pool.init(.{ .capacity = 2, .buffer_size = 64, .participant_count = 2 });
+    defer pool.deinit();
+    var owner = pool.participant(0);
+    enable(&owner, 2);
+    const handles = [_]Handle{ hold(&owner), hold(&owner) };
+    for (handles) |handle| try testing.expect(put(&owner, handle));
+    const slot = &pool.view.slots[1];
+    slot.control |= 1 << 63;
+    try testing.expectEqual(null, top(&owner));
+    try testing.expectEqual(@as(u16, 2), Cache.load(&owner.row.cache, .monotonic).count);
+    var search: Search = .{};
+    _ = search.run(&owner, free_list.headOf(pool.view.header));
+    try testing.expectEqual(
+        Search.Outcome.frozen,
+        search.run(&owner, free_list.headOf(pool.view.header)),
+    );
+    slot.control &= ~@as(u64, 1 << 63);
+    var head = free_list.headOf(pool.view.header);
+    head.frozen = true;
+    pool.view.header.hot.free_head = @bitCast(head);
+    try testing.expect(!take(&owner, top(&owner).?));
+    try testing.expectEqual(@as(u24, 1), free_list.headOf(pool.view.header).index);
+}
+
+test "a release into a cache serves those who wait" {
+    var pool: TestingPool = undefined;
+    try pool.init(.{ .capacity = 1, .buffer_size = 64, .participant_count = 2 });
+    defer pool.deinit();
+    var owner = pool.participant(0);
+    enable(&owner, 1);
+    const handle = hold(&owner);
+    pool.view.header.hot.waiters = 1;
+    const before = pool.view.header.hot.wake_seq;
+    try testing.expect(put(&owner, handle));
+    try testing.expect(isListed(&pool.view));
+    try testing.expect(pool.view.header.hot.wake_seq != before);
+}
