@@ -50,12 +50,7 @@ export class NatsServer {
 
   constructor(
     program: string,
-    {
-      name,
-      port,
-      config,
-      domain,
-    }: { name: string; port: number; config: string; domain?: string },
+    { name, port, config, domain }: { name: string; port: number; config: string; domain?: string },
   ) {
     this.name = name;
     this.port = port;
