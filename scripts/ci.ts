@@ -145,6 +145,8 @@ const outside: Checks = {
     ]),
   "the bridge beside the bare client, for a moment": () =>
     succeeds([process.execPath, join(root, "bench", "bridge.ts"), "--brief"]),
+  "the cost of each hop over the bridge, for a moment": () =>
+    succeeds([process.execPath, join(root, "bench", "hops.ts"), "--brief"]),
   "the tests of parking, with a server that was installed for them": async () =>
     ensureS3Server() &&
     (await succeeds([
