@@ -93,7 +93,8 @@ export async function sweep(
 ): Promise<number> {
   const mean = meanGap === 1 ? 1 : meanGap * fewer;
   const gap = (): number => 1 + Math.floor(Math.random() * (2 * mean - 1));
-  let next = mean === 1 ? 1 : gap();
+  // Of a short operation too, one is tried.
+  let next = 1 + Math.floor(Math.random() * Math.min(mean, 3));
   let end = stepsMax;
   const lane = async (): Promise<void> => {
     while (next < end) {
