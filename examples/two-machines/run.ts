@@ -175,7 +175,8 @@ async function killAtRandom(): Promise<void> {
   const next = random(seed + 1);
   const victims = [...running.keys(), ...(isApart ? ["wire"] : [])];
   for (let count = 0; count < kills && !isOver; count++) {
-    const at = Math.floor(((count + next()) * frameCount) / kills);
+    // The last frames take everybody once more, so that all are there in the end.
+    const at = Math.floor(((count + next()) * 0.9 * frameCount) / kills);
     while (came.length < at && !isOver) await Bun.sleep(5);
     await Bun.sleep(next() * 20);
     const victim = victims[(count + seed) % victims.length] as string;
