@@ -123,13 +123,14 @@ const onLibrary: Bun.BunPlugin = {
 
 /**
  * A sub-path, which runs on the library beside it: xmem/bridge on the client that its user installed,
- * too, xmem/park with the little that it uses of others, and xmem/test on `bun test`.
+ * too, xmem/park with the little that it uses of others, and xmem/test on `bun test`. The library says
+ * where errors come from, so that these are as small as can be.
  */
 async function bundleBeside(folder: string, room: string, file: string): Promise<void> {
   const { outputs } = await Bun.build({
     entrypoints: [join(root, "src", room, "index.ts")],
     target: "bun",
-    minify: { whitespace: true },
+    minify: true,
     external: ["@nats-io/*"],
     plugins: [onLibrary],
   });

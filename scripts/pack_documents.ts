@@ -7,9 +7,11 @@ import { dirname, join, relative } from "node:path";
 import { root } from "./setup.ts";
 
 /** For those who work on xmem. */
-const internal = ["architecture", "checking", "layout", "performance", "protocol"].map((name) =>
-  join("docs", `${name}.md`),
-);
+const internal = [
+  ...["architecture", "checking", "layout", "performance", "protocol"],
+  // For those who choose, which they have done.
+  ...["comparison", "scale"],
+].map((name) => join("docs", `${name}.md`));
 
 /** The reference: the package's declarations have the same text. */
 const isReference = (path: string): boolean => /^docs\/api(?:-\w+)?\.md$/.test(path);
@@ -46,6 +48,15 @@ export function copyDocuments(copied: readonly string[], folder: string): void {
     writeFileSync(join(folder, file), withoutLinks(shown, file, copied));
   }
   copyPictures(folder);
+  const header = join(folder, "include", "xmem.h");
+  writeFileSync(header, withoutComments(readFileSync(header, "utf8")));
+}
+
+/** The header is the reference, too, and that is in the archives for C. */
+function withoutComments(header: string): string {
+  const [first = ""] = /^\/\*.*?\*\/\n/s.exec(header) ?? [];
+  const rest = header.slice(first.length).replaceAll(/^ *\/\*\*?.*?\*\/\n/gms, "");
+  return first + rest.replaceAll(/\n{3,}/g, "\n\n");
 }
 
 /** The same text, in which a link to a file that is not packed is only its text. */

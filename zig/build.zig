@@ -106,6 +106,7 @@ const Parts = struct {
             .red_zone = kind.red_zone,
             .unwind_tables = if (kind.strip orelse false) .none else null,
             .pic = kind.pic,
+            .omit_frame_pointer = if (kind.strip orelse false) true else null,
         });
     }
 
