@@ -5,7 +5,7 @@
 import { type BufferGuard, BufferPool, type Channel, XmemError } from "../index.ts";
 import { storeOf } from "./choice.ts";
 import { Claim } from "./claim.ts";
-import { backOff, checkOptions, invalid, pause, repeated, whole } from "./failure.ts";
+import { backOff, checkOptions, flag, invalid, pause, repeated, whole } from "./failure.ts";
 import { describeAs, piecesOf, RecordReader, recordOf } from "./record.ts";
 import {
   aliveKey,
@@ -205,11 +205,8 @@ export class Parking implements AsyncDisposable {
     this.#keep = whole(tried, "keep", options.keep, { otherwise, least: 0, most });
     this.#after = whole(tried, "after", options.after, { otherwise: 1000, least: 0 });
     const { compress, name, signal } = options;
-    if (compress !== undefined && typeof compress !== "boolean") {
-      throw invalid(tried, "compress is neither true nor false");
-    }
-    this.#compress = compress === true;
-    this.#name = name === undefined ? undefined : checkKey(tried, name);
+    this.#compress = flag(tried, "compress", compress);
+    this.#name = name === undefined ? undefined : checkKey(tried, name, "name");
     this.done = this.#run(signal);
     // Whoever awaits it sees the failure; nobody has to.
     this.done.catch(() => {});
@@ -348,15 +345,21 @@ export class Parking implements AsyncDisposable {
     const { sent } = this.#to.stats();
     const folder = this.#folder;
     const { base, isNewBase, segments, done } = arrange(objects, { folder, sent });
-    if (isNewBase) {
-      if (sent > 0) this.#emit({ type: "missing" });
-      await this.#patiently(() => this.#store.write(baseKey(folder, base), nothing()));
-    }
+    if (isNewBase) await this.#rebase(base, sent);
     this.#base = base;
     this.#position = sent + base;
     this.#segments = segments;
     for (const key of done) void this.#store.remove(key).catch(() => {});
     await this.#patiently(() => this.#sayAlive());
+  }
+
+  /** The next message has a higher number than the outlet's count says; the store has to know first. */
+  async #rebase(base: number, sent: number): Promise<void> {
+    // A channel that was sent nothing is a new one, and what came before went to another.
+    if (sent > 0) this.#emit({ type: "missing" });
+    await this.#patiently(() => this.#store.write(baseKey(this.#folder, base), nothing()));
+    this.#base = base;
+    this.#position = sent + base;
   }
 
   /**
@@ -424,6 +427,8 @@ export class Parking implements AsyncDisposable {
 
   #ended(error: unknown): null {
     if (!(error instanceof XmemError) || error.code !== "CHANNEL_CLOSED") throw error;
+    // Throws where this program let go of the channel: for all others that goes on.
+    this.#from.stats();
     this.#isDrained = true;
     return null;
   }
@@ -498,6 +503,9 @@ export class Parking implements AsyncDisposable {
     const { key, first, count } = segment;
     const { signal } = this.#closing;
     this.#checkCount();
+    const sent = this.#position - this.#base;
+    // Those between this segment and the one before it are gone.
+    if (first > this.#position) await this.#rebase(first - sent, sent);
     const reader = await RecordReader.open(this.#read, key);
     const { records } = reader;
     if (records.length !== count) {
