@@ -358,6 +358,12 @@ test("a wrong option is named, with the one that was meant", () => {
   expect(() => start({ name: "../x" })).toThrow('name is "../x"');
 });
 
+test("a listener that is no function is refused", async () => {
+  using all = place();
+  await using parking = Parking.start(all.inlet, all.outlet, { store: store() });
+  expect(() => parking.on("failing" as never)).toThrow("listener is no function");
+});
+
 /** Waits until a sender has no room left. */
 async function untilFull({ pool, inlet }: { pool: BufferPool; inlet: Channel }): Promise<number> {
   for (let sequence = 0, misses = 0; ; ) {

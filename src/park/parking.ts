@@ -190,8 +190,13 @@ export class Parking implements AsyncDisposable {
     this.done.catch(() => {});
   }
 
-  /** Tells the listener of everything from now on; the function that it returns ends that. */
+  /**
+   * Tells the listener of everything from now on; the function that it returns ends that.
+   *
+   * @throws INVALID_ARGUMENT: `listener` is no function.
+   */
   on(listener: ParkingListener): () => void {
+    if (typeof listener !== "function") throw invalid("Parking.on()", "listener is no function");
     return this.#listeners.add(listener);
   }
 
@@ -233,7 +238,7 @@ export class Parking implements AsyncDisposable {
    * @throws SYSTEM: the store failed; `cause` says why.
    */
   async sweep(options: SweepOptions = {}): Promise<string[]> {
-    const tried = "sweep()";
+    const tried = "Parking.sweep()";
     checkOptions(tried, options, ["olderThan"]);
     const most = Number.MAX_SAFE_INTEGER;
     const age = { otherwise: 7 * 24 * hour, least: hour, most };
