@@ -10,7 +10,7 @@ import { exportChannel, importChannel } from "../src/bridge/index.ts";
 import { BufferPool, type Channel } from "../src/index.ts";
 import { Servers } from "../test/bridge/servers.ts";
 
-interface Round {
+export interface Round {
   servers: Parameters<typeof connect>[0];
   stream: string;
   count: number;
@@ -96,8 +96,14 @@ async function bridgeImport(nats: NatsConnection, { stream, count, size }: Round
 
 const roles: Record<string, Role> = { barePublish, bareConsume, bridgeExport, bridgeImport };
 
-/** Seconds from the first message to the arrival of the last. */
-async function run(first: string, last: string, round: Round): Promise<number> {
+export interface Run {
+  /** From the first message to the arrival of the last. */
+  seconds: number;
+  /** The processor's time of the one that publishes and of the one that consumes, in seconds. */
+  cpu: [number, number];
+}
+
+export async function run(first: string, last: string, round: Round): Promise<Run> {
   const folders = [first, last].map((role) => `/dev/shm/xmem-bench-${process.pid}-${role}`);
   const children = [first, last].map((role, at) => {
     const folder = folders[at] as string;
@@ -117,14 +123,18 @@ async function run(first: string, last: string, round: Round): Promise<number> {
   const began = performance.now();
   source.stdin.write("go\n");
   source.stdin.flush();
-  await readers[1]?.read();
+  const ended = readers.map(async (reader) =>
+    new TextDecoder().decode((await reader.read()).value),
+  );
+  await ended[1];
   const seconds = (performance.now() - began) / 1000;
+  const [ofSource = Number.NaN, ofSink = Number.NaN] = (await Promise.all(ended)).map(Number);
   for (const child of children) if ((await child.exited) !== 0) throw new Error("a role failed");
   for (const folder of folders) rmSync(folder, { recursive: true, force: true });
-  return seconds;
+  return { seconds, cpu: [ofSource / 1e6, ofSink / 1e6] };
 }
 
-function median(values: number[]): number {
+export function median(values: number[]): number {
   return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 }
 
@@ -142,7 +152,7 @@ async function compare(name: string, count: number, size: number, rounds: number
       const options = { servers: servers.connectOptions, stream: "S", count, size, window };
       const [first, last] =
         kind === "bare" ? ["barePublish", "bareConsume"] : ["bridgeExport", "bridgeImport"];
-      took[kind].push(await run(first as string, last as string, options));
+      took[kind].push((await run(first as string, last as string, options)).seconds);
     }
   }
   const bare = median(took.bare);
@@ -152,20 +162,22 @@ async function compare(name: string, count: number, size: number, rounds: number
   console.log(`${name}: bridge ${rate(bridge)}, bare client ${rate(bare)}: ${ratio} %`);
 }
 
-const [role, argument] = process.argv.slice(2);
+const [role, argument] = import.meta.main ? process.argv.slice(2) : ["--imported"];
 if (role === undefined || role === "--brief") {
   if (!ensureNatsServer()) throw new Error("there is no nats-server, and none can be installed");
   const brief = role === "--brief";
   await compare("messages of 200 bytes", brief ? 2000 : 100_000, 200, brief ? 1 : 5);
   await compare("frames of 720p", brief ? 20 : 500, (1280 * 720 * 3) / 2, brief ? 1 : 5);
-} else {
+} else if (role !== "--imported") {
   const round = JSON.parse(argument ?? "") as Round;
   const nats = await connect(round.servers);
   await nats.flush();
   process.stdout.write("ready\n");
   for await (const _ of Bun.stdin.stream()) break;
+  const before = process.cpuUsage();
   await (roles[role] as Role)(nats, round);
-  process.stdout.write("done\n");
+  const { user, system } = process.cpuUsage(before);
+  process.stdout.write(`${user + system}\n`);
   await nats.close();
   process.exit(0);
 }

@@ -62,7 +62,7 @@ if (import.meta.main) {
   const { values } = parseArgs({
     options: {
       messages: { type: "string", default: "1000000" },
-      frames: { type: "string", default: "2000" },
+      frames: { type: "string", default: "10000" },
       cluster: { type: "string", default: "100000" },
       seed: { type: "string", default: String(Date.now() % 1_000_000) },
     },

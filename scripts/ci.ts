@@ -23,6 +23,7 @@ import { ensureS3Server } from "./s3_server.ts";
 import { root, runRecorded, setup, tool, zig } from "./setup.ts";
 import { type Count, test } from "./test.ts";
 import { sanitized } from "./tsan.ts";
+import { machinesHold } from "./two_machines.ts";
 import { isUnhooked } from "./unhooked.ts";
 import { workflowsAreClean } from "./workflows.ts";
 
@@ -144,6 +145,8 @@ const outside: Checks = {
     ]),
   "the bridge beside the bare client, for a moment": () =>
     succeeds([process.execPath, join(root, "bench", "bridge.ts"), "--brief"]),
+  "the cost of each hop over the bridge, for a moment": () =>
+    succeeds([process.execPath, join(root, "bench", "hops.ts"), "--brief"]),
   "the tests of parking, with a server that was installed for them": async () =>
     ensureS3Server() &&
     (await succeeds([
@@ -156,6 +159,7 @@ const outside: Checks = {
       ...["--bytes", "256", "--s3", "256", "--messages", "100000"],
     ]),
   "a parking lot whose stages are killed": parkingHolds,
+  "two machines on which everything is killed": machinesHold,
   "the benchmarks, each for a moment": benchmarksWork,
   "the instructions of the hot operations": instructionsHold,
 };

@@ -7,12 +7,17 @@ import { run, runRecorded, setup, zigBuild } from "./setup.ts";
 const command = zigBuild("build", "generate");
 
 /**
- * Generates the files again, and says whether they were current. The generator names those that
- * were not.
+ * Generates the core's files again, and says whether they were current. The generator names those
+ * that were not.
  */
-export async function generatedIsCurrent(): Promise<boolean> {
+export async function coreFilesAreCurrent(): Promise<boolean> {
   const { ok, output } = await runRecorded(command);
-  return (await referenceIsCurrent()) && ok && !output.includes("wrote ");
+  return ok && !output.includes("wrote ");
+}
+
+/** The same of all files that are generated. */
+export async function generatedIsCurrent(): Promise<boolean> {
+  return (await referenceIsCurrent()) && (await coreFilesAreCurrent());
 }
 
 if (import.meta.main) {

@@ -11,14 +11,15 @@ import { root, runRecorded, setup } from "./setup.ts";
 
 const program = join(root, "examples", "parking", "main.ts");
 
-async function hasFfmpeg(): Promise<boolean> {
+/** Installs it where it is missing and can be installed. */
+export async function hasFfmpeg(): Promise<boolean> {
   if (Bun.which("ffmpeg") !== null) return true;
   if (Bun.which("apt-get") !== null) {
     await runRecorded(["apt-get", "update", "-qq"]);
     await runRecorded(["apt-get", "install", "-y", "-qq", "ffmpeg"]);
   }
   if (Bun.which("ffmpeg") !== null) return true;
-  console.error("examples/parking needs ffmpeg, and apt-get could not install it");
+  console.error("this example needs ffmpeg, and apt-get could not install it");
   return false;
 }
 

@@ -4,7 +4,7 @@ import { dlopen } from "bun:ffi";
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { generatedIsCurrent } from "../scripts/generate.ts";
+import { coreFilesAreCurrent } from "../scripts/generate.ts";
 import { root } from "../scripts/setup.ts";
 import { type Native, symbols } from "../src/generated/abi.gen.ts";
 import { errorNumbers } from "../src/generated/error_codes.gen.ts";
@@ -26,7 +26,7 @@ function exported(): string[] {
 }
 
 test("the files that are generated from the core are current", async () => {
-  expect(await generatedIsCurrent()).toBe(true);
+  expect(await coreFilesAreCurrent()).toBe(true);
 }, 300_000);
 
 test("the library has each function of the header and of Bun's table, and no others", () => {

@@ -1,8 +1,13 @@
 // Buffers that travel from one pool to another through a real server of NATS.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { type JetStreamManager, jetstream, jetstreamManager } from "@nats-io/jetstream";
-import { headers, type NatsConnection } from "@nats-io/transport-node";
+import {
+  type JetStreamManager,
+  jetstream,
+  jetstreamManager,
+  type StreamConfig,
+} from "@nats-io/jetstream";
+import { connect, headers, type NatsConnection } from "@nats-io/transport-node";
 import {
   type BridgeEvent,
   exportChannel,
@@ -12,7 +17,7 @@ import {
 } from "../src/bridge/index.ts";
 import { BufferPool, type Channel, type ChannelOptions, XmemError } from "../src/index.ts";
 import { transfer } from "./bridge/machines.ts";
-import { Servers, serverProgram } from "./bridge/servers.ts";
+import { freePorts, NatsServer, Servers, serverProgram } from "./bridge/servers.ts";
 import { expectPrinted, programsOf } from "./pages.ts";
 import { until } from "./scripts.ts";
 
@@ -535,6 +540,53 @@ if (program !== null) {
     await Bun.sleep(100);
     expect(far.channel.tryReceive()).toBeNull();
   });
+
+  test("buffers of a site arrive at a hub that mirrors the site's stream", async () => {
+    const [ofHub = 0, ofSite = 0, ofLeaves = 0] = await freePorts(3);
+    const login = { user: "u", pass: crypto.randomUUID() };
+    const authorization = `authorization { user: ${login.user}, password: "${login.pass}" }`;
+    const hubServer = new NatsServer(program, {
+      name: "hub",
+      port: ofHub,
+      domain: "hub",
+      config: `${authorization}\nleafnodes { listen: "127.0.0.1:${ofLeaves}", ${authorization} }`,
+    });
+    const remote = `nats-leaf://${login.user}:${login.pass}@127.0.0.1:${ofLeaves}`;
+    const siteServer = new NatsServer(program, {
+      name: "site",
+      port: ofSite,
+      domain: "site",
+      config: `${authorization}\nleafnodes { remotes: [{ url: "${remote}" }] }`,
+    });
+    const options = { ...login, waitOnFirstConnect: true, reconnectTimeWait: 100 };
+    try {
+      hubServer.start();
+      const hub = await connect({ servers: `127.0.0.1:${ofHub}`, ...options });
+      siteServer.start();
+      const site = await connect({ servers: `127.0.0.1:${ofSite}`, ...options });
+      const hubManager = await jetstreamManager(hub);
+      const siteManager = await jetstreamManager(site);
+      await siteManager.streams.add({ name: "FRAMES", subjects: ["frames"], max_bytes: 2 ** 24 });
+      await until(() => hubManager.streams.add(mirror("FRAMES")).then(Boolean, () => false));
+      using near = place({ channel: redelivering });
+      using far = place();
+      const to = { stream: "FRAMES", subject: "frames" };
+      await using exporter = exportChannel(near.channel, site, to);
+      const from = { stream: "FRAMES_OF_SITE", consumer: "far" };
+      await using importer = importChannel(hub, from, far.channel);
+      for (const text of ["1", "2", "3"]) await sendText(near.pool, near.channel, text);
+      for (const text of ["1", "2", "3"]) expect(await receiveText(far.channel)).toBe(text);
+      await Promise.all([exporter.close(), importer.close()]);
+      await Promise.all([hub.close(), site.close()]);
+    } finally {
+      await Promise.all([hubServer.remove(), siteServer.remove()]);
+    }
+
+    function mirror(name: string): Partial<StreamConfig> & { name: string } {
+      const external = { api: "$JS.site.API", deliver: "" };
+      return { name: "FRAMES_OF_SITE", mirror: { name, external } };
+    }
+  }, 30_000);
 
   test("the programs of the page about the bridge print what the page shows", async () => {
     await using servers = await Servers.start(program);

@@ -286,6 +286,7 @@ test("options that are wrong are refused before anything is done", async () => {
   ]) {
     expect(() => s3Store(options as S3StoreOptions)).toThrow(XmemError);
   }
+  expect(() => directoryStore(newFolder(), { sync: "no" as never })).toThrow(XmemError);
   expect(await store.list("")).toEqual([]);
   guard.release();
   expect(await codeOf(park(guard, { key: "a", store }))).toBe("RELEASED");

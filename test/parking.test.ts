@@ -240,6 +240,51 @@ test("what somebody removes from the store is missed, and the next one goes on b
   await parking.close();
 });
 
+test("of two gaps in the store the second one costs nothing but its own messages", async () => {
+  const parked = store();
+  using all = place();
+  // Four are in the outlet. The second gap is shorter than the segment behind it.
+  let total = 0;
+  for (const count of [10, 10, 3, 10, 10]) {
+    await using _parking = Parking.start(all.inlet, all.outlet, { store: parked, keep: 16 });
+    await send(all, total, count);
+    await until(() => all.inlet.stats().queued === 0);
+    total += count;
+  }
+  const keys = (await segmentsOf(parked)).sort();
+  expect(keys.map((key) => key.split("-").at(-1))).toEqual(["6", "10", "3", "10", "10"]);
+  const rangeOf = (key: string): number[] => {
+    const [, first = "", count = ""] = /(\d{16})-(\d+)$/.exec(key) ?? [];
+    return Array.from({ length: Number(count) }, (_, at) => Number(first) + at);
+  };
+  const gaps = [keys[0] as string, keys[2] as string];
+  for (const key of gaps) await parked.remove(key);
+  const missing = gaps.flatMap(rangeOf);
+  const events: string[] = [];
+  const parking = Parking.start(all.inlet, all.outlet, { store: parked, keep: 2 });
+  parking.on(({ type }) => events.push(type));
+  const wanted = Array.from({ length: total }, (_, at) => at).filter((at) => !missing.includes(at));
+  const received: number[] = [];
+  all.inlet.close();
+  for await (using guard of all.outlet) received.push(guard.meta.sequence);
+  expect(received).toEqual(wanted);
+  expect(events).toEqual(["missing", "missing"]);
+  await parking.done;
+});
+
+test("a channel that its program lets go of ends it with an error, and stays open for others", async () => {
+  using all = place();
+  const parked = store();
+  const parking = Parking.start(all.inlet, all.outlet, { store: parked });
+  await until(() => parking.stats().state === "running");
+  all.inlet[Symbol.dispose]();
+  expect(await failureOf(parking.done)).toMatchObject({
+    code: "CHANNEL_CLOSED",
+    message: expect.stringContaining("let go"),
+  });
+  all.outlet.send(all.pool.acquire(1));
+});
+
 test("a sweep removes what nobody will use, and nothing else", async () => {
   using all = place();
   const path = newFolder();
@@ -304,6 +349,19 @@ test("arguments that are wrong are refused", () => {
       expect.objectContaining({ code: "INVALID_ARGUMENT" }),
     );
   }
+});
+
+test("a wrong option is named, with the one that was meant", () => {
+  using all = place();
+  const start = (options: object): unknown => Parking.start(all.inlet, all.outlet, options);
+  expect(() => start({ kep: 1 })).toThrow('there is no option "kep"; did you mean "keep"?');
+  expect(() => start({ name: "../x" })).toThrow('name is "../x"');
+});
+
+test("a listener that is no function is refused", async () => {
+  using all = place();
+  await using parking = Parking.start(all.inlet, all.outlet, { store: store() });
+  expect(() => parking.on("failing" as never)).toThrow("listener is no function");
 });
 
 /** Waits until a sender has no room left. */

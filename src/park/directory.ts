@@ -4,7 +4,7 @@ import { lstatSync, mkdirSync } from "node:fs";
 import { mkdir, open, readdir, rename, stat, unlink } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { XmemError } from "../index.ts";
-import { checkOptions, codeOf, failed, invalid } from "./failure.ts";
+import { checkOptions, codeOf, failed, flag, invalid } from "./failure.ts";
 import type { ParkingStore, StoredObject } from "./store.ts";
 
 /** How a directory keeps what is parked. */
@@ -22,7 +22,8 @@ const unfinished = ".part";
  * A store in a directory, which is made where it does not exist: files that only this user can
  * read.
  *
- * @throws INVALID_ARGUMENT: `path` is no path, or an option does not exist.
+ * @throws INVALID_ARGUMENT: `path` is no path, or an option is of the wrong type or does not
+ *   exist.
  * @throws PERMISSION_DENIED: the directory is another user's, or others can write to it.
  * @throws SYSTEM: the directory cannot be made; `cause` says why.
  */
@@ -32,9 +33,11 @@ export function directoryStore(path: string, options: DirectoryOptions = {}): Pa
     throw invalid(tried, "path is no path");
   }
   checkOptions(tried, options, ["sync"]);
+  const { sync = true } = options;
+  const syncs = flag(tried, "sync", sync);
   const root = resolve(path);
   prepare(tried, root);
-  return new Directory(root, options.sync !== false);
+  return new Directory(root, syncs);
 }
 
 /** Somebody else could have made it before, in a folder where everybody may. */

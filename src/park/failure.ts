@@ -1,5 +1,6 @@
 // What goes wrong with a store: how it is said, what is tried again, and when.
 
+import { suggestion } from "../arguments/suggestion.ts";
 import { XmemError } from "../index.ts";
 
 export function invalid(tried: string, found: string): XmemError {
@@ -88,12 +89,19 @@ export function checkOptions(tried: string, options: unknown, known: readonly st
   }
   const unknown = Object.keys(options).find((name) => !known.includes(name));
   if (unknown !== undefined) {
-    throw invalid(tried, `there is no option ${unknown}; there are ${known.join(", ")}`);
+    const advice = suggestion(unknown, Object.fromEntries(known.map((name) => [name, true])));
+    throw invalid(tried, `there is no option ${JSON.stringify(unknown)}; ${advice}`);
   }
   const { signal } = options as { signal?: unknown };
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
     throw invalid(tried, "signal is no AbortSignal");
   }
+}
+
+/** True or false; false where nothing was given. */
+export function flag(tried: string, name: string, value: unknown): boolean {
+  if (value === undefined || typeof value === "boolean") return value === true;
+  throw invalid(tried, `${name} is neither true nor false`);
 }
 
 /** A whole number from `least` to `most`, or the default where none was given. */

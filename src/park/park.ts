@@ -1,14 +1,8 @@
 // One buffer into a store, and back.
 
-import {
-  type BufferGuard,
-  BufferPool,
-  type ReadGuard,
-  type WaitOptions,
-  XmemError,
-} from "../index.ts";
+import { type BufferGuard, BufferPool, type ReadGuard, type WaitOptions } from "../index.ts";
 import { storeOf } from "./choice.ts";
-import { checkOptions, invalid, repeated, whole } from "./failure.ts";
+import { checkOptions, flag, invalid, repeated, whole } from "./failure.ts";
 import { describeAs, piecesOf, RecordReader, recordOf } from "./record.ts";
 import { checkKey, type ParkingStore } from "./store.ts";
 
@@ -48,11 +42,6 @@ export interface UnparkOptions extends WaitOptions {
   remove?: boolean;
   /** How often it is tried where the store fails, with pauses between; default 5. */
   tries?: number;
-}
-
-function flag(tried: string, name: string, value: unknown): boolean {
-  if (value === undefined || typeof value === "boolean") return value === true;
-  throw invalid(tried, `${name} is neither true nor false`);
 }
 
 /**
@@ -146,7 +135,7 @@ export async function unpark(
   );
   const [record] = reader.records;
   if (record === undefined || reader.records.length > 1) {
-    throw new XmemError("INVALID_ARGUMENT", `${tried}: under ${key} lies more than one buffer`);
+    throw invalid(tried, `what lies under ${key} is ${reader.records.length} buffers, not one`);
   }
   const guard = await pool.acquireAsync(record.size, {
     ...(timeout !== undefined && { timeout }),

@@ -5,7 +5,8 @@
 import { type BufferGuard, BufferPool, type Channel, XmemError } from "../index.ts";
 import { storeOf } from "./choice.ts";
 import { Claim } from "./claim.ts";
-import { backOff, checkOptions, invalid, pause, repeated, whole } from "./failure.ts";
+import { Listeners, type ParkingListener } from "./events.ts";
+import { backOff, checkOptions, flag, invalid, pause, repeated, whole } from "./failure.ts";
 import { describeAs, piecesOf, RecordReader, recordOf } from "./record.ts";
 import {
   aliveKey,
@@ -14,12 +15,12 @@ import {
   endOf,
   folderOf,
   newest,
-  poolsRoot,
   type Segment,
   segmentKey,
   sharedOutlet,
 } from "./segments.ts";
 import { checkKey, type ParkingStore } from "./store.ts";
+import { type SweepOptions, sweep } from "./sweep.ts";
 
 /** What is parked, where, and when. */
 export interface ParkingOptions {
@@ -76,29 +77,6 @@ export interface ParkingStats {
   lastError: XmemError | null;
 }
 
-/** Something that a program may want to log, or to count. */
-export interface ParkingEvent {
-  /**
-   * What happened: the store failed and is tried again; it works again; or buffers that were parked
-   * are not in the store any more.
-   */
-  type: "failing" | "working" | "missing";
-  /** The failure. */
-  error?: XmemError;
-}
-
-/** Is told of events. */
-export type ParkingListener = (event: ParkingEvent) => void;
-
-/** What a sweep takes for left over. */
-export interface SweepOptions {
-  /**
-   * Milliseconds since a leftover was touched: of an unfinished write, and of a pool whose Parking
-   * has not been there; default a week, at least an hour.
-   */
-  olderThan?: number;
-}
-
 interface Waiting {
   guard: BufferGuard;
   since: number;
@@ -133,7 +111,7 @@ export class Parking implements AsyncDisposable {
   readonly #after: number;
   readonly #compress: boolean;
   readonly #name: string | undefined;
-  readonly #listeners = new Set<ParkingListener>();
+  readonly #listeners = new Listeners();
   /** It was told to end: nothing more is received and delivered. */
   readonly #closing = new AbortController();
   /** It cannot go on. */
@@ -205,20 +183,21 @@ export class Parking implements AsyncDisposable {
     this.#keep = whole(tried, "keep", options.keep, { otherwise, least: 0, most });
     this.#after = whole(tried, "after", options.after, { otherwise: 1000, least: 0 });
     const { compress, name, signal } = options;
-    if (compress !== undefined && typeof compress !== "boolean") {
-      throw invalid(tried, "compress is neither true nor false");
-    }
-    this.#compress = compress === true;
-    this.#name = name === undefined ? undefined : checkKey(tried, name);
+    this.#compress = flag(tried, "compress", compress);
+    this.#name = name === undefined ? undefined : checkKey(tried, name, "name");
     this.done = this.#run(signal);
     // Whoever awaits it sees the failure; nobody has to.
     this.done.catch(() => {});
   }
 
-  /** Tells the listener of everything from now on; the function that it returns ends that. */
+  /**
+   * Tells the listener of everything from now on; the function that it returns ends that.
+   *
+   * @throws INVALID_ARGUMENT: `listener` is no function.
+   */
   on(listener: ParkingListener): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    if (typeof listener !== "function") throw invalid("Parking.on()", "listener is no function");
+    return this.#listeners.add(listener);
   }
 
   /** What there is now, and what it did so far. */
@@ -237,8 +216,9 @@ export class Parking implements AsyncDisposable {
   }
 
   /**
-   * Receives and delivers nothing more, parks what waits in memory, and resolves then. A process
-   * that cannot wait for that just ends: what it held goes back to an inlet that redelivers.
+   * Receives and delivers nothing more, parks what waits in memory, and resolves then; a store that
+   * fails is tried again until it takes that. A process that cannot wait just ends: what it held goes
+   * back to an inlet that redelivers.
    */
   async close(): Promise<void> {
     this.#closing.abort();
@@ -258,33 +238,16 @@ export class Parking implements AsyncDisposable {
    * @throws SYSTEM: the store failed; `cause` says why.
    */
   async sweep(options: SweepOptions = {}): Promise<string[]> {
-    const tried = "sweep()";
+    const tried = "Parking.sweep()";
     checkOptions(tried, options, ["olderThan"]);
     const most = Number.MAX_SAFE_INTEGER;
     const age = { otherwise: 7 * 24 * hour, least: hour, most };
     const before = Date.now() - whole(tried, "olderThan", options.olderThan, age);
-    const swept = await this.#store.sweep(before);
-    const remove = async (key: string): Promise<void> => {
-      await this.#store.remove(key);
-      swept.push(key);
-    };
-    if (this.#state === "running" || this.#state === "failing") {
-      const objects = await this.#store.list(this.#folder);
-      const sent = this.#position - this.#base;
-      const { done } = arrange(objects, { folder: this.#folder, sent });
-      for (const key of done) await remove(key);
-    }
-    const ofPools = new Map<string, { keys: string[]; touched: number }>();
-    for (const { key, modified } of await this.#store.list(poolsRoot)) {
-      const pool = key.slice(0, key.indexOf("/", poolsRoot.length));
-      const { keys, touched } = ofPools.get(pool) ?? { keys: [], touched: 0 };
-      ofPools.set(pool, { keys: [...keys, key], touched: Math.max(touched, modified) });
-    }
-    for (const [pool, { keys, touched }] of ofPools) {
-      if (touched >= before || this.#folder.startsWith(`${pool}/`)) continue;
-      for (const key of keys) await remove(key);
-    }
-    return swept;
+    return await sweep(this.#store, before, () => {
+      const isWorking = this.#state === "running" || this.#state === "failing";
+      const sent = isWorking ? this.#position - this.#base : undefined;
+      return { folder: this.#folder, sent };
+    });
   }
 
   async #run(given: AbortSignal | undefined): Promise<void> {
@@ -348,15 +311,21 @@ export class Parking implements AsyncDisposable {
     const { sent } = this.#to.stats();
     const folder = this.#folder;
     const { base, isNewBase, segments, done } = arrange(objects, { folder, sent });
-    if (isNewBase) {
-      if (sent > 0) this.#emit({ type: "missing" });
-      await this.#patiently(() => this.#store.write(baseKey(folder, base), nothing()));
-    }
+    if (isNewBase) await this.#rebase(base, sent);
     this.#base = base;
     this.#position = sent + base;
     this.#segments = segments;
     for (const key of done) void this.#store.remove(key).catch(() => {});
     await this.#patiently(() => this.#sayAlive());
+  }
+
+  /** The next message has a higher number than the outlet's count says; the store has to know first. */
+  async #rebase(base: number, sent: number): Promise<void> {
+    // A channel that was sent nothing is a new one, and what came before went to another.
+    if (sent > 0) this.#listeners.tell({ type: "missing" });
+    await this.#patiently(() => this.#store.write(baseKey(this.#folder, base), nothing()));
+    this.#base = base;
+    this.#position = sent + base;
   }
 
   /**
@@ -424,6 +393,8 @@ export class Parking implements AsyncDisposable {
 
   #ended(error: unknown): null {
     if (!(error instanceof XmemError) || error.code !== "CHANNEL_CLOSED") throw error;
+    // Throws where this program let go of the channel: for all others that goes on.
+    this.#from.stats();
     this.#isDrained = true;
     return null;
   }
@@ -498,6 +469,9 @@ export class Parking implements AsyncDisposable {
     const { key, first, count } = segment;
     const { signal } = this.#closing;
     this.#checkCount();
+    const sent = this.#position - this.#base;
+    // Those between this segment and the one before it are gone.
+    if (first > this.#position) await this.#rebase(first - sent, sent);
     const reader = await RecordReader.open(this.#read, key);
     const { records } = reader;
     if (records.length !== count) {
@@ -644,31 +618,18 @@ export class Parking implements AsyncDisposable {
     if (!(error instanceof XmemError) || error.code !== "SYSTEM") return false;
     this.#counts.retries += 1;
     if (this.#state === "running") this.#state = "failing";
-    this.#emit({ type: "failing", error });
+    this.#listeners.tell({ type: "failing", error });
     return true;
   }
 
   #works(): void {
     if (this.#state !== "failing") return;
     this.#state = "running";
-    this.#emit({ type: "working" });
+    this.#listeners.tell({ type: "working" });
   }
 
   #note(error: unknown): void {
     if (error instanceof XmemError) this.#lastError = error;
-  }
-
-  #emit(event: ParkingEvent): void {
-    for (const listener of this.#listeners) {
-      try {
-        listener(event);
-      } catch (error) {
-        // A listener's failure is its program's, and does not end the Parking.
-        queueMicrotask(() => {
-          throw error;
-        });
-      }
-    }
   }
 
   #ring(): void {

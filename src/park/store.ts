@@ -40,16 +40,16 @@ export interface ParkingStore {
 export const parkingRoot = ".parking/";
 
 /** A key that every store can have. */
-export function checkKey(tried: string, key: unknown): string {
+export function checkKey(tried: string, key: unknown, what = "key"): string {
   const isText = typeof key === "string" && key.isWellFormed() && Buffer.byteLength(key) <= 900;
-  if (!isText || key === "") throw invalid(tried, "key is no text of 1 to 900 bytes");
+  if (!isText || key === "") throw invalid(tried, `${what} is no text of 1 to 900 bytes`);
   const parts = key.split("/");
   const isBad = (part: string): boolean =>
     part === "" || part.startsWith(".") || part.endsWith(".part") || Buffer.byteLength(part) > 200;
   if (parts.some(isBad) || /[\x00-\x1f\x7f\\]/.test(key)) {
     const rule = "its parts between slashes are not empty, have at most 200 bytes";
     const more = 'begin with no dot, do not end with ".part"';
-    throw invalid(tried, `key is ${JSON.stringify(key)}: ${rule}, ${more}`);
+    throw invalid(tried, `${what} is ${JSON.stringify(key)}: ${rule}, ${more}`);
   }
   return key;
 }

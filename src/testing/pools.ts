@@ -10,8 +10,8 @@ let made = 0;
  * Makes a pool for the test that calls it, with a name that nobody else has. When the test ends, the
  * pool is closed and its name removed, also where the test fails; a buffer of it that was not
  * released makes the test fail, with the line that acquired it, and so does a process or a Worker
- * that still holds one. Call it in a test or in `beforeEach`; tests that run side by side need
- * `failOnLeaks()` in their file. `options` are those of `BufferPool.create`; the pool is ephemeral.
+ * that still holds one. Call it in a test or in `beforeEach`: a pool that is made in `beforeAll` is
+ * closed before the first test. Tests that run side by side need `failOnLeaks()` in their file. `options` are those of `BufferPool.create`; the pool is ephemeral.
  *
  * @throws INVALID_ARGUMENT: an option does not exist, is out of range or of the wrong type, or no
  *   test runs at whose end the pool could be closed.

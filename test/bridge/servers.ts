@@ -50,7 +50,7 @@ export class NatsServer {
 
   constructor(
     program: string,
-    { name, port, config }: { name: string; port: number; config: string },
+    { name, port, config, domain }: { name: string; port: number; config: string; domain?: string },
   ) {
     this.name = name;
     this.port = port;
@@ -58,7 +58,8 @@ export class NatsServer {
     this.#folder = mkdtempSync(join(tmpdir(), "xmem-nats-"));
     this.#config = join(this.#folder, "server.conf");
     const store = join(this.#folder, "store");
-    const own = `server_name: ${name}\nlisten: 127.0.0.1:${port}\njetstream { store_dir: "${store}" }\n`;
+    const of = domain === undefined ? "" : `, domain: ${domain}`;
+    const own = `server_name: ${name}\nlisten: 127.0.0.1:${port}\njetstream { store_dir: "${store}"${of} }\n`;
     writeFileSync(this.#config, own + config, { mode: 0o600 });
   }
 
@@ -67,6 +68,10 @@ export class NatsServer {
     this.#child = Bun.spawn([this.#program, "-c", this.#config, "-l", log], {
       stdio: ["ignore", "ignore", "ignore"],
     });
+  }
+
+  get pid(): number | undefined {
+    return this.#child?.pid;
   }
 
   get log(): string {

@@ -1,0 +1,40 @@
+// What a Parking tells a program of: that the store fails, that it works again, that something is gone.
+
+import type { XmemError } from "../index.ts";
+
+/** Something that a program may want to log, or to count. */
+export interface ParkingEvent {
+  /**
+   * What happened: the store failed and is tried again; it works again; or buffers that were parked
+   * are not in the store any more.
+   */
+  type: "failing" | "working" | "missing";
+  /** The failure. */
+  error?: XmemError;
+}
+
+/** Is told of events. */
+export type ParkingListener = (event: ParkingEvent) => void;
+
+export class Listeners {
+  readonly #listeners = new Set<ParkingListener>();
+
+  /** The function that it returns removes it. */
+  add(listener: ParkingListener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  tell(event: ParkingEvent): void {
+    for (const listener of this.#listeners) {
+      try {
+        listener(event);
+      } catch (error) {
+        // A listener's failure is its program's, and does not end the Parking.
+        queueMicrotask(() => {
+          throw error;
+        });
+      }
+    }
+  }
+}
