@@ -29,7 +29,12 @@ async function hasValgrind(): Promise<boolean> {
 }
 
 async function countOf(operation: string): Promise<number> {
-  const tool = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"];
+  const tool = [
+    "valgrind",
+    "--tool=callgrind",
+    "--callgrind-out-file=/dev/null",
+    "--fair-sched=yes",
+  ];
   const child = Bun.spawn(
     [...tool, "--toggle-collect=measured", program, operation, `${repeats}`],
     {
