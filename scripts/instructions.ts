@@ -11,7 +11,7 @@ import { root, runRecorded, setup } from "./setup.ts";
 type Counts = Record<string, number>;
 
 const file = join(root, "bench", "instructions.json");
-const source = join(root, "bench", "c", "instructions.c");
+const source = join(root, "bench", "instructions.c");
 const program = join(root, "build", "bench", "instructions");
 const tolerance = 0.05;
 const repeats = 2000;
