@@ -36,15 +36,28 @@ pub fn enable(participant: *Participant, count: u32) void {
     const local = participant.local;
     local.cache_max = @max(local.cache_max, @min(count, layout.cached_slots_max));
     local.attention |= participant_file.attention_cache;
+    announce(&participant.view);
+}
+
+noinline fn announce(view: *const View) void {
+    @branchHint(.cold);
     // SYNC: before the first slot comes into the cache. Pairs with `isUsed`.
-    atomic.store(u32, &participant.view.header.hot.cached, 1, .seq_cst);
+    atomic.store(u32, &view.header.hot.cached, 1, .seq_cst);
 }
 
 /// Whether any participant has, or had, a cache.
 ///
-/// SYNC: sequential, so that a waiter looks after it was counted. Pairs with `enable`.
+/// SYNC: sequential, so that a waiter looks after it was counted. Pairs with `announce`.
 fn isUsed(view: *const View) bool {
     return atomic.load(u32, &view.header.hot.cached, .seq_cst) != 0;
+}
+
+/// The same for one who may have a cache itself: damage may have cleared the word.
+fn isUsedFor(participant: *const Participant) bool {
+    if (isUsed(&participant.view)) return true;
+    if (participant.local.cache_max == 0) return false;
+    announce(&participant.view);
+    return true;
 }
 
 /// The slot that the owner put into its cache last.
@@ -112,6 +125,8 @@ pub inline fn put(participant: *Participant, handle: Handle) bool {
     if (cache.count >= participant.local.cache_max) return false;
     const index: u32 = handle.index;
     const sole = Control.soleHold(handle);
+    // Damage may have cleared it, and then nobody would look into caches.
+    if (@atomicLoad(u32, &view.header.hot.cached, .monotonic) == 0) announce(view);
     const bracket = participant.enter();
     if (!atomic.broken(.cache_entry_after_word)) note(participant, cache, index);
     // SYNC: as in `references.releaseSole`; and whoever finds the word finds the entry and the
@@ -218,7 +233,8 @@ fn moveOne(
 /// counts as work, and nobody is told meanwhile that the pool is full.
 pub fn gatherAll(participant: *const Participant) u32 {
     const view = &participant.view;
-    if (!hasAny(view) or atomic.broken(.caches_not_searched)) return 0;
+    if (!isUsedFor(participant) or atomic.broken(.caches_not_searched)) return 0;
+    if (!hasAny(view)) return 0;
     if (!atomic.broken(.gathering_unseen)) memory_work.begin(participant);
     var moved: u32 = 0;
     for (0..view.rowsUsed()) |row| moved += moveFrom(participant, @intCast(row)).moved;
@@ -250,7 +266,7 @@ pub const Search = struct {
     /// none came to the list where the head is. Then there was nothing anywhere in between.
     pub fn run(search: *Search, participant: *const Participant, head: Head) Outcome {
         const view = &participant.view;
-        if (!isUsed(view) or atomic.broken(.caches_not_searched)) return .nothing;
+        if (!isUsedFor(participant) or atomic.broken(.caches_not_searched)) return .nothing;
         const before: Traces = .of(view);
         var moved: u32 = 0;
         var is_frozen = false;
