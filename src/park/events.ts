@@ -15,26 +15,3 @@ export interface ParkingEvent {
 
 /** Is told of events. */
 export type ParkingListener = (event: ParkingEvent) => void;
-
-export class Listeners {
-  readonly #listeners = new Set<ParkingListener>();
-
-  /** The function that it returns removes it. */
-  add(listener: ParkingListener): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
-  }
-
-  tell(event: ParkingEvent): void {
-    for (const listener of this.#listeners) {
-      try {
-        listener(event);
-      } catch (error) {
-        // A listener's failure is its program's, and does not end the Parking.
-        queueMicrotask(() => {
-          throw error;
-        });
-      }
-    }
-  }
-}

@@ -3,9 +3,10 @@
 // the other, past the store or by way of it, in order.
 
 import { type BufferGuard, BufferPool, type Channel, XmemError } from "../index.ts";
+import { Listeners } from "../pool/listeners.ts";
 import { storeOf } from "./choice.ts";
 import { Claim } from "./claim.ts";
-import { Listeners, type ParkingListener } from "./events.ts";
+import type { ParkingEvent, ParkingListener } from "./events.ts";
 import { backOff, checkOptions, flag, invalid, pause, repeated, whole } from "./failure.ts";
 import { describeAs, piecesOf, RecordReader, recordOf } from "./record.ts";
 import {
@@ -111,7 +112,7 @@ export class Parking implements AsyncDisposable {
   readonly #after: number;
   readonly #compress: boolean;
   readonly #name: string | undefined;
-  readonly #listeners = new Listeners();
+  readonly #listeners = new Listeners<ParkingEvent>();
   /** It was told to end: nothing more is received and delivered. */
   readonly #closing = new AbortController();
   /** It cannot go on. */
@@ -197,7 +198,8 @@ export class Parking implements AsyncDisposable {
    */
   on(listener: ParkingListener): () => void {
     if (typeof listener !== "function") throw invalid("Parking.on()", "listener is no function");
-    return this.#listeners.add(listener);
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   /** What there is now, and what it did so far. */

@@ -39,6 +39,7 @@ pub fn enable(participant: *Participant, count: u32) void {
     announce(&participant.view);
 }
 
+/// Says to those who search that there are caches.
 noinline fn announce(view: *const View) void {
     @branchHint(.cold);
     // SYNC: before the first slot comes into the cache. Pairs with `isUsed`.
