@@ -8,8 +8,10 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { passesOnArm64 } from "./arm64.ts";
 import { benchmarksWork } from "./bench.ts";
+import { bunTests, type TestOptions } from "./bun_tests.ts";
 import { ensureChromium } from "./chromium.ts";
 import { explore } from "./explore.ts";
+import { type Count, endOf, type Failure, list, report } from "./failures.ts";
 import { buildFuzzer, fuzzCore, fuzzInterface } from "./fuzz.ts";
 import { generatedIsCurrent } from "./generate.ts";
 import { instructionsHold } from "./instructions.ts";
@@ -21,7 +23,7 @@ import { makePlan, planProblems } from "./release.ts";
 import { isReproducible } from "./reproducible.ts";
 import { ensureS3Server } from "./s3_server.ts";
 import { root, runRecorded, setup, tool, zig } from "./setup.ts";
-import { type Count, test } from "./test.ts";
+import { test } from "./test.ts";
 import { sanitized } from "./tsan.ts";
 import { machinesHold } from "./two_machines.ts";
 import { isUnhooked } from "./unhooked.ts";
@@ -29,6 +31,13 @@ import { workflowsAreClean } from "./workflows.ts";
 
 async function succeeds(command: string[]): Promise<boolean> {
   return (await runRecorded(command)).ok;
+}
+
+/** Whether all tests of these files pass; what failed is listed. */
+async function pass(files: string[], options: TestOptions = {}): Promise<boolean> {
+  const { failures } = await bunTests(files, options);
+  list(failures);
+  return failures.length === 0;
 }
 
 /** Fuzzes the control area: every operation returns, nothing faults, nothing hangs. */
@@ -106,8 +115,7 @@ async function infers(): Promise<boolean> {
     console.log("examples/inference was not run: that takes a Python and a registry");
     return interpreters().length === 0;
   }
-  const program = "./examples/inference/end_to_end.ts";
-  return succeeds(["env", `PYTHON=${python}`, process.execPath, "test", program]);
+  return pass(["./examples/inference/end_to_end.ts"], { env: { PYTHON: python } });
 }
 
 /** Whether a release has all of its packages, and they agree; the tests install them by themselves. */
@@ -138,16 +146,13 @@ const outside: Checks = {
   "a library without a trace of hooks": isUnhooked,
   // This fails where the parser cannot be installed; `bun run test` leaves it out.
   "metrics, as Prometheus' own parser reads them": async () =>
-    tools("metrics") !== null &&
-    (await succeeds([process.execPath, "test", "--timeout=60000", "test/metrics.test.ts"])),
+    tools("metrics") !== null && (await pass(["test/metrics.test.ts"])),
   // These fail where there is no server, or no browser, and none can be installed; `bun run test`
   // leaves them out.
   "the bridge's tests, with servers that were installed for them": async () =>
-    ensureNatsServer() &&
-    (await succeeds([process.execPath, "test", "--timeout=60000", "test/bridge.test.ts"])),
+    ensureNatsServer() && (await pass(["test/bridge.test.ts"])),
   "the page of xmem serve in a browser": async () =>
-    ensureChromium() &&
-    (await succeeds([process.execPath, "test", "--timeout=60000", "test/serve_browser.test.ts"])),
+    ensureChromium() && (await pass(["test/serve_browser.test.ts"])),
   "a bridge whose ends and servers are killed": () =>
     succeeds([
       ...[process.execPath, join(root, "scripts", "bridge.ts")],
@@ -158,11 +163,7 @@ const outside: Checks = {
   "the cost of each hop over the bridge, for a moment": () =>
     succeeds([process.execPath, join(root, "bench", "hops.ts"), "--brief"]),
   "the tests of parking, with a server that was installed for them": async () =>
-    ensureS3Server() &&
-    (await succeeds([
-      ...[process.execPath, "test", "--timeout=60000"],
-      ...["test/park.test.ts", "test/parking.test.ts"],
-    ])),
+    ensureS3Server() && (await pass(["test/park.test.ts", "test/parking.test.ts"])),
   "channels that overflow, with kills": () =>
     succeeds([
       ...[process.execPath, join(root, "scripts", "park.ts")],
@@ -177,15 +178,18 @@ const outside: Checks = {
 /** How the core bears interleavings, deaths and damage. Most of it uses all cores. */
 const core: Checks = {
   "explorations that take longer": async () => {
-    const { passed, failed } = await explore({ set: "medium", canaries: false });
-    return passed > 0 && failed === 0;
+    const { passed, failures } = await explore({ set: "medium", canaries: false });
+    list(failures);
+    return passed > 0 && failures.length === 0;
   },
   "every operation, killed at half of its steps": () =>
-    succeeds([
-      ...["env", "XMEM_STEP_GAP=2", process.execPath, "test", "--timeout=900000", "--parallel"],
-      ...["test/crash_points.test.ts", "test/channel_crash_points.test.ts", "test/names.test.ts"],
-      "test/message_crash_points.test.ts",
-    ]),
+    pass(
+      [
+        ...["--parallel", "test/crash_points.test.ts", "test/channel_crash_points.test.ts"],
+        ...["test/names.test.ts", "test/message_crash_points.test.ts"],
+      ],
+      { timeout: 900_000, env: { XMEM_STEP_GAP: "2" } },
+    ),
   ThreadSanitizer: () => sanitized(Date.now() % 1_000_000),
   "corruption fuzzer": survivesCorruption,
   "corruption fuzzer's canaries": corruptionCanariesAreCaught,
@@ -198,8 +202,8 @@ const core: Checks = {
 
 const logs = join(root, "build", "ci");
 
-/** In a process of its own, so that its output stays together; returns whether it passed. */
-async function runCheck(name: string): Promise<boolean> {
+/** In a process of its own, so that its output stays together; null where it passed. */
+async function runCheck(name: string): Promise<Failure | null> {
   const start = performance.now();
   const path = join(logs, `${name.replaceAll(/\W+/g, "_")}.log`);
   const log = openSync(path, "w");
@@ -209,18 +213,20 @@ async function runCheck(name: string): Promise<boolean> {
   const ok = (await child.exited) === 0;
   closeSync(log);
   const took = Math.round(performance.now() - start);
-  console.log(`${readFileSync(path, "utf8")}${ok ? "ok" : "FAILED"}: ${name} (${took} ms)`);
-  return ok;
+  const output = readFileSync(path, "utf8");
+  console.log(`${output}${ok ? "ok" : "FAILED"}: ${name} (${took} ms)`);
+  return ok ? null : { name, detail: endOf(output) };
 }
 
 /** The two lists side by side, each in its order: what is made in a folder is made once at a time. */
 async function runChecks(): Promise<Count> {
   mkdirSync(logs, { recursive: true });
-  const count: Count = { passed: 0, failed: 0 };
+  const count: Count = { passed: 0, failures: [] };
   const lane = async (checks: Checks) => {
     for (const name of Object.keys(checks)) {
-      if (await runCheck(name)) count.passed += 1;
-      else count.failed += 1;
+      const failure = await runCheck(name);
+      if (failure === null) count.passed += 1;
+      else count.failures.push(failure);
     }
   };
   await Promise.all([lane(core), lane(outside)]);
@@ -240,7 +246,7 @@ const total = await runChecks();
 if (!values["after-test"]) {
   const tests = await test([]);
   total.passed += tests.passed;
-  total.failed += tests.failed;
+  total.failures.push(...tests.failures);
 }
-console.log(`${total.passed} passed, ${total.failed} failed`);
-process.exit(total.failed === 0 ? 0 : 1);
+report(total);
+process.exit(total.failures.length === 0 ? 0 : 1);

@@ -5,8 +5,8 @@
 
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
+import { type Count, type Failure, report } from "./failures.ts";
 import { root, run, setup, zigBuild } from "./setup.ts";
-import type { Count } from "./test.ts";
 
 const prefix = "build/explorer";
 const explorer = join(root, prefix, "bin", "explorer");
@@ -40,25 +40,36 @@ export async function explore(what: Exploration): Promise<Count> {
     (await output("--list", ...argv, ...programs)).trim().split("\n");
   const jobs = (await listed(...(set === undefined ? [] : ["--set", set]))).map((name) => [name]);
   if (canaries) jobs.push(...(await listed()).map((name) => [name, "--canaries"]));
-  const count: Count = { passed: 0, failed: 0 };
+  const count: Count = { passed: 0, failures: [] };
   const next = jobs.values();
   const work = async () => {
     for (const job of next) {
       const text = await output(...job);
       process.stdout.write(text);
       count.passed += text.match(/^ok: /gm)?.length ?? 0;
-      count.failed += text.match(/^FAILED: /gm)?.length ?? 0;
+      count.failures.push(...failuresOf(text));
     }
   };
   await Promise.all(Array.from({ length: availableParallelism() }, work));
   const whole = jobs.filter(([, canary]) => canary === undefined).length;
-  if (count.passed + count.failed < whole) count.failed += 1;
+  if (count.passed + count.failures.length < whole) {
+    count.failures.push({ name: "explorer", detail: `it has not judged all of ${whole} programs` });
+  }
   return count;
+}
+
+/** What a failed check prints after its name is how it can be replayed. */
+function failuresOf(text: string): Failure[] {
+  const parts = text.split(/^(?=(?:ok|FAILED): )/m).filter((part) => part.startsWith("FAILED: "));
+  return parts.map((part) => {
+    const [first = "", ...rest] = part.slice("FAILED: ".length).split("\n");
+    return { name: `explorer: ${first}`, detail: rest.join("\n") };
+  });
 }
 
 if (import.meta.main) {
   setup();
   const count = await explore({ programs: process.argv.slice(2) });
-  console.log(`${count.passed} passed, ${count.failed} failed`);
-  process.exit(count.failed === 0 ? 0 : 1);
+  report(count);
+  process.exit(count.failures.length === 0 ? 0 : 1);
 }

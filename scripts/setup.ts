@@ -12,6 +12,11 @@ interface RunOptions {
   env?: Record<string, string>;
 }
 
+interface RecordOptions extends RunOptions {
+  /** A program that prints nothing for so many milliseconds is ended, as one that hangs. */
+  silenceMax?: number;
+}
+
 /** Runs a program with its output passed on, from the repository; throws when it fails. */
 export function run(command: string[], options: RunOptions = {}): void {
   const result = Bun.spawnSync(command, {
@@ -27,22 +32,37 @@ export function run(command: string[], options: RunOptions = {}): void {
 /** The same, but it returns the output, and leaves it to the caller to judge a failure. */
 export async function runRecorded(
   command: string[],
-  options: RunOptions = {},
+  options: RecordOptions = {},
 ): Promise<{ ok: boolean; output: string }> {
+  const { silenceMax = Number.POSITIVE_INFINITY } = options;
   const child = Bun.spawn(command, {
     cwd: options.cwd ?? root,
     env: { ...environment(), ...options.env },
     stdio: ["ignore", "pipe", "pipe"],
   });
   let output = "";
+  let heard = performance.now();
+  const hung = Promise.withResolvers<void>();
+  const watchdog = setInterval(() => {
+    const silence = performance.now() - heard;
+    if (silence > silenceMax) child.kill("SIGTERM");
+    // What it has started may outlive it, and keep its output open.
+    if (silence > silenceMax + 10_000) {
+      child.kill("SIGKILL");
+      hung.resolve();
+    }
+  }, 1000);
   const record = async (stream: ReadableStream<Uint8Array>, to: NodeJS.WriteStream) => {
     const decoder = new TextDecoder();
     for await (const chunk of stream) {
+      heard = performance.now();
       to.write(chunk);
       output += decoder.decode(chunk, { stream: true });
     }
   };
-  await Promise.all([record(child.stdout, process.stdout), record(child.stderr, process.stderr)]);
+  const streams = [record(child.stdout, process.stdout), record(child.stderr, process.stderr)];
+  await Promise.race([Promise.all(streams), hung.promise]);
+  clearInterval(watchdog);
   return { ok: (await child.exited) === 0, output };
 }
 

@@ -1,59 +1,42 @@
 // Runs the unit tests of the core, the small explorations of its interleavings and the tests of the
-// interface, and ends with one line that sums up all. `bun run test PATTERN` runs only the
-// interface's test files whose path matches.
+// interface, and ends with a list of what failed and one line that sums up all. `bun run test PATTERN`
+// runs only the interface's test files whose path matches.
 
+import { bunTests } from "./bun_tests.ts";
 import { explore } from "./explore.ts";
+import { type Count, type Failure, report } from "./failures.ts";
 import { runRecorded, setup, zigBuild } from "./setup.ts";
 
-export interface Count {
-  passed: number;
-  failed: number;
-}
-
-/** The numbers of the last line that matches: a program under test may have printed such lines too. */
-function find(output: string, pattern: RegExp): number[] {
-  const last = [...output.matchAll(pattern)].at(-1) ?? [];
-  return last.slice(1).map((digits) => Number(digits ?? 0));
-}
-
 async function zigTests(): Promise<Count> {
-  const { ok, output } = await runRecorded(zigBuild("build", "test", "--summary", "all"));
-  const summary = /^Build Summary: .*?(\d+)\/(\d+) tests passed(?: \((\d+) skipped)?/gm;
-  const [passed = 0, total = 0, skipped = 0] = find(output, summary);
-  return judged("the core's unit tests", ok, { passed, failed: total - passed - skipped });
-}
-
-async function bunTests(filters: string[]): Promise<Count> {
-  // The timeout only ends tests that hang: on a busy machine a short test can take many seconds.
-  const command = [process.execPath, "test", "--timeout=60000", "--parallel", ...filters];
+  const command = zigBuild("build", "test", "--summary", "all", "--test-timeout", "60s");
   const { ok, output } = await runRecorded(command);
-  const [passed = 0] = find(output, /^ *(\d+) pass$/gm);
-  const [failed = 0] = find(output, /^ *(\d+) fail$/gm);
-  return judged("the interface's tests", ok, { passed, failed });
-}
-
-/** A runner that failed without a failed test, or that ran nothing, counts as one failure. */
-function judged(what: string, ok: boolean, count: Count): Count {
-  if (ok === (count.failed === 0) && count.passed + count.failed > 0) return count;
-  console.error(
-    `${what}: the runner ${ok ? "succeeded" : "failed"}, but its summary says otherwise`,
-  );
-  return { passed: count.passed, failed: count.failed + 1 };
+  const [, passed = "0"] = /^Build Summary: .*?(\d+)\/\d+ tests passed/m.exec(output) ?? [];
+  const errors = output.matchAll(/^error: '(.+?)'(.*(?:\n +.*)*)/gm);
+  const failures: Failure[] = [...errors].map(([, test = "", detail = ""]) => ({
+    name: `zig: ${test}`,
+    detail,
+  }));
+  // A core that does not compile, or tests that do not run.
+  if (failures.length === 0 && (!ok || passed === "0")) {
+    const start = Math.max(0, output.search(/^.*error: /m));
+    failures.push({ name: "zig: the core's unit tests", detail: output.slice(start) });
+  }
+  return { passed: Number(passed), failures };
 }
 
 export async function test(filters: string[]): Promise<Count> {
   const counts: Count[] =
     filters.length === 0 ? [await zigTests(), await explore({ set: "small" })] : [];
-  counts.push(await bunTests(filters));
+  counts.push(await bunTests(["--parallel", ...filters]));
   return {
     passed: counts.reduce((sum, count) => sum + count.passed, 0),
-    failed: counts.reduce((sum, count) => sum + count.failed, 0),
+    failures: counts.flatMap((count) => count.failures),
   };
 }
 
 if (import.meta.main) {
   setup();
   const count = await test(process.argv.slice(2));
-  console.log(`${count.passed} passed, ${count.failed} failed`);
-  process.exit(count.failed === 0 ? 0 : 1);
+  report(count);
+  process.exit(count.failures.length === 0 ? 0 : 1);
 }
