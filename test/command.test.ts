@@ -425,7 +425,9 @@ function shape(text: string): string {
     .replaceAll(/\S*(?=\/(?:encoder|program)\.ts)\/\w+\.ts/g, "SOURCE")
     .replaceAll(/\d+(?:[.:]\d+)*(?: ?(?:ms|s|m|h|KiB|MiB|B)\b)?/g, "N")
     .replaceAll(/(?:N )+ago/g, "N ago")
-    .replaceAll(/ +/g, " ");
+    .replaceAll(/ +/g, " ")
+    // A heading is moved in by numbers that are longer than it, as most process ids are.
+    .replaceAll(/^ (?=PID |N )/gm, "");
 }
 
 test("the page about the command shows what its program and the command print", () =>
