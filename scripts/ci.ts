@@ -140,6 +140,8 @@ const outside: Checks = {
   "the Python package in every Python that is here": () => passesInPythons(),
   "the example with workers in Python": infers,
   "the same packages when they are made again": isReproducible,
+  "programs of another libc, which is made for them": () =>
+    pass(["test/libc.test.ts", "test/c_package.test.ts"], { env: { XMEM_TEST_OTHER_LIBC: "1" } }),
   "what a release would publish": releaseIsWhole,
   "the workflows": workflowsAreClean,
   "the core's tests on arm64, as far as they go": passesOnArm64,

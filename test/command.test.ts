@@ -6,8 +6,9 @@ import { join } from "node:path";
 import { exit } from "../src/command/failure.ts";
 import * as constants from "../src/generated/constants.gen.ts";
 import { type BufferInfo, BufferPool, type PoolStats } from "../src/index.ts";
-import { onTerminal, said, xmem } from "./commands.ts";
+import { onTerminal, said, start, xmem } from "./commands.ts";
 import { inPoolFolder } from "./folders.ts";
+import { Lines } from "./lines.ts";
 import { type ProgramFile, programFile } from "./program_files.ts";
 
 /** A full pool of six: two held by a traced process, one in flight, two queued, one of a killed one. */
@@ -197,21 +198,20 @@ describe("list, trim, watch, doctor and bench", () => {
     inPoolFolder(async () => {
       using pool = BufferPool.create("watched", { capacity: 4 });
       using _held = pool.acquire(1);
-      const lines = (
+      const looks = (
         await xmem("watch", "watched", "--interval", "20", "--count", "3", "--json")
       ).out
         .trim()
         .split("\n")
         .map((line) => JSON.parse(line));
-      expect(lines.length).toBe(3);
-      expect(lines[2]).toMatchObject({ used: 1, capacity: 4, participants: 1 });
-      const watching = xmem("watch", "watched", "--interval", "20");
-      await Bun.sleep(300);
+      expect(looks.length).toBe(3);
+      expect(looks[2]).toMatchObject({ used: 1, capacity: 4, participants: 1 });
+      const watching = start("watch", "watched", "--interval", "20");
+      const lines = new Lines(watching.stdout);
+      expect(await lines.next()).toMatch(/used 1\/4/);
       pool.unlink();
-      const { exitCode, err, out } = await watching;
-      expect({ exitCode, err }).toMatchObject({ exitCode: 3 });
-      expect(err).toBe('xmem: POOL_NOT_FOUND: pool "watched" is gone\n');
-      expect(out).toMatch(/used 1\/4/);
+      expect(await watching.stderr.text()).toBe('xmem: POOL_NOT_FOUND: pool "watched" is gone\n');
+      expect(await watching.exited).toBe(3);
     }));
 
   test("doctor tells what it found, and what is left behind", () =>
@@ -420,14 +420,16 @@ describe("errors and usage", () => {
 
 /** Numbers, times and sizes differ from run to run; columns move with them. */
 function shape(text: string): string {
-  return text
-    .replaceAll(/\S*xmem\.frames/g, "FILE")
-    .replaceAll(/\S*(?=\/(?:encoder|program)\.ts)\/\w+\.ts/g, "SOURCE")
-    .replaceAll(/\d+(?:[.:]\d+)*(?: ?(?:ms|s|m|h|KiB|MiB|B)\b)?/g, "N")
-    .replaceAll(/(?:N )+ago/g, "N ago")
-    .replaceAll(/ +/g, " ")
-    // A heading is moved in by numbers that are longer than it, as most process ids are.
-    .replaceAll(/^ (?=PID |N )/gm, "");
+  return (
+    text
+      .replaceAll(/\S*xmem\.frames/g, "FILE")
+      .replaceAll(/\S*(?=\/(?:encoder|program)\.ts)\/\w+\.ts/g, "SOURCE")
+      .replaceAll(/\d+(?:[.:]\d+)*(?: ?(?:ms|s|m|h|KiB|MiB|B)\b)?/g, "N")
+      .replaceAll(/(?:N )+ago/g, "N ago")
+      .replaceAll(/ +/g, " ")
+      // A heading is moved in by numbers that are longer than it, as most process ids are.
+      .replaceAll(/^ (?=PID |N )/gm, "")
+  );
 }
 
 test("the page about the command shows what its program and the command print", () =>

@@ -10,12 +10,17 @@ export interface Run {
   err: string;
 }
 
-/** Runs it to its end. */
-export async function xmem(...given: string[]): Promise<Run> {
-  const child = Bun.spawn([process.execPath, first, ...given], {
+/** Starts it, for what is to be done while it runs. */
+export function start(...given: string[]): Bun.Subprocess<"ignore", "pipe", "pipe"> {
+  return Bun.spawn([process.execPath, first, ...given], {
     env: process.env,
     stdio: ["ignore", "pipe", "pipe"],
   });
+}
+
+/** Runs it to its end. */
+export async function xmem(...given: string[]): Promise<Run> {
+  const child = start(...given);
   const [out, err] = await Promise.all([child.stdout.text(), child.stderr.text()]);
   return { exitCode: await child.exited, out, err };
 }

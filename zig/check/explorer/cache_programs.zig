@@ -172,6 +172,7 @@ pub const all = [_]Program{
     },
     .{
         .name = "a flush beside a cache",
+        .set = .medium,
         .slots = 1,
         .threads = &.{
             .{ .cache = 1, .first = &.{.acquire}, .steps = &.{&.{.release}} },
@@ -202,6 +203,7 @@ pub const all = [_]Program{
     },
     .{
         .name = "store buffers: trim beside a cache",
+        .set = .medium,
         .memory = .pso,
         .slots = 1,
         .threads = &.{

@@ -168,6 +168,7 @@ pub const all = [_]Program{
     },
     .{
         .name = "a close beside those who sleep at both ends",
+        .set = .medium,
         .channels = queue(1),
         .threads = &.{
             .{ .first = &.{ .acquire, .send, .acquire }, .steps = &.{&.{.send_blocking}} },
@@ -222,6 +223,7 @@ pub const all = [_]Program{
     },
     .{
         .name = "a broadcast send beside two subscribers",
+        .set = .medium,
         .channels = broadcast(.{ .capacity = 1 }),
         .threads = &.{
             .{

@@ -409,6 +409,7 @@ const of_the_pool = [_]Program{
     },
     .{
         .name = "a waiter beside a recovery",
+        .set = .medium,
         .slots = 1,
         .threads = &.{
             .{ .first = &.{.acquire}, .steps = &.{&.{.release}} },
@@ -736,6 +737,7 @@ const of_the_pool = [_]Program{
     },
     .{
         .name = "store buffers: an acquire beside the freeze",
+        .set = .medium,
         .memory = .tso,
         .threads = &.{
             .{ .steps = &.{ &.{.acquire}, &.{.release} } },
