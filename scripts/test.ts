@@ -2,7 +2,6 @@
 // interface, and ends with a list of what failed and one line that sums up all. `bun run test PATTERN`
 // runs only the interface's test files whose path matches.
 
-import { availableParallelism } from "node:os";
 import { bunTests } from "./bun_tests.ts";
 import { explore } from "./explore.ts";
 import { type Count, type Failure, report } from "./failures.ts";
@@ -28,9 +27,7 @@ async function zigTests(): Promise<Count> {
 export async function test(filters: string[]): Promise<Count> {
   const counts: Count[] =
     filters.length === 0 ? [await zigTests(), await explore({ set: "small" })] : [];
-  // Many tests wait for most of their time: one more worker than processors keeps these busy.
-  const workers = availableParallelism() + 1;
-  counts.push(await bunTests([`--parallel=${workers}`, ...filters]));
+  counts.push(await bunTests(["--parallel", ...filters]));
   return {
     passed: counts.reduce((sum, count) => sum + count.passed, 0),
     failures: counts.flatMap((count) => count.failures),

@@ -125,9 +125,24 @@ interface Way {
   below?: number;
 }
 
+/** How often it is measured: a busy machine makes some series long, a wake that is missing every one. */
+const seriesMax = 5;
+
 /** The middle of what each waiter took, in milliseconds from the wake on, must be short. */
 export async function expectSoon(way: Way): Promise<void> {
-  const { waiters, code = "none", waiting = waiters.length, below = soonMs } = way;
+  const { waiters, below = soonMs } = way;
+  let took = await series(way);
+  for (let again = 1; again < seriesMax && took.some((each) => middleOf(each) >= below); again++) {
+    took = await series(way);
+  }
+  for (const [place, each] of took.entries()) {
+    expectShort(`${waiters[place]?.kind} waiter`, each, below);
+  }
+}
+
+/** What each waiter took in each round. */
+async function series(way: Way): Promise<number[][]> {
+  const { waiters, code = "none", waiting = waiters.length } = way;
   const took = waiters.map((): number[] => []);
   await withPool(way.options, async (pool, name) => {
     for (const waiter of waiters) await waiter.open(name);
@@ -147,9 +162,11 @@ export async function expectSoon(way: Way): Promise<void> {
     }
     for (const waiter of waiters) await waiter.close();
   });
-  for (const [place, each] of took.entries()) {
-    expectShort(`${waiters[place]?.kind} waiter`, each, below);
-  }
+  return took;
+}
+
+function middleOf(took: readonly number[]): number {
+  return took.toSorted((one, other) => one - other)[took.length >> 1] ?? Number.NaN;
 }
 
 /**
@@ -158,8 +175,7 @@ export async function expectSoon(way: Way): Promise<void> {
  */
 export function expectShort(what: string, took: readonly number[], below: number = soonMs): void {
   expect(took.length).toBe(rounds);
-  const middle = took.toSorted((one, other) => one - other)[rounds >> 1] ?? Number.NaN;
   const all = took.map((milliseconds) => milliseconds.toFixed(1)).join(" ");
   const shown = `${what}, milliseconds: ${all}`;
-  expect({ shown, short: middle < below }).toEqual({ shown, short: true });
+  expect({ shown, short: middleOf(took) < below }).toEqual({ shown, short: true });
 }
