@@ -126,13 +126,13 @@ interface Way {
 }
 
 /** How often it is measured: a busy machine makes some series long, a wake that is missing every one. */
-const seriesMax = 5;
+export const seriesMax = 5;
 
 /** The middle of what each waiter took, in milliseconds from the wake on, must be short. */
 export async function expectSoon(way: Way): Promise<void> {
   const { waiters, below = soonMs } = way;
   let took = await series(way);
-  for (let again = 1; again < seriesMax && took.some((each) => middleOf(each) >= below); again++) {
+  for (let again = 1; again < seriesMax && took.some((each) => !isShort(each, below)); again++) {
     took = await series(way);
   }
   for (const [place, each] of took.entries()) {
@@ -165,6 +165,10 @@ async function series(way: Way): Promise<number[][]> {
   return took;
 }
 
+/** Whether the middle of a series is short. */
+export const isShort = (took: readonly number[], below: number = soonMs): boolean =>
+  middleOf(took) < below;
+
 function middleOf(took: readonly number[]): number {
   return took.toSorted((one, other) => one - other)[took.length >> 1] ?? Number.NaN;
 }
@@ -177,5 +181,5 @@ export function expectShort(what: string, took: readonly number[], below: number
   expect(took.length).toBe(rounds);
   const all = took.map((milliseconds) => milliseconds.toFixed(1)).join(" ");
   const shown = `${what}, milliseconds: ${all}`;
-  expect({ shown, short: middleOf(took) < below }).toEqual({ shown, short: true });
+  expect({ shown, short: isShort(took, below) }).toEqual({ shown, short: true });
 }
