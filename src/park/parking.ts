@@ -8,7 +8,7 @@ import { storeOf } from "./choice.ts";
 import { Claim } from "./claim.ts";
 import type { ParkingEvent, ParkingListener } from "./events.ts";
 import { backOff, checkOptions, flag, invalid, pause, repeated, whole } from "./failure.ts";
-import { describeAs, piecesOf, RecordReader, recordOf } from "./record.ts";
+import { buffersMost, describeAs, piecesOf, RecordReader, recordOf } from "./record.ts";
 import {
   aliveKey,
   arrange,
@@ -336,8 +336,8 @@ export class Parking implements AsyncDisposable {
    */
   async #takeBack(): Promise<void> {
     const known = new Set<string>();
-    for (const { key } of newest(this.#segments)) {
-      const { records } = await RecordReader.open(this.#read, key);
+    for (const { key, count } of newest(this.#segments)) {
+      const { records } = await RecordReader.open(this.#read, key, count);
       for (const { id } of records) if (id !== undefined) known.add(id);
     }
     for (let isOld = true; isOld; ) {
@@ -474,7 +474,7 @@ export class Parking implements AsyncDisposable {
     const sent = this.#position - this.#base;
     // Those between this segment and the one before it are gone.
     if (first > this.#position) await this.#rebase(first - sent, sent);
-    const reader = await RecordReader.open(this.#read, key);
+    const reader = await RecordReader.open(this.#read, key, count);
     const { records } = reader;
     if (records.length !== count) {
       throw new XmemError(
@@ -483,7 +483,7 @@ export class Parking implements AsyncDisposable {
       );
     }
     const delivered = records.slice(0, this.#position - first);
-    await reader.skip(delivered.reduce((sum, { size }) => sum + size, 0));
+    await reader.skip(delivered.length);
     for (const record of records.slice(delivered.length)) {
       const guard = await this.#acquire(record.size);
       try {
@@ -590,7 +590,7 @@ export class Parking implements AsyncDisposable {
     let count = 0;
     for (const { guard } of this.#waiting) {
       size += guard.size;
-      if (count > 0 && size > segmentBytes) break;
+      if (count === buffersMost || (count > 0 && size > segmentBytes)) break;
       count += 1;
     }
     return this.#waiting.splice(0, count);
