@@ -21,6 +21,7 @@ import {
   newFolder,
   newPool,
   s3,
+  sourceOf,
   stores,
   theGateway,
   withGateway,
@@ -121,12 +122,6 @@ for (const [where, open] of Object.entries(stores)) {
 }
 
 const moduleOf = (file: string): string => JSON.stringify(join(import.meta.dir, "../src", file));
-
-/** The source of a store, for another process. */
-function sourceOf(where: string): { store: string; env: Record<string, string> } {
-  if (where === "S3") return { store: "s3Store()", env: { ...theGateway().env } };
-  return { store: `directoryStore(${JSON.stringify(newFolder())})`, env: {} };
-}
 
 for (const where of Object.keys(stores)) {
   test.each([false, true])(

@@ -4,7 +4,8 @@ import { lstatSync, mkdirSync } from "node:fs";
 import { mkdir, open, readdir, rename, stat, unlink } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { XmemError } from "../index.ts";
-import { checkOptions, codeOf, failed, flag, invalid } from "./failure.ts";
+import { invalid } from "../relay/arguments.ts";
+import { checkOptions, codeOf, failed, flag } from "./failure.ts";
 import type { ParkingStore, StoredObject } from "./store.ts";
 
 /** How a directory keeps what is parked. */

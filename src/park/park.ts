@@ -1,8 +1,9 @@
 // One buffer into a store, and back.
 
 import { type BufferGuard, BufferPool, type ReadGuard, type WaitOptions } from "../index.ts";
+import { invalid } from "../relay/arguments.ts";
 import { storeOf } from "./choice.ts";
-import { checkOptions, flag, invalid, repeated, whole } from "./failure.ts";
+import { checkOptions, flag, repeated, whole } from "./failure.ts";
 import { describeAs, piecesOf, RecordReader, recordOf } from "./record.ts";
 import { checkKey, type ParkingStore } from "./store.ts";
 

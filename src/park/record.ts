@@ -208,7 +208,9 @@ export class RecordReader {
     this.#stored = stored;
     const total = buffers.reduce((bytes, { size }) => bytes + size, 0);
     this.#content =
-      compress === undefined ? new Plain(stored, key, sum) : new Compressed(stored, key, sum, total);
+      compress === undefined
+        ? new Plain(stored, key, sum)
+        : new Compressed(stored, key, sum, total);
   }
 
   /** Fills `into` with the bytes of the next buffer, which has so many. */

@@ -4,7 +4,8 @@
 
 import { S3Client } from "bun";
 import { XmemError } from "../index.ts";
-import { checkOptions, codeOf, failed, invalid, whole } from "./failure.ts";
+import { invalid } from "../relay/arguments.ts";
+import { checkOptions, codeOf, failed, whole } from "./failure.ts";
 import { free } from "./freeing.ts";
 import type { ParkingStore, StoredObject } from "./store.ts";
 import { type Login, Uploads } from "./uploads.ts";

@@ -1,6 +1,6 @@
 // Where parked buffers lie: what every store does, and what its objects may be named.
 
-import { invalid } from "./failure.ts";
+import { invalid } from "../relay/arguments.ts";
 
 /** Something that a store has. */
 export interface StoredObject {
