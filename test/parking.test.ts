@@ -2,7 +2,7 @@
 // and comes back once, whole, and in order, whoever is killed and whatever fails meanwhile.
 
 import { describe, expect, test } from "bun:test";
-import { utimesSync } from "node:fs";
+import { utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { BufferPool, type Channel, type ChannelOptions } from "../src/index.ts";
 import {
@@ -305,8 +305,14 @@ test("a sweep removes what nobody will use, and nothing else", async () => {
   const young = [".parking/pools/other-abc/out/0000000000000000-5", "young.1-2-abc.part"];
   const others = ["frames/1", ".parking/names/cold/out/0000000000000000-5"];
   const delivered = `${folder}0000000000000000-1`;
-  for (const key of [...old, ...young, ...others, delivered]) await parked.write(key, piece());
-  for (const key of [...old, ...others]) utimesSync(join(path, key), 1000, 1000);
+  const partOf = (key: string): boolean => key.endsWith(".part");
+  for (const key of [...old, ...young, ...others, delivered]) {
+    if (partOf(key)) writeFileSync(join(path, key), "x");
+    else await parked.write(key, piece());
+  }
+  for (const key of [...old, ...others]) {
+    utimesSync(join(path, partOf(key) ? key : `${key}.parked`), 1000, 1000);
+  }
   expect((await parking.sweep()).sort()).toEqual([...old, delivered].sort());
   expect(await parking.sweep({ olderThan: 3_600_000 })).toEqual([]);
   for (const key of [...others, young[0] as string]) {

@@ -118,6 +118,8 @@ class Bucket implements ParkingStore {
       while (true) {
         const { done, value } = await this.#step(() => reader.read());
         if (done) return at;
+        // A server that does not know ranges sends more than that.
+        if (value.length > into.length - at) throw new Error("the server sent more than asked for");
         into.set(value, at);
         at += value.length;
         free(value);
