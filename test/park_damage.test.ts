@@ -1,12 +1,20 @@
 // What a store damaged: each byte of an object counts, and nothing damaged comes back as a message.
 
 import { describe, expect, test } from "bun:test";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
-import type { BufferPool } from "../src/index.ts";
-import { directoryStore, type ParkingStore, park, unpark } from "../src/park/index.ts";
+import type { BufferPool, Channel, ChannelOptions } from "../src/index.ts";
+import {
+  directoryStore,
+  Parking,
+  type ParkingEvent,
+  type ParkingStore,
+  park,
+  unpark,
+} from "../src/park/index.ts";
 import { codeOf, failureOf, newFolder, newPool, stores, withGateway } from "./park/stores.ts";
-import { script } from "./scripts.ts";
+import { script, until } from "./scripts.ts";
 
 withGateway();
 
@@ -206,4 +214,120 @@ test("a head that claims too much is refused", async () => {
   expect(await failureOf(unpark(pool, "later", { store }))).toMatchObject({
     message: expect.stringContaining("version 3"),
   });
+});
+
+const redelivering: ChannelOptions = { capacity: 4, redeliver: true, maxDeliveries: 1000 };
+
+function place(pool: BufferPool = newPool()) {
+  const inlet = pool.channel("in", redelivering);
+  const outlet = pool.channel("out", redelivering);
+  return { pool, inlet, outlet, [Symbol.dispose]: () => pool.close() };
+}
+
+async function send(
+  { pool, inlet }: { pool: BufferPool; inlet: Channel },
+  first: number,
+  count: number,
+): Promise<void> {
+  for (let sequence = first; sequence < first + count; sequence++) {
+    const guard = await pool.acquireAsync(1000);
+    guard.meta.sequence = sequence;
+    await inlet.sendAsync(guard);
+  }
+}
+
+/** Keys of what is parked, in order. */
+async function segmentsOf(store: ParkingStore): Promise<string[]> {
+  const keys = (await store.list(".parking/")).map(({ key }) => key);
+  return keys.filter((key) => /\/\d{16}-\d+$/.test(key)).sort();
+}
+
+describe("a Parking whose next object is damaged", () => {
+  test.each([false, true])(
+    "ends with an error, delivers nothing of it, and one of the same process goes on, compressed %p",
+    async (compress) => {
+      const store = directoryStore(newFolder());
+      using all = place();
+      const options = { store, keep: 4, compress };
+      {
+        await using _parking = Parking.start(all.inlet, all.outlet, options);
+        await send(all, 0, 30);
+      }
+      const [first = ""] = await segmentsOf(store);
+      const whole = await bytesOf(store, first);
+      await put(store, first, flipped(whole, whole.length - 1));
+      const parking = Parking.start(all.inlet, all.outlet, options);
+      const standby = Parking.start(all.inlet, all.outlet, options);
+      const failure = failureOf(parking.done);
+      await until(() => parking.stats().state === "running");
+      // In hand when it ends.
+      await send(all, 30, 3);
+      const received: number[] = [];
+      const receive = async (): Promise<void> => {
+        using guard = await all.outlet.receive();
+        received.push(guard.meta.sequence);
+      };
+      while (all.outlet.stats().queued > 0) await receive();
+      expect(await failure).toMatchObject({
+        code: "DAMAGED",
+        message: expect.stringContaining(first),
+      });
+      expect(parking.stats()).toMatchObject({ state: "failed", waiting: 0, retries: 2 });
+      // The next one finds the same. Then an operator brings the object back.
+      expect(await failureOf(standby.done)).toMatchObject({ code: "DAMAGED" });
+      expect((await segmentsOf(store))[0]).toBe(first);
+      await put(store, first, whole);
+      await using _third = Parking.start(all.inlet, all.outlet, options);
+      while (received.length < 33) await receive();
+      expect(received).toEqual(Array.from({ length: 33 }, (_, at) => at));
+    },
+  );
+
+  test("reads it again, since the way from the store may have damaged it", async () => {
+    const store = directoryStore(newFolder());
+    using all = place();
+    let damages = 0;
+    const shaky: ParkingStore = {
+      ...{ name: "shaky", list: (key) => store.list(key), remove: (key) => store.remove(key) },
+      ...{ write: (...all) => store.write(...all), sweep: (before) => store.sweep(before) },
+      read: async (key, offset, into) => {
+        const count = await store.read(key, offset, into);
+        if (damages++ % 3 !== 2) into[500] = (into[500] ?? 0) ^ 1;
+        return count;
+      },
+    };
+    await using parking = Parking.start(all.inlet, all.outlet, { store: shaky, keep: 8 });
+    await send(all, 0, 30);
+    for (let sequence = 0; sequence < 30; sequence++) {
+      using guard = await all.outlet.receive();
+      expect(guard.meta.sequence).toBe(sequence);
+    }
+    expect(parking.stats()).toMatchObject({ lastError: { code: "DAMAGED" } });
+    expect(parking.stats().retries).toBeGreaterThan(0);
+  });
+});
+
+test("a store that refuses from the start is seen, in the state and by listeners", async () => {
+  const path = newFolder();
+  const store = directoryStore(path);
+  rmSync(path, { recursive: true });
+  writeFileSync(path, "no directory");
+  using all = place();
+  await using parking = Parking.start(all.inlet, all.outlet, { store, keep: 4 });
+  const events: ParkingEvent[] = [];
+  parking.on((event) => events.push(event));
+  await until(() => parking.stats().state === "failing" && events.length > 0);
+  expect(parking.stats().lastError).toMatchObject({ code: "SYSTEM", cause: { code: "ENOTDIR" } });
+  expect(events[0]).toMatchObject({ type: "failing", error: { code: "SYSTEM" } });
+  rmSync(path);
+  mkdirSync(path, { mode: 0o700 });
+  await until(() => parking.stats().state === "running");
+  expect(events.at(-1)).toEqual({ type: "working" });
+});
+
+test("errors of arguments name the function that was called", () => {
+  using all = place();
+  const none = {} as Channel;
+  expect(() => Parking.start(none, all.outlet)).toThrow("Parking.start(): the inlet is no channel");
+  expect(() => Parking.start(all.inlet, none)).toThrow("Parking.start(): the outlet is no channel");
 });
