@@ -244,7 +244,7 @@ async function segmentsOf(store: ParkingStore): Promise<string[]> {
 
 describe("a Parking whose next object is damaged", () => {
   test.each([false, true])(
-    "ends with an error, delivers nothing of it, and one of the same process goes on, compressed %p",
+    "ends with an error, delivers no damage, and one of the same process goes on, compressed %p",
     async (compress) => {
       const store = directoryStore(newFolder());
       using all = place();
@@ -252,6 +252,7 @@ describe("a Parking whose next object is damaged", () => {
       {
         await using _parking = Parking.start(all.inlet, all.outlet, options);
         await send(all, 0, 30);
+        await until(() => all.inlet.stats().queued === 0);
       }
       const [first = ""] = await segmentsOf(store);
       const whole = await bytesOf(store, first);
@@ -262,6 +263,7 @@ describe("a Parking whose next object is damaged", () => {
       await until(() => parking.stats().state === "running");
       // In hand when it ends.
       await send(all, 30, 3);
+      await until(() => parking.stats().waiting === 3);
       const received: number[] = [];
       const receive = async (): Promise<void> => {
         using guard = await all.outlet.receive();
