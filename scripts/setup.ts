@@ -3,6 +3,7 @@
 
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { whenInterrupted } from "./interrupted.ts";
 
 export const root: string = join(import.meta.dir, "..");
 const zigCache = join(root, ".zig-cache");
@@ -34,6 +35,7 @@ export async function runRecorded(
     env: { ...environment(), ...options.env },
     stdio: ["ignore", "pipe", "pipe"],
   });
+  const forget = whenInterrupted(() => child.kill("SIGTERM"));
   let output = "";
   const record = async (stream: ReadableStream<Uint8Array>, to: NodeJS.WriteStream) => {
     const decoder = new TextDecoder();
@@ -43,7 +45,9 @@ export async function runRecorded(
     }
   };
   await Promise.all([record(child.stdout, process.stdout), record(child.stderr, process.stderr)]);
-  return { ok: (await child.exited) === 0, output };
+  const ok = (await child.exited) === 0;
+  forget();
+  return { ok, output };
 }
 
 /** A tool that node_modules brought. Bun runs it, so that no other runtime is needed. */
