@@ -94,6 +94,7 @@ class Directory implements ParkingStore {
     const own = `${process.pid}-${this.#writes++}-${Math.random().toString(36).slice(2, 8)}`;
     const temporary = `${path}.${own}${unfinished}`;
     try {
+      await this.#expectRoot();
       await using file = await create(temporary);
       const size = await this.#fill(file, pieces);
       await rename(temporary, path);
@@ -145,6 +146,7 @@ class Directory implements ParkingStore {
     const top = prefix.slice(0, prefix.lastIndexOf("/") + 1);
     const found: StoredFile[] = [];
     try {
+      await this.#expectRoot();
       const entries = await readdir(join(this.#root, top), {
         recursive: true,
         withFileTypes: true,
@@ -180,6 +182,11 @@ class Directory implements ParkingStore {
       throw this.#failed("sweeping", this.#root, error);
     }
     return old.map(({ path }) => path);
+  }
+
+  /** Where its disk is not mounted any more, nothing is known of what is parked there. */
+  async #expectRoot(): Promise<void> {
+    await stat(this.#root);
   }
 
   /** Folders in which nothing was for a while. */
