@@ -125,6 +125,8 @@ enum {
     XMEM_PEER_DIED = -27,
     /** Only of TypeScript: a source of frames ended in the middle of one. */
     XMEM_INCOMPLETE = -28,
+    /** Only of TypeScript: what was stored is not what comes back. */
+    XMEM_DAMAGED = -29,
     XMEM_OK = 0
 };
 

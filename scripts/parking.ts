@@ -5,6 +5,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { whenInterrupted } from "./interrupted.ts";
 import { tools } from "./python.ts";
 import { ensureS3Server, Gateway, s3Server } from "./s3_server.ts";
 import { root, runRecorded, setup } from "./setup.ts";
@@ -26,8 +27,10 @@ export async function hasFfmpeg(): Promise<boolean> {
 /** One run with kills; it checks itself, against the truth. */
 async function runs(detector: string, seed: number, env: Record<string, string>): Promise<boolean> {
   const out = mkdtempSync(join(tmpdir(), "xmem-parking-"));
+  const forget = whenInterrupted(() => rmSync(out, { recursive: true, force: true }));
   const options = ["--kills", "16", "--seed", String(seed), "--detector", detector, "--out", out];
   const { ok, output } = await runRecorded([process.execPath, program, ...options], { env });
+  forget();
   rmSync(out, { recursive: true });
   const killed = /stages killed\D*?((?:\w+ \d+(?:, )?)+)/.exec(output)?.[1] ?? "";
   const all = ["decode", "detect", "annotate", "evidence"].every((name) => killed.includes(name));

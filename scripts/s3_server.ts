@@ -6,6 +6,7 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { whenInterrupted } from "./interrupted.ts";
 import { root, run } from "./setup.ts";
 
 const pinned = "github.com/versity/versitygw/cmd/versitygw@v1.8.0";
@@ -47,6 +48,7 @@ export class Gateway implements AsyncDisposable {
   readonly #folder: string;
   readonly #address: string;
   #child: Bun.Subprocess | undefined;
+  readonly #forget: () => void;
 
   static async start(program: string, bucket = "parking"): Promise<Gateway> {
     const gateway = new Gateway(program, bucket, await freePort());
@@ -57,6 +59,10 @@ export class Gateway implements AsyncDisposable {
   private constructor(program: string, bucket: string, port: number) {
     this.#program = program;
     this.#folder = mkdtempSync(join(tmpdir(), "xmem-s3-"));
+    this.#forget = whenInterrupted(() => {
+      this.#child?.kill("SIGKILL");
+      rmSync(this.#folder, { recursive: true, force: true });
+    });
     // A bucket is a folder to it.
     mkdirSync(join(this.#folder, bucket));
     this.#address = `127.0.0.1:${port}`;
@@ -92,6 +98,7 @@ export class Gateway implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#forget();
     await this.kill();
     rmSync(this.#folder, { recursive: true, force: true });
   }

@@ -3,6 +3,7 @@
 
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { whenInterrupted } from "./interrupted.ts";
 
 export const root: string = join(import.meta.dir, "..");
 const zigCache = join(root, ".zig-cache");
@@ -40,6 +41,7 @@ export async function runRecorded(
     env: { ...environment(), ...options.env },
     stdio: ["ignore", "pipe", "pipe"],
   });
+  const forget = whenInterrupted(() => child.kill("SIGTERM"));
   let output = "";
   let heard = performance.now();
   const hung = Promise.withResolvers<void>();
@@ -63,7 +65,9 @@ export async function runRecorded(
   const streams = [record(child.stdout, process.stdout), record(child.stderr, process.stderr)];
   await Promise.race([Promise.all(streams), hung.promise]);
   clearInterval(watchdog);
-  return { ok: (await child.exited) === 0, output };
+  const ok = (await child.exited) === 0;
+  forget();
+  return { ok, output };
 }
 
 /** A tool that node_modules brought. Bun runs it, so that no other runtime is needed. */

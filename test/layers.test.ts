@@ -95,6 +95,7 @@ const layers = [
   "streams",
   "index.ts",
   "command",
+  "relay",
   "bridge",
   "park",
   "testing",

@@ -1,7 +1,15 @@
 // One buffer at a time outside of memory: in a directory, and in a real S3.
 
 import { describe, expect, test } from "bun:test";
-import { chmodSync, mkdirSync, readdirSync, statSync, symlinkSync, utimesSync } from "node:fs";
+import {
+  chmodSync,
+  mkdirSync,
+  readdirSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { XmemError } from "../src/index.ts";
 import {
@@ -21,6 +29,7 @@ import {
   newFolder,
   newPool,
   s3,
+  sourceOf,
   stores,
   theGateway,
   withGateway,
@@ -122,12 +131,6 @@ for (const [where, open] of Object.entries(stores)) {
 
 const moduleOf = (file: string): string => JSON.stringify(join(import.meta.dir, "../src", file));
 
-/** The source of a store, for another process. */
-function sourceOf(where: string): { store: string; env: Record<string, string> } {
-  if (where === "S3") return { store: "s3Store()", env: { ...theGateway().env } };
-  return { store: `directoryStore(${JSON.stringify(newFolder())})`, env: {} };
-}
-
 for (const where of Object.keys(stores)) {
   test.each([false, true])(
     `a buffer of 256 MiB goes to ${where} and back without a second copy of it, compressed %p`,
@@ -211,11 +214,11 @@ test("files of a directory are this user's alone", async () => {
   using guard = pool.acquire(10);
   const path = newFolder();
   await park(guard, { key: "a/b", store: directoryStore(path) });
-  const modes = [path, join(path, "a"), join(path, "a/b")].map(
+  const modes = [path, join(path, "a"), join(path, "a/b.parked")].map(
     (each) => statSync(each).mode & 0o777,
   );
   expect(modes).toEqual([0o700, 0o700, 0o600]);
-  expect(readdirSync(join(path, "a"))).toEqual(["b"]);
+  expect(readdirSync(join(path, "a"))).toEqual(["b.parked"]);
 });
 
 test("a directory that others could write to is refused, and so is a link to one", () => {
@@ -304,18 +307,80 @@ test("a park that is given up leaves nothing behind, and the guard stays", async
   expect(guard.bytes.length).toBe(8 << 20);
 });
 
+test("a key may be the beginning of another one, in a directory, too", async () => {
+  using pool = newPool();
+  const store = directoryStore(newFolder());
+  const keys = ["k", "k/b", "k/b/c", "k.d", "K"];
+  for (const [at, key] of keys.entries()) {
+    using guard = pool.acquire(10);
+    guard.meta.sequence = at;
+    await park(guard, { key, store });
+  }
+  expect((await store.list("k")).map(({ key }) => key).sort()).toEqual(keys.slice(0, 4).sort());
+  expect((await store.list("k/b")).map(({ key }) => key).sort()).toEqual(["k/b", "k/b/c"]);
+  for (const [at, key] of keys.entries()) {
+    using back = await unpark(pool, key, { store, remove: true });
+    expect([key, back.meta.sequence]).toEqual([key, at]);
+  }
+  expect(await store.list("")).toEqual([]);
+});
+
+test("a directory's sweep removes folders that are empty, and a write makes them again", async () => {
+  using pool = newPool();
+  using guard = pool.acquire(10);
+  const path = newFolder();
+  const store = directoryStore(path);
+  await park(guard, { key: "a/b/c", store });
+  await park(guard, { key: "d/e", store });
+  await store.remove("a/b/c");
+  await store.sweep(Date.now() - 60_000);
+  expect(readdirSync(path).sort()).toEqual(["a", "d"]);
+  await store.sweep(Date.now() + 60_000);
+  await store.sweep(Date.now() + 60_000);
+  expect(readdirSync(path)).toEqual(["d"]);
+  let isOver = false;
+  const sweeping = (async () => {
+    while (!isOver) await store.sweep(Date.now() + 60_000);
+  })();
+  for (let count = 0; count < 100; count++) {
+    await park(guard, { key: "x/y/z", store, tries: 1 }).catch((error: unknown) => {
+      // Its own temporary file was swept.
+      expect(error).toMatchObject({ cause: { code: "ENOENT" } });
+    });
+    await store.remove("x/y/z");
+  }
+  isOver = true;
+  await sweeping;
+  (await unpark(pool, "d/e", { store })).release();
+});
+
+test("a key that leads out of a directory is refused by the store itself", async () => {
+  const path = newFolder();
+  const store = directoryStore(join(path, "in"));
+  for (const key of ["../out", "a/../../out", "", "a//b", "a.parked/b", "a\0b"]) {
+    const pieces = (async function* () {
+      yield new Uint8Array(1);
+    })();
+    expect([key, await codeOf(store.write(key, pieces))]).toEqual([key, "INVALID_ARGUMENT"]);
+    expect(await codeOf(store.read(key, 0, new Uint8Array(1)))).toBe("INVALID_ARGUMENT");
+    expect(await codeOf(store.remove(key))).toBe("INVALID_ARGUMENT");
+  }
+  expect(readdirSync(path)).toEqual(["in"]);
+});
+
 test("a directory that fails says why, and what was there stays", async () => {
   using pool = newPool();
   using guard = pool.acquire(10);
   const path = newFolder();
   const store = directoryStore(path);
   await park(guard, { key: "a", store });
-  const error = await failureOf(park(guard, { key: "a/b", store, tries: 2 }));
+  writeFileSync(join(path, "b"), "somebody else's");
+  const error = await failureOf(park(guard, { key: "b/c", store, tries: 2 }));
   expect(error).toMatchObject({
     code: "SYSTEM",
     cause: { code: expect.stringMatching(/ENOTDIR|EEXIST/) },
   });
-  utimesSync(join(path, "a"), 0, 0);
+  utimesSync(join(path, "a.parked"), 0, 0);
   expect(await store.sweep(Date.now())).toEqual([]);
   (await unpark(pool, "a", { store })).release();
 });

@@ -2,7 +2,7 @@
 // and comes back once, whole, and in order, whoever is killed and whatever fails meanwhile.
 
 import { describe, expect, test } from "bun:test";
-import { utimesSync } from "node:fs";
+import { existsSync, renameSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { BufferPool, type Channel, type ChannelOptions } from "../src/index.ts";
 import {
@@ -306,14 +306,53 @@ test("a sweep removes what nobody will use, and nothing else", async () => {
   const young = [".parking/pools/other-abc/out/0000000000000000-5", "young.1-2-abc.part"];
   const others = ["frames/1", ".parking/names/cold/out/0000000000000000-5"];
   const delivered = `${folder}0000000000000000-1`;
-  for (const key of [...old, ...young, ...others, delivered]) await parked.write(key, piece());
-  for (const key of [...old, ...others]) utimesSync(join(path, key), 1000, 1000);
+  const partOf = (key: string): boolean => key.endsWith(".part");
+  for (const key of [...old, ...young, ...others, delivered]) {
+    if (partOf(key)) writeFileSync(join(path, key), "x");
+    else await parked.write(key, piece());
+  }
+  for (const key of [...old, ...others]) {
+    utimesSync(join(path, partOf(key) ? key : `${key}.parked`), 1000, 1000);
+  }
   expect((await parking.sweep()).sort()).toEqual([...old, delivered].sort());
   expect(await parking.sweep({ olderThan: 3_600_000 })).toEqual([]);
   for (const key of [...others, young[0] as string]) {
     expect(await parked.read(key, 0, new Uint8Array(2))).toBe(1);
   }
   await receive(all.outlet, 0, 30);
+});
+
+test.each([".", "..", "a.parked", "b.part", "c/d %ü", "e\\f"])(
+  "an outlet may have the name %p",
+  async (name) => {
+    using pool = newPool();
+    const parked = store();
+    const inlet = pool.channel("in", redelivering);
+    const outlet = pool.channel(name, redelivering);
+    {
+      await using _parking = Parking.start(inlet, outlet, { store: parked, keep: 4 });
+      await send({ pool, inlet }, 0, 20);
+    }
+    expect((await segmentsOf(parked)).length).toBeGreaterThan(0);
+    await using _parking = Parking.start(inlet, outlet, { store: parked, keep: 4 });
+    await receive(outlet, 0, 20);
+  },
+);
+
+test("a directory that is gone is a failure, and not a store without anything in it", async () => {
+  using all = place();
+  const path = newFolder();
+  const options = { store: directoryStore(path), keep: 4 };
+  {
+    await using _parking = Parking.start(all.inlet, all.outlet, options);
+    await send(all, 0, 20);
+  }
+  renameSync(path, `${path}.away`);
+  await using parking = Parking.start(all.inlet, all.outlet, options);
+  await until(() => parking.stats().state === "failing");
+  expect(existsSync(path)).toBe(false);
+  renameSync(`${path}.away`, path);
+  await receive(all.outlet, 0, 20);
 });
 
 test("a pool that is closed under it ends it with an error", async () => {

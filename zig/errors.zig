@@ -62,6 +62,8 @@ pub const Code = enum(i32) {
     PEER_DIED = 27,
     /// Only of TypeScript: a source of frames ended in the middle of one.
     INCOMPLETE = 28,
+    /// Only of TypeScript: what was stored is not what comes back.
+    DAMAGED = 29,
     /// Internal: a slice of a wait ended and the caller goes on with it. Users never see it.
     PENDING = 100,
     /// Internal: `maxCommitted` is used up by buffers in use. A call that cannot wait says

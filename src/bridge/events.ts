@@ -1,8 +1,8 @@
 // What a bridge says of itself while it runs, and what it checks of its arguments.
 
 import type { NatsConnection } from "@nats-io/transport-node";
-import { XmemError } from "../index.ts";
 import { Listeners } from "../pool/listeners.ts";
+import { invalid } from "../relay/arguments.ts";
 
 /** What happened. */
 export type BridgeEventType =
@@ -46,10 +46,6 @@ export class Events {
   emit(event: BridgeEvent): void {
     this.#listeners.tell(event);
   }
-}
-
-export function invalid(tried: string, found: string): XmemError {
-  return new XmemError("INVALID_ARGUMENT", `${tried}: ${found}`);
 }
 
 /** Why something failed, in a few words. */
@@ -133,21 +129,4 @@ export function inboxPrefixOf(nats: NatsConnection): string | undefined {
   const { options } = nats as { options?: { inboxPrefix?: unknown } };
   const prefix = options?.inboxPrefix;
   return typeof prefix === "string" ? prefix : undefined;
-}
-
-/** Resolves after that time, or earlier where `signal` is aborted. */
-export function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) {
-      resolve();
-      return;
-    }
-    const end = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", end);
-      resolve();
-    };
-    const timer = setTimeout(end, ms);
-    signal.addEventListener("abort", end);
-  });
 }

@@ -4,18 +4,11 @@
 
 import { JetStreamApiError, jetstreamManager, type StreamInfo } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/transport-node";
-import { type BufferGuard, BufferPool, type Channel, XmemError } from "../index.ts";
+import { type BufferGuard, type Channel, XmemError } from "../index.ts";
+import { invalid, poolOf } from "../relay/arguments.ts";
+import { pause } from "../relay/pause.ts";
 import { describe, describePart, headerRoom } from "./description.ts";
-import {
-  type BridgeListener,
-  check,
-  count,
-  Events,
-  invalid,
-  pause,
-  reasonOf,
-  watch,
-} from "./events.ts";
+import { type BridgeListener, check, count, Events, reasonOf, watch } from "./events.ts";
 import { Namer } from "./names.ts";
 import { Publisher } from "./publisher.ts";
 
@@ -107,7 +100,7 @@ export class Exporter implements AsyncDisposable {
   /** Made by `exportChannel`. @internal */
   constructor(channel: Channel, nats: NatsConnection, options: ExportOptions) {
     const tried = "exportChannel()";
-    BufferPool.of(channel);
+    poolOf(tried, channel, "the channel");
     check(tried, nats, options, ["stream", "subject"], ["window", "windowBytes", "signal"]);
     if (/[*>]/.test(options.subject)) throw invalid(tried, "the subject has a wildcard");
     this.#channel = channel;

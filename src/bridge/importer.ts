@@ -1,10 +1,11 @@
 // From a stream to a channel. What comes from the wire is copied once, into a buffer of the pool.
 
 import type { NatsConnection } from "@nats-io/transport-node";
-import { type BufferGuard, BufferPool, type Channel, XmemError } from "../index.ts";
+import { type BufferGuard, type BufferPool, type Channel, XmemError } from "../index.ts";
+import { invalid, poolOf } from "../relay/arguments.ts";
 import { Assembly } from "./assembly.ts";
 import { apply, type Description, descriptionOf, partOf } from "./description.ts";
-import { type BridgeListener, check, count, Events, invalid, watch } from "./events.ts";
+import { type BridgeListener, check, count, Events, watch } from "./events.ts";
 import { type Imported, isUsed, Ledger } from "./ledger.ts";
 import { type Origin, originOf } from "./names.ts";
 import { type Attached, type Delivery, Puller } from "./puller.ts";
@@ -109,7 +110,7 @@ export class Importer implements AsyncDisposable {
     check(tried, nats, options, ["stream", "consumer"], others);
     this.#nats = nats;
     this.#channel = channel;
-    this.#pool = BufferPool.of(channel);
+    this.#pool = poolOf(tried, channel, "the channel");
     this.#options = options;
     this.#assembly = new Assembly(this.#pool);
     const { stream, consumer, ackOnRelease } = options;

@@ -1,27 +1,25 @@
-// How far an importer has come, in the pool itself, so that its successor goes on exactly there. It
-// is the one message of a channel that redelivers: whoever holds it is the importer, others wait for
-// it, and the death of its holder brings it to the next.
+// How far an importer has come, in the pool itself, so that its successor goes on exactly there: the
+// token that the one importer holds.
 //
 // Before a buffer is sent, its number in the stream is noted beside the number of buffers that the
 // channel was sent before. A send is one atomic step, and `sent` counts it: whether the last one that
 // was noted took place follows from that number, wherever its importer died.
 
 import { type BufferGuard, type BufferPool, type Channel, XmemError } from "../index.ts";
-import { invalid, pause } from "./events.ts";
+import { invalid } from "../relay/arguments.ts";
+import { Claim } from "../relay/claim.ts";
 import { keyOf, Lanes, laneHead } from "./lanes.ts";
 import type { Origin } from "./names.ts";
 import type { Attached } from "./puller.ts";
 
 /** What stands in the state's numbers, before its entries and its lanes. */
-const magic = 0x786d656d01;
-const atMagic = 0;
-const atStream = 1;
-const atShared = 2;
-const atBase = 3;
-const atEntries = 4;
-const atLanes = 5;
-const atWords = 6;
-const headLength = 7;
+const atStream = 0;
+const atShared = 1;
+const atBase = 2;
+const atEntries = 3;
+const atLanes = 4;
+const atWords = 5;
+const headLength = 6;
 
 /**
  * An entry: how many were sent before, its number in the stream, its buffer, its exporter's lane
@@ -66,9 +64,8 @@ export interface Outstanding {
 
 export class Ledger {
   readonly #pool: BufferPool;
-  readonly #line: Channel;
   readonly #channel: Channel;
-  readonly #guard: BufferGuard;
+  readonly #claim: Claim;
   readonly #state: Float64Array;
   readonly #entries: number;
   readonly #lanes: Lanes;
@@ -83,29 +80,16 @@ export class Ledger {
     { key, entries, signal }: { key: string; entries: number; signal: AbortSignal },
   ): Promise<Ledger | undefined> {
     const name = `bridge ${Bun.hash(`${key}\0${channel.name}`).toString(16)}`;
-    while (!signal.aborted) {
-      const line = pool.channel(name, { capacity: 4, redeliver: true });
-      try {
-        const guard = await receiveOnly(pool, line, { entries, signal });
-        return new Ledger(pool, channel, line, guard);
-      } catch (error) {
-        line[Symbol.dispose]();
-        const hasEnded = error instanceof XmemError && error.code === "CHANNEL_CLOSED";
-        if (!hasEnded && !signal.aborted) throw error;
-      }
-      // The one before ended, and closed it: once everybody has let go of it, it can be made anew.
-      pool.reclaim();
-      await pause(20, signal);
-    }
-    return undefined;
+    const make = (): Promise<BufferGuard> => fresh(pool, entries, signal);
+    const claim = await Claim.take(pool, name, { signal, make });
+    return claim === undefined ? undefined : new Ledger(pool, channel, claim);
   }
 
-  private constructor(pool: BufferPool, channel: Channel, line: Channel, guard: BufferGuard) {
+  private constructor(pool: BufferPool, channel: Channel, claim: Claim) {
     this.#pool = pool;
     this.#channel = channel;
-    this.#line = line;
-    this.#guard = guard;
-    this.#state = guard.view("float64");
+    this.#claim = claim;
+    this.#state = claim.token.view("float64");
     this.#entries = this.#state[atEntries] ?? entriesMin;
     const lanes = this.#state.subarray(headLength + this.#entries * entryLength);
     this.#lanes = new Lanes(lanes, this.#state[atLanes] ?? 0, this.#state[atWords] ?? 0);
@@ -227,22 +211,13 @@ export class Ledger {
 
   /** For a successor: it goes on from here. */
   handOn(): void {
-    this.#line.send(this.#guard);
-    this.#line[Symbol.dispose]();
+    this.#claim.handOn();
   }
 
   /** The server knows all that stands here. */
   end(): void {
-    this.#guard.release();
-    this.#line.close();
-    this.#line[Symbol.dispose]();
+    this.#claim.end();
   }
-}
-
-/** Whether it was the first buffer that its channel was sent. */
-function isFirstOf(messageId: string): boolean {
-  // The place in the ring, and how often the ring was gone round before: 37 bits.
-  return Number.parseInt(messageId.split(".")[1] ?? "", 36) % 2 ** 37 === 0;
 }
 
 /** Whether somebody has the buffer, or it is on its way. */
@@ -255,33 +230,13 @@ export function isUsed(pool: BufferPool, handle: number): boolean {
   }
 }
 
-/** The state: made where there is none yet, else as its last holder left it. */
-async function receiveOnly(
-  pool: BufferPool,
-  line: Channel,
-  { entries, signal }: { entries: number; signal: AbortSignal },
-): Promise<BufferGuard> {
-  let own = 0;
-  if (line.stats().sent === 0) {
-    const [count, lanes, words] = divided(Math.floor(pool.bufferSize / 8), entries);
-    const length = headLength + count * entryLength + lanes * (laneHead + words);
-    const fresh = await pool.acquireAsync(length * 8, { signal });
-    const state = fresh.view("float64").fill(0);
-    state.set([magic, 0, 0, 0, count, lanes, words]);
-    for (let entry = 0; entry < count; entry++) state[headLength + entry * entryLength] = -1;
-    own = fresh.handle;
-    line.send(fresh);
-  }
-  while (true) {
-    const guard = await line.receive({ signal });
-    // Of two that were made at the same moment the first one counts.
-    const isSurplus = guard.handle === own && !isFirstOf(guard.messageId);
-    if (isSurplus || guard.view("float64")[atMagic] !== magic) {
-      guard.release();
-      continue;
-    }
-    if (guard.deliveries <= 1) return guard;
-    // Sent once more it counts its deliveries anew, and is never received too often.
-    line.send(guard);
-  }
+/** The state of one that begins. */
+async function fresh(pool: BufferPool, entries: number, signal: AbortSignal): Promise<BufferGuard> {
+  const [count, lanes, words] = divided(Math.floor(pool.bufferSize / 8), entries);
+  const length = headLength + count * entryLength + lanes * (laneHead + words);
+  const guard = await pool.acquireAsync(length * 8, { signal });
+  const state = guard.view("float64").fill(0);
+  state.set([0, 0, 0, count, lanes, words]);
+  for (let entry = 0; entry < count; entry++) state[headLength + entry * entryLength] = -1;
+  return guard;
 }

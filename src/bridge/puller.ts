@@ -20,7 +20,9 @@ import {
   type Subscription,
 } from "@nats-io/transport-node";
 import { XmemError } from "../index.ts";
-import { type Events, inboxPrefixOf, invalid, pause, reasonOf } from "./events.ts";
+import { invalid } from "../relay/arguments.ts";
+import { pause } from "../relay/pause.ts";
+import { type Events, inboxPrefixOf, reasonOf } from "./events.ts";
 
 /** A message as the consumer delivered it. */
 export interface Delivery {

@@ -6,7 +6,15 @@
 // takes it and names a place of its own for the rest; those of a reply go where the reply goes.
 
 import { createInbox, type Msg, type NatsConnection } from "@nats-io/transport-node";
-import { type BufferGuard, BufferPool, type Channel, type Request, XmemError } from "../index.ts";
+import {
+  type BufferGuard,
+  type BufferPool,
+  type Channel,
+  type Request,
+  XmemError,
+} from "../index.ts";
+import { invalid, poolOf } from "../relay/arguments.ts";
+import { pause } from "../relay/pause.ts";
 import {
   apply,
   type Description,
@@ -19,16 +27,7 @@ import {
   partLength,
   partOf,
 } from "./description.ts";
-import {
-  type BridgeListener,
-  check,
-  count,
-  Events,
-  inboxPrefixOf,
-  invalid,
-  pause,
-  reasonOf,
-} from "./events.ts";
+import { type BridgeListener, check, count, Events, inboxPrefixOf, reasonOf } from "./events.ts";
 
 /** Where requests go to. */
 export interface ExportRequestsOptions {
@@ -221,7 +220,7 @@ class Running {
     check(tried, nats, options, ["subject"], ["queue", "timeout", "window", "signal"]);
     this.nats = nats;
     this.channel = channel;
-    this.pool = BufferPool.of(channel);
+    this.pool = poolOf(tried, channel, "the channel");
     if (channel.mode !== "queue") throw invalid(tried, "a broadcast has no one receiver");
     this.timeout = count(tried, "timeout", options.timeout, 30_000);
     this.window = count(tried, "window", options.window, 256);

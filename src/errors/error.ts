@@ -54,6 +54,8 @@ export type XmemErrorCode =
   | "RELEASED"
   /** A source of frames ended in the middle of one. */
   | "INCOMPLETE"
+  /** What was parked is not what its checksum says. */
+  | "DAMAGED"
   /** The time of a wait passed before there was a buffer, or room for one. */
   | "TIMEOUT"
   /** An argument is out of range, of the wrong type, or an option that does not exist. */
@@ -168,6 +170,7 @@ const wordsOf: Record<XmemErrorCode, Words> = {
   CHANNEL_CLOSED: { meaning: "the channel is closed" },
   PEER_DIED: { meaning: "the participant that was to reply died" },
   INCOMPLETE: { meaning: "the source ended in the middle of a frame" },
+  DAMAGED: { meaning: "what was parked is not what its checksum says" },
   READ_ONLY: { meaning: "the guard is read-only", advice: "use getMut() to write" },
   RELEASED: {
     meaning: "the guard was released, sent, handed off or forgotten",

@@ -28,6 +28,7 @@ export const ERROR_UNSUPPORTED_PLATFORM = 25;
 export const ERROR_SYSTEM = 26;
 export const ERROR_PEER_DIED = 27;
 export const ERROR_INCOMPLETE = 28;
+export const ERROR_DAMAGED = 29;
 export const ERROR_PENDING = 100;
 export const ERROR_COMMIT_LIMIT = 101;
 export const ERROR_CHANNEL_EMPTY = 102;

@@ -30,6 +30,7 @@ export const errorNumbers = {
   SYSTEM: 26,
   PEER_DIED: 27,
   INCOMPLETE: 28,
+  DAMAGED: 29,
 } as const;
 
 export type ErrorName = keyof typeof errorNumbers;

@@ -1,8 +1,8 @@
 // Which store is meant: the one that a call names, or the one that the environment has.
 
 import { join } from "node:path";
+import { invalid } from "../relay/arguments.ts";
 import { directoryStore } from "./directory.ts";
-import { invalid } from "./failure.ts";
 import { s3Store } from "./s3.ts";
 import type { ParkingStore } from "./store.ts";
 

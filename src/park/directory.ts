@@ -1,10 +1,21 @@
-// A directory as a store. An object is a file, which gets its name once it is whole and on the disk.
+// A directory as a store. An object is a file, which gets its name once it is whole and on the disk. The
+// file of a key has an ending that no folder has, so that the keys "k" and "k/b" are both possible.
 
 import { lstatSync, mkdirSync } from "node:fs";
-import { mkdir, open, readdir, rename, stat, unlink } from "node:fs/promises";
-import { dirname, join, resolve } from "node:path";
+import {
+  type FileHandle,
+  mkdir,
+  open,
+  readdir,
+  rename,
+  rmdir,
+  stat,
+  unlink,
+} from "node:fs/promises";
+import { dirname, join, relative, resolve } from "node:path";
 import { XmemError } from "../index.ts";
-import { checkOptions, codeOf, failed, flag, invalid } from "./failure.ts";
+import { invalid } from "../relay/arguments.ts";
+import { checkOptions, codeOf, failed, flag } from "./failure.ts";
 import type { ParkingStore, StoredObject } from "./store.ts";
 
 /** How a directory keeps what is parked. */
@@ -16,7 +27,10 @@ export interface DirectoryOptions {
   sync?: boolean;
 }
 
+const whole = ".parked";
 const unfinished = ".part";
+/** How often a write makes its folder, which a sweep may have removed as an empty one. */
+const foldersMost = 5;
 
 /**
  * A store in a directory, which is made where it does not exist: files that only this user can
@@ -56,6 +70,13 @@ function prepare(tried: string, root: string): void {
   }
 }
 
+interface StoredFile {
+  /** From the directory on. */
+  path: string;
+  size: number;
+  modified: number;
+}
+
 class Directory implements ParkingStore {
   readonly name: string;
   readonly #root: string;
@@ -69,12 +90,13 @@ class Directory implements ParkingStore {
   }
 
   async write(key: string, pieces: AsyncIterable<Uint8Array>): Promise<number> {
-    const path = join(this.#root, key);
+    const path = this.#pathOf(key);
     const own = `${process.pid}-${this.#writes++}-${Math.random().toString(36).slice(2, 8)}`;
     const temporary = `${path}.${own}${unfinished}`;
     try {
-      await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-      const size = await this.#fill(temporary, pieces);
+      await this.#expectRoot();
+      await using file = await create(temporary);
+      const size = await this.#fill(file, pieces);
       await rename(temporary, path);
       if (this.#syncs) await syncFolder(dirname(path));
       return size;
@@ -84,8 +106,7 @@ class Directory implements ParkingStore {
     }
   }
 
-  async #fill(path: string, pieces: AsyncIterable<Uint8Array>): Promise<number> {
-    await using file = await open(path, "wx", 0o600);
+  async #fill(file: FileHandle, pieces: AsyncIterable<Uint8Array>): Promise<number> {
     let size = 0;
     for await (const piece of pieces) {
       for (let at = 0; at < piece.length; ) {
@@ -100,7 +121,7 @@ class Directory implements ParkingStore {
 
   async read(key: string, offset: number, into: Uint8Array): Promise<number> {
     try {
-      await using file = await open(join(this.#root, key), "r");
+      await using file = await open(this.#pathOf(key), "r");
       let at = 0;
       while (at < into.length) {
         const { bytesRead } = await file.read(into, at, into.length - at, offset + at);
@@ -114,24 +135,28 @@ class Directory implements ParkingStore {
   }
 
   async list(prefix: string): Promise<StoredObject[]> {
-    return (await this.#files(prefix)).filter(({ key }) => !key.endsWith(unfinished));
+    return (await this.#files(prefix))
+      .filter(({ path }) => path.endsWith(whole))
+      .map(({ path, size, modified }) => ({ key: path.slice(0, -whole.length), size, modified }))
+      .filter(({ key }) => key.startsWith(prefix));
   }
 
-  async #files(prefix: string): Promise<StoredObject[]> {
+  async #files(prefix: string): Promise<StoredFile[]> {
     // Only what lies below the last whole part of the prefix is looked at.
     const top = prefix.slice(0, prefix.lastIndexOf("/") + 1);
-    const found: StoredObject[] = [];
+    const found: StoredFile[] = [];
     try {
+      await this.#expectRoot();
       const entries = await readdir(join(this.#root, top), {
         recursive: true,
         withFileTypes: true,
       }).catch(absent([]));
       for (const entry of entries) {
-        const path = join(entry.parentPath, entry.name);
-        const key = path.slice(this.#root.length + 1);
-        if (!entry.isFile() || !key.startsWith(prefix)) continue;
-        const status = await stat(path).catch(absent(null));
-        if (status !== null) found.push({ key, size: status.size, modified: status.mtimeMs });
+        if (!entry.isFile()) continue;
+        const file = join(entry.parentPath, entry.name);
+        const path = relative(this.#root, file);
+        const status = await stat(file).catch(absent(null));
+        if (status !== null) found.push({ path, size: status.size, modified: status.mtimeMs });
       }
     } catch (error) {
       throw this.#failed("listing", prefix, error);
@@ -141,7 +166,7 @@ class Directory implements ParkingStore {
 
   async remove(key: string): Promise<void> {
     try {
-      await unlink(join(this.#root, key)).catch(absent(undefined));
+      await unlink(this.#pathOf(key)).catch(absent(undefined));
     } catch (error) {
       throw this.#failed("removing", key, error);
     }
@@ -149,9 +174,47 @@ class Directory implements ParkingStore {
 
   async sweep(before: number): Promise<string[]> {
     const left = await this.#files("");
-    const old = left.filter(({ key, modified }) => key.endsWith(unfinished) && modified < before);
-    for (const { key } of old) await this.remove(key);
-    return old.map(({ key }) => key);
+    const old = left.filter(({ path, modified }) => path.endsWith(unfinished) && modified < before);
+    try {
+      for (const { path } of old) await unlink(join(this.#root, path)).catch(absent(undefined));
+      await this.#removeEmpty(before);
+    } catch (error) {
+      throw this.#failed("sweeping", this.#root, error);
+    }
+    return old.map(({ path }) => path);
+  }
+
+  /** Where its disk is not mounted any more, nothing is known of what is parked there. */
+  async #expectRoot(): Promise<void> {
+    await stat(this.#root);
+  }
+
+  /** Folders in which nothing was for a while. */
+  async #removeEmpty(before: number): Promise<void> {
+    const entries = await readdir(this.#root, { recursive: true, withFileTypes: true });
+    const folders = entries
+      .filter((entry) => entry.isDirectory())
+      .map((entry) => join(entry.parentPath, entry.name));
+    // What is in a folder comes before it.
+    for (const folder of folders.sort((a, b) => b.length - a.length)) {
+      const status = await stat(folder).catch(absent(null));
+      if (status === null || status.mtimeMs >= before) continue;
+      await rmdir(folder).catch((error: unknown) => {
+        if (!["ENOENT", "ENOTEMPTY", "EEXIST"].includes(codeOf(error))) throw error;
+      });
+    }
+  }
+
+  /** Throws where the key would lead out of the directory, or to the folder of others. */
+  #pathOf(key: string): string {
+    const parts = key.split("/");
+    const isBad = (part: string): boolean => part === "" || part === "." || part === "..";
+    const isFolder = (part: string, at: number): boolean =>
+      at < parts.length - 1 && part.endsWith(whole);
+    if (parts.some(isBad) || parts.some(isFolder) || key.includes("\0")) {
+      throw invalid("directoryStore()", `${JSON.stringify(key)} is no key`);
+    }
+    return join(this.#root, key) + whole;
   }
 
   #failed(doing: string, key: string, error: unknown): unknown {
@@ -163,6 +226,17 @@ class Directory implements ParkingStore {
     // What was to be stored failed by itself, or was given up.
     if (error instanceof XmemError || codeOf(error) === "") return error;
     return failed(`${doing} ${key} in ${this.name}`, error);
+  }
+}
+
+async function create(path: string): Promise<FileHandle> {
+  for (let count = 1; ; count++) {
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    try {
+      return await open(path, "wx", 0o600);
+    } catch (error) {
+      if (codeOf(error) !== "ENOENT" || count === foldersMost) throw error;
+    }
   }
 }
 

@@ -2,10 +2,8 @@
 
 import { suggestion } from "../arguments/suggestion.ts";
 import { XmemError } from "../index.ts";
-
-export function invalid(tried: string, found: string): XmemError {
-  return new XmemError("INVALID_ARGUMENT", `${tried}: ${found}`);
-}
+import { invalid } from "../relay/arguments.ts";
+import { pause } from "../relay/pause.ts";
 
 /** A failure of the store itself, which may be over at the next try. */
 export function failed(tried: string, cause: unknown, advice = ""): XmemError {
@@ -63,23 +61,6 @@ export async function repeated<T>(
 export function backOff(failures: number): number {
   const most = Math.min(longestPause, firstPause * 2 ** (failures - 1));
   return most * (0.5 + Math.random() / 2);
-}
-
-/** Resolves after that time, or earlier where `signal` is aborted. */
-export function pause(ms: number, signal?: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal?.aborted) {
-      resolve();
-      return;
-    }
-    const end = (): void => {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", end);
-      resolve();
-    };
-    const timer = setTimeout(end, ms);
-    signal?.addEventListener("abort", end);
-  });
 }
 
 /** Throws where options are none, or one of them does not exist. */

@@ -1,8 +1,9 @@
 // One buffer into a store, and back.
 
 import { type BufferGuard, BufferPool, type ReadGuard, type WaitOptions } from "../index.ts";
+import { invalid } from "../relay/arguments.ts";
 import { storeOf } from "./choice.ts";
-import { checkOptions, flag, invalid, repeated, whole } from "./failure.ts";
+import { checkOptions, flag, repeated, whole } from "./failure.ts";
 import { describeAs, piecesOf, RecordReader, recordOf } from "./record.ts";
 import { checkKey, type ParkingStore } from "./store.ts";
 
@@ -103,7 +104,8 @@ async function* stoppable(
  * @throws TIMEOUT: the pool had no buffer in time.
  * @throws INVALID_ARGUMENT: `pool` is no pool, an option is of the wrong type or does not exist, or
  *   what lies under the key is nothing that was parked.
- * @throws INCOMPLETE: what lies under the key was cut off.
+ * @throws DAMAGED: what lies under the key is not what was parked. It is left as it is.
+ * @throws INCOMPLETE: what lies under the key was cut off. It is left as it is.
  * @throws OUT_OF_MEMORY: the system has no memory for the buffer.
  * @throws POOL_FLUSHING: the pool is being flushed.
  * @throws POOL_CLOSED: the pool is closed here.
@@ -132,6 +134,7 @@ export async function unpark(
   const reader = await RecordReader.open(
     (...place) => repeated(() => store.read(...place), again),
     key,
+    1,
   );
   const [record] = reader.records;
   if (record === undefined || reader.records.length > 1) {

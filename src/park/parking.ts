@@ -2,13 +2,15 @@
 // Producers send to an inlet, consumers receive from an outlet; what stands here moves buffers from one to
 // the other, past the store or by way of it, in order.
 
-import { type BufferGuard, BufferPool, type Channel, XmemError } from "../index.ts";
+import { type BufferGuard, type BufferPool, type Channel, XmemError } from "../index.ts";
 import { Listeners } from "../pool/listeners.ts";
+import { invalid, poolOf } from "../relay/arguments.ts";
+import { Claim } from "../relay/claim.ts";
+import { pause } from "../relay/pause.ts";
 import { storeOf } from "./choice.ts";
-import { Claim } from "./claim.ts";
 import type { ParkingEvent, ParkingListener } from "./events.ts";
-import { backOff, checkOptions, flag, invalid, pause, repeated, whole } from "./failure.ts";
-import { describeAs, piecesOf, RecordReader, recordOf } from "./record.ts";
+import { backOff, checkOptions, flag, repeated, whole } from "./failure.ts";
+import { buffersMost, describeAs, piecesOf, RecordReader, recordOf } from "./record.ts";
 import {
   aliveKey,
   arrange,
@@ -53,7 +55,8 @@ export interface ParkingOptions {
 export interface ParkingStats {
   /**
    * "standby" while another one works between these channels, "starting" until it has seen the
-   * store, "running", "failing" while the store fails, "ended", or "failed".
+   * store, "running", "failing" while the store fails, whether it has seen it before or not, "ended",
+   * or "failed".
    */
   state: "standby" | "starting" | "running" | "failing" | "ended" | "failed";
   /** Buffers that wait in memory, beside those in the two channels. */
@@ -92,6 +95,8 @@ const lookEvery = 20;
 const segmentBytes = 32 * 1024 * 1024;
 /** So many buffers are moved before the event loop is asked for anything else. */
 const breathEvery = 256;
+/** How often an object is read that does not fit its checksums. */
+const readsMost = 3;
 const forEver = Number.POSITIVE_INFINITY;
 
 /**
@@ -118,6 +123,8 @@ export class Parking implements AsyncDisposable {
   /** It cannot go on. */
   readonly #broken = new AbortController();
   #state: ParkingStats["state"] = "standby";
+  /** Whether it knows what the store has. */
+  #isWorking = false;
   #folder = "";
 
   // The line from the inlet to the outlet: what waits is behind what leaves, that behind what is parked.
@@ -168,8 +175,9 @@ export class Parking implements AsyncDisposable {
     const tried = "Parking.start()";
     const known = ["store", "bucket", "keep", "after", "compress", "name", "signal"];
     checkOptions(tried, options, known);
-    this.#pool = BufferPool.of(from);
-    if (BufferPool.of(to).name !== this.#pool.name) throw invalid(tried, "two pools were given");
+    this.#pool = poolOf(tried, from, "the inlet");
+    if (poolOf(tried, to, "the outlet").name !== this.#pool.name)
+      throw invalid(tried, "two pools were given");
     if (from.name === to.name) throw invalid(tried, "the outlet is the inlet");
     for (const channel of [from, to]) {
       if (channel.mode === "queue" && channel.overflow === "block") continue;
@@ -246,8 +254,8 @@ export class Parking implements AsyncDisposable {
     const age = { otherwise: 7 * 24 * hour, least: hour, most };
     const before = Date.now() - whole(tried, "olderThan", options.olderThan, age);
     return await sweep(this.#store, before, () => {
-      const isWorking = this.#state === "running" || this.#state === "failing";
-      const sent = isWorking ? this.#position - this.#base : undefined;
+      const isOn = this.#state === "running" || this.#state === "failing";
+      const sent = isOn && this.#isWorking ? this.#position - this.#base : undefined;
       return { folder: this.#folder, sent };
     });
   }
@@ -264,7 +272,8 @@ export class Parking implements AsyncDisposable {
     let claim: Claim | undefined;
     try {
       const line = `parking ${Bun.hash(this.#to.name).toString(36)}`;
-      claim = await Claim.take(this.#pool, line, signal);
+      const make = (): Promise<BufferGuard> => this.#pool.acquireAsync(0, { signal });
+      claim = await Claim.take(this.#pool, line, { signal, make });
       if (claim !== undefined) await this.#work(claim);
       this.#state = "ended";
     } catch (error) {
@@ -289,6 +298,7 @@ export class Parking implements AsyncDisposable {
       throw error;
     }
     this.#state = "running";
+    this.#isWorking = true;
     const looking = setInterval(() => this.#look(), lookEvery);
     const living = setInterval(() => void this.#sayAlive().catch(() => {}), aliveEvery);
     const together = [this.#receive(), this.#deliver(), this.#park()].map((each) =>
@@ -299,7 +309,8 @@ export class Parking implements AsyncDisposable {
       }),
     );
     try {
-      await Promise.allSettled(together);
+      const results = await Promise.allSettled(together);
+      if (results.some(({ status }) => status === "rejected")) await this.#putAway();
       await Promise.all(together);
     } finally {
       clearInterval(looking);
@@ -336,8 +347,8 @@ export class Parking implements AsyncDisposable {
    */
   async #takeBack(): Promise<void> {
     const known = new Set<string>();
-    for (const { key } of newest(this.#segments)) {
-      const { records } = await RecordReader.open(this.#read, key);
+    for (const { key, count } of newest(this.#segments)) {
+      const { records } = await RecordReader.open(this.#read, key, count);
       for (const { id } of records) if (id !== undefined) known.add(id);
     }
     for (let isOld = true; isOld; ) {
@@ -425,18 +436,26 @@ export class Parking implements AsyncDisposable {
 
   async #deliver(): Promise<void> {
     const { signal } = this.#closing;
-    while (!signal.aborted) {
+    for (let misreads = 0; !signal.aborted; ) {
       const [segment] = this.#segments;
       try {
-        if (segment !== undefined) await this.#bringBack(segment);
-        else if (this.#isNext && this.#waiting.length > 0) await this.#forwardWhenRoom();
+        if (segment !== undefined) {
+          await this.#bringBack(segment);
+          misreads = 0;
+        } else if (this.#isNext && this.#waiting.length > 0) await this.#forwardWhenRoom();
         else if (this.#isNext && this.#isDrained) {
           this.#to.close();
           this.#isOver = true;
           break;
         } else await this.#somethingChanges();
       } catch (error) {
-        if (!signal.aborted) throw error;
+        if (signal.aborted) break;
+        misreads += 1;
+        if (!isMisread(error) || misreads === readsMost) throw error;
+        // The way from the store may have damaged it, and not the store.
+        this.#note(error);
+        this.#counts.retries += 1;
+        await pause(backOff(misreads), signal);
       }
     }
     this.#ring();
@@ -474,7 +493,7 @@ export class Parking implements AsyncDisposable {
     const sent = this.#position - this.#base;
     // Those between this segment and the one before it are gone.
     if (first > this.#position) await this.#rebase(first - sent, sent);
-    const reader = await RecordReader.open(this.#read, key);
+    const reader = await RecordReader.open(this.#read, key, count);
     const { records } = reader;
     if (records.length !== count) {
       throw new XmemError(
@@ -483,7 +502,7 @@ export class Parking implements AsyncDisposable {
       );
     }
     const delivered = records.slice(0, this.#position - first);
-    await reader.skip(delivered.reduce((sum, { size }) => sum + size, 0));
+    await reader.skip(delivered.length);
     for (const record of records.slice(delivered.length)) {
       const guard = await this.#acquire(record.size);
       try {
@@ -584,13 +603,26 @@ export class Parking implements AsyncDisposable {
     }
   }
 
+  /**
+   * It cannot go on. What it has in hand goes to the store, in a single try, so that another Parking
+   * of this process can. Where the outlet's count is wrong, the store would get wrong numbers.
+   */
+  async #putAway(): Promise<void> {
+    try {
+      this.#checkCount();
+      while (this.#waiting.length > 0 && (await this.#parkSome()));
+    } catch {
+      // Why it cannot go on is what its program gets to know.
+    }
+  }
+
   /** What waits, as much as one segment may have. */
   #take(): Waiting[] {
     let size = 0;
     let count = 0;
     for (const { guard } of this.#waiting) {
       size += guard.size;
-      if (count > 0 && size > segmentBytes) break;
+      if (count === buffersMost || (count > 0 && size > segmentBytes)) break;
       count += 1;
     }
     return this.#waiting.splice(0, count);
@@ -619,14 +651,14 @@ export class Parking implements AsyncDisposable {
     this.#note(error);
     if (!(error instanceof XmemError) || error.code !== "SYSTEM") return false;
     this.#counts.retries += 1;
-    if (this.#state === "running") this.#state = "failing";
+    if (this.#state === "running" || this.#state === "starting") this.#state = "failing";
     this.#listeners.tell({ type: "failing", error });
     return true;
   }
 
   #works(): void {
     if (this.#state !== "failing") return;
-    this.#state = "running";
+    this.#state = this.#isWorking ? "running" : "starting";
     this.#listeners.tell({ type: "working" });
   }
 
@@ -643,6 +675,10 @@ export class Parking implements AsyncDisposable {
     this.#change ??= Promise.withResolvers<void>();
     return this.#change.promise;
   }
+}
+
+function isMisread(error: unknown): boolean {
+  return error instanceof XmemError && (error.code === "DAMAGED" || error.code === "INCOMPLETE");
 }
 
 async function* nothing(): AsyncGenerator<Uint8Array> {}

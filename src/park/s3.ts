@@ -4,7 +4,8 @@
 
 import { S3Client } from "bun";
 import { XmemError } from "../index.ts";
-import { checkOptions, codeOf, failed, invalid, whole } from "./failure.ts";
+import { invalid } from "../relay/arguments.ts";
+import { checkOptions, codeOf, failed, whole } from "./failure.ts";
 import { free } from "./freeing.ts";
 import type { ParkingStore, StoredObject } from "./store.ts";
 import { type Login, Uploads } from "./uploads.ts";
@@ -117,6 +118,8 @@ class Bucket implements ParkingStore {
       while (true) {
         const { done, value } = await this.#step(() => reader.read());
         if (done) return at;
+        // A server that does not know ranges sends more than that.
+        if (value.length > into.length - at) throw new Error("the server sent more than asked for");
         into.set(value, at);
         at += value.length;
         free(value);

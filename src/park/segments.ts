@@ -24,7 +24,8 @@ export function folderOf(
   outlet: Channel,
 ): string {
   const own = name === undefined ? `pools/${pool}-${poolId}` : `names/${name}`;
-  return `${parkingRoot}${own}/${encodeURIComponent(outlet.name)}/`;
+  // A folder that is named "." or ".." is another one.
+  return `${parkingRoot}${own}/${encodeURIComponent(outlet.name).replaceAll(".", "%2E")}/`;
 }
 
 /** Folders of pools, which end with their pools. */

@@ -1,6 +1,6 @@
 // Where parked buffers lie: what every store does, and what its objects may be named.
 
-import { invalid } from "./failure.ts";
+import { invalid } from "../relay/arguments.ts";
 
 /** Something that a store has. */
 export interface StoredObject {
@@ -45,10 +45,14 @@ export function checkKey(tried: string, key: unknown, what = "key"): string {
   if (!isText || key === "") throw invalid(tried, `${what} is no text of 1 to 900 bytes`);
   const parts = key.split("/");
   const isBad = (part: string): boolean =>
-    part === "" || part.startsWith(".") || part.endsWith(".part") || Buffer.byteLength(part) > 200;
+    part === "" ||
+    part.startsWith(".") ||
+    part.endsWith(".part") ||
+    part.endsWith(".parked") ||
+    Buffer.byteLength(part) > 200;
   if (parts.some(isBad) || /[\x00-\x1f\x7f\\]/.test(key)) {
     const rule = "its parts between slashes are not empty, have at most 200 bytes";
-    const more = 'begin with no dot, do not end with ".part"';
+    const more = 'begin with no dot, do not end with ".part" or ".parked"';
     throw invalid(tried, `${what} is ${JSON.stringify(key)}: ${rule}, ${more}`);
   }
   return key;

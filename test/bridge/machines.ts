@@ -5,6 +5,7 @@
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { type JetStreamManager, jetstreamManager, type StreamConfig } from "@nats-io/jetstream";
+import { whenInterrupted } from "../../scripts/interrupted.ts";
 import { BufferPool, type ChannelOptions } from "../../src/index.ts";
 import type { Task } from "./program.ts";
 import type { Servers } from "./servers.ts";
@@ -33,10 +34,12 @@ export interface Report {
 class Machine implements Disposable {
   readonly folder: string;
   readonly pool: BufferPool;
+  readonly #forget: () => void;
 
   constructor(name: string, options: { capacity: number; bufferSize: number }) {
     this.folder = `/dev/shm/xmem-bridge-${process.pid}-${name}`;
     mkdirSync(this.folder, { recursive: true });
+    this.#forget = whenInterrupted(() => rmSync(this.folder, { recursive: true, force: true }));
     this.pool = this.#within(() => BufferPool.create("pool", options));
   }
 
@@ -60,6 +63,7 @@ class Machine implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#forget();
     this.pool.close();
     rmSync(this.folder, { recursive: true, force: true });
   }
@@ -201,6 +205,10 @@ export async function transfer(servers: Servers, options: Transfer): Promise<Rep
     }
   };
 
+  const forget = whenInterrupted(() => {
+    exporter.kill();
+    importer.kill();
+  });
   const next = random(seed);
   const killing = async (): Promise<void> => {
     if (kill.length === 0) return;
@@ -250,6 +258,7 @@ export async function transfer(servers: Servers, options: Transfer): Promise<Rep
     await until(() => near.pool.stats().used === 0 && far.pool.stats().used === 0);
   } finally {
     isOver = true;
+    forget();
     exporter.kill();
     importer.kill();
   }

@@ -6,6 +6,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type ConnectionOptions, connect, type NatsConnection } from "@nats-io/transport-node";
+import { whenInterrupted } from "../../scripts/interrupted.ts";
 import { natsServer } from "../../scripts/nats_server.ts";
 
 /** The program, or null where it is not there; then the reason is printed, once. */
@@ -47,6 +48,7 @@ export class NatsServer {
   readonly #config: string;
   readonly #program: string;
   #child: Bun.Subprocess | undefined;
+  readonly #forget: () => void;
 
   constructor(
     program: string,
@@ -61,6 +63,10 @@ export class NatsServer {
     const of = domain === undefined ? "" : `, domain: ${domain}`;
     const own = `server_name: ${name}\nlisten: 127.0.0.1:${port}\njetstream { store_dir: "${store}"${of} }\n`;
     writeFileSync(this.#config, own + config, { mode: 0o600 });
+    this.#forget = whenInterrupted(() => {
+      this.#child?.kill("SIGKILL");
+      rmSync(this.#folder, { recursive: true, force: true });
+    });
   }
 
   start(): void {
@@ -94,6 +100,7 @@ export class NatsServer {
   }
 
   async remove(): Promise<void> {
+    this.#forget();
     await this.kill();
     if (existsSync(this.#folder)) rmSync(this.#folder, { recursive: true, force: true });
   }

@@ -6,6 +6,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Subprocess } from "bun";
+import { whenInterrupted } from "../../scripts/interrupted.ts";
 import { BufferPool, type Channel } from "../../src/index.ts";
 import { Random } from "../soak/random.ts";
 import { Account, consumers, handful, producers } from "./account.ts";
@@ -111,6 +112,11 @@ export async function flood({ messages, redeliver, kills, seed }: FloodOptions):
   using channel = pool.channel("flood", options);
   const began = performance.now();
   const herd = new Flood(name, path);
+  const forget = whenInterrupted(() => {
+    for (const { process: child } of herd.children) child.kill("SIGKILL");
+    pool.unlink();
+    rmSync(directory, { recursive: true });
+  });
   try {
     const ended = herd.until("producer").then(() => true);
     while (kills > 0) {
@@ -151,6 +157,7 @@ export async function flood({ messages, redeliver, kills, seed }: FloodOptions):
     );
     return herd.wrong.length === 0;
   } finally {
+    forget();
     await herd.destroy();
     pool.unlink();
     rmSync(directory, { recursive: true });

@@ -5,6 +5,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { whenInterrupted } from "../../scripts/interrupted.ts";
 import { BufferPool, type ChannelOptions } from "../../src/index.ts";
 import type { ParkingStats } from "../../src/park/index.ts";
 import type { Task } from "./program.ts";
@@ -154,6 +155,11 @@ export async function overflow(given: Overflow): Promise<OverflowReport> {
     running.set(role, process);
     return process;
   };
+  const forget = whenInterrupted(() => {
+    for (const each of running.values()) each.end();
+    BufferPool.unlink(name);
+    rmSync(folder, { recursive: true, force: true });
+  });
   const next = random(given.seed);
   let isOver = false;
   const killing = async (): Promise<void> => {
@@ -193,6 +199,7 @@ export async function overflow(given: Overflow): Promise<OverflowReport> {
     return report;
   } finally {
     isOver = true;
+    forget();
     clearInterval(looking);
     clearInterval(saying);
     for (const each of running.values()) each.end();

@@ -64,6 +64,12 @@ export function bucketStore(options: S3StoreOptions = {}): ParkingStore {
   });
 }
 
+/** The source of a store, for another process. */
+export function sourceOf(where: string): { store: string; env: Record<string, string> } {
+  if (where === "S3") return { store: "s3Store()", env: { ...theGateway().env } };
+  return { store: `directoryStore(${JSON.stringify(newFolder())})`, env: {} };
+}
+
 /** Each kind of store that can be tested here. */
 export const stores: Record<string, () => ParkingStore> = {
   "a directory": () => directoryStore(newFolder()),

@@ -35,6 +35,7 @@ CODES = {
     26: "SYSTEM",
     27: "PEER_DIED",
     28: "INCOMPLETE",
+    29: "DAMAGED",
 }
 
 DTYPES = (
