@@ -1,7 +1,15 @@
 // The command `xmem`, run as a shell runs it, on pools that other processes use.
 
 import { describe, expect, test } from "bun:test";
-import { closeSync, existsSync, openSync, writeFileSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  symlinkSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import { exit } from "../src/command/failure.ts";
 import * as constants from "../src/generated/constants.gen.ts";
@@ -303,6 +311,18 @@ describe("dump", () => {
       expect((await dumped()).problems.join("\n")).toContain("does not begin as a pool does");
     }));
 });
+
+test("dump refuses at once what is no file, and does not follow a link", () =>
+  inPoolFolder(async (dir) => {
+    mkdirSync(join(dir, "xmem.folder"));
+    symlinkSync("/etc/passwd", join(dir, "xmem.link"));
+    Bun.spawnSync(["mkfifo", join(dir, "xmem.fifo")]);
+    for (const name of ["folder", "link", "fifo"]) {
+      const { exitCode, out, err } = await xmem("dump", name);
+      expect([name, exitCode, out]).toEqual([name, 5, ""]);
+      expect(err).toEndWith(`xmem.${name} is no regular file, and a pool is one\n`);
+    }
+  }));
 
 function write(path: string, offset: number, byte: number): void {
   const file = openSync(path, "r+");
