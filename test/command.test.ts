@@ -1,7 +1,15 @@
 // The command `xmem`, run as a shell runs it, on pools that other processes use.
 
 import { describe, expect, test } from "bun:test";
-import { closeSync, existsSync, openSync, writeFileSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  symlinkSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import { exit } from "../src/command/failure.ts";
 import * as constants from "../src/generated/constants.gen.ts";
@@ -304,6 +312,18 @@ describe("dump", () => {
     }));
 });
 
+test("dump refuses at once what is no file, and does not follow a link", () =>
+  inPoolFolder(async (dir) => {
+    mkdirSync(join(dir, "xmem.folder"));
+    symlinkSync("/etc/passwd", join(dir, "xmem.link"));
+    Bun.spawnSync(["mkfifo", join(dir, "xmem.fifo")]);
+    for (const name of ["folder", "link", "fifo"]) {
+      const { exitCode, out, err } = await xmem("dump", name);
+      expect([name, exitCode, out]).toEqual([name, 5, ""]);
+      expect(err).toEndWith(`xmem.${name} is no regular file, and a pool is one\n`);
+    }
+  }));
+
 function write(path: string, offset: number, byte: number): void {
   const file = openSync(path, "r+");
   writeSync(file, Uint8Array.of(byte), 0, 1, offset);
@@ -389,6 +409,37 @@ describe("errors and usage", () => {
         expect([given, run]).toEqual([given, { exitCode, out: "" }]);
         expect(err).toMatch(new RegExp(`^xmem: ${code}: [^\n]+\n$`));
       }
+    }));
+
+  test("a slip of the hand is told with what was meant, and nothing is passed over", () =>
+    inPoolFolder(async () => {
+      const slips: [string, string][] = [
+        ["serve --prot 1234", "serve has no option --prot; did you mean --port?"],
+        ["info frames --jsn", "info has no option --jsn; did you mean --json?"],
+        ["prune --dry-rum", "prune has no option --dry-rum; did you mean --dry-run?"],
+        ["lst", "there is no command lst; did you mean list?"],
+        ["frobnicate", "there is no command frobnicate; xmem --help lists them"],
+        ["info", "info needs the name of a pool; see xmem info --help"],
+        ["list a b", 'list does not take "a", "b"; see xmem list --help'],
+        ["serve 8080", 'serve does not take "8080"; see xmem serve --help'],
+        ["watch frames --count 1 --count 2", "--count is given 2 times, expected a whole number"],
+        ["complete bsh", "complete needs the name of a shell, one of bash, zsh, fish, powershell"],
+        ["complete", "complete needs the name of a shell, one of bash, zsh, fish, powershell"],
+      ];
+      for (const name of ["info", "watch", "reclaim", "trim", "unlink", "dump", "top"]) {
+        slips.push([`${name} a b`, `${name} does not take "b"; see xmem ${name} --help`]);
+      }
+      for (const name of ["list", "serve", "prune", "doctor", "bench"]) {
+        slips.push([`${name} b`, `${name} does not take "b"; see xmem ${name} --help`]);
+      }
+      const runs = await Promise.all(slips.map(([given]) => xmem(...given.split(" "))));
+      for (const [place, { exitCode, out, err }] of runs.entries()) {
+        const [given, expected] = slips[place] ?? ["", ""];
+        expect({ given, exitCode, out }).toEqual({ given, exitCode: 2, out: "" });
+        expect(err).toStartWith(`xmem: USAGE: ${expected}`);
+        expect(err.split("\n").length).toBe(2);
+      }
+      expect((await xmem("--version")).out).toEndWith(` bun-${Bun.version}\n`);
     }));
 
   test("every subcommand explains itself, and the shells complete all of them and pools", () =>

@@ -11,7 +11,7 @@ import {
   type PoolOptions,
 } from "../src/index.ts";
 import { start, withPool } from "./processes.ts";
-import { programFile } from "./program_files.ts";
+import { type ProgramFile, programFile } from "./program_files.ts";
 
 const options = { capacity: 2, bufferSize: 4096 };
 
@@ -90,6 +90,67 @@ test.concurrent("a death that a recovery tidied up before anybody looked is told
     expect(dead).toEqual(["child hoard", "brief"]);
     const buffers = found.map((event) => (event.type === "recovered" ? event.buffers : 0));
     expect(buffers.reduce((sum, each) => sum + each, 0)).toBe(2);
+  }));
+
+/** A participant that goes on until it is killed. */
+const staying = (pool: string, participant: string): ProgramFile =>
+  programFile(
+    `BufferPool.open("${pool}", { participantName: "${participant}" }).tryAcquire(1);
+    say("open");
+    setInterval(() => {}, 1000);`,
+  );
+
+test.concurrent("each of several that are killed at once is told once, by its own name and id", () =>
+  withPool({ ...options, capacity: 8 }, async (pool, name) => {
+    const found = collect(pool, "dead-participant");
+    const dying = ["a", "b", "c", "d"].map((participant) => staying(name, participant));
+    await Promise.all(dying.map((each) => each.lineOf("open")));
+    await Promise.all(dying.map((each) => each.end()));
+    while (found.length < 4) await Bun.sleep(5);
+    pool.reclaim();
+    await looked();
+    const told = found.map((event) => event.type === "dead-participant" && [event.name, event.pid]);
+    expect(told.sort()).toEqual(dying.map(({ pid }, place) => ["abcd"[place] ?? "", pid]));
+  }));
+
+test.concurrent("a death is told by its name where another has its row before the next look", () =>
+  withPool({ ...options, maxParticipants: 2 }, async (pool, name) => {
+    const found = collect(pool, "dead-participant");
+    const victim = staying(name, "victim");
+    await victim.lineOf("open");
+    await looked();
+    await victim.end();
+    // No other row is free, and this process looks again only when it waits next.
+    const heir = Bun.spawnSync([
+      ...[process.execPath, "-e"],
+      `import { BufferPool } from ${JSON.stringify(join(import.meta.dir, "../src/index.ts"))};
+      BufferPool.open("${name}", { participantName: "heir" });
+      process.kill(process.pid, "SIGKILL");`,
+    ]);
+    expect(heir.signalCode).toBe("SIGKILL");
+    await looked();
+    const told = found.map((event) => event.type === "dead-participant" && event.name);
+    expect(told.sort()).toEqual(["heir", "victim"]);
+  }));
+
+test.concurrent("a listener that closes its pool is told nothing more, not of the same look either", () =>
+  withPool(options, async (pool, name) => {
+    const told: string[] = [];
+    const closing = BufferPool.open(name);
+    closing.on("full", () => {
+      told.push("full");
+      closing.close();
+    });
+    closing.on("full", () => told.push("full, after close"));
+    closing.on("timeout", () => told.push("timeout"));
+    closing.on("flushing", () => told.push("flushing"));
+    const guards = [pool.acquire(1), pool.acquire(1)];
+    expect(() => pool.acquireBlocking(1, { timeout: 1 })).toThrow();
+    pool.flush();
+    while (told.length === 0) await Bun.sleep(5);
+    await looked();
+    expect(told).toEqual(["full"]);
+    for (const guard of guards) guard.release();
   }));
 
 test.concurrent("a listener that comes later is told of what comes after it, in a row that nobody had", () =>
@@ -291,6 +352,8 @@ test.concurrent("off, once and close end a listener's events", () =>
     const told: string[] = [];
     const removed = (): unknown => told.push("removed");
     const twice = (): unknown => told.push("twice");
+    const always = (): unknown => told.push("always");
+    pool.on("full", always).once("full", always);
     const closed = BufferPool.open(name);
     closed.on("full", () => told.push("closed"));
     pool.on("full", removed).off("full", removed);
@@ -301,7 +364,7 @@ test.concurrent("off, once and close end a listener's events", () =>
       expect(pool.tryAcquire(1)).toBeNull();
       await looked();
     }
-    expect(told).toEqual(["once", "twice", "twice"]);
+    expect(told.sort()).toEqual(["always", "always", "once", "twice", "twice"]);
     expect(closed.off("full", removed)).toBe(closed);
     expect(() => closed.on("full", removed)).toThrow(
       expect.objectContaining({ code: "POOL_CLOSED" }),

@@ -1,13 +1,12 @@
 // xmem/test, as its users run it: suites of `bun test` that leave things behind, and others.
 
 import { expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { root } from "../scripts/setup.ts";
 import { BufferPool } from "../src/index.ts";
 import { libraryPath } from "../src/native/library.ts";
-
-const root = join(import.meta.dir, "..");
+import { inUserFolder, runBun } from "./user_folder.ts";
 
 interface Outcome {
   /** What the runner printed, without colours. */
@@ -24,33 +23,18 @@ import { failOnLeaks, testPool } from "xmem/test";
 
 /** Runs a file of tests, whose source begins on line 5. */
 async function suite(source: string, files: Record<string, string> = {}): Promise<Outcome> {
-  const folder = mkdtempSync(join(tmpdir(), "xmem-suite-"));
-  try {
-    mkdirSync(join(folder, "node_modules"));
-    symlinkSync(root, join(folder, "node_modules", "xmem"));
-    for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
-    writeFileSync(join(folder, "leaky.test.ts"), `${first}${source}`);
-    const child = Bun.spawn([process.execPath, "test", "--timeout=20000"], {
-      cwd: folder,
-      env: { ...process.env, XMEM_DIR: folder, XMEM_LIBRARY: libraryPath(), NO_COLOR: "1" },
-      stdout: "pipe",
-      stderr: "pipe",
-    });
-    const texts = await Promise.all([
-      new Response(child.stdout).text(),
-      new Response(child.stderr).text(),
-    ]);
-    await child.exited;
-    const output = texts.join("");
+  const suites = { ...files, "leaky.test.ts": `${first}${source}` };
+  return await inUserFolder(suites, async (folder) => {
+    const env = { XMEM_DIR: folder, XMEM_LIBRARY: libraryPath(), NO_COLOR: "1" };
+    const { out, err } = await runBun(folder, ["test", "--timeout=20000"], env);
+    const output = out + err;
     const named = (result: string): string[] =>
       Array.from(
         output.matchAll(new RegExp(`^\\(${result}\\) (.*?)(?: \\[.*\\])?$`, "gm")),
         (found) => String(found[1]),
       );
     return { output, passed: named("pass"), failed: named("fail") };
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+  });
 }
 
 test("a test that leaves a buffer fails and names the line; one that releases it passes", async () => {
@@ -209,6 +193,38 @@ test("ends them", () => { for (const child of children) child.kill(); });
   expect(
     output.match(/process \d+, thread \d+ \("left over"\) still holds 1 of pool/g)?.length,
   ).toBe(2);
+}, 60_000);
+
+test("a call of failOnLeaks for all files, and one in a file, are one check", async () => {
+  const { output, passed, failed } = await suite(
+    `
+failOnLeaks();
+failOnLeaks();
+describe("side by side", () => {
+  for (const ms of [60, 5]) test.concurrent("sleeps " + ms, async () => {
+    const guard = testPool().acquire(1);
+    await Bun.sleep(ms);
+    if (ms === 60) guard.release();
+  });
+});
+describe("in a block that checks", () => {
+  failOnLeaks();
+  test("leaks", () => { testPool().acquire(2); });
+  test("releases", () => { testPool().acquire(3).release(); });
+});
+`,
+    {
+      "bunfig.toml": '[test]\npreload = ["./checks.ts"]\n',
+      "checks.ts": 'import { failOnLeaks } from "xmem/test";\nfailOnLeaks();\n',
+    },
+  );
+  expect(failed).toEqual(["side by side > sleeps 60", "in a block that checks > leaks"]);
+  expect(passed).toEqual(["side by side > sleeps 5", "in a block that checks > releases"]);
+  expect(output.match(/left something behind/g)?.length).toBe(2);
+  expect(output).toContain("one of 2 tests that ran side by side left something behind");
+  for (const size of [1, 2]) {
+    expect(output.match(new RegExp(`is held, ${size} bytes`, "g"))?.length).toBe(1);
+  }
 }, 60_000);
 
 test("a preload checks every file", async () => {

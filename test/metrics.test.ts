@@ -1,15 +1,16 @@
 // metricsText(), as the parsers of Prometheus' own client for Python read it.
 
 import { describe, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
-import { rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { tools } from "../scripts/python.ts";
 import { root } from "../scripts/setup.ts";
 import { BufferPool } from "../src/index.ts";
+import { inPoolFolder } from "./folders.ts";
 import { Lines } from "./lines.ts";
 import { withPool } from "./processes.ts";
+import { programFile } from "./program_files.ts";
+import { inUserFolder } from "./user_folder.ts";
 
 const python = tools("metrics");
 if (python === null) console.log("left out, for want of prometheus_client: test/metrics.test.ts");
@@ -160,11 +161,8 @@ if (python !== null) {
         ));
     }
 
-    test("finds several pools, a broken one among them, and each sample once", async () => {
-      const dir = mkdtempSync(join(tmpdir(), "xmem-metrics-"));
-      const before = process.env["XMEM_DIR"];
-      process.env["XMEM_DIR"] = dir;
-      try {
+    test("finds several pools, a broken one among them, and each sample once", () =>
+      inPoolFolder(async (dir) => {
         expect(await parsed(BufferPool.metricsText(), "prometheus")).toEqual([]);
         using one = BufferPool.create("one", { capacity: 1, participantName: "same" });
         using _two = BufferPool.create("two", { capacity: 2, channels: 0 });
@@ -184,37 +182,26 @@ if (python !== null) {
           const keys = all.map(([name, labels]) => name + JSON.stringify(labels));
           expect(new Set(keys).size).toBe(keys.length);
         }
-      } finally {
-        process.env["XMEM_DIR"] = before;
-        if (before === undefined) delete process.env["XMEM_DIR"];
-        await rm(dir, { recursive: true });
-      }
-    });
+      }));
   });
 }
 
 test("participants of one name are one series, however many processes have it", () =>
   withPool({ capacity: 4, bufferSize: 64, participantName: "worker" }, async (pool, name) => {
-    const child = Bun.spawn(
-      [
-        ...[process.execPath, "-e"],
-        `import { BufferPool } from "${join(import.meta.dir, "../src/index.ts")}";
-        const pool = BufferPool.open("${name}", { participantName: "worker" });
-        globalThis.held = [pool.acquire(1), pool.acquire(1)];
-        console.log("held");
-        setInterval(() => {}, 1000);`,
-      ],
-      { stdout: "pipe" },
+    const child = programFile(
+      `const pool = BufferPool.open("${name}", { participantName: "worker" });
+      globalThis.held = [pool.acquire(1), pool.acquire(1)];
+      say("held");
+      setInterval(() => {}, 1000);`,
     );
-    for await (const _line of child.stdout) break;
+    await child.lineOf("held");
     using _own = pool.acquire(1);
     const lines = pool.metricsText().split("\n");
     const of = (sample: string) => lines.filter((line) => line.startsWith(`xmem_${sample}{`));
     const labels = `{pool="${name}",participant="worker"}`;
     expect(of("participant_holds")).toEqual([`xmem_participant_holds${labels} 3`]);
     expect(of("participant_threads")).toEqual([`xmem_participant_threads${labels} 2`]);
-    child.kill("SIGKILL");
-    await child.exited;
+    await child.end();
     expect(pool.metricsText()).toContain(`xmem_participants_dead{pool="${name}"} 1\n`);
   }));
 
@@ -251,28 +238,25 @@ test("docs/operations.md lists the metrics that there are, and its server serves
       return Array.from(line.matchAll(/`(xmem_\w+)`/g), ([, name]) => `${name} ${type}`);
     });
     const program = /```ts\n([\s\S]*?)```/.exec(section)?.[1] ?? "";
-    const folder = mkdtempSync(join(tmpdir(), "xmem-metrics-"));
-    mkdirSync(join(folder, "node_modules"));
-    symlinkSync(root, join(folder, "node_modules", "xmem"));
-    writeFileSync(join(folder, "server.ts"), program);
-    const child = Bun.spawn([process.execPath, "server.ts"], {
-      cwd: folder,
-      env: { ...process.env, PORT: "0" },
-      stdout: "pipe",
+    await inUserFolder({ "server.ts": program }, async (folder) => {
+      const child = Bun.spawn([process.execPath, "server.ts"], {
+        cwd: folder,
+        env: { ...process.env, PORT: "0" },
+        stdout: "pipe",
+      });
+      try {
+        const address = await new Lines(child.stdout).next();
+        const response = await fetch(address ?? "");
+        expect(response.headers.get("content-type")).toBe("text/plain; version=0.0.4");
+        const text = await response.text();
+        expect(text).toContain(`xmem_channel_queued{pool="${pool.name}",channel="frames"} 0\n`);
+        const written = Array.from(text.matchAll(/^# TYPE (\w+) (\w+)$/gm), ([, ...found]) =>
+          found.join(" "),
+        );
+        expect(written.sort()).toEqual(documented.sort());
+      } finally {
+        child.kill();
+        await child.exited;
+      }
     });
-    try {
-      const address = await new Lines(child.stdout).next();
-      const response = await fetch(address ?? "");
-      expect(response.headers.get("content-type")).toBe("text/plain; version=0.0.4");
-      const text = await response.text();
-      expect(text).toContain(`xmem_channel_queued{pool="${pool.name}",channel="frames"} 0\n`);
-      const written = Array.from(text.matchAll(/^# TYPE (\w+) (\w+)$/gm), ([, ...found]) =>
-        found.join(" "),
-      );
-      expect(written.sort()).toEqual(documented.sort());
-    } finally {
-      child.kill();
-      await child.exited;
-      await rm(folder, { recursive: true });
-    }
   }));

@@ -1,11 +1,10 @@
 // The programs of a page of the documents: each runs as printed, and prints what the page shows.
 
 import { expect } from "bun:test";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
-
-const root = join(import.meta.dir, "..");
+import { root } from "../scripts/setup.ts";
+import { inUserFolder, runBun } from "./user_folder.ts";
 
 /** The programs of a page that are followed by their output. */
 export function programsOf(page: string): { example: string; output: string }[] {
@@ -26,31 +25,15 @@ export async function expectPrinted(
   options: { env?: Record<string, string>; packages?: string[] } = {},
 ): Promise<void> {
   const { env = {}, packages = [] } = options;
-  const folder = mkdtempSync(join(tmpdir(), "xmem-readme-"));
-  try {
-    mkdirSync(join(folder, "node_modules"));
-    symlinkSync(root, join(folder, "node_modules", "xmem"));
-    for (const name of packages) {
-      symlinkSync(join(root, "node_modules", name), join(folder, "node_modules", name));
-    }
-    const isSuite = example.includes('from "bun:test"');
-    const file = isSuite ? "./example.test.ts" : "example.ts";
-    writeFileSync(join(folder, file), example);
-    const command = [process.execPath, ...(isSuite ? ["test"] : []), file];
-    const child = Bun.spawn(command, {
-      cwd: folder,
-      env: { ...process.env, ...env },
-      stdout: "pipe",
-      stderr: "pipe",
-    });
-    const [out, err] = await Promise.all([
-      new Response(child.stdout).text(),
-      new Response(child.stderr).text(),
-    ]);
-    expect(await child.exited, err).toBe(0);
-    if (isSuite) expect(err).toContain(output);
-    else expect(out).toBe(output);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+  const isSuite = example.includes('from "bun:test"');
+  const file = isSuite ? "./example.test.ts" : "example.ts";
+  const given = [...(isSuite ? ["test"] : []), file];
+  const { exitCode, out, err } = await inUserFolder(
+    { [file]: example },
+    (folder) => runBun(folder, given, env),
+    packages,
+  );
+  expect(exitCode, err).toBe(0);
+  if (isSuite) expect(err).toContain(output);
+  else expect(out).toBe(output);
 }

@@ -34,15 +34,27 @@ describe("who is let in", () => {
         expect([wrong, await status(`/${wrong}/events`)]).toEqual([wrong, 403]);
       }
       expect(await status(`/${token}`)).toBe(302);
-      expect(await status(`/${token}/nothing`)).toBe(404);
+      for (const nothing of [
+        "nothing",
+        "toString",
+        "__proto__",
+        "constructor",
+        "page.js/",
+        "%zz",
+      ]) {
+        expect([nothing, await status(`/${token}/${nothing}`)]).toEqual([nothing, 404]);
+      }
       expect(await status(`/${token}/../page.js`)).toBe(403);
       for (const method of ["POST", "PUT", "DELETE", "OPTIONS", "HEAD"]) {
         expect([method, await status(`/${token}/`, { method })]).toEqual([method, 405]);
+        expect([method, await status(`/${token}`, { method })]).toEqual([method, 405]);
       }
       for (const host of ["evil.example", `evil.example:${port}`, "127.0.0.1.evil.example", ""]) {
         const refused = await status(`/${token}/`, { headers: { Host: host } });
         expect([host, refused]).toEqual([host, 403]);
       }
+      const noPort = { headers: { Host: "localhost:70000" } };
+      expect(await status(`/${token}/`, noPort)).toBe(400);
       // As a forwarded port has it.
       expect(await status(`/${token}/`, { headers: { Host: "localhost:1234" } })).toBe(200);
     }));
@@ -105,6 +117,12 @@ describe("what a stream says", () => {
         expect(behind.buffers[0]?.holders[0]?.traces[0]?.stack[0]).toContain("program.ts:3");
         await looking.return(undefined);
         expect((await fetch(`${url}slots?pool=other&cell=1`)).status).toBe(404);
+        for (const cell of ["", "&cell=", "&cell=-1", "&cell=1.5", "&cell=NaN", "&cell=99999"]) {
+          expect([cell, (await fetch(`${url}slots?pool=frames${cell}`)).status]).toEqual([
+            cell,
+            400,
+          ]);
+        }
       } finally {
         await encoder.end();
       }
@@ -135,6 +153,16 @@ describe("what a stream says", () => {
         ["whole", 1],
       ]);
       expect(pools[0]?.problem).toStartWith("POOL_CORRUPT: ");
+    }));
+
+  test("what is wrong with a text that is no pool's name, in the library's words", () =>
+    inPoolFolder(async () => {
+      await using serving = await Serving.start();
+      for (const name of ["\0", "a/b", "..", "", "x".repeat(5000), "\n", "\u{1f600}"]) {
+        const { problem, stats } = await shown(serving.url, name, () => true);
+        expect(stats).toBeUndefined();
+        expect(problem).toStartWith("INVALID_ARGUMENT: BufferPool.inspect(): the name is ");
+      }
     }));
 
   test("that a pool is missing, comes, vanishes, is damaged, and comes again", () =>

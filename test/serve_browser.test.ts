@@ -230,6 +230,16 @@ if (program !== null) {
         });
       }));
 
+    test("says of an address that names no pool what is wrong with it", () =>
+      inPoolFolder(async () => {
+        await using serving = await Serving.start();
+        for (const hash of ["#pool=%zz", "#pool=%00", "#pool=a%2Fb", "#pool=a+b&c"]) {
+          await onPage(browser, serving, hash, async (page) => {
+            await page.locator("#banner", { hasText: "INVALID_ARGUMENT: " }).waitFor();
+          });
+        }
+      }));
+
     test("says that the pool is gone, that another one came, and that the server has ended", () =>
       inPoolFolder(async () => {
         const pool = BufferPool.create("brief", { capacity: 2 });

@@ -3,6 +3,13 @@
 /** A sentence for the message of the error. */
 export function suggestion(name: string, options: Readonly<Record<string, unknown>>): string {
   const names = Object.keys(options);
+  const nearest = nearestOf(name, names);
+  if (nearest !== undefined) return `did you mean "${nearest}"?`;
+  return `the options are ${names.map((each) => `"${each}"`).join(", ")}`;
+}
+
+/** The name that was probably meant; undefined where none is near. */
+export function nearestOf(name: string, names: readonly string[]): string | undefined {
   const given = name.toLowerCase();
   const distances = names.map((each) => {
     const known = each.toLowerCase();
@@ -10,11 +17,7 @@ export function suggestion(name: string, options: Readonly<Record<string, unknow
     return known.includes(given) || given.includes(known) ? 1 : distance(given, known);
   });
   const least = Math.min(...distances);
-  const nearest = names[distances.indexOf(least)];
-  if (nearest !== undefined && least <= Math.max(2, name.length / 2)) {
-    return `did you mean "${nearest}"?`;
-  }
-  return `the options are ${names.map((each) => `"${each}"`).join(", ")}`;
+  return least <= Math.max(2, name.length / 2) ? names[distances.indexOf(least)] : undefined;
 }
 
 /** How many letters must be added, removed or replaced to make one of the other (Levenshtein). */

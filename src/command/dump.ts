@@ -1,7 +1,7 @@
 // `xmem dump`: the control area of a pool, field by field, also of a corrupt pool. It reads the file
 // and believes nothing of it: what does not fit is named a problem, and never followed.
 
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, constants, fstatSync, lstatSync, openSync, readSync } from "node:fs";
 import { join } from "node:path";
 import { isPoolName } from "../arguments/validate.ts";
 import { FORMAT_VERSION } from "../generated/constants.gen.ts";
@@ -118,13 +118,20 @@ class Source {
 }
 
 function opened(pool: string): number {
+  const path = pathOf(pool);
+  // Whoever may write to the folder can make anything there. A FIFO without a writer blocks its reader.
+  const kind = lstatSync(path, { throwIfNoEntry: false });
+  if (kind === undefined) throw gone(pool, false);
+  if (!kind.isFile()) {
+    throw new CommandError("POOL_CORRUPT", `${path} is no regular file, and a pool is one`);
+  }
   try {
-    return openSync(pathOf(pool), "r");
+    return openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   } catch (error) {
     const code = (error as { code?: string }).code;
     if (code === "ENOENT") throw gone(pool, false);
     if (code !== "EACCES") throw error;
-    throw new CommandError("PERMISSION_DENIED", `this user may not read ${pathOf(pool)}`);
+    throw new CommandError("PERMISSION_DENIED", `this user may not read ${path}`);
   }
 }
 

@@ -16,7 +16,13 @@ export const exit = {
 
 /** A failure of the command itself, with a code like those of the library's errors. */
 export class CommandError extends Error {
-  readonly code: "USAGE" | "POOL_NOT_FOUND" | "POOL_IN_USE" | "NOT_CONFIRMED" | "PERMISSION_DENIED";
+  readonly code:
+    | "USAGE"
+    | "POOL_NOT_FOUND"
+    | "POOL_CORRUPT"
+    | "POOL_IN_USE"
+    | "NOT_CONFIRMED"
+    | "PERMISSION_DENIED";
 
   constructor(code: CommandError["code"], message: string) {
     super(message);

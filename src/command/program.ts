@@ -22,6 +22,7 @@ import {
   type UpkeepOptions,
   unlink,
 } from "./upkeep.ts";
+import { commandOf } from "./usage.ts";
 import { type WatchOptions, watch } from "./watch.ts";
 
 /** Returns the exit code. */
@@ -41,9 +42,10 @@ function number(
 ): number {
   const isWhole = typeof value === "number" && Number.isSafeInteger(value);
   if (isWhole && value >= least && value <= most) return value;
+  const given = Array.isArray(value) ? `given ${value.length} times` : value;
   const range = most === Number.MAX_SAFE_INTEGER ? "on" : `to ${most}`;
   const expected = `expected a whole number from ${least} ${range}`;
-  throw new CommandError("USAGE", `--${name} is ${value}, ${expected}`);
+  throw new CommandError("USAGE", `--${name} is ${given}, ${expected}`);
 }
 
 function timing<Options extends { interval: unknown; count?: unknown }>(options: Options) {
@@ -175,16 +177,14 @@ export async function run(argv: string[]): Promise<number> {
   const named = ["info", "top", "watch", "reclaim", "trim", "unlink", "dump"];
   await tab(cli, { subCommands: Object.fromEntries(named.map((name) => [name, pools])) });
   cli.help();
-  cli.version(version);
+  cli.option("-v, --version", "Display version number");
   try {
     cli.parse(argv, { run: false });
-    if (cli.options["help"] === true || cli.options["version"] === true) return exit.ok;
-    if (cli.matchedCommand === undefined) {
-      const [unknown] = cli.args;
-      const found =
-        unknown === undefined ? "no command was given" : `there is no command ${unknown}`;
-      throw new CommandError("USAGE", `${found}; xmem --help lists them`);
+    if (cli.options["help"] === true) return exit.ok;
+    if (cli.options["version"] === true) {
+      return say(`xmem/${version} ${process.platform}-${process.arch} bun-${Bun.version}`);
     }
+    commandOf(cli);
     await cli.runMatchedCommand();
     return exitCode;
   } catch (error) {

@@ -9,8 +9,9 @@ export class Listeners<Event> {
     return this.#all.size;
   }
 
+  /** One that shall be told always stays so, whatever else it is added for. */
   add(listener: (event: Event) => void, once = false): void {
-    this.#all.set(listener, once);
+    this.#all.set(listener, once && this.#all.get(listener) !== false);
   }
 
   delete(listener: (event: Event) => void): void {

@@ -14,10 +14,15 @@ interface Before {
   holds: Map<BufferPool, Map<string, number>>;
 }
 
+/** One call of `failOnLeaks`. Several may apply to one test. */
+interface Check {
+  /** Its tests that run side by side just now; 0 while one runs alone. */
+  concurrent: number;
+}
+
 let before: Before | null = null;
-/** Tests that run side by side just now; 0 while one runs alone. */
-let concurrent = 0;
-/** How many those were at most. */
+const checks: Check[] = [];
+/** How many tests ran side by side at most. */
 let together = 0;
 /** Pools that were made for the tests that run. */
 const ofTests = new Set<BufferPool>();
@@ -36,7 +41,7 @@ let isHearing = false;
  * Call it at the top of a test file, or for all of them in a file that `bunfig.toml` names as
  * `preload`. The check comes after the test's `afterEach` and `onTestFinished`. Tests that run side
  * by side are checked together, when the last of them ends: it is the one that fails, and the line
- * says which it was.
+ * says which it was. Where several calls apply to a test, it is checked once.
  *
  * @example
  * ```ts
@@ -49,8 +54,14 @@ export function failOnLeaks(): void {
   BufferPool.trace();
   if (!isHearing) process.on("warning", hear);
   isHearing = true;
-  beforeEach(begin);
-  afterEach(end);
+  const check: Check = { concurrent: 0 };
+  checks.push(check);
+  beforeEach(() => begin(check));
+  afterEach(() => end(check));
+}
+
+function runsSideBySide(): boolean {
+  return checks.some(({ concurrent }) => concurrent > 0);
 }
 
 /** Whether a test runs whose pools are checked at its end. */
@@ -67,27 +78,29 @@ function hear({ name, message }: Error): void {
   if (name === "XmemLeak") warnings.push(message);
 }
 
-function begin(): void {
-  const isRunning = before !== null && concurrent === 0;
+function begin(check: Check): void {
+  const isRunning = before !== null && !runsSideBySide();
+  let isFirst = !isRunning;
   try {
     // The test's own come before it, since it is added when they are run.
     onTestFinished(() => onTestFinished(isRunning ? nothing : settle));
     // If a hook failed, tests that ran side by side have not all been counted out.
-    concurrent = 0;
+    for (const each of checks) each.concurrent = 0;
   } catch {
     // It is refused where tests run side by side.
-    concurrent += 1;
-    together = Math.max(together, concurrent);
+    isFirst &&= !runsSideBySide();
+    check.concurrent += 1;
+    together = Math.max(together, check.concurrent);
   }
-  if (concurrent <= 1 && !isRunning) before = snapshot();
+  if (isFirst) before = snapshot();
 }
 
 function nothing(): void {}
 
-async function end(): Promise<void> {
-  if (concurrent === 0) return;
-  concurrent -= 1;
-  if (concurrent === 0) await settle();
+async function end(check: Check): Promise<void> {
+  if (check.concurrent === 0) return;
+  check.concurrent -= 1;
+  if (!runsSideBySide()) await settle();
 }
 
 function snapshot(): Before {

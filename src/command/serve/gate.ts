@@ -39,13 +39,15 @@ export function admitted(request: Request, token: string): URL | Response {
   if (!ownNames.test(request.headers.get("host") ?? "")) {
     return plain(403, "This server answers to 127.0.0.1 and localhost only.");
   }
-  const url = new URL(request.url);
+  // It has the given host, whose port may be none.
+  const url = URL.parse(request.url);
+  if (url === null) return plain(400, "This is not an address.");
   const [, given = "", ...path] = url.pathname.split("/");
   if (!isSame(given, token)) {
     return plain(403, "The address needs the token that `xmem serve` has printed.");
   }
-  if (path.length === 0) return plain(302, "It is a folder.", { Location: `/${token}/` });
   if (request.method !== "GET") return plain(405, "Only GET is allowed.", { Allow: "GET" });
+  if (path.length === 0) return plain(302, "It is a folder.", { Location: `/${token}/` });
   url.pathname = path.join("/");
   return url;
 }

@@ -4,6 +4,7 @@ import type { LookOptions } from "../../index.ts";
 import { Feed, type Subject } from "./feed.ts";
 import { admitted, headers, plain } from "./gate.ts";
 import { files } from "./page/files.ts";
+import { cellsMost } from "./slot_map.ts";
 import { streamed } from "./stream.ts";
 import { FolderSubject, PoolSubject } from "./subjects.ts";
 
@@ -63,9 +64,9 @@ export class PageServer implements Disposable {
     const pool = url.searchParams.get("pool");
     if (path === "events") return this.#stream(request, this.#feed(pool));
     if (path === "slots" && pool !== null) {
-      return this.#slots(pool, Number(url.searchParams.get("cell")));
+      return this.#slots(pool, url.searchParams.get("cell") ?? "");
     }
-    const file = files[path];
+    const file = Object.hasOwn(files, path) ? files[path] : undefined;
     if (file === undefined) return plain(404, "There is nothing of that name.");
     return new Response(file.text, { headers: { ...headers, "Content-Type": file.type } });
   }
@@ -85,8 +86,9 @@ export class PageServer implements Disposable {
   }
 
   /** What is behind a cell of the map, by the last look at a pool that somebody looks at. */
-  #slots(pool: string, cell: number): Response {
-    const details = this.#pools.get(pool)?.subject.details(cell) ?? null;
+  #slots(pool: string, cell: string): Response {
+    if (!/^\d{1,4}$/.test(cell)) return plain(400, `A cell is a number below ${cellsMost}.`);
+    const details = this.#pools.get(pool)?.subject.details(Number(cell)) ?? null;
     if (details === null) return plain(404, "Nobody looks at a pool of that name.");
     return new Response(JSON.stringify(details), {
       headers: { ...headers, "Content-Type": "application/json" },

@@ -2,6 +2,7 @@
 // under the same name while somebody looks; all of that is shown, and nothing of it is an error.
 
 import { statSync } from "node:fs";
+import { isPoolName } from "../../arguments/validate.ts";
 import { type BufferInfo, BufferPool, type LookOptions, type PoolInfo } from "../../index.ts";
 import { pathOf } from "../dump.ts";
 import { lagOf } from "../info.ts";
@@ -18,6 +19,8 @@ function problemOf(error: unknown): string {
 
 /** Which object has the name now. */
 function objectOf(pool: string): string {
+  // What is no name has no path either. The look says what is wrong with it.
+  if (!isPoolName(pool)) return "";
   const status = statSync(pathOf(pool), { throwIfNoEntry: false });
   return status === undefined ? "" : `${status.dev}:${status.ino}`;
 }

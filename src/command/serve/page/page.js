@@ -660,8 +660,9 @@ let source = null;
 function open() {
   source?.close();
   left = pool;
-  const [, name] = /^#pool=(.+)$/.exec(location.hash) ?? [];
-  pool = name === undefined ? null : decodeURIComponent(name);
+  const [, name] = /^#(pool=.+)$/.exec(location.hash) ?? [];
+  // Whatever somebody types there: this decodes it, and never throws.
+  pool = name === undefined ? null : new URLSearchParams(name.replaceAll("+", "%2B")).get("pool");
   seen = null;
   only = null;
   write($("where"), pool ?? "");
