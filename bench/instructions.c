@@ -30,6 +30,8 @@ extern int32_t xmem_bun_channel_receive(uint32_t pool, uint32_t channel);
 extern const struct made *xmem_bun_made(void);
 
 static xmem_pool pool;
+/* Of another pool, with a cache of free slots. */
+static xmem_pool caching;
 static xmem_channel channel;
 static xmem_handle held;
 static const struct made *made;
@@ -55,6 +57,12 @@ static void acquire_release(void) {
     xmem_handle handle;
     check(xmem_acquire(pool, SIZE, &handle) == XMEM_OK);
     check(xmem_release(pool, handle) == XMEM_OK);
+}
+
+static void acquire_release_cached(void) {
+    xmem_handle handle;
+    check(xmem_acquire(caching, SIZE, &handle) == XMEM_OK);
+    check(xmem_release(caching, handle) == XMEM_OK);
 }
 
 static void get_release(void) {
@@ -113,6 +121,7 @@ static const struct operation {
     void (*run)(void);
 } operations[] = {
     {"C: acquire + release", acquire_release},
+    {"C, local_cache: acquire + release", acquire_release_cached},
     {"C: get + release", get_release},
     {"C: share + take + release", share_take_release},
     {"C: acquire + send + receive + release", send_receive},
@@ -135,9 +144,12 @@ int main(int argc, char **argv) {
     }
     char name[64];
     snprintf(name, sizeof name, "instructions.%d", (int)getpid());
-    const xmem_options options = {
+    xmem_options options = {
         .size = sizeof options, .capacity = SLOTS, .buffer_size = SIZE, .ephemeral = 1};
     check(xmem_create(name, &options, &pool) == XMEM_OK);
+    snprintf(name, sizeof name, "instructions.cache.%d", (int)getpid());
+    options.local_cache = 8;
+    check(xmem_create(name, &options, &caching) == XMEM_OK);
     check(xmem_channel_open(pool, "frames", NULL, &channel) == XMEM_OK);
     check(xmem_acquire(pool, SIZE, &held) == XMEM_OK);
     made = xmem_bun_made();
@@ -148,6 +160,7 @@ int main(int argc, char **argv) {
         if (strcmp(operations[i].name, argv[1]) != 0) continue;
         operations[i].run();
         measured(operations[i].run, atol(argv[2]));
+        check(xmem_close(caching) == XMEM_OK);
         return xmem_close(pool) == XMEM_OK ? 0 : 1;
     }
     fprintf(stderr, "no such operation: %s\n", argv[1]);

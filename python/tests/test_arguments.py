@@ -114,6 +114,7 @@ def test_an_option_of_another_kind_is_refused(pool: Pool) -> None:
     pools: list[dict[str, Any]] = [
         *({"zero_on_release": 1}, {"ephemeral": 0}, {"views": "live"}),
         *({"mode": 0o1777}, {"participant_name": "x" * 32}, {"capacity": 0}),
+        *({"local_cache": 513}, {"local_cache": -1}, {"local_cache": True}),
     ]
     for options in pools:
         assert code_of(lambda options=options: Pool.create("never", **options)) == (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import subprocess
 import sys
 
 import numpy as np
@@ -72,6 +73,26 @@ def test_buffers_are_acquired_until_the_pool_is_full(pool: Pool) -> None:
     for guard in guards:
         guard.release()
     assert pool.stats().free == 4
+
+
+def test_a_cache_keeps_what_this_thread_released_and_others_get_it_when_they_need_it(
+    name: str,
+) -> None:
+    with Pool.create(name, capacity=3, buffer_size=64, local_cache=2) as pool:
+        first, second, third = pool.acquire(8), pool.acquire(8), pool.acquire(8)
+        kept = second.handle % 2**24
+        for guard in (first, second, third):
+            guard.release()
+        # The list has the one for which the cache had no room, and would give that.
+        with pool.acquire(8) as again:
+            assert again.handle % 2**24 == kept
+        assert pool.stats().used == 0
+        peer = (
+            "import sys; from xmem import Pool\n"
+            "with Pool.open(sys.argv[1]) as pool:\n"
+            "    assert len([pool.acquire(8) for _ in range(3)]) == 3\n"
+        )
+        subprocess.run([sys.executable, "-c", peer, name], check=True)
 
 
 def test_the_size_is_what_was_asked_for(pool: Pool) -> None:

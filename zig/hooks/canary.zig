@@ -62,8 +62,8 @@ pub const Canary = enum {
     cached_pop_while_frozen,
     /// A slot is taken for gone from a cache when a recovery freezes its word, and then gives up.
     cache_move_once,
-    /// A participant that acquires nothing moves slots to the list, and the pool is called full.
-    gathering_unseen,
+    /// Slots on their way from a cache to the list are not seen, and the pool is called full.
+    move_unseen,
 
     // Caught by the explorer with store buffers: harmless where memory is sequentially consistent.
     hold_before_cas,

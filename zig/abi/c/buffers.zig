@@ -1,6 +1,7 @@
 //! The form for C: getting a buffer, its memory, and giving it back.
 
 const acquire_file = @import("../../protocol/pool/acquire.zig");
+const cache = @import("../../protocol/pool/cache.zig");
 const call = @import("call.zig");
 const content = @import("../../protocol/pool/content.zig");
 const descriptor = @import("../../process/descriptor.zig");
@@ -45,11 +46,30 @@ pub export fn xmem_acquire(
 ) i32 {
     // The straight line, as in the form for Bun: everything uncommon is a call in tail position.
     const out = handle orelse return acquireSlowly(pool, size, handle);
-    const opened = call.straightPool(pool) orelse return acquireSlowly(pool, size, handle);
+    const opened, const has_cache = call.straightPoolMaybeCaching(pool) orelse
+        return acquireSlowly(pool, size, handle);
     const now_ns = system.ticker.tickedNs();
     if (now_ns == 0) return acquireSlowly(pool, size, handle);
+    if (has_cache) return acquireCached(opened, pool, size, out, now_ns);
     const acquired = acquire_file.acquireStraight(&opened.participant, size, now_ns) orelse
         return acquireSlowly(pool, size, handle);
+    return given(opened, acquired, out);
+}
+
+/// A call of its own, so that neither way saves registers for the other.
+noinline fn acquireCached(
+    opened: *open_pool.Pool,
+    pool: Pool,
+    size: u32,
+    out: *Handle,
+    now_ns: u64,
+) i32 {
+    const acquired = acquire_file.acquireCached(&opened.participant, size, now_ns) orelse
+        return acquireSlowly(pool, size, out);
+    return given(opened, acquired, out);
+}
+
+inline fn given(opened: *open_pool.Pool, acquired: acquire_file.Acquired, out: *Handle) i32 {
     opened.counts[acquired.index] +|= 1;
     out.* = acquired.handle();
     if (opened.participant.view.populatedBytes(acquired.index) < acquired.need)
@@ -131,18 +151,28 @@ fn acquireTimed(pool: Pool, size: u32, timeout_ms: u64, handle: ?*Handle) Error!
 /// XMEM_POOL_CLOSED: the pool is not open.
 /// XMEM_INVALID_ARGUMENT: another thread opened it, or `handle` is out of range.
 pub export fn xmem_release(pool: Pool, handle: Handle) i32 {
-    const opened = call.straightPool(pool) orelse return releaseSlowly(pool, handle);
+    const opened, const has_cache = call.straightPoolMaybeCaching(pool) orelse
+        return releaseSlowly(pool, handle);
     const named: words.Handle = @bitCast(handle);
     const in_bounds = named.index < opened.participant.view.geometry.capacity;
     if (!in_bounds or handle >> 53 != 0) return releaseSlowly(pool, handle);
     const count = &opened.counts[named.index];
     if (count.* == 0 or opened.messages.bit_length != 0) return releaseSlowly(pool, handle);
     count.* -= 1;
+    if (has_cache) return releaseCached(opened, pool, handle);
     if (!references.releaseSole(&opened.participant, named)) {
         count.* += 1;
         return releaseShared(pool, handle);
     }
     return 0;
+}
+
+noinline fn releaseCached(opened: *open_pool.Pool, pool: Pool, handle: Handle) i32 {
+    const named: words.Handle = @bitCast(handle);
+    if (cache.put(&opened.participant, named)) return 0;
+    // It is full, or there are more references.
+    opened.counts[named.index] += 1;
+    return releaseShared(pool, handle);
 }
 
 /// Where it is not the only reference, or something is in the way.

@@ -43,6 +43,17 @@ pub inline fn straightPool(pool: Pool) ?*open_pool.Pool {
     return found;
 }
 
+/// The same for acquire and release, which have a straight line also where the thread has a cache
+/// of free slots.
+pub inline fn straightPoolMaybeCaching(pool: Pool) ?struct { *open_pool.Pool, bool } {
+    const found = descriptor.poolOf(pool);
+    const attention = found.participant.local.attention;
+    if (attention & ~participant_file.attention_cache != 0) return null;
+    if (found.owner != thread.mark()) return null;
+    errors.clear();
+    return .{ found, attention != 0 };
+}
+
 /// The same for a look, for which a pool that is only observed will do.
 pub fn seenPool(pool: Pool) Error!*open_pool.Pool {
     const found = try ownPool(pool);

@@ -41,6 +41,16 @@ pub const all = [_]Program{
         },
     },
     .{
+        .name = "two acquires of what is in another's cache",
+        .slots = 1,
+        .threads = &.{
+            .{ .cache = 1, .first = &.{ .acquire, .release }, .steps = &.{} },
+            .{ .steps = &.{&.{.acquire}} },
+            .{ .steps = &.{&.{ .acquire, .acquire_at_once }} },
+        },
+        .catches = &.{.move_unseen},
+    },
+    .{
         .name = "a waiter and a release into a cache",
         .slots = 1,
         .threads = &.{
@@ -145,7 +155,7 @@ pub const all = [_]Program{
             .{ .steps = &.{&.{.acquire}} },
         },
         .full_is_exact = true,
-        .catches = &.{.gathering_unseen},
+        .catches = &.{.move_unseen},
     },
     .{
         .name = "a cache that is emptied beside a recovery that gives up",

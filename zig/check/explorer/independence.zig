@@ -208,6 +208,12 @@ fn slotOffset(address: usize) ?usize {
     return (address - @intFromPtr(state.view.slots)) % @sizeOf(layout.Slot);
 }
 
+/// The slot whose control word stands there.
+pub fn slotOfControl(address: usize) ?usize {
+    if (slotOffset(address) != @offsetOf(layout.Slot, "control")) return null;
+    return (address - @intFromPtr(state.view.slots)) / @sizeOf(layout.Slot);
+}
+
 fn blockAt(address: usize) ?*layout.ChannelBlock {
     const geometry = &state.view.geometry;
     const bytes = geometry.channel_count * geometry.channel_stride;

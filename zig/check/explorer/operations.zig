@@ -10,6 +10,7 @@ const channel_operations = @import("channel_operations.zig");
 const description = @import("core").protocol.pool.content;
 const errors = @import("core").errors;
 const fiber = @import("fiber.zig");
+const full_oracle = @import("full_oracle.zig");
 const flush_file = @import("core").protocol.pool.flush;
 const membership = @import("core").protocol.recovery.membership;
 const Name = @import("naming.zig").Name;
@@ -204,11 +205,11 @@ fn acquire(me: u8) void {
     const ledger = &state.now.ledgers[me];
     ledger.gate = state.view.header.hot.gate;
     ledger.acquiring = true;
-    ledger.saw_full = programs.current.caches() and oracle.isFull();
+    full_oracle.begin(me, false);
     const result = acquire_file.acquire(&state.participants[me], programs.sizeOf(me));
     ledger.acquiring = false;
     if (result == error.PoolFull) oracle.toldFull(me);
-    ledger.saw_full = false;
+    full_oracle.end(me);
     if (result) |_| {} else |_| if (ledger.must_acquire)
         oracle.report("a pool was said to be full for a buffer that an acquire then gave back");
     ledger.must_acquire = false;
@@ -222,13 +223,13 @@ fn acquiredAtOnce(me: u8) void {
     const ledger = &state.now.ledgers[me];
     if (programs.current.caches()) {
         ledger.acquiring = true;
-        ledger.saw_full = oracle.isFull();
+        full_oracle.begin(me, true);
     }
     const result = acquire_file.acquireAtOnce(&state.participants[me], size, 0);
     if (programs.current.caches()) {
         if (result == error.PoolFull) oracle.toldFull(me);
         ledger.acquiring = false;
-        ledger.saw_full = false;
+        full_oracle.end(me);
     }
     if (result == error.Pending and programs.current.mayRecover()) return;
     acquired(me, result);

@@ -5,6 +5,7 @@ const std = @import("std");
 const channel_oracle = @import("channel_oracle.zig");
 const errors = @import("core").errors;
 const fiber = @import("fiber.zig");
+const full_oracle = @import("full_oracle.zig");
 const independence = @import("independence.zig");
 const memory_model = @import("memory_model.zig");
 const message_oracle = @import("message_oracle.zig");
@@ -81,7 +82,7 @@ pub fn checkClaim(me: u8, result: errors.Error!u64) void {
 pub fn toldFull(me: u8) void {
     // A claim may have been in the way.
     if (programs.current.caches() and !programs.current.claims)
-        require(state.now.ledgers[me].saw_full, "a pool is said to be full that never was");
+        full_oracle.toldFull(me);
     if (!programs.current.full_is_exact) return;
     var held: u32 = 0;
     for (0..state.view.geometry.capacity) |slot| {
@@ -266,6 +267,7 @@ pub fn beforeChange(address: usize, before: u64, after: u64) void {
     if (before == after) return;
     channel_oracle.beforeChange(address, before, after);
     message_oracle.beforeChange(address, before, after);
+    full_oracle.beforeChange(address, before, after);
     if (independence.isWatchedBySpinners(address)) wakeSpinners();
     if (fiber.direct or state.view.header.repair.still == 0) return;
     const recoverer = system.ownerOf(&state.view.header.repair.mutex) orelse return;
@@ -291,25 +293,6 @@ fn checkName() void {
 pub fn wakeSpinners() void {
     for (&state.now.fibers) |*each| if (each.status == .spinning) {
         each.status = .ready;
-    };
-}
-
-/// There is nothing on the list, and nothing in any cache.
-pub fn isFull() bool {
-    const head: Head = @bitCast(memory_model.settled(&state.view.header.hot.free_head));
-    if (head.index != words.index_nil) return false;
-    for (state.view.slots[0..state.view.geometry.capacity]) |*slot| {
-        const control: Control = @bitCast(memory_model.settled(&slot.control));
-        if (control.cachingRow() != null) return false;
-    }
-    return true;
-}
-
-/// After each step, before the state is compared with others: what those in an acquire have seen.
-pub fn observe() void {
-    if (!programs.current.caches() or !isFull()) return;
-    for (&state.now.ledgers) |*ledger| if (ledger.acquiring) {
-        ledger.saw_full = true;
     };
 }
 

@@ -4,6 +4,7 @@
 
 const std = @import("std");
 const choices = @import("choices.zig");
+const full_oracle = @import("full_oracle.zig");
 const oracle = @import("oracle.zig");
 const programs = @import("programs.zig");
 const state = @import("state.zig");
@@ -87,7 +88,7 @@ pub fn run(states_max: u64) Result {
 
 /// A state was reached. True when it is new, and stands on top of the stack.
 fn arrive(result: *Result, seen: *Seen) bool {
-    oracle.observe();
+    full_oracle.observe();
     if (!seen.add(state.hash())) return false;
     result.states += 1;
     const length = state.keep(&scratch);

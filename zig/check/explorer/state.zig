@@ -109,9 +109,12 @@ pub const Ledger = extern struct {
     /// the one that is.
     acquiring: bool,
     must_acquire: bool,
-    /// Since its acquire began there was a moment without any free slot; only in programs that have
-    /// caches.
-    saw_full: bool,
+    /// The moments without any free slot since its acquire began, and those that justify an answer
+    /// that was given already: see `full_oracle.zig`.
+    full_if: u8,
+    full_said_if: u8,
+    /// The acquire is of an event loop, which waits for a wake after the answer.
+    tries_again: bool,
     channel: ChannelLedger,
 };
 
@@ -201,7 +204,9 @@ pub const SlotFacts = extern struct {
     recycling: u8,
     /// Somebody set the count by hand, of this generation: nothing is promised.
     set_by_hand: bool,
-    padding: [4]u8,
+    /// The fiber, + 1, that took it out of a cache: what it is for shows later.
+    taken_out_by: u8,
+    padding: [3]u8,
 };
 
 /// How often in one run each of these may still happen.

@@ -4,6 +4,7 @@
 const std = @import("std");
 const channel_file = @import("core").protocol.channel.channel;
 const choices = @import("choices.zig");
+const full_oracle = @import("full_oracle.zig");
 const layout = @import("core").format.layout;
 const operations = @import("operations.zig");
 const oracle = @import("oracle.zig");
@@ -27,7 +28,7 @@ pub fn replay(path: []const Choice) void {
         print("{d:>4} ", .{number});
         describe(choice);
         choices.carryOut(choice);
-        oracle.observe();
+        full_oracle.observe();
         if (oracle.violation == null) oracle.checkState();
         print("\n", .{});
         if (oracle.violation != null) break;

@@ -285,6 +285,8 @@ const Certainty = struct {
 
     /// A participant that is at work for longer than this commits much memory, and will get it.
     const patience_ns = 100 * std.time.ns_per_ms;
+    /// Short work, as a move out of a cache, ends without a wake.
+    const look_ns = std.time.ns_per_ms;
 
     fn allows(certainty: *Certainty, participant: *const Participant, patience: *Patience) bool {
         const view = &participant.view;
@@ -299,7 +301,7 @@ const Certainty = struct {
         const now_ns = system.clock.monotonicNs();
         if (certainty.until_ns == 0) certainty.until_ns = now_ns + patience_ns;
         if (now_ns >= certainty.until_ns) return true;
-        memory_work.wait(view, epoch, certainty.until_ns);
+        memory_work.wait(view, epoch, @min(now_ns + look_ns, certainty.until_ns));
         return false;
     }
 };

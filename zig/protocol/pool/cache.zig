@@ -181,21 +181,27 @@ const Moved = struct {
 
 /// Moves what is in a row's cache to the list, the slot that was released last on top. Its owner may
 /// take from the cache, and put into it, at the same time.
+///
+/// A slot that was taken out of a cache, and not pushed yet, is free all the time. So a move counts
+/// as work, and nobody is told meanwhile that the pool is full. It is a short one, and ends without
+/// a system call: whoever meets it looks again soon.
 fn moveFrom(participant: *const Participant, row_index: u32) Moved {
     const view = &participant.view;
     var result: Moved = .{};
+    var at_work = false;
     // SYNC: sequential, as the load of the word: a waiter looks after it was counted. Pairs with
     // `put` and `waiter.mark`.
     const cache = Cache.load(&view.rows[row_index].cache, .seq_cst);
     for (view.cacheEntries(row_index, cache)) |*entry| {
         const index = atomic.load(u32, entry, .monotonic);
         if (index >= view.geometry.capacity) continue;
-        switch (moveOne(participant, row_index, index)) {
+        switch (moveOne(participant, row_index, index, &at_work)) {
             .moved => result.moved += 1,
             .frozen => result.frozen = true,
             .elsewhere => {},
         }
     }
+    if (at_work) memory_work.end(participant);
     // The entries of others' caches are their owners' to drop, when they find that they lead nowhere.
     if (row_index == participant.index and cache.count > 0 and !result.frozen)
         Cache.store(&participant.row.cache, .{ .count = 0, .puts = cache.puts }, .monotonic);
@@ -208,6 +214,7 @@ fn moveOne(
     participant: *const Participant,
     row_index: u32,
     index: u32,
+    at_work: *bool,
 ) enum { moved, frozen, elsewhere } {
     const view = &participant.view;
     const slot = &view.slots[index];
@@ -215,6 +222,10 @@ fn moveOne(
         const from = Control.load(&slot.control, .seq_cst);
         if (from.cachingRow() != row_index) return .elsewhere;
         if (from.frozen) return .frozen;
+        if (!at_work.* and !atomic.broken(.move_unseen)) {
+            memory_work.begin(participant);
+            at_work.* = true;
+        }
         const bracket = participant.enter();
         defer bracket.leave();
         // SYNC: acquires what its last holder wrote, for the next one, which is reached through the
@@ -229,17 +240,12 @@ fn moveOne(
     }
 }
 
-/// Moves what is in all caches to the list; how much that was. For a participant that acquires
-/// nothing: a slot that it has taken out of a cache, and not pushed yet, is free all the time. So it
-/// counts as work, and nobody is told meanwhile that the pool is full.
+/// Moves what is in all caches to the list; how much that was.
 pub fn gatherAll(participant: *const Participant) u32 {
     const view = &participant.view;
     if (!isUsedFor(participant) or atomic.broken(.caches_not_searched)) return 0;
-    if (!hasAny(view)) return 0;
-    if (!atomic.broken(.gathering_unseen)) memory_work.begin(participant);
     var moved: u32 = 0;
     for (0..view.rowsUsed()) |row| moved += moveFrom(participant, @intCast(row)).moved;
-    if (!atomic.broken(.gathering_unseen)) memory_work.endForAll(participant);
     if (moved > 0) wakeFor(participant, moved);
     return moved;
 }
