@@ -62,9 +62,18 @@ function sideOf(
   throw new Error(`no way ${way}`);
 }
 
+/** Sends back what comes, for ever. */
+function echo(side: sides.SyncSide): never {
+  while (true) {
+    side.receive();
+    side.reply();
+  }
+}
+
 /** Side 1: sends back what comes, for ever, or produces frames. */
 async function serve(side: sides.Side, { frames, timed }: Setting): Promise<void> {
   if (frames === 0) {
+    if (sides.isSync(side)) echo(side);
     while (true) {
       const received = side.receive();
       if (received instanceof Promise) await received;
@@ -118,10 +127,24 @@ async function begin(setting: Setting): Promise<Link> {
   return { side, end: () => child.kill("SIGKILL") };
 }
 
+function came(back: Uint8Array, i: number): void {
+  if (back[0] !== (i & 255)) throw new Error("another buffer came back");
+}
+
+/** The engine compiles a loop that awaits to slower code, whether it awaits anything or not. */
+function tripsSync(side: sides.SyncSide, count: number): void {
+  for (let i = 0; i < count; i++) {
+    side.claim()[0] = i;
+    side.send();
+    came(side.receive(), i);
+    side.done();
+  }
+}
+
 async function handOver(size: number): Promise<number> {
   const name = `bench.carry.${process.pid}.${size}`;
   const { side, end } = await begin({ way, name, size, frames: 0 });
-  const trips = async (count: number): Promise<void> => {
+  const tripsAsync = async (count: number): Promise<void> => {
     for (let i = 0; i < count; i++) {
       // An await costs what the fastest ways cost.
       const claimed = side.claim();
@@ -131,10 +154,11 @@ async function handOver(size: number): Promise<number> {
       if (sent instanceof Promise) await sent;
       const received = side.receive();
       const back = received instanceof Promise ? await received : received;
-      if (back[0] !== (i & 255)) throw new Error("another buffer came back");
+      came(back, i);
       side.done();
     }
   };
+  const trips = sides.isSync(side) ? (count: number) => tripsSync(side, count) : tripsAsync;
   const start = Bun.nanoseconds();
   await trips(2);
   // A batch for tinybench: some hundred microseconds, or one trip.

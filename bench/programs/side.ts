@@ -9,6 +9,8 @@ export const depth = 4;
 type Later<T> = T | Promise<T>;
 
 export interface Side {
+  /** It never makes a promise. */
+  readonly isSync: boolean;
   /** A buffer to write. */
   claim: () => Later<Uint8Array>;
   send: () => Later<void>;
@@ -18,6 +20,14 @@ export interface Side {
   /** Instead of that: sends it back, or its bytes. */
   reply: () => void;
 }
+
+export interface SyncSide extends Side {
+  claim: () => Uint8Array;
+  send: () => void;
+  receive: () => Uint8Array;
+}
+
+export const isSync = (side: Side): side is SyncSide => side.isSync;
 
 /** Which side, of what size, and whether buffers only go from side 1 to side 0. */
 export interface Place {
@@ -76,6 +86,7 @@ export function channelSide(how: string, name: string, place: Place): Side {
     return guard.bytes;
   };
   return {
+    isSync: how !== "async",
     claim: () => {
       const claimed = acquire(pool, place.size);
       return claimed instanceof Promise ? claimed.then(claim) : claim(claimed);
@@ -102,6 +113,7 @@ export function handleSide(name: string, place: Place, { post, next }: Post): Si
   let written: Guard;
   let read: Guard;
   return {
+    isSync: false,
     claim: async () => {
       written = pool.tryAcquire(place.size) ?? (await pool.acquireAsync(place.size, wait));
       return written.bytes;
@@ -122,6 +134,7 @@ export function bytesSide({ size, oneWay }: Place, { post, next }: Post): Side {
   let read: Uint8Array = written;
   let credits = depth;
   return {
+    isSync: false,
     claim: async () => {
       if (oneWay && credits-- <= 0) {
         await next();
@@ -148,6 +161,7 @@ export function transferSide({ size, oneWay }: Place, { post, next }: Post): Sid
   let read: ArrayBuffer;
   const move = (buffer: ArrayBuffer): void => post(buffer, [buffer]);
   return {
+    isSync: false,
     claim: async () => {
       written = spare.pop() ?? ((await next()) as ArrayBuffer);
       return new Uint8Array(written);
@@ -199,6 +213,7 @@ export function ringSide(sleeps: boolean, memory: SharedArrayBuffer, place: Plac
   const send = (): void => advance(sentTo, ++to);
   const done = (): void => advance(sentFrom + line, ++from);
   return {
+    isSync: true,
     claim,
     send,
     receive: () => {

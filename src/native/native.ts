@@ -43,6 +43,8 @@ export const acquireIndexCached: Native["xmem_bun_acquire_index_cached"] =
 export const releaseIndexCached: Native["xmem_bun_release_index_cached"] =
   native.xmem_bun_release_index_cached;
 export const sendIndex: Native["xmem_bun_channel_send"] = native.xmem_bun_channel_send;
+export const sendIndexAtOnce: Native["xmem_bun_channel_send_at_once"] =
+  native.xmem_bun_channel_send_at_once;
 export const trySendIndex: Native["xmem_bun_channel_try_send"] = native.xmem_bun_channel_try_send;
 export const receiveIndex: Native["xmem_bun_channel_receive"] = native.xmem_bun_channel_receive;
 

@@ -112,6 +112,8 @@ inline fn attemptSend(
         const tail = channel_file.positionOf(channel.tail);
         const cell_ptr = channel.cellAt(tail) orelse
             return refuse(participant, bracket, index, .corrupt);
+        // The last receiver has the line: it comes once, to be changed, and not twice.
+        system.prefetch.toWrite(cell_ptr);
         const cell = load(cell_ptr);
         switch (toSender(cell, tail)) {
             .room => {},
@@ -303,6 +305,10 @@ inline fn attemptTake(
             .frozen => return leave(bracket, .frozen),
             .corrupt => return leave(bracket, .corrupt),
         };
+        // The sender had these lines: they come while the cell changes.
+        const view = &participant.view;
+        system.prefetch.toWrite(&view.slots[index].control);
+        if (reason == .receive) system.prefetch.toRead(view.data(index, 0).ptr);
         if (!change(cell_ptr, cell, cell.emptied())) continue;
         if (atomic.broken(.cell_row_after_bracket)) bracket.leave();
         if (reason != .make_room or !atomic.broken(.drop_without_row)) participant.addHold(index);
