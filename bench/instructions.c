@@ -21,9 +21,9 @@ struct made {
 
 extern int32_t xmem_bun_acquire_index(uint32_t pool, uint32_t size);
 extern void xmem_bun_release_index(uint32_t pool, uint32_t index, uint32_t generation);
-extern double xmem_bun_get(uint32_t pool, double ref);
-extern double xmem_bun_take(uint32_t pool, double ref);
-extern int32_t xmem_bun_share(uint32_t pool, double handle);
+extern int32_t xmem_bun_get(uint32_t pool, uint32_t index, uint32_t generation);
+extern int32_t xmem_bun_take(uint32_t pool, uint32_t index, uint32_t generation);
+extern int32_t xmem_bun_share(uint32_t pool, uint32_t index, uint32_t generation);
 extern int32_t xmem_bun_channel_send(uint32_t pool, uint32_t channel, uint32_t index,
                                      uint32_t generation);
 extern int32_t xmem_bun_channel_receive(uint32_t pool, uint32_t channel);
@@ -34,6 +34,8 @@ static xmem_pool pool;
 static xmem_pool caching;
 static xmem_channel channel;
 static xmem_handle held;
+static uint32_t held_index;
+static uint32_t held_generation;
 static const struct made *made;
 
 /* The coarse time stands still, so that the library's thread ticks from the first thousands of
@@ -94,16 +96,13 @@ static void bun_release(int32_t index) {
 
 static void bun_acquire_release(void) { bun_release(xmem_bun_acquire_index(pool, SIZE)); }
 
-static void bun_release_handle(double handle) {
-    check(handle >= 0);
-    bun_release((int32_t)xmem_index((xmem_handle)handle));
+static void bun_get_release(void) {
+    bun_release(xmem_bun_get(pool, held_index, held_generation));
 }
 
-static void bun_get_release(void) { bun_release_handle(xmem_bun_get(pool, (double)held)); }
-
 static void bun_share_take_release(void) {
-    check(xmem_bun_share(pool, (double)held) >= 0);
-    bun_release_handle(xmem_bun_take(pool, (double)held));
+    check(xmem_bun_share(pool, held_index, held_generation) >= 0);
+    bun_release(xmem_bun_take(pool, held_index, held_generation));
 }
 
 static void bun_send_receive(void) {
@@ -152,6 +151,8 @@ int main(int argc, char **argv) {
     check(xmem_create(name, &options, &caching) == XMEM_OK);
     check(xmem_channel_open(pool, "frames", NULL, &channel) == XMEM_OK);
     check(xmem_acquire(pool, SIZE, &held) == XMEM_OK);
+    held_index = xmem_index(held);
+    held_generation = (uint32_t)(held >> 24);
     made = xmem_bun_made();
     for (int i = 0; i < WARM; i++) acquire_release();
     /* The thread that ticks begins, and ticks for a quarter of a second. */

@@ -7,7 +7,14 @@ import type { Descriptor } from "../generated/abi.gen.ts";
 import { ERROR_INVALID_ARGUMENT, INDEX_COUNT } from "../generated/constants.gen.ts";
 import { trace, tracing, untrace } from "../lifetime/trace.ts";
 import { generationOf, indexOf } from "../native/handle.ts";
-import { closed, native, releaseIndex, releaseIndexCached } from "../native/native.ts";
+import {
+  closed,
+  getIndex,
+  native,
+  releaseIndex,
+  releaseIndexCached,
+  shareIndex,
+} from "../native/native.ts";
 import type { Session } from "../session/session.ts";
 import type { GuardViews } from "../views/guard_views.ts";
 import type { Bytes } from "../views/view_cache.ts";
@@ -293,9 +300,10 @@ export class BufferGuard implements Disposable {
    */
   clone(): BufferGuard {
     const descriptor = this.#readable("clone()");
-    const handle = native.xmem_bun_get(descriptor, this.handle);
-    if (handle < 0) throw this.#failure(handle, "clone()");
-    const guard = guardOf(this.#session, handle, this.#size, this.#writable);
+    const index = getIndex(descriptor, this.#index, this.#generation);
+    if (index < 0) throw this.#failure(index, "clone()");
+    const generation = this.#generation;
+    const guard = new BufferGuard(this.#session, index, generation, this.#size, this.#writable);
     return guard;
   }
 
@@ -311,7 +319,7 @@ export class BufferGuard implements Disposable {
    * @throws POOL_CLOSED: the pool was closed, or was opened before this process was forked.
    */
   share(): number {
-    const result = native.xmem_bun_share(this.#readable("share()"), this.handle);
+    const result = shareIndex(this.#readable("share()"), this.#index, this.#generation);
     if (result < 0) throw this.#failure(result, "share()");
     return this.handle;
   }
@@ -428,16 +436,16 @@ export class BufferGuard implements Disposable {
     // The receiver may be done before a view is dead that cannot be detached: that has its own hold.
     const spare = guardViews?.detaching === true && this.#bytes !== null;
     if (spare) {
-      const held = native.xmem_bun_get(descriptor, this.handle);
+      const held = getIndex(descriptor, this.#index, this.#generation);
       if (held < 0) throw this.#failure(held, tried);
     }
     // Of a message it is one call, that gives both up or neither.
     const result =
       this.deliveries === 0
-        ? native.xmem_bun_hand_off(descriptor, this.handle)
+        ? native.xmem_bun_hand_off(descriptor, this.#index, this.#generation)
         : native.xmem_bun_message_hand_off(descriptor, this.#index, this.#generation);
     if (result < 0) {
-      if (spare) native.xmem_bun_release(descriptor, this.handle);
+      if (spare) releaseIndex(descriptor, this.#index, this.#generation);
       throw this.#failure(result, tried);
     }
     this.#live = false;

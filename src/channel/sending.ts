@@ -6,7 +6,7 @@ import type { ReadGuard } from "../buffer/read_guard.ts";
 import { raise } from "../errors/error.ts";
 import type { Descriptor } from "../generated/abi.gen.ts";
 import * as constants from "../generated/constants.gen.ts";
-import { closed, native } from "../native/native.ts";
+import { closed, getIndex, releaseIndex } from "../native/native.ts";
 import type { Session } from "../session/session.ts";
 import { isMessage } from "./message.ts";
 
@@ -57,11 +57,12 @@ export function move(session: Session, guard: Sendable, channel: number, send: S
  */
 function moveAnother(session: Session, guard: BufferGuard, channel: number, send: Send): number {
   const { descriptor } = session;
-  const { handle } = guard;
-  const held = native.xmem_bun_get(descriptor, handle);
+  const { index } = guard;
+  const generation = generationHeld(guard);
+  const held = getIndex(descriptor, index, generation);
   if (held < 0) return held;
-  const result = send(descriptor, channel, guard.index, generationHeld(guard));
-  if (result < 0) native.xmem_bun_release(descriptor, handle);
+  const result = send(descriptor, channel, index, generation);
+  if (result < 0) releaseIndex(descriptor, index, generation);
   else guard.release();
   return result;
 }

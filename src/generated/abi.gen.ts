@@ -61,14 +61,14 @@ export interface Native {
   xmem_bun_release_index_cached(descriptor: Descriptor, index: number, generation: number): void;
   xmem_bun_acquire_blocking(descriptor: Descriptor, size: number, deadlineMs: number): number;
   xmem_bun_now(): number;
-  xmem_bun_get(descriptor: Descriptor, ref: number): number;
-  xmem_bun_take(descriptor: Descriptor, ref: number): number;
+  xmem_bun_get(descriptor: Descriptor, index: number, generation: number): number;
+  xmem_bun_take(descriptor: Descriptor, index: number, generation: number): number;
   xmem_bun_size(descriptor: Descriptor, index: number): number;
   /** Bytes of a buffer that have memory: what a holder may look at. */
   xmem_bun_committed(descriptor: Descriptor, index: number): number;
   xmem_bun_truncate(descriptor: Descriptor, handleNumber: number, size: number): number;
-  xmem_bun_share(descriptor: Descriptor, handle: number): number;
-  xmem_bun_hand_off(descriptor: Descriptor, handleNumber: number): number;
+  xmem_bun_share(descriptor: Descriptor, index: number, generation: number): number;
+  xmem_bun_hand_off(descriptor: Descriptor, index: number, generation: number): number;
   xmem_bun_add_ref(descriptor: Descriptor, ref: number): number;
   xmem_bun_unref(descriptor: Descriptor, ref: number): number;
   xmem_bun_release_by_hand(descriptor: Descriptor, ref: number): number;
@@ -293,13 +293,13 @@ export const symbols: Record<keyof Native, FFIFunction> = {
   xmem_bun_release_index_cached: { args: ["u32", "u32", "u32"], returns: "void" },
   xmem_bun_acquire_blocking: { args: ["u32", "u32", "f64"], returns: "f64" },
   xmem_bun_now: { args: [], returns: "f64" },
-  xmem_bun_get: { args: ["u32", "f64"], returns: "f64" },
-  xmem_bun_take: { args: ["u32", "f64"], returns: "f64" },
+  xmem_bun_get: { args: ["u32", "u32", "u32"], returns: "i32" },
+  xmem_bun_take: { args: ["u32", "u32", "u32"], returns: "i32" },
   xmem_bun_size: { args: ["u32", "u32"], returns: "f64" },
   xmem_bun_committed: { args: ["u32", "u32"], returns: "f64" },
   xmem_bun_truncate: { args: ["u32", "f64", "u32"], returns: "i32" },
-  xmem_bun_share: { args: ["u32", "f64"], returns: "i32" },
-  xmem_bun_hand_off: { args: ["u32", "f64"], returns: "i32" },
+  xmem_bun_share: { args: ["u32", "u32", "u32"], returns: "i32" },
+  xmem_bun_hand_off: { args: ["u32", "u32", "u32"], returns: "i32" },
   xmem_bun_add_ref: { args: ["u32", "f64"], returns: "f64" },
   xmem_bun_unref: { args: ["u32", "f64"], returns: "f64" },
   xmem_bun_release_by_hand: { args: ["u32", "f64"], returns: "f64" },

@@ -42,6 +42,9 @@ export const acquireIndexCached: Native["xmem_bun_acquire_index_cached"] =
   native.xmem_bun_acquire_index_cached;
 export const releaseIndexCached: Native["xmem_bun_release_index_cached"] =
   native.xmem_bun_release_index_cached;
+export const getIndex: Native["xmem_bun_get"] = native.xmem_bun_get;
+export const takeIndex: Native["xmem_bun_take"] = native.xmem_bun_take;
+export const shareIndex: Native["xmem_bun_share"] = native.xmem_bun_share;
 export const sendIndex: Native["xmem_bun_channel_send"] = native.xmem_bun_channel_send;
 export const sendIndexAtOnce: Native["xmem_bun_channel_send_at_once"] =
   native.xmem_bun_channel_send_at_once;
@@ -59,7 +62,7 @@ export function generationMade(descriptor: Descriptor): number {
   return generations[descriptor] as number;
 }
 
-/** The size of the buffer that `xmem_bun_get`, `xmem_bun_take` or a receive held last, in bytes. */
+/** The size of the buffer that a get, a take or a receive held last, in bytes. */
 export function sizeMade(descriptor: Descriptor): number {
   return sizes[descriptor] as number;
 }

@@ -28,13 +28,16 @@ import type { Descriptor } from "../generated/abi.gen.ts";
 import * as constants from "../generated/constants.gen.ts";
 import { keptSessions } from "../lifetime/generations.ts";
 import { beginTracing, stackHere } from "../lifetime/trace.ts";
+import { generationOf, indexOf, isMadeOf } from "../native/handle.ts";
 import {
   acquireIndex,
   acquireIndexCached,
   closed,
   generationMade,
+  getIndex,
   native,
   sizeMade,
+  takeIndex,
 } from "../native/native.ts";
 import { cString, float64s } from "../native/scratch.ts";
 import { nativeError } from "../native/system_error.ts";
@@ -101,12 +104,6 @@ function refuseRef(session: Session, tried: string, ref: unknown): never {
   if (session.descriptor === closed) raise("POOL_CLOSED", `${tried} ${session.on}`);
   validate.ref(tried, ref, session.on);
   throw session.failure(-constants.ERROR_INVALID_ARGUMENT, tried);
-}
-
-/** Where `ref` is a number, the native side has made the other checks. */
-function failRef(session: Session, result: number, tried: string, ref: number): never {
-  if (result === -constants.ERROR_INVALID_ARGUMENT) refuseRef(session, tried, ref);
-  throw session.failure(result, tried, { ref });
 }
 
 function checkListener(tried: string, type: unknown, listener: unknown, on: string): void {
@@ -694,10 +691,14 @@ export class BufferPool implements Disposable {
   get(ref: number): ReadGuard {
     const session = this.#session;
     if (typeof ref !== "number") refuseRef(session, "get()", ref);
+    const indexNamed = indexOf(ref);
+    const generationNamed = generationOf(ref);
+    if (!isMadeOf(ref, indexNamed, generationNamed)) refuseRef(session, "get()", ref);
     const descriptor = this.#descriptor;
-    const handle = native.xmem_bun_get(descriptor, ref);
-    if (handle < 0) failRef(session, handle, "get()", ref);
-    const guard = guardOf(session, handle, sizeMade(descriptor), false);
+    const index = getIndex(descriptor, indexNamed, generationNamed);
+    if (index < 0) throw session.failure(index, "get()", { ref });
+    const generation = generationMade(descriptor);
+    const guard = new BufferGuard(session, index, generation, sizeMade(descriptor), false);
     return guard;
   }
 
@@ -719,10 +720,14 @@ export class BufferPool implements Disposable {
   getMut(ref: number): BufferGuard {
     const session = this.#session;
     if (typeof ref !== "number") refuseRef(session, "getMut()", ref);
+    const indexNamed = indexOf(ref);
+    const generationNamed = generationOf(ref);
+    if (!isMadeOf(ref, indexNamed, generationNamed)) refuseRef(session, "getMut()", ref);
     const descriptor = this.#descriptor;
-    const handle = native.xmem_bun_get(descriptor, ref);
-    if (handle < 0) failRef(session, handle, "getMut()", ref);
-    const guard = guardOf(session, handle, sizeMade(descriptor), true);
+    const index = getIndex(descriptor, indexNamed, generationNamed);
+    if (index < 0) throw session.failure(index, "getMut()", { ref });
+    const generation = generationMade(descriptor);
+    const guard = new BufferGuard(session, index, generation, sizeMade(descriptor), true);
     return guard;
   }
 
@@ -752,10 +757,14 @@ export class BufferPool implements Disposable {
   take(ref: number): BufferGuard {
     const session = this.#session;
     if (typeof ref !== "number") refuseRef(session, "take()", ref);
+    const indexNamed = indexOf(ref);
+    const generationNamed = generationOf(ref);
+    if (!isMadeOf(ref, indexNamed, generationNamed)) refuseRef(session, "take()", ref);
     const descriptor = this.#descriptor;
-    const handle = native.xmem_bun_take(descriptor, ref);
-    if (handle < 0) failRef(session, handle, "take()", ref);
-    const guard = guardOf(session, handle, sizeMade(descriptor), true);
+    const index = takeIndex(descriptor, indexNamed, generationNamed);
+    if (index < 0) throw session.failure(index, "take()", { ref });
+    const generation = generationMade(descriptor);
+    const guard = new BufferGuard(session, index, generation, sizeMade(descriptor), true);
     return guard;
   }
 

@@ -269,7 +269,7 @@ pub export fn xmem_bun_release_index(number: Descriptor, index: u32, generation:
     const count = &pool.counts[index];
     if (index >= pool.participant.view.geometry.capacity or count.* == 0) return;
     count.* -= 1;
-    if (!references.releaseSole(&pool.participant, handleOf(index, generation))) {
+    if (!references.giveBackStraight(&pool.participant, handleOf(index, generation))) {
         count.* += 1;
         return releaseIndexSlowly(number, index, generation);
     }
@@ -325,23 +325,26 @@ pub export fn xmem_bun_now() f64 {
     return @as(f64, @floatFromInt(system.clock.monotonicNs())) / std.time.ns_per_ms;
 }
 
-/// A new hold through `operation`: its handle.
-inline fn hold(number: u32, comptime operation: references.Operation, ref_number: f64) f64 {
+/// A new hold through `operation`: its index. Generation 0: of whatever buffer is in the slot.
+inline fn hold(
+    number: u32,
+    comptime operation: references.Operation,
+    index: u32,
+    generation: u32,
+) i32 {
     const pool = descriptor.poolOf(number);
-    if (attend(pool)) |err| return failedBare(err);
-    const ref = toRef(ref_number) orelse return failedBare(error.InvalidArgument);
-    const held = holds.hold(pool, operation, ref) catch |err| return failedBare(err);
-    hold_result.table.generation[number] = generationOf(held.handle);
-    hold_result.table.size[number] = held.size;
-    return fromHandle(held.handle);
+    if (attend(pool)) |err| return refusedBare(err);
+    const ref: u64 = @bitCast(handleOf(index, generation));
+    const held = holds.hold(pool, operation, ref) catch |err| return refusedBare(err);
+    return hold_result.note(number, held);
 }
 
-pub export fn xmem_bun_get(number: Descriptor, ref: f64) f64 {
-    return hold(number, .get, ref);
+pub export fn xmem_bun_get(number: Descriptor, index: u32, generation: u32) i32 {
+    return hold(number, .get, index, generation);
 }
 
-pub export fn xmem_bun_take(number: Descriptor, ref: f64) f64 {
-    return hold(number, .take, ref);
+pub export fn xmem_bun_take(number: Descriptor, index: u32, generation: u32) i32 {
+    return hold(number, .take, index, generation);
 }
 
 pub export fn xmem_bun_size(number: Descriptor, index: u32) f64 {
@@ -371,17 +374,19 @@ fn truncate(pool: *Pool, handle_number: f64, size: u32) Error!void {
     return description.truncate(&pool.participant, try refOf(handle_number), size);
 }
 
-pub export fn xmem_bun_share(number: Descriptor, handle: f64) i32 {
+pub export fn xmem_bun_share(number: Descriptor, index: u32, generation: u32) i32 {
     const pool = descriptor.poolOf(number);
-    const counted = byHand(pool, .share, handle, 0);
-    return if (counted < 0) @intFromFloat(counted) else 0;
+    if (attend(pool)) |err| return refusedBare(err);
+    const handle: u64 = @bitCast(handleOf(index, generation));
+    _ = references.operate(&pool.participant, .share, handle, 0) catch |err|
+        return refusedBare(err);
+    return 0;
 }
 
-pub export fn xmem_bun_hand_off(number: Descriptor, handle_number: f64) i32 {
+pub export fn xmem_bun_hand_off(number: Descriptor, index: u32, generation: u32) i32 {
     const pool = descriptor.poolOf(number);
-    const handle = toRef(handle_number) orelse return refusedBare(error.InvalidArgument);
     if (attend(pool)) |err| return refusedBare(err);
-    return statusOf(holds.handOff(pool, handle));
+    return statusOf(holds.handOff(pool, @bitCast(handleOf(index, generation))));
 }
 
 inline fn byHand(

@@ -10,6 +10,7 @@
 
 const std = @import("std");
 const bun = @import("core").abi.bun;
+const by_handle = @import("fuzz/by_handle.zig");
 const channel_life = @import("stress_channels.zig");
 const deaths = @import("core").protocol.deaths;
 const descriptor = @import("core").process.descriptor;
@@ -320,7 +321,7 @@ pub const Life = struct {
 
     fn share(life: *Life) void {
         const hold = life.any() orelse return;
-        const shared: f64 = @floatFromInt(bun.xmem_bun_share(life.pool, hold.handle));
+        const shared: f64 = @floatFromInt(by_handle.share(life.pool, hold.handle));
         if (allowed("share", shared, &.{}) == null) return;
         hold.own = false;
         life.post(hold.word());
@@ -333,7 +334,7 @@ pub const Life = struct {
         const done: f64 = @floatFromInt(if (hold.is_message)
             channel_life.handOff(life, hold.*)
         else
-            bun.xmem_bun_hand_off(life.pool, hold.handle));
+            by_handle.handOff(life.pool, hold.handle));
         if (allowed("handOff", done, &.{}) == null) return;
         life.forget(hold - &life.held[0]);
         life.post(word);
@@ -359,14 +360,14 @@ pub const Life = struct {
         const place = &mailbox[life.below(mailbox_size)];
         const handle = @atomicRmw(u64, place, .Xchg, 0, .monotonic);
         if (handle == 0) return;
-        const taken = bun.xmem_bun_take(life.pool, @floatFromInt(handle));
+        const taken = by_handle.take(life.pool, @floatFromInt(handle));
         life.adopt(allowed("take", taken, &.{ .STALE_HANDLE, .NO_REFERENCE }));
     }
 
     fn get(life: *Life) void {
         if (life.held_count == life.held.len) return life.release(0);
         const handle = life.seen() orelse return;
-        const got = bun.xmem_bun_get(life.pool, handle);
+        const got = by_handle.get(life.pool, handle);
         life.adopt(allowed("get", got, &.{ .STALE_HANDLE, .NO_REFERENCE }));
     }
 
@@ -401,7 +402,7 @@ pub const Life = struct {
                 const set = bun.xmem_bun_set_ref_count(pool, handle, life.below(4));
                 _ = allowed("setRefCount", set, &.{ .STALE_HANDLE, .INVALID_ARGUMENT });
             },
-            5 => if (allowed("get", bun.xmem_bun_get(pool, bare), gone)) |got| {
+            5 => if (allowed("get", by_handle.get(pool, bare), gone)) |got| {
                 bun.xmem_bun_release(pool, got);
             },
             else => {

@@ -160,7 +160,7 @@ pub export fn xmem_release(pool: Pool, handle: Handle) i32 {
     if (count.* == 0 or opened.messages.bit_length != 0) return releaseSlowly(pool, handle);
     count.* -= 1;
     if (has_cache) return releaseCached(opened, pool, handle);
-    if (!references.releaseSole(&opened.participant, named)) {
+    if (!references.giveBackStraight(&opened.participant, named)) {
         count.* += 1;
         return releaseShared(pool, handle);
     }

@@ -3,6 +3,7 @@
 
 const std = @import("std");
 const bun = @import("core").abi.bun;
+const by_handle = @import("by_handle.zig");
 const c = @import("core").abi.bun_channels;
 const errors = @import("core").errors;
 const hold_result = @import("core").abi.hold_result;
@@ -155,7 +156,7 @@ fn receive(user: *User, number: u32) void {
         2 => {
             const status = c.xmem_bun_message_hand_off(pool, handle.index, handle.generation);
             user.checkStatus(status);
-            if (status == 0) return user.keep(bun.xmem_bun_take(pool, held));
+            if (status == 0) return user.keep(by_handle.take(pool, held));
         },
         else => {},
     }

@@ -2,6 +2,7 @@
 //! its result checked: a count, a handle of this pool, or one of the public error codes.
 
 const std = @import("std");
+const by_handle = @import("by_handle.zig");
 const c = @import("core").abi.bun;
 const channel_file = @import("channel_fuzz.zig");
 const c_file = @import("c_fuzz.zig");
@@ -178,9 +179,9 @@ pub const User = struct {
             .acquire_blocking => user.acquireBlocking(),
             .acquire_async => user.acquireAsync(),
             .release => if (user.drop()) |handle| c.xmem_bun_release(pool, handle),
-            .get => user.keep(c.xmem_bun_get(pool, user.ref())),
-            .take => user.keep(c.xmem_bun_take(pool, user.ref())),
-            .share => user.checkStatus(c.xmem_bun_share(pool, user.own())),
+            .get => user.keep(by_handle.get(pool, user.ref())),
+            .take => user.keep(by_handle.take(pool, user.ref())),
+            .share => user.checkStatus(by_handle.share(pool, user.own())),
             .hand_off => user.handOff(),
             .add_ref => user.checkCount(c.xmem_bun_add_ref(pool, user.ref())),
             .unref => user.checkCount(c.xmem_bun_unref(pool, user.ref())),
@@ -340,7 +341,7 @@ pub const User = struct {
 
     fn handOff(user: *User) void {
         const handle = user.drop() orelse return;
-        const status = c.xmem_bun_hand_off(user.pool, handle);
+        const status = by_handle.handOff(user.pool, handle);
         user.checkStatus(status);
         if (status < 0) c.xmem_bun_release(user.pool, handle);
     }

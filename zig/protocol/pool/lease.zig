@@ -31,6 +31,11 @@ pub fn raise(slot: *layout.Slot, lease: Lease) void {
     }
 }
 
+/// Whether `raise` would change the slot's lease.
+pub inline fn isRaisedBy(slot: *const layout.Slot, lease: Lease) bool {
+    return Lease.load(&slot.lease, .monotonic).isBehind(lease);
+}
+
 /// Whether a recovery would drop something of the buffer.
 pub fn isOver(slot: *const layout.Slot, control: Control, now_ns: u64) bool {
     return control.isOnLease() and hasExpired(slot, now_ns);

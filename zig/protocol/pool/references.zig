@@ -17,6 +17,7 @@ const waiter = @import("../waiting/waiter.zig");
 const waiting = @import("waiting.zig");
 const words = @import("../../format/words.zig");
 
+const Bracket = participant_file.Bracket;
 const Control = words.Control;
 const Error = errors.Error;
 const Handle = words.Handle;
@@ -38,8 +39,51 @@ pub inline fn operate(
     ref_number: u64,
     argument: u32,
 ) Error!Result {
+    if (comptime transitions.isCommon(operation)) {
+        const ref: Handle = @bitCast(ref_number);
+        if (changeStraight(participant, operation, ref)) |control|
+            return .{ .count = control.references, .handle = control.handle(ref.index) };
+    }
+    return operateSlowly(participant, operation, ref_number, argument);
+}
+
+/// A call of its own, so that the straight line before it saves few registers.
+noinline fn operateSlowly(
+    participant: *Participant,
+    comptime operation: Operation,
+    ref_number: u64,
+    argument: u32,
+) Error!Result {
     var patience: Patience = .untimed;
     return operateWithin(participant, operation, ref_number, argument, &patience);
+}
+
+/// The common case of an operation that leaves references, and the new word. It reads everything
+/// first, so that only stores follow its one CAS. Null: something stands in the way and nothing was
+/// done; `attempt` finds out what it is.
+inline fn changeStraight(
+    participant: *const Participant,
+    comptime operation: Operation,
+    ref: Handle,
+) ?Control {
+    const view = &participant.view;
+    const index: u32 = ref.index;
+    if (index >= view.geometry.capacity) return null;
+    const slot = &view.slots[index];
+    // Before the word, as in `raiseLease`.
+    const raises = comptime transitions.raisesLease(operation);
+    const raised = if (raises) lease.fromNow(participant) else {};
+    const from = Control.load(&slot.control, .acquire);
+    if (from.frozen) return null;
+    const step = checked(operation, from, ref, 0) catch return null;
+    if (step.freed) return null;
+    if (raises and lease.isRaisedBy(slot, raised)) return null;
+    const bracket = participant.enter();
+    if (!change(participant, bracket, operation, index, from, step)) {
+        bracket.leave();
+        return null;
+    }
+    return step.to;
 }
 
 pub inline fn operateWithin(
@@ -99,36 +143,59 @@ inline fn attempt(
             bracket.leave();
             return .{ .refused = err };
         };
-        var to = step.to;
-        if (step.freed and view.zero_on_release) to = from.held(.private, from.generation);
-        if (atomic.broken(.hold_before_cas) and operation == .get) participant.addHold(index);
+        if (!step.freed) {
+            if (!change(participant, bracket, operation, index, from, step)) continue;
+            return .{ .done = .{ .control = step.to, .freed = false } };
+        }
+        const zeroes = view.zero_on_release;
+        const to = if (zeroes) from.held(.private, from.generation) else step.to;
         // SYNC: release hands the content to the next holder and shows `busy` to the recovery that
         // freezes the word, acquire takes the content from the last holder. Pairs with `attempt`,
-        // `releaseSole`, `acquire.use`, `acquire.commit`, `broadcast.attemptRead`,
+        // `change`, `releaseSole`, `acquire.use`, `acquire.commit`, `broadcast.attemptRead`,
         // `broadcast.refer`, `section.freezeWord` and `section.thawWord`.
-        if (!Control.cas(&slot.control, from, to)) {
-            if (atomic.broken(.hold_before_cas) and operation == .get)
-                participant.dropHold(index);
-            continue;
-        }
+        if (!Control.cas(&slot.control, from, to)) continue;
         if (atomic.broken(.row_after_bracket)) bracket.leave();
-        if (step.freed and view.zero_on_release) {
+        if (!zeroes) {
+            changeRow(participant, index, step.row);
+        } else if (step.row == .unchanged and !atomic.broken(.private_without_row)) {
             // The row keeps or gets the one reference that the PRIVATE word has.
-            if (step.row == .unchanged and !atomic.broken(.private_without_row)) {
-                participant.addHold(index);
-            }
-        } else switch (step.row) {
-            .unchanged => {},
-            .plus_one => if (!atomic.broken(.hold_before_cas) or operation != .get)
-                participant.addHold(index),
-            .minus_one => participant.dropHold(index),
+            participant.addHold(index);
         }
-        if (step.freed) {
-            participant.count("released");
-            if (!view.zero_on_release) _ = free_list.push(view, index);
-        }
+        participant.count("released");
+        if (!zeroes) _ = free_list.push(view, index);
         if (!atomic.broken(.row_after_bracket)) bracket.leave();
-        return .{ .done = .{ .control = to, .freed = step.freed } };
+        return .{ .done = .{ .control = to, .freed = true } };
+    }
+}
+
+/// A step that leaves references: the word, then the row, and the end of the bracket. False: the
+/// word has changed meanwhile, and the bracket goes on.
+inline fn change(
+    participant: *const Participant,
+    bracket: Bracket,
+    comptime operation: Operation,
+    index: u32,
+    from: Control,
+    step: transitions.Step,
+) bool {
+    const early = atomic.broken(.hold_before_cas) and operation == .get;
+    if (early) participant.addHold(index);
+    // SYNC: as in `attempt`. Pairs with `attempt`, `change` and `section.freezeWord`.
+    if (!Control.cas(&participant.view.slots[index].control, from, step.to)) {
+        if (early) participant.dropHold(index);
+        return false;
+    }
+    if (atomic.broken(.row_after_bracket)) bracket.leave();
+    if (!early) changeRow(participant, index, step.row);
+    if (!atomic.broken(.row_after_bracket)) bracket.leave();
+    return true;
+}
+
+inline fn changeRow(participant: *const Participant, index: u32, row: transitions.RowChange) void {
+    switch (row) {
+        .unchanged => {},
+        .plus_one => participant.addHold(index),
+        .minus_one => participant.dropHold(index),
     }
 }
 
@@ -198,10 +265,10 @@ pub fn finishPrivate(participant: *Participant, index: u32, patience: *Patience)
     }
 }
 
-/// The common release, of the only reference: what the word must be follows from the handle alone,
+/// A release of the only reference: what the word must be follows from the handle alone,
 /// so that one CAS both checks and changes it. False: nothing was done, and `operate` finds out
 /// why.
-pub inline fn releaseSole(participant: *Participant, handle: Handle) bool {
+inline fn releaseSole(participant: *Participant, handle: Handle) bool {
     const view = &participant.view;
     if (view.zero_on_release) return false;
     const index: u32 = handle.index;
@@ -224,16 +291,22 @@ pub inline fn releaseSole(participant: *Participant, handle: Handle) bool {
     return true;
 }
 
+/// The common release: of the only reference, or of one among others. False: nothing was done.
+pub inline fn giveBackStraight(participant: *Participant, handle: Handle) bool {
+    if (releaseSole(participant, handle)) return true;
+    return changeStraight(participant, .release, handle) != null;
+}
+
 /// Gives one hold back. If the pool stays frozen until patience ends, the hold is owed, and given
 /// back at this thread's next operation. False: the handle names no buffer in use, or a damaged
 /// one, which recovery mends; nothing was given back.
 pub fn giveBack(participant: *Participant, handle: u64) bool {
     if (participant.local.cache_max != 0 and cache.put(participant, @bitCast(handle))) return true;
-    if (releaseSole(participant, @bitCast(handle))) return true;
+    if (giveBackStraight(participant, @bitCast(handle))) return true;
     return giveBackSlowly(participant, handle);
 }
 
-/// The same for a hold that may not be the only one.
+/// The same where the straight line has just failed.
 pub noinline fn giveBackSlowly(participant: *Participant, handle: u64) bool {
     // A thread that owes has waited in vain already, and would wait again for each of many holds.
     const owes = participant.local.attention & participant_file.attention_owed != 0;

@@ -23,10 +23,12 @@ pub const Operation = enum {
     try_release,
 };
 
+pub const RowChange = enum { unchanged, plus_one, minus_one };
+
 /// The new word, and the change of the caller's row.
 pub const Step = struct {
     to: Control,
-    row: enum { unchanged, plus_one, minus_one } = .unchanged,
+    row: RowChange = .unchanged,
     /// The slot's last reference is gone, and it has to be pushed on the free list.
     freed: bool = false,
 };
@@ -110,6 +112,15 @@ pub fn raisesLease(comptime operation: Operation) bool {
     };
 }
 
+/// Whether the operation is one of every message that goes from hand to hand, and has a straight
+/// line.
+pub fn isCommon(operation: Operation) bool {
+    return switch (operation) {
+        .get, .share, .take, .hand_off => true,
+        else => false,
+    };
+}
+
 const testing = std.testing;
 
 /// A USED word of generation 7 with so many references, of which so many are in flight.
@@ -127,8 +138,7 @@ const most = words.references_max;
 
 /// For each operation: the word before, its argument, the word after, and the change of the
 /// caller's row.
-const Row = std.meta.fieldInfo(Step, .row).type;
-const transitions = [_]struct { Operation, Control, u32, Control, Row }{
+const transitions = [_]struct { Operation, Control, u32, Control, RowChange }{
     .{ .release, used(1, 0), 0, used(1, 0).freed(), .minus_one },
     .{ .release, used(2, 1), 0, used(1, 1), .minus_one },
     .{ .release, used(most, 0), 0, used(most - 1, 0), .minus_one },
