@@ -16,21 +16,13 @@ const internal = [
 /** The reference: the package's declarations have the same text. */
 const isReference = (path: string): boolean => /^docs\/api(?:-\w+)?\.md$/.test(path);
 
-/** The pictures of the figures are many; the README shows some. */
-const pictures = join("docs", "benchmarks");
-
-/** The picture of what `xmem serve` shows by itself to those who have the package. */
-const screenshot = join("docs", "serve.png");
-const shownScreenshot = /^!\[[^\]]*\]\((?:docs\/)?serve\.png\)\n\n/gm;
+/** Pictures are larger than what they show; each stands alone between two empty lines. */
+const pictures = [join("docs", "benchmarks"), join("docs", "serve.png")];
+const shownPicture = /^!\[[^\]]*\]\((?!\w+:)[^)]*\)\n\n/gm;
 
 function isPacked(path: string, copied: readonly string[]): boolean {
-  if (
-    path === screenshot ||
-    internal.includes(path) ||
-    isReference(path) ||
-    path.startsWith(pictures)
-  )
-    return false;
+  if (internal.includes(path) || isReference(path)) return false;
+  if (pictures.some((each) => path.startsWith(each))) return false;
   return copied.some((each) => path === each || path.startsWith(`${each}/`));
 }
 
@@ -44,10 +36,9 @@ export function copyDocuments(copied: readonly string[], folder: string): void {
   const files = readdirSync(folder, { recursive: true, encoding: "utf8" });
   for (const file of files.filter((each) => each.endsWith(".md"))) {
     const text = readFileSync(join(folder, file), "utf8");
-    const shown = text.replaceAll(shownScreenshot, "");
+    const shown = text.replaceAll(shownPicture, "");
     writeFileSync(join(folder, file), withoutLinks(shown, file, copied));
   }
-  copyPictures(folder);
   const header = join(folder, "include", "xmem.h");
   writeFileSync(header, withoutComments(readFileSync(header, "utf8")));
 }
@@ -66,11 +57,4 @@ function withoutLinks(text: string, file: string, copied: readonly string[]): st
     const path = join(dirname(file), to).replace(/\/$/, "");
     return isPacked(path, copied) || copied.includes(path) ? link : said;
   });
-}
-
-function copyPictures(folder: string): void {
-  const readme = readFileSync(join(folder, "README.md"), "utf8");
-  for (const [, path = ""] of readme.matchAll(/!\[[^\]]*\]\(([^)]+)\)/g)) {
-    cpSync(join(root, path), join(folder, path));
-  }
 }

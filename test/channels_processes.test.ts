@@ -233,7 +233,8 @@ test("a process lives while it waits at a channel, and not for the sake of its c
     expect(await sending.line()).toBe("waits");
     await until(() => channel.stats().waitingSenders === 1);
     await Bun.sleep(60);
-    expect(drain(channel)).toEqual([1]);
+    // What waits may be sent as soon as there is room.
+    channel.tryReceive()?.release();
     expect(await sending.line()).toBe("sent");
     await ends(sending);
     expect(drain(channel)).toEqual([2]);

@@ -231,11 +231,13 @@ class Directory implements ParkingStore {
 
 async function create(path: string): Promise<FileHandle> {
   for (let count = 1; ; count++) {
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
     try {
+      await mkdir(dirname(path), { recursive: true, mode: 0o700 });
       return await open(path, "wx", 0o600);
     } catch (error) {
-      if (codeOf(error) !== "ENOENT" || count === foldersMost) throw error;
+      // A folder that a sweep removes just now is there to `mkdir`, or is not there to `open`.
+      const isRace = ["ENOENT", "EEXIST"].includes(codeOf(error));
+      if (!isRace || count === foldersMost) throw error;
     }
   }
 }
