@@ -1,7 +1,7 @@
 // Child processes that run a piece of source: for tests of a whole process under a limit, in a
 // namespace or with a signal, where a shared program would hide the code that is tested.
 
-import { existsSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { run, zigBuild } from "../scripts/setup.ts";
 import { Lines } from "./lines.ts";
@@ -90,11 +90,21 @@ export function unshare(...kinds: string[]): string[] | null {
   return null;
 }
 
-/** Whether the kernel has stopped the process. */
+/**
+ * Whether the kernel has stopped the process: each of its threads. A signal reaches one thread
+ * first, and the others run on until that one has told them.
+ */
 export function isStopped(pid: number): boolean {
-  if (!existsSync(`/proc/${pid}`)) return false;
-  // The state follows the name in parentheses, and the name may contain anything.
-  return /\) T [^)]*$/.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
+  const tasks = `/proc/${pid}/task`;
+  try {
+    // The state follows the name in parentheses, and the name may contain anything.
+    return readdirSync(tasks).every((task) =>
+      /\) T [^)]*$/.test(readFileSync(`${tasks}/${task}/stat`, "utf8")),
+    );
+  } catch {
+    // A thread, or all of them, ended meanwhile.
+    return false;
+  }
 }
 
 /** Waits until the kernel has stopped the process. */

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { type ConnectionOptions, connect, type NatsConnection } from "@nats-io/transport-node";
 import { whenInterrupted } from "../../scripts/interrupted.ts";
 import { natsServer } from "../../scripts/nats_server.ts";
+import { untilStopped } from "../scripts.ts";
 
 /** The program, or null where it is not there; then the reason is printed, once. */
 export function serverProgram(): string | null {
@@ -95,8 +96,16 @@ export class NatsServer {
     this.#child = undefined;
   }
 
-  signal(signal: NodeJS.Signals): void {
-    this.#child?.kill(signal);
+  /** SIGSTOP. Resolves once it stands still: until then it may store what it is sent. */
+  async stop(): Promise<void> {
+    if (this.#child === undefined) throw new Error(`server ${this.name} does not run`);
+    this.#child.kill("SIGSTOP");
+    await untilStopped(this.#child.pid);
+  }
+
+  /** SIGCONT. */
+  goOn(): void {
+    this.#child?.kill("SIGCONT");
   }
 
   async remove(): Promise<void> {
