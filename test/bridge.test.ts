@@ -395,6 +395,48 @@ if (program !== null) {
       });
     });
 
+    test("what a request or a reply says is its own, also where its buffer is used again at once", async () => {
+      using near = place({ channel: { capacity: 8 } });
+      using far = place({ channel: { capacity: 8 } });
+      await using exporter = exportRequests(near.channel, nats, { subject: "own", timeout: 5000 });
+      await using importer = importRequests(nats, { subject: "own" }, far.channel);
+      const useAgain = (): void => {
+        const guards = [];
+        for (let free = far.pool.tryAcquire(8); free !== null; free = far.pool.tryAcquire(8)) {
+          free.bytes.fill(255);
+          guards.push(free);
+        }
+        for (const guard of guards) guard.release();
+      };
+      const { publish } = nats;
+      // It runs after what publishes, and before the client sends.
+      nats.publish = (...said) => {
+        queueMicrotask(useAgain);
+        publish.apply(nats, said);
+      };
+      try {
+        const answering = (async () => {
+          for await (using request of far.channel.requests()) {
+            using answer = far.pool.acquire(8);
+            answer.bytes.set(request.guard.bytes);
+            request.reply(answer);
+          }
+        })();
+        for (let round = 0; round < 20; round++) {
+          const job = near.pool.acquire(8);
+          job.bytes.fill(round);
+          using reply = await near.channel.request(job, { timeout: 10_000 });
+          expect([...reply.bytes]).toEqual(Array(8).fill(round));
+        }
+        expect(exporter.stats()).toMatchObject({ replies: 20, failed: 0 });
+        expect(importer.stats()).toMatchObject({ replies: 20, failed: 0 });
+        far.channel.close();
+        await answering;
+      } finally {
+        nats.publish = publish;
+      }
+    });
+
     test("a request gets its reply from another pool, whatever the sizes", async () => {
       using near = place({ channel: { capacity: 8 } });
       using far = place({ channel: { capacity: 8 } });

@@ -258,8 +258,12 @@ class Running {
     await Promise.all(this.#pending);
   }
 
+  /**
+   * Of a copy: the client reads what it is given later, when it has a connection, and a reply's
+   * buffer is somebody else's by then.
+   */
   send(subject: string, lines: string, body: Uint8Array, reply?: string): void {
-    this.nats.publish(subject, body, {
+    this.nats.publish(subject, body.slice(), {
       headers: headersOf(lines),
       ...(reply !== undefined && { reply }),
     });
