@@ -36,15 +36,7 @@ interface Manifest {
 const development = ["scripts", "devDependencies"];
 
 /** What users read of the repository. */
-const copied = [
-  "docs",
-  "examples/pipeline",
-  "include",
-  "CHANGELOG.md",
-  "LICENSE",
-  "README.md",
-  "SECURITY.md",
-];
+const copied = ["docs", "examples/pipeline", "include", "CHANGELOG.md", "LICENSE", "README.md"];
 
 /** Where the package differs from the tree, which runs from the sources. */
 const packaged = {
