@@ -43,7 +43,7 @@ async function pass(files: string[], options: TestOptions = {}): Promise<boolean
 /** Fuzzes the control area: every operation returns, nothing faults, nothing hangs. */
 async function survivesCorruption(): Promise<boolean> {
   buildFuzzer();
-  const options = { cases: 120_000, interfaceCases: 6000, seed: 1 };
+  const options = { cases: 90_000, interfaceCases: 5000, seed: 1 };
   const reports = [await fuzzCore(options), await fuzzInterface(options)];
   return reports.every(({ faults, hangs, failures }) => faults + hangs + failures === 0);
 }
