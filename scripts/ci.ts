@@ -12,7 +12,7 @@ import { bunTests, type TestOptions } from "./bun_tests.ts";
 import { ensureChromium } from "./chromium.ts";
 import { explore } from "./explore.ts";
 import { type Count, endOf, type Failure, list, report } from "./failures.ts";
-import { buildFuzzer, fuzzCore, fuzzInterface } from "./fuzz.ts";
+import { buildBreakableFuzzer, buildFuzzer, fuzzCore, fuzzInterface } from "./fuzz.ts";
 import { generatedIsCurrent } from "./generate.ts";
 import { instructionsHold } from "./instructions.ts";
 import { ensureNatsServer } from "./nats_server.ts";
@@ -51,9 +51,9 @@ async function survivesCorruption(): Promise<boolean> {
 /** The same fuzzers must catch a pop that follows a damaged list, and a wait for damage to end. */
 async function corruptionCanariesAreCaught(): Promise<boolean> {
   const options = { cases: 2000, interfaceCases: 1000, seed: 1, watchdog: 2000, findingsMax: 1 };
+  buildBreakableFuzzer();
   let caught = true;
   for (const canary of ["index_unchecked", "damage_is_waited_for"]) {
-    buildFuzzer(canary);
     const reports = [
       await fuzzCore({ ...options, canary }),
       await fuzzInterface({ ...options, canary }),

@@ -3,9 +3,9 @@
 // through a channel that redelivers. With `--canary` on a library that sometimes sleeps in the
 // middle of an operation and is deliberately broken, which must fail.
 
-import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { root, run, setup, zigBuild } from "./setup.ts";
+import { breaking, buildChecked } from "./checked.ts";
+import { setup } from "./setup.ts";
 
 const { values } = parseArgs({
   options: {
@@ -23,10 +23,9 @@ if (![messages, kills, seed].every((each) => Number.isInteger(each) && Number(ea
 
 setup();
 if (values.canary !== undefined) {
-  const prefix = `build/soak-${values.canary}`;
-  run(zigBuild(prefix, "-Dhook=delay", `-Dcanary=${values.canary}`));
+  buildChecked("delay");
   // The flood's processes inherit it.
-  process.env["XMEM_LIBRARY"] = join(root, prefix, "libxmem.so");
+  Object.assign(process.env, breaking("delay", values.canary));
 }
 // This import comes late, because it loads the library.
 const { flood } = await import("../test/flood/flood.ts");

@@ -17,6 +17,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { breaking, buildChecked, folderOf } from "./checked.ts";
 import { root, run, runRecorded, setup, zigBuild } from "./setup.ts";
 
 interface FuzzOptions {
@@ -25,7 +26,7 @@ interface FuzzOptions {
   /** Through the interface. */
   interfaceCases: number;
   seed: number;
-  /** A library or fuzzer of a broken variant, by its name in zig/hooks/canary.zig. */
+  /** The rule that the library and the fuzzer break, by its name in zig/hooks/canary.zig. */
   canary?: string;
   /** A child that makes no step for so many milliseconds hangs. */
   watchdog?: number;
@@ -45,29 +46,32 @@ const batch = 500;
 /** More than there are processors: an interface case waits most of its time for timeouts. */
 const jobs = 4;
 
-function folderOf(canary: string | undefined): string {
-  return join("build", canary === undefined ? "fuzz" : `fuzz-${canary}`);
+const coreFuzzer = join("build", "fuzz");
+
+/** Builds the core's fuzzer. */
+export function buildFuzzer(): void {
+  run(zigBuild(coreFuzzer, "fuzz"));
 }
 
-/** Builds the core's fuzzer, and the library where it is not the usual one. */
-export function buildFuzzer(canary?: string): void {
-  const variant = canary === undefined ? [] : [`-Dcanary=${canary}`];
-  const steps = canary === undefined ? ["fuzz"] : ["install", "fuzz"];
-  run(zigBuild(folderOf(canary), ...variant, ...steps));
+/** Builds the core's fuzzer and the library for runs that break a rule. */
+export function buildBreakableFuzzer(): void {
+  buildChecked("breakable", "install", "fuzz");
 }
+
+const environmentOf = ({ canary }: FuzzOptions): Record<string, string> =>
+  canary === undefined ? {} : breaking("breakable", canary);
 
 export async function fuzzCore(options: FuzzOptions): Promise<FuzzReport> {
-  const program = join(root, folderOf(options.canary), "pool_fuzz");
-  const { output } = await runRecorded([
-    program,
-    ...["--cases", `${options.cases}`, "--seed", `${options.seed}`],
-    ...[
-      "--watchdog-ms",
-      `${options.watchdog ?? 10_000}`,
-      "--findings-max",
-      `${findingsMaxOf(options)}`,
-    ],
-  ]);
+  const from = options.canary === undefined ? join(root, coreFuzzer) : folderOf("breakable");
+  const arguments_ = {
+    cases: options.cases,
+    seed: options.seed,
+    "watchdog-ms": options.watchdog ?? 10_000,
+    "findings-max": findingsMaxOf(options),
+  };
+  const argv = Object.entries(arguments_).flatMap(([name, value]) => [`--${name}`, `${value}`]);
+  const env = environmentOf(options);
+  const { output } = await runRecorded([join(from, "pool_fuzz"), ...argv], { env });
   const summary = /^core: .* (\d+) faults, (\d+) hangs, (\d+) failures$/m.exec(output);
   if (summary === null) throw new Error("the core's fuzzer ended without a summary");
   const [faults = 0, hangs = 0, failures = 0] = summary.slice(1).map(Number);
@@ -112,13 +116,12 @@ async function runRange(
   file: string,
 ): Promise<Outcome> {
   await Bun.write(file, new Uint8Array(32));
-  const library = join(root, folderOf(options.canary), "libxmem.so");
   const program = join(root, "test", "fuzz", "program.ts");
   const child = Bun.spawn(
     [process.execPath, program, `${options.seed}`, `${first}`, `${end}`, file],
     {
       stdio: ["ignore", "pipe", "pipe"],
-      env: { ...process.env, ...(options.canary === undefined ? {} : { XMEM_LIBRARY: library }) },
+      env: { ...process.env, ...environmentOf(options) },
     },
   );
   let hung = false;
@@ -204,7 +207,7 @@ async function replay(which: string, seed: number): Promise<boolean> {
     throw new Error(`--only ${which}: expected core:CASE or interface:CASE`);
   }
   if (kind === "core") {
-    const program = join(root, folderOf(undefined), "pool_fuzz");
+    const program = join(root, coreFuzzer, "pool_fuzz");
     const one = ["--first", `${first}`, "--cases", "1", "--jobs", "1", "--verbose", "1"];
     return (await runRecorded([program, "--seed", `${seed}`, ...one])).ok;
   }

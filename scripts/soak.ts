@@ -2,9 +2,9 @@
 // killed and stopped at random. With `--delays` on a library whose threads sometimes sleep in the
 // middle of an operation, with `--canary` on such a one that is deliberately broken, which must fail.
 
-import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { root, run, setup, zigBuild } from "./setup.ts";
+import { breaking, buildChecked } from "./checked.ts";
+import { setup } from "./setup.ts";
 
 const { values } = parseArgs({
   options: {
@@ -23,10 +23,9 @@ if (!(minutes > 0) || !Number.isInteger(seed) || seed < 0 || seed >= 2 ** 32) {
 
 setup();
 if (values.delays || values.canary !== "none") {
-  const prefix = `build/soak-${values.canary}`;
-  run(zigBuild(prefix, "-Dhook=delay", `-Dcanary=${values.canary}`));
+  buildChecked("delay");
   // The soak's processes inherit it.
-  process.env["XMEM_LIBRARY"] = join(root, prefix, "libxmem.so");
+  Object.assign(process.env, breaking("delay", values.canary));
 }
 // This import comes late, because it loads the library.
 const { soak } = await import("../test/soak/soak.ts");

@@ -4,6 +4,7 @@
 
 import { rmSync } from "node:fs";
 import { join } from "node:path";
+import { breaking } from "./checked.ts";
 import { root, runRecorded, setup, zigBuild } from "./setup.ts";
 
 /** The end that each broken variant must have: a report of ThreadSanitizer, or a failed check. */
@@ -16,15 +17,19 @@ const canaries: Record<string, RegExp> = {
 const threads = 4;
 
 /** Null when the program could not be built. */
-async function build(canary: string): Promise<string | null> {
-  const prefix = `build/stress-${canary}`;
-  const { ok } = await runRecorded(zigBuild(prefix, "stress", `-Dcanary=${canary}`));
+async function build(hook: "none" | "breakable"): Promise<string | null> {
+  const prefix = `build/stress-${hook}`;
+  const { ok } = await runRecorded(zigBuild(prefix, "stress", `-Dhook=${hook}`));
   return ok ? join(root, prefix, "stress") : null;
 }
 
-async function stress(program: string, seed: number, lives: number, zero: string) {
+async function stress(program: string, seed: number, lives: number, zero: string, canary = "none") {
   const counts = [seed, threads, lives, 4000].map(String);
-  const child = Bun.spawn([program, ...counts, zero], { stderr: "pipe", timeout: 120_000 });
+  const child = Bun.spawn([program, ...counts, zero], {
+    env: { ...process.env, ...breaking("breakable", canary) },
+    stderr: "pipe",
+    timeout: 120_000,
+  });
   const output = await child.stderr.text();
   const ok = (await child.exited) === 0;
   // A program that was killed, or whose library is broken, may leave its pools behind.
@@ -47,13 +52,16 @@ async function passes(seed: number): Promise<boolean> {
   return passed;
 }
 
-async function catches(canary: string, expected: RegExp, seed: number): Promise<boolean> {
-  const program = await build(canary);
-  if (program === null) return false;
+async function catches(
+  program: string,
+  canary: string,
+  expected: RegExp,
+  seed: number,
+): Promise<boolean> {
   // The end of a run depends on the threads' timing: a few seeds are tried, until one shows the
   // fault.
   for (let attempt = 0; attempt < 8; attempt++) {
-    const { ok, output } = await stress(program, seed + attempt, 3, "keep");
+    const { ok, output } = await stress(program, seed + attempt, 3, "keep", canary);
     const found = ok ? undefined : expected.exec(output)?.[0];
     console.log(`canary ${canary}: ${found === undefined ? output.trimEnd() : `caught: ${found}`}`);
     if (found !== undefined) return true;
@@ -69,8 +77,10 @@ export async function sanitized(seed: number): Promise<boolean> {
   }
   const tests = await runRecorded(zigBuild("build", "test", "-Dtsan", "--summary", "all"));
   let passed = tests.ok && (await passes(seed));
+  const breakable = await build("breakable");
+  if (breakable === null) return false;
   for (const [canary, expected] of Object.entries(canaries)) {
-    passed = (await catches(canary, expected, seed)) && passed;
+    passed = (await catches(breakable, canary, expected, seed)) && passed;
   }
   return passed;
 }

@@ -6,9 +6,9 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { ChannelOptions } from "../src/index.ts";
 import { runAgain } from "./canary.ts";
 import { its, type Scenario, survive } from "./channel_crash_sweep.ts";
-import { crashing, crashLibrary, report, sweep } from "./crash_sweep.ts";
+import { crashing, report, sweep } from "./crash_sweep.ts";
 
-const { begin, end } = crashing("none", "cells_not_counted", "dead_cursors_kept");
+const { begin, end } = crashing();
 
 beforeAll(begin, 300_000);
 afterAll(end);
@@ -115,8 +115,8 @@ for (const [canary, scenario] of [
   ["dead_cursors_kept", "read"],
 ] as const) {
   test(`a recovery with the rule ${canary} broken is caught`, () => {
-    const library = crashLibrary(canary);
-    const { exitCode, output } = runAgain(import.meta.path, `every step ${scenario}$`, library);
+    const pattern = `every step ${scenario}$`;
+    const { exitCode, output } = runAgain(import.meta.path, pattern, "crash", canary);
     expect(exitCode).toBe(1);
     expect(output).toContain("fail");
   }, 120_000);

@@ -7,17 +7,9 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { type BufferGuard, BufferPool, type PoolOptions } from "../src/index.ts";
 import { runAgain } from "./canary.ts";
-import {
-  checkWhole,
-  crashing,
-  crashLibrary,
-  report,
-  startVictim,
-  sweep,
-  type Victim,
-} from "./crash_sweep.ts";
+import { checkWhole, crashing, report, startVictim, sweep, type Victim } from "./crash_sweep.ts";
 
-const { directory, begin, end } = crashing("none", "dead_rows_kept");
+const { directory, begin, end } = crashing();
 
 beforeAll(begin, 300_000);
 afterAll(end);
@@ -125,7 +117,8 @@ test("a recovery that keeps the rows of the dead is caught", () => {
   const { exitCode, output } = runAgain(
     import.meta.path,
     "every step acquire$",
-    crashLibrary("dead_rows_kept"),
+    "crash",
+    "dead_rows_kept",
   );
   expect(exitCode).toBe(1);
   expect(output).toContain("toEqual");

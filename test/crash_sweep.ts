@@ -5,19 +5,15 @@
 import { expect } from "bun:test";
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { run, zigBuild } from "../scripts/setup.ts";
+import { breaking, buildChecked } from "../scripts/checked.ts";
 import type { BufferPool } from "../src/index.ts";
 
-const root = join(import.meta.dir, "..");
 /** How many points are tried at a time: each is mostly the start of a process. */
 const lanes = 4;
 const stepsMax = 2000;
 
-export const crashLibrary = (canary: string): string =>
-  join(root, "build", `crash-${canary}`, "libxmem.so");
-
-/** A folder for one file's pools, and the libraries that it needs. */
-export function crashing(...canaries: string[]): {
+/** A folder for one file's pools, and the library that it needs. */
+export function crashing(): {
   directory: string;
   begin: () => void;
   end: () => void;
@@ -25,9 +21,7 @@ export function crashing(...canaries: string[]): {
   const directory = mkdtempSync("/dev/shm/xmem-crash-");
   const begin = (): void => {
     process.env["XMEM_DIR"] = directory;
-    for (const canary of canaries) {
-      run(zigBuild(`build/crash-${canary}`, "-Dhook=crash", `-Dcanary=${canary}`));
-    }
+    buildChecked("crash");
   };
   const end = (): void => {
     delete process.env["XMEM_DIR"];
@@ -48,11 +42,11 @@ export interface Victim {
   survived: Promise<boolean>;
 }
 
-/** Starts that program of `programs/`. */
+/** Starts that program of `programs/`. It breaks no rule, also where this process does. */
 export function startVictim(program: string, ...argv: string[]): Victim {
   const path = join(import.meta.dir, "programs", program);
   const child = Bun.spawn([process.execPath, path, ...argv], {
-    env: { ...process.env, XMEM_LIBRARY: crashLibrary("none") },
+    env: { ...process.env, ...breaking("crash", "none") },
     stdio: ["pipe", "pipe", "pipe"],
   });
   const text: string[] = [];

@@ -7,9 +7,9 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { ChannelOptions } from "../src/index.ts";
 import { runAgain } from "./canary.ts";
 import { its, type Scenario, survive } from "./channel_crash_sweep.ts";
-import { crashing, crashLibrary, report, sweep } from "./crash_sweep.ts";
+import { crashing, report, sweep } from "./crash_sweep.ts";
 
-const { begin, end } = crashing("none", "taking_ignored", "returned_not_counted");
+const { begin, end } = crashing();
 
 beforeAll(begin, 300_000);
 afterAll(end);
@@ -194,8 +194,8 @@ for (const [canary, scenario] of [
   ["returned_not_counted", "of two messages"],
 ] as const) {
   test(`a recovery with the rule ${canary} broken is caught`, () => {
-    const library = crashLibrary(canary);
-    const { exitCode, output } = runAgain(import.meta.path, `every step.* ${scenario}$`, library);
+    const pattern = `every step.* ${scenario}$`;
+    const { exitCode, output } = runAgain(import.meta.path, pattern, "crash", canary);
     expect(exitCode).toBe(1);
     expect(output).toContain("fail");
   }, 120_000);

@@ -6,7 +6,6 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { run as runCommand, zigBuild } from "../scripts/setup.ts";
 import { BufferPool } from "../src/index.ts";
 import { runAgain } from "./canary.ts";
 import { codeOf, errorOf } from "./codes.ts";
@@ -23,8 +22,6 @@ import {
 
 const before = process.env["XMEM_DIR"];
 const root = mkdtempSync(join(before ?? "/dev/shm", "xmem-names-"));
-/** Broken on purpose where the tests must fail. */
-const library = process.env["XMEM_LIBRARY"] ?? crashLibrary;
 const index = join(import.meta.dir, "../src/index.ts");
 let made = 0;
 
@@ -57,7 +54,7 @@ function here<Result>(body: (dir: string) => Result | Promise<Result>): Promise<
 }
 
 const run = (dir: string, source: string, quiet = false): Script =>
-  script(source, { env: { XMEM_DIR: dir, XMEM_LIBRARY: library }, quiet });
+  script(source, { env: { XMEM_DIR: dir, XMEM_LIBRARY: crashLibrary }, quiet });
 
 const small = "{ capacity: 2, bufferSize: 64, maxParticipants: 4 }";
 const ephemeral = "{ capacity: 2, bufferSize: 64, maxParticipants: 4, ephemeral: true }";
@@ -148,12 +145,11 @@ describe("stopped at every step", () => {
 });
 
 test("a removal without the lock on what the name leads to is caught", () => {
-  const prefix = "build/crash-name_unlocked";
-  runCommand(zigBuild(prefix, "-Dhook=crash", "-Dcanary=name_unlocked"));
   const { exitCode, output } = runAgain(
     import.meta.path,
     "unlink.. leaves a pool that was made",
-    join(import.meta.dir, "..", prefix, "libxmem.so"),
+    "crash",
+    "name_unlocked",
   );
   expect(exitCode).toBe(1);
   expect(output).toContain("toEqual");

@@ -3,7 +3,7 @@
 
 import { beforeAll, expect, test } from "bun:test";
 import { join } from "node:path";
-import { root, run, zigBuild } from "../scripts/setup.ts";
+import { breaking, buildChecked } from "../scripts/checked.ts";
 import { BufferPool, type Channel } from "../src/index.ts";
 import { runAgain } from "./canary.ts";
 import { expectSoon, now, Waiter } from "./latency.ts";
@@ -188,15 +188,9 @@ test("a process that waits is kept alive, one that has waited is not", async () 
   expect(await child.ended).toBe(0);
 });
 
-const prefix = (canary: string): string => join("build", `native_waiter-${canary}`);
-const libraryWith = (canary: string): string => join(root, prefix(canary), "libxmem.so");
-const canaries = ["native_wake_kept", "no_futex_waitv"] as const;
+beforeAll(() => buildChecked("breakable"), 300_000);
 
-beforeAll(() => {
-  for (const canary of canaries) run(zigBuild(prefix(canary), `-Dcanary=${canary}`));
-}, 300_000);
-
-const withoutWaitAny: ScriptOptions = { env: { XMEM_LIBRARY: libraryWith("no_futex_waitv") } };
+const withoutWaitAny: ScriptOptions = { env: breaking("breakable", "no_futex_waitv") };
 
 test("where no thread can watch several places, each has a thread, and works alike", async () => {
   using made = make(2, 2);
@@ -245,8 +239,8 @@ test("a wake that a busy loop got beside others goes to the next waiter", async 
 });
 
 test("... and not with a native thread that keeps it", () => {
-  const library = libraryWith("native_wake_kept");
-  const { exitCode, output } = runAgain(import.meta.path, "a busy loop got", library);
+  const pattern = "a busy loop got";
+  const { exitCode, output } = runAgain(import.meta.path, pattern, "breakable", "native_wake_kept");
   expect(exitCode, output).toBe(1);
   expect(output).toContain("blocking waiter, milliseconds");
 });

@@ -3,9 +3,8 @@
 // and the shortest calls that show it; PROPERTY_SEED repeats one.
 
 import { beforeAll, expect, test } from "bun:test";
-import { join } from "node:path";
 import fc from "fast-check";
-import { root, run, zigBuild } from "../scripts/setup.ts";
+import { buildChecked } from "../scripts/checked.ts";
 import { type BufferGuard, BufferPool, type ReadGuard, XmemError } from "../src/index.ts";
 import { runAgain } from "./canary.ts";
 import { type Hold, PoolModel, referencesMax, type Slot } from "./pool_model.ts";
@@ -349,16 +348,13 @@ test("a random sequence of calls does what the model does", () => check(0, 300),
 test("with a cache of free slots it does, too", () => check(2, 200), 120_000);
 
 const canaries = ["unref_keeps_reference", "generation_kept"];
-const prefix = (canary: string): string => join("build", `property-${canary}`);
 
-beforeAll(() => {
-  for (const canary of canaries) run(zigBuild(prefix(canary), `-Dcanary=${canary}`));
-}, 300_000);
+beforeAll(() => buildChecked("breakable"), 300_000);
 
 for (const canary of canaries) {
   test(`the same sequences catch a library with ${canary}`, () => {
-    const broken = join(root, prefix(canary), "libxmem.so");
-    const { exitCode, output } = runAgain(import.meta.path, "the model does", broken);
+    const pattern = "the model does";
+    const { exitCode, output } = runAgain(import.meta.path, pattern, "breakable", canary);
     expect(exitCode, output).toBe(1);
     expect(output).toContain("Property failed after");
     expect(output).toMatch(/seed: -?\d+/);

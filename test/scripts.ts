@@ -3,19 +3,19 @@
 
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { run, zigBuild } from "../scripts/setup.ts";
+import { buildChecked, libraryOf } from "../scripts/checked.ts";
 import { Lines } from "./lines.ts";
 
 const programs = join(import.meta.dir, "programs");
 
 /** The library that stops or kills its process at a given step. */
-export const crashLibrary: string = join(import.meta.dir, "../build/crash-none/libxmem.so");
+export const crashLibrary: string = libraryOf("crash");
 
 /** Options of a script that uses this library. */
 export const crashing: ScriptOptions = { env: { XMEM_LIBRARY: crashLibrary } };
 
 export function buildCrashLibrary(): void {
-  run(zigBuild("build/crash-none", "-Dhook=crash", "-Dcanary=none"));
+  buildChecked("crash");
 }
 
 export interface ScriptOptions {

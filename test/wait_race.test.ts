@@ -3,7 +3,7 @@
 
 import { expect, test } from "bun:test";
 import { join } from "node:path";
-import { root, run, zigBuild } from "../scripts/setup.ts";
+import { breaking, buildChecked } from "../scripts/checked.ts";
 import { race } from "./wait_race.ts";
 
 const seed = 20_261;
@@ -30,14 +30,13 @@ test("a released buffer reaches a waiter, also when others are killed at that mo
 }, 300_000);
 
 test("a library that loses the buffers of the dead is caught", () => {
-  const prefix = "build/wait-dead_rows_kept";
-  run(zigBuild(prefix, "-Dcanary=dead_rows_kept"));
+  buildChecked("breakable");
   const path = JSON.stringify(join(import.meta.dir, "wait_race.ts"));
   const source = `
     const { race } = await import(${path});
     await race({ rounds: 60, seed: 1, kills: true, hangMs: 5000 });`;
   const child = Bun.spawnSync([process.execPath, "-e", source], {
-    env: { ...process.env, XMEM_LIBRARY: join(root, prefix, "libxmem.so") },
+    env: { ...process.env, ...breaking("breakable", "dead_rows_kept") },
   });
   expect(child.exitCode).not.toBe(0);
   expect(child.stderr.toString()).toMatch(/TIMEOUT|nothing happened for 5000 ms/);

@@ -3,7 +3,6 @@
 
 const std = @import("std");
 const builtin = @import("builtin");
-const Canary = @import("hooks/canary.zig").Canary;
 
 const version_needed = "0.16.0";
 comptime {
@@ -13,7 +12,7 @@ comptime {
     );
 }
 
-const Hook = enum { none, bare, crash, delay, explored };
+const Hook = enum { none, bare, breakable, crash, delay, explored };
 
 const Target = struct { name: []const u8, triple: []const u8, file: []const u8 };
 
@@ -29,7 +28,6 @@ const targets = [_]Target{
 
 pub fn build(b: *std.Build) void {
     const hook = b.option(Hook, "hook", "What stands at each atomic step") orelse .none;
-    const canary = b.option(Canary, "canary", "A deliberately broken variant") orelse .none;
     const tsan = b.option(bool, "tsan", "Build with ThreadSanitizer") orelse false;
     const optimize = b.option(
         std.builtin.OptimizeMode,
@@ -37,9 +35,7 @@ pub fn build(b: *std.Build) void {
         "Default: ReleaseSmall, which docs/performance.md compares with ReleaseFast",
     ) orelse .ReleaseSmall;
 
-    const options = b.addOptions();
-    options.addOption(Canary, "canary", canary);
-    const parts: Parts = .{ .b = b, .options = options, .hook = hook };
+    const parts: Parts = .{ .b = b, .hook = hook };
 
     const host = b.standardTargetOptions(.{ .default_target = hostQuery() });
     if (hook == .explored) return addExplorer(parts, host);
@@ -56,7 +52,6 @@ pub fn build(b: *std.Build) void {
 /// core cannot import its checker.
 const Parts = struct {
     b: *std.Build,
-    options: *std.Build.Step.Options,
     hook: Hook,
 
     const Kind = struct {
@@ -90,9 +85,7 @@ const Parts = struct {
 
     fn hooks(parts: Parts, kind: Kind) *std.Build.Module {
         const file = parts.b.fmt("hooks/{s}.zig", .{@tagName(parts.hook)});
-        const made = parts.module(parts.b.path(file), kind);
-        made.addOptions("build_options", parts.options);
-        return made;
+        return parts.module(parts.b.path(file), kind);
     }
 
     fn module(parts: Parts, root: std.Build.LazyPath, kind: Kind) *std.Build.Module {

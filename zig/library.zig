@@ -6,8 +6,6 @@ const hooks = @import("hooks");
 pub const panic = std.debug.no_panic;
 
 comptime {
-    // First, whatever the hooks: errors are numbered in the order in which they are met.
-    _ = hooks.repairs_silently;
     // Some hooks have symbols of their own.
     _ = hooks;
     _ = @import("abi/bun.zig");

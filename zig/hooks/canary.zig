@@ -1,7 +1,7 @@
-//! Deliberately broken variants of the protocol, one at a time, chosen when the library is built
-//! with `-Dcanary=`. A checker that never failed proves nothing, so each variant names the checker
-//! that must catch it. `none` is the only variant that is ever shipped, and costs nothing: every
-//! use is comptime.
+//! Deliberately broken variants of the protocol, one at a time, chosen when a checker's library is
+//! loaded. A checker that never failed proves nothing, so each variant names the checker that must
+//! catch it. The library that is shipped knows of none: `hooks/none.zig` says of every rule, when it
+//! is compiled, that it is kept.
 
 pub const Canary = enum {
     none,

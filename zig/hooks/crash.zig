@@ -4,13 +4,15 @@
 
 const std = @import("std");
 const accesses = @import("accesses.zig");
-const canary = @import("chosen_canary.zig").canary;
 
 pub const Canary = @import("canary.zig").Canary;
 pub const Order = accesses.Order;
 pub const stepped = true;
 pub const modelled = false;
-pub const repairs_silently = false;
+pub inline fn repairsSilently() bool {
+    return false;
+}
+
 pub inline fn claimsAtOnce() bool {
     return true;
 }
@@ -26,9 +28,7 @@ pub const fetchAnd = counted.fetchAnd;
 pub const fetchMax = counted.fetchMax;
 pub const call = step;
 
-pub inline fn broken(comptime rule: Canary) bool {
-    return canary == rule;
-}
+pub const broken = @import("chosen_canary.zig").broken;
 
 /// Steps left until the process is signalled; 0 means disarmed. One thread arms and walks at a
 /// time.

@@ -4,13 +4,15 @@
 
 const std = @import("std");
 const accesses = @import("accesses.zig");
-const canary = @import("chosen_canary.zig").canary;
 
 pub const Canary = @import("canary.zig").Canary;
 pub const Order = accesses.Order;
 pub const stepped = false;
 pub const modelled = false;
-pub const repairs_silently = false;
+pub inline fn repairsSilently() bool {
+    return false;
+}
+
 pub inline fn claimsAtOnce() bool {
     return false;
 }
@@ -26,9 +28,7 @@ pub const fetchAnd = delayed.fetchAnd;
 pub const fetchMax = delayed.fetchMax;
 pub inline fn call() void {}
 
-pub inline fn broken(comptime rule: Canary) bool {
-    return canary == rule;
-}
+pub const broken = @import("chosen_canary.zig").broken;
 
 /// One access in so many, on average.
 const short_every = 128;

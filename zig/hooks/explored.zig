@@ -8,7 +8,9 @@ pub const Canary = @import("canary.zig").Canary;
 pub const Order = @import("accesses.zig").Order;
 pub const stepped = true;
 pub const modelled = true;
-pub const repairs_silently = false;
+pub inline fn repairsSilently() bool {
+    return false;
+}
 
 pub inline fn call() void {}
 

@@ -20,7 +20,7 @@ const looks_max = 3;
 /// The list leads out of the pool, in a circle, to slots in use, or past free ones. The builds of
 /// checkers do not repair that: a checker must see what the protocol itself loses.
 pub fn listIsBroken(view: *const View) bool {
-    if (!atomic.repairs_silently) return false;
+    if (!atomic.repairsSilently()) return false;
     return seenAtRest(view, listDiffers);
 }
 
@@ -52,7 +52,7 @@ pub fn restingAt(view: *const View) ?u64 {
 
 /// A free slot was seen while the pool rested at `resting`. True: the list was empty.
 pub fn fellOffList(view: *const View, resting: u64) bool {
-    if (!atomic.repairs_silently) return false;
+    if (!atomic.repairsSilently()) return false;
     const head = Head.load(&view.header.hot.free_head, .acquire);
     return head.index == words.index_nil and restingAt(view) == resting;
 }
@@ -103,7 +103,7 @@ const slots_per_part = 16 * 1024;
 /// The same as `committedSumIsWrong`, for acquires that the sum refuses: a part at a time, which
 /// together count where nothing changed meanwhile, and nothing again before something changes.
 pub fn committedSumIsFoundWrong(view: *const View, audit: *participant_file.Audit) bool {
-    if (!atomic.repairs_silently) return false;
+    if (!atomic.repairsSilently()) return false;
     const key = memory_work.memoryKey(view) orelse return false;
     if (key == audit.clean_key) return false;
     if (key != audit.key) audit.* = .{ .key = key };
@@ -154,7 +154,7 @@ const rubbish = [_]struct { []const Rubbish, bool }{
 };
 
 test "a list is broken if it is not all free slots, each once" {
-    if (!atomic.repairs_silently) return;
+    if (!atomic.repairsSilently()) return;
     for (rubbish) |case| {
         var pool: TestingPool = undefined;
         try pool.init(.{ .capacity = 4, .buffer_size = 64, .participant_count = 2 });
@@ -180,7 +180,7 @@ fn change(pool: *TestingPool, index: u32, state: words.State) void {
 }
 
 test "a sum of committed bytes is wrong if it is not that of the slots, or one claims too much" {
-    if (!atomic.repairs_silently) return;
+    if (!atomic.repairsSilently()) return;
     const cases = [_]struct { [2]u64, u64, bool }{
         .{ .{ 0, 0 }, 0, false },
         .{ .{ 4096, 0 }, 4096, false },
