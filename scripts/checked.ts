@@ -17,9 +17,12 @@ export const folderOf = (hooks: Hooks): string => join(root, prefixOf(hooks));
 
 export const libraryOf = (hooks: Hooks): string => join(folderOf(hooks), file);
 
-export function buildChecked(hooks: Hooks, ...steps: string[]): void {
-  run(zigBuild(prefixOf(hooks), `-Dhook=${hooks}`, ...steps));
-}
+/** The command that builds it. */
+export const checkedBuild = (hooks: Hooks, ...steps: string[]): string[] =>
+  zigBuild(prefixOf(hooks), `-Dhook=${hooks}`, ...steps);
+
+export const buildChecked = (hooks: Hooks, ...steps: string[]): void =>
+  run(checkedBuild(hooks, ...steps));
 
 /** What a process needs in its environment to break that rule. */
 export function breaking(hooks: Hooks, rule: string): Record<string, string> {

@@ -6,7 +6,7 @@
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { type Count, type Failure, report } from "./failures.ts";
-import { root, run, setup, zigBuild } from "./setup.ts";
+import { root, runRecorded, setup, zigBuild } from "./setup.ts";
 
 const prefix = "build/explorer";
 const explorer = join(root, prefix, "bin", "explorer");
@@ -35,7 +35,10 @@ interface Exploration {
 /** Explores programs, as many at a time as there are processors. */
 export async function explore(what: Exploration): Promise<Count> {
   const { programs = [], set, canaries = true } = what;
-  run(zigBuild(prefix, "-Dhook=explored"));
+  const built = await runRecorded(zigBuild(prefix, "-Dhook=explored"));
+  if (!built.ok) {
+    return { passed: 0, failures: [{ name: "explorer: the build", detail: built.output }] };
+  }
   const listed = async (...argv: string[]) =>
     (await output("--list", ...argv, ...programs)).trim().split("\n");
   const jobs = (await listed(...(set === undefined ? [] : ["--set", set]))).map((name) => [name]);

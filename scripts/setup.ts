@@ -116,7 +116,8 @@ function environment(): Record<string, string | undefined> {
   return { ...process.env, PATH: `${bin}:${process.env["PATH"] ?? ""}` };
 }
 
-function install(): void {
+/** What `bun.lock` names, if it is not here yet. */
+export function install(): void {
   const wanted = readFileSync(join(root, "bun.lock"), "utf8");
   // Written after the installation, so that an interrupted one is never taken for a whole one.
   const stamp = join(root, "node_modules", ".xmem-installed");

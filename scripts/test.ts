@@ -2,10 +2,12 @@
 // interface, and ends with a list of what failed and one line that sums up all. `bun run test PATTERN`
 // runs only the interface's test files whose path matches.
 
+import { availableParallelism } from "node:os";
 import { bunTests } from "./bun_tests.ts";
+import { checkedBuild } from "./checked.ts";
 import { explore } from "./explore.ts";
 import { type Count, type Failure, report } from "./failures.ts";
-import { runRecorded, setup, zigBuild } from "./setup.ts";
+import { install, runRecorded, setup, zigBuild } from "./setup.ts";
 
 async function zigTests(): Promise<Count> {
   const command = zigBuild("build", "test", "--summary", "all", "--test-timeout", "60s");
@@ -24,10 +26,40 @@ async function zigTests(): Promise<Count> {
   return { passed: Number(passed), failures };
 }
 
+/** What several of the interface's tests need, so that they find it made. */
+async function buildForTests(): Promise<void> {
+  const { ok } = await runRecorded(zigBuild("build"));
+  if (!ok) throw new Error("the library could not be built");
+  for (const command of [
+    ...(["crash", "breakable"] as const).map((hooks) => checkedBuild(hooks)),
+    zigBuild("build/cross", "cross"),
+  ]) {
+    // A test builds it again, and says what is wrong with it.
+    await runRecorded(command);
+  }
+}
+
+/** The core's tests leave a processor idle at times, as a compiler does that ends a program. */
+async function coreTests(): Promise<Count[]> {
+  const [explored, counted] = await Promise.all([
+    explore({ set: "small" }),
+    zigTests().then(async (count) => {
+      await buildForTests();
+      return count;
+    }),
+  ]);
+  return [counted, explored];
+}
+
+/**
+ * More files at a time than there are processors, since many tests mostly wait. The slowest begin
+ * first, so that none of them runs alone in the end.
+ */
+const inParallel = [`--parallel=${availableParallelism() + 1}`, "--timings=test/timings.json"];
+
 export async function test(filters: string[]): Promise<Count> {
-  const counts: Count[] =
-    filters.length === 0 ? [await zigTests(), await explore({ set: "small" })] : [];
-  counts.push(await bunTests(["--parallel", ...filters]));
+  const counts = filters.length === 0 ? await coreTests() : [];
+  counts.push(await bunTests([...inParallel, ...filters]));
   return {
     passed: counts.reduce((sum, count) => sum + count.passed, 0),
     failures: counts.flatMap((count) => count.failures),
@@ -35,8 +67,11 @@ export async function test(filters: string[]): Promise<Count> {
 }
 
 if (import.meta.main) {
-  setup();
-  const count = await test(process.argv.slice(2));
+  const filters = process.argv.slice(2);
+  // A whole run builds the library beside other work.
+  if (filters.length === 0) install();
+  else setup();
+  const count = await test(filters);
   report(count);
   process.exit(count.failures.length === 0 ? 0 : 1);
 }

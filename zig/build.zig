@@ -242,12 +242,14 @@ fn addOtherLibc(parts: Parts, arch: std.Target.Cpu.Arch) void {
 }
 
 /// The running machine's kind of processor, in its oldest form, and the oldest glibc that is
-/// supported. Where Bun runs on musl, scripts/setup.ts names the target.
+/// supported: named as in `targets`, so that what is built for one serves the other. Where Bun runs
+/// on musl, scripts/setup.ts names the target.
 fn hostQuery() std.Target.Query {
-    var query: std.Target.Query = .{ .cpu_model = .baseline };
-    if (builtin.os.tag == .linux) {
-        query.abi = .gnu;
-        query.glibc_version = .{ .major = 2, .minor = 17, .patch = 0 };
-    }
-    return query;
+    if (builtin.os.tag != .linux) return .{ .cpu_model = .baseline };
+    return .{
+        .cpu_arch = builtin.cpu.arch,
+        .os_tag = .linux,
+        .abi = .gnu,
+        .glibc_version = .{ .major = 2, .minor = 17, .patch = 0 },
+    };
 }
