@@ -5,10 +5,10 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { ChannelOptions } from "../src/index.ts";
 import { runAgain } from "./canary.ts";
-import { its, type Scenario, survive } from "./channel_crash_sweep.ts";
+import { its, program, type Scenario, survive } from "./channel_crash_sweep.ts";
 import { crashing, report, sweep } from "./crash_sweep.ts";
 
-const { begin, end } = crashing();
+const { begin, end, startVictim } = crashing(program);
 
 beforeAll(begin, 300_000);
 afterAll(end);
@@ -118,14 +118,14 @@ for (const [canary, scenario] of [
     const pattern = `every step ${scenario}$`;
     const { exitCode, output } = runAgain(import.meta.path, pattern, "crash", canary);
     expect(exitCode).toBe(1);
-    expect(output).toContain("fail");
+    expect(output).toMatch(/^ 1 fail$/m);
   }, 120_000);
 }
 
 describe("killed at every step", () => {
   for (const [what, scenario] of Object.entries(scenarios)) {
     test(what, async () => {
-      report(what, await sweep((step) => survive(what, scenario, step)));
+      report(what, await sweep((step) => survive(startVictim, what, scenario, step)));
     }, 120_000);
   }
 });

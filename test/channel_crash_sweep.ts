@@ -5,7 +5,7 @@
 import { expect } from "bun:test";
 import { BufferPool, type Channel, type ChannelOptions } from "../src/index.ts";
 import { codeOf } from "./codes.ts";
-import { checkWhole, startVictim, type Victim } from "./crash_sweep.ts";
+import { type Crashing, checkWhole, type Victim } from "./crash_sweep.ts";
 
 /** The victim's message. Those of the survivor have fewer bytes, by which they are told apart. */
 export const its = 100;
@@ -84,9 +84,6 @@ function checkRests(channel: Channel): void {
   expect(subscribers).toBe(channel.mode === "broadcast" ? 1 : 0);
 }
 
-const start = (name: string, operation: string, step: number): Victim =>
-  startVictim("channel_crash_point.ts", name, operation, String(step));
-
 function sendAll(pool: BufferPool, channel: Channel, sizes: number[]): void {
   for (const size of sizes) expect(channel.send(pool.acquire(size))).toBe(true);
 }
@@ -108,8 +105,18 @@ async function help(
   return [guard?.size ?? 0];
 }
 
+/** The program that the victims run. */
+export const program = "channel_crash_point.ts";
+
 /** Kills one victim at `step`. True when the operation was shorter. */
-export async function survive(what: string, scenario: Scenario, step: number): Promise<boolean> {
+export async function survive(
+  startVictim: Crashing["startVictim"],
+  what: string,
+  scenario: Scenario,
+  step: number,
+): Promise<boolean> {
+  const start = (name: string, operation: string, at: number): Victim =>
+    startVictim(name, operation, String(at));
   const name = `crash.${process.pid}.${what.replaceAll(" ", "-")}.${step}`;
   const options = { capacity: 6, bufferSize: 4096, leaseTimeout: 1, channels: 3 };
   using pool = BufferPool.create(name, options);

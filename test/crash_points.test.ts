@@ -7,15 +7,15 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { type BufferGuard, BufferPool, type PoolOptions } from "../src/index.ts";
 import { runAgain } from "./canary.ts";
-import { checkWhole, crashing, report, startVictim, sweep, type Victim } from "./crash_sweep.ts";
+import { checkWhole, crashing, report, sweep, type Victim } from "./crash_sweep.ts";
 
-const { directory, begin, end } = crashing();
+const { directory, begin, end, startVictim } = crashing("crash_point.ts");
 
 beforeAll(begin, 300_000);
 afterAll(end);
 
 const start = (name: string, operation: string, step: number, handle = 0, gate = ""): Victim =>
-  startVictim("crash_point.ts", name, operation, String(step), String(handle), gate);
+  startVictim(name, operation, String(step), String(handle), gate);
 
 interface Scenario {
   options?: PoolOptions;

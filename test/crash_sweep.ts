@@ -4,6 +4,7 @@
 
 import { expect } from "bun:test";
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { breaking, buildChecked } from "../scripts/checked.ts";
 import type { BufferPool } from "../src/index.ts";
@@ -12,25 +13,40 @@ import type { BufferPool } from "../src/index.ts";
 const lanes = 4;
 const stepsMax = 2000;
 
-/** A folder for one file's pools, and the library that it needs. */
-export function crashing(): {
+/** A folder for one file's pools, and what its victims are started of. */
+export interface Crashing {
   directory: string;
-  begin: () => void;
+  begin: () => Promise<void>;
   end: () => void;
-} {
+  /** Starts a victim. It breaks no rule, also where this process does. */
+  startVictim: (...argv: string[]) => Victim;
+}
+
+/** For victims that run that program of `programs/`. */
+export function crashing(program: string): Crashing {
   const directory = mkdtempSync("/dev/shm/xmem-crash-");
-  const begin = (): void => {
+  const built = mkdtempSync(join(tmpdir(), "xmem-crash-"));
+  const begin = async (): Promise<void> => {
     process.env["XMEM_DIR"] = directory;
     buildChecked("crash");
+    // One file: there are thousands of victims, and each would read and compile all sources.
+    await Bun.build({
+      entrypoints: [join(import.meta.dir, "programs", program)],
+      target: "bun",
+      external: ["*.so", "*.dylib"],
+      outdir: built,
+    });
   };
   const end = (): void => {
     delete process.env["XMEM_DIR"];
+    rmSync(built, { recursive: true });
     const left = readdirSync(directory);
     rmSync(directory, { recursive: true });
     // No process left a file behind, whenever it was killed.
     expect(left).toEqual([]);
   };
-  return { directory, begin, end };
+  const file = join(built, program.replace(/\.ts$/, ".js"));
+  return { directory, begin, end, startVictim: (...argv) => start(file, argv) };
 }
 
 export interface Victim {
@@ -42,10 +58,8 @@ export interface Victim {
   survived: Promise<boolean>;
 }
 
-/** Starts that program of `programs/`. It breaks no rule, also where this process does. */
-export function startVictim(program: string, ...argv: string[]): Victim {
-  const path = join(import.meta.dir, "programs", program);
-  const child = Bun.spawn([process.execPath, path, ...argv], {
+function start(program: string, argv: string[]): Victim {
+  const child = Bun.spawn([process.execPath, program, ...argv], {
     env: { ...process.env, ...breaking("crash", "none") },
     stdio: ["pipe", "pipe", "pipe"],
   });
