@@ -11,6 +11,8 @@ import { root, runRecorded, setup, zigBuild } from "./setup.ts";
 const prefix = "build/explorer";
 const explorer = join(root, prefix, "bin", "explorer");
 
+export const explorerBuild = (): string[] => zigBuild(prefix, "-Dhook=explored");
+
 /**
  * Runs the explorer, and returns its output as a whole, so that programs which run at the same time
  * do not mix.
@@ -35,7 +37,7 @@ interface Exploration {
 /** Explores programs, as many at a time as there are processors. */
 export async function explore(what: Exploration): Promise<Count> {
   const { programs = [], set, canaries = true } = what;
-  const built = await runRecorded(zigBuild(prefix, "-Dhook=explored"));
+  const built = await runRecorded(explorerBuild());
   if (!built.ok) {
     return { passed: 0, failures: [{ name: "explorer: the build", detail: built.output }] };
   }

@@ -5,7 +5,7 @@
 import { availableParallelism } from "node:os";
 import { bunTests } from "./bun_tests.ts";
 import { checkedBuild } from "./checked.ts";
-import { explore } from "./explore.ts";
+import { explore, explorerBuild } from "./explore.ts";
 import { type Count, type Failure, report } from "./failures.ts";
 import { install, runRecorded, setup, zigBuild } from "./setup.ts";
 
@@ -26,28 +26,27 @@ async function zigTests(): Promise<Count> {
   return { passed: Number(passed), failures };
 }
 
-/** What several of the interface's tests need, so that they find it made. */
-async function buildForTests(): Promise<void> {
+/** Builds the library, and then the explorer, which `explore` finds then. */
+async function buildFirst(): Promise<void> {
   const { ok } = await runRecorded(zigBuild("build"));
   if (!ok) throw new Error("the library could not be built");
-  for (const command of [
-    ...(["crash", "breakable"] as const).map((hooks) => checkedBuild(hooks)),
-    zigBuild("build/cross", "cross"),
-  ]) {
-    // A test builds it again, and says what is wrong with it.
-    await runRecorded(command);
-  }
+  await runRecorded(explorerBuild());
 }
 
-/** The core's tests leave a processor idle at times, as a compiler does that ends a program. */
+/** Builds what tests of the interface need: they find it, or build it again and say what is wrong. */
+async function buildForTests(): Promise<void> {
+  await runRecorded(checkedBuild("crash"));
+  await runRecorded(checkedBuild("breakable"));
+  await runRecorded(zigBuild("build/cross", "cross"));
+}
+
+/**
+ * A build mostly uses one processor. The unit tests, whose threads wait for each other, are slow
+ * beside anything that uses all of them.
+ */
 async function coreTests(): Promise<Count[]> {
-  const [explored, counted] = await Promise.all([
-    explore({ set: "small" }),
-    zigTests().then(async (count) => {
-      await buildForTests();
-      return count;
-    }),
-  ]);
+  const [counted] = await Promise.all([zigTests(), buildFirst()]);
+  const [explored] = await Promise.all([explore({ set: "small" }), buildForTests()]);
   return [counted, explored];
 }
 
