@@ -281,7 +281,7 @@ pub export fn xmem_bun_channel_receive(number: Descriptor, channel: u32) i32 {
     var patience: Patience = .untimed;
     const held = channels.receive(pool, found, &patience) catch |err|
         return numbers.refusedBare(err);
-    return hold_result.note(number, held);
+    return hold_result.note(pool, held);
 }
 
 /// The message that this open holds at an index below the capacity is done: its hold is an ordinary
@@ -333,7 +333,7 @@ pub export fn xmem_bun_channel_receive_at_once(
     errors.clear();
     const found = opened(pool, channel) catch |err| return refused(err);
     const held = channels.receiveAtOnce(pool, found, is_first != 0) catch |err| return refused(err);
-    return hold_result.note(number, held);
+    return hold_result.note(pool, held);
 }
 
 /// A slice of a wait for an item, which ends at `deadline_ms`. PENDING: call again.
@@ -347,7 +347,7 @@ pub export fn xmem_bun_channel_receive_blocking(
     const found = opened(pool, channel) catch |err| return refused(err);
     const held = channels.receiveSlice(pool, found, toNs(deadline_ms)) catch |err|
         return refused(err);
-    return hold_result.note(number, held);
+    return hold_result.note(pool, held);
 }
 
 /// As `xmem_bun_async_open`. `end`: one of `End`.
