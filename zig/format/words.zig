@@ -180,6 +180,11 @@ pub const Control = packed struct(u64) {
         return control.state == .used and (control.in_flight > 0 or control.references == 0);
     }
 
+    /// USED, with references, and of a generation that names it.
+    pub inline fn isPlainlyHeld(control: Control) bool {
+        return control.state == .used and control.generation != 0 and control.references != 0;
+    }
+
     /// The handle that names this generation of the slot at `index`.
     pub inline fn handle(control: Control, index: u32) u64 {
         return @bitCast(Handle{ .index = @intCast(index), .generation = control.generation });
@@ -470,6 +475,28 @@ pub const Cell = packed struct(u64) {
         if (atomic.broken(.cell_relaxed))
             return atomic.cas(u64, ptr, @bitCast(from), @bitCast(to), .monotonic);
         return atomic.cas(u64, ptr, @bitCast(from), @bitCast(to), .seq_cst);
+    }
+
+    /// Empty, and nothing about it is uncommon: one comparison.
+    pub inline fn isPlainlyEmptyAt(cell: Cell, position: Position) bool {
+        return cell == Cell{
+            .index = 0,
+            .lap = position.cellLap(),
+            .full = false,
+            .closed = false,
+            .frozen = false,
+        };
+    }
+
+    /// Full, and nothing about it is uncommon.
+    pub inline fn isPlainlyFullAt(cell: Cell, position: Position) bool {
+        return cell == Cell{
+            .index = cell.index,
+            .lap = position.cellLap(),
+            .full = true,
+            .closed = false,
+            .frozen = false,
+        };
     }
 
     pub inline fn filledWith(cell: Cell, index: u32) Cell {

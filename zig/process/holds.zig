@@ -61,7 +61,7 @@ pub fn isCurrent(pool: *const Pool, handle: u64) bool {
 }
 
 /// False: this open has no such hold, and nothing was given back.
-pub inline fn giveBack(pool: *Pool, handle: u64) bool {
+pub fn giveBack(pool: *Pool, handle: u64) bool {
     if (!has(pool, handle)) return false;
     messages.aboutToEnd(pool, handle);
     if (!references.giveBack(&pool.participant, handle)) return false;
@@ -72,7 +72,7 @@ pub inline fn giveBack(pool: *Pool, handle: u64) bool {
 pub const Held = struct { handle: u64, size: u32 };
 
 /// A new hold by `operation`, of a buffer that may have been filled by another process.
-pub inline fn hold(pool: *Pool, comptime operation: references.Operation, ref: u64) Error!Held {
+pub fn hold(pool: *Pool, comptime operation: references.Operation, ref: u64) Error!Held {
     const done = try references.operate(&pool.participant, operation, ref, 0);
     return adopt(pool, done.handle);
 }
@@ -102,7 +102,7 @@ pub inline fn holdStraight(
 }
 
 /// Makes a hold that the thread has just got this open's.
-pub inline fn adopt(pool: *Pool, handle: u64) Error!Held {
+pub fn adopt(pool: *Pool, handle: u64) Error!Held {
     add(pool, handle);
     acquire_file.ensurePopulated(&pool.participant, indexOf(handle));
     const size = sizeOf(pool, indexOf(handle)) catch |err| {
@@ -125,7 +125,7 @@ pub inline fn sizeOf(pool: *const Pool, index: u32) Error!u32 {
 }
 
 /// Makes a hold of this open an in-flight reference.
-pub inline fn handOff(pool: *Pool, handle: u64) Error!void {
+pub fn handOff(pool: *Pool, handle: u64) Error!void {
     if (!has(pool, handle)) return error.StaleHandle;
     messages.aboutToEnd(pool, handle);
     _ = try references.operate(&pool.participant, .hand_off, handle, 0);
@@ -133,7 +133,7 @@ pub inline fn handOff(pool: *Pool, handle: u64) Error!void {
 }
 
 /// Whether this call recycled the buffer. A bare index that is free already is no error.
-pub inline fn tryRelease(pool: *Pool, ref: u64) Error!bool {
+pub fn tryRelease(pool: *Pool, ref: u64) Error!bool {
     _ = references.operate(&pool.participant, .try_release, ref, 0) catch |err| switch (err) {
         error.BufferInUse => return false,
         error.BufferNotFound => {

@@ -38,8 +38,7 @@ pub fn openPool(pool: Pool) Error!*open_pool.Pool {
 /// `openPool` finds out why.
 pub inline fn straightPool(pool: Pool) ?*open_pool.Pool {
     const found = descriptor.poolOf(pool);
-    if (found.participant.local.attention != 0) return null;
-    return if (isStraightFor(found)) found else null;
+    return if (!holds.needsAttention(found) and isStraightFor(found)) found else null;
 }
 
 /// Whether this thread opened the pool, and there is no failure to forget.

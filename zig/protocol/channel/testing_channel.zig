@@ -82,7 +82,7 @@ pub const TestingChannel = struct {
         const acquired = acquire.acquireStraight(participant, 0) orelse return null;
         return @bitCast(words.Handle{
             .index = @intCast(acquired.index),
-            .generation = acquired.generation,
+            .generation = @truncate(acquired.generation),
         });
     }
 

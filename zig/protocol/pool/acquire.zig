@@ -67,7 +67,7 @@ pub inline fn acquireStraight(participant: *const Participant, bytes: u64) ?Acqu
     if (!free_list.take(header, there)) return leaveNull(bracket);
     const generation = words.generationAfterPlain(from.generation);
     const now_ns = system.ticker.latestNs();
-    return use(participant, bracket, there, generation, @truncate(bytes), now_ns);
+    return use(participant, bracket, there, from, generation, @truncate(bytes), now_ns);
 }
 
 /// The same from the thread's own cache. Null: it has nothing that would do just now.
@@ -81,7 +81,7 @@ pub inline fn acquireCached(participant: *const Participant, bytes: u64) ?Acquir
     if (!cache.take(participant, there)) return leaveNull(bracket);
     const generation = words.generationAfterPlain(there.from.generation);
     const now_ns = system.ticker.latestNs();
-    return use(participant, bracket, there, generation, @truncate(bytes), now_ns);
+    return use(participant, bracket, there, there.from, generation, @truncate(bytes), now_ns);
 }
 
 /// Whether the slot's memory is there for so many bytes, and mapped in this process. Both are counted
@@ -110,6 +110,7 @@ inline fn use(
     participant: *const Participant,
     bracket: Bracket,
     there: anytype,
+    from: Control,
     generation: u29,
     size: u32,
     now_ns: u64,
@@ -117,7 +118,11 @@ inline fn use(
     describe(&participant.view, there.slot, size, now_ns);
     // SYNC: release, so that all that read the word find the size and the description. Pairs with
     // `references.attempt`, `content.of` and `maintained_slots.keepMarked`.
-    Control.store(&there.slot.control, .soleHold(generation), .release);
+    const taken = if (atomic.broken(.frozen_word_taken))
+        from.held(.used, generation)
+    else
+        Control.soleHold(generation);
+    Control.store(&there.slot.control, taken, .release);
     participant.setSoleHold(there.index);
     bracket.leaveCounted("acquired");
     return .{ .index = there.index, .generation = generation };
@@ -391,7 +396,7 @@ fn attempt(
             continue;
         }
         const generation = words.generationAfter(from.generation);
-        return .{ .acquired = use(participant, bracket, there, generation, size, now_ns) };
+        return .{ .acquired = use(participant, bracket, there, from, generation, size, now_ns) };
     }
 }
 
