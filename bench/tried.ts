@@ -108,4 +108,9 @@ get + release 29 to 19 ns, clone + release 32 to 18, share + take + release 61 t
 to 261 and from 744 to 407. What is left of a share is the clock, which its lease needs: the ticking thread's time will
 not do there, since it is old right after a process was stopped. A handle is multiplied by 2^-24 instead of divided by
 2^24, which is as exact: 3 % of share + take + release.
+
+**tryAcquire beside acquire.** A loop that called \`tryAcquire\` took 23 ns where one that called \`acquire\` took 13.7,
+with \`using\` or with \`const\` and \`release()\`. The engine leaves out an object that nobody keeps; it did not where
+a branch before its creation returned null, though no loop ever took that branch. With the common case first, and null
+and the errors after it, both take 13.7 ns; \`tryReceive\` and \`trySend\` likewise, send + receive 37 to 26 ns.
 `;

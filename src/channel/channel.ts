@@ -19,6 +19,7 @@ import {
   generationMade,
   native,
   receiveIndex,
+  receiveIndexAtOnce,
   sendIndex,
   sendIndexAtOnce,
   sizeMade,
@@ -208,10 +209,12 @@ export class Channel implements Disposable, AsyncIterable<BufferGuard> {
     if (!isPlain(guard, session)) return this.#trySendOther(guard) === 0;
     const { descriptor } = session;
     const result = trySendIndex(descriptor, this.#number, guard.index, generationHeld(guard));
+    if (result >= 0) {
+      endPlain(guard);
+      return true;
+    }
     if (result === -constants.ERROR_CHANNEL_FULL) return false;
-    if (result < 0) throw this.#sendFailure(result, "trySend()");
-    endPlain(guard);
-    return true;
+    throw this.#sendFailure(result, "trySend()");
   }
 
   /**
@@ -337,12 +340,16 @@ export class Channel implements Disposable, AsyncIterable<BufferGuard> {
     const session = this.#session;
     const { descriptor } = session;
     const index = receiveIndex(descriptor, this.#source);
+    // First what is common: where another value could be returned before it, the engine makes each
+    // guard, and does not leave it out where nobody keeps it.
+    if (index >= 0) {
+      const generation = generationMade(descriptor);
+      const size = sizeMade(descriptor);
+      if (this.#redelivers) return new MessageGuard(session, index, generation, size);
+      return new BufferGuard(session, index, generation, size, this.#writable);
+    }
     if (index === -constants.ERROR_CHANNEL_EMPTY) return null;
-    if (index < 0) throw this.#receiveFailure(index, "tryReceive()");
-    const generation = generationMade(descriptor);
-    const size = sizeMade(descriptor);
-    if (this.#redelivers) return new MessageGuard(session, index, generation, size);
-    return new BufferGuard(session, index, generation, size, this.#writable);
+    throw this.#receiveFailure(index, "tryReceive()");
   }
 
   /**
@@ -374,7 +381,7 @@ export class Channel implements Disposable, AsyncIterable<BufferGuard> {
   #receiveIndex(descriptor: Descriptor, timeout: number): number {
     // What a running peer sends comes sooner than the clock is read.
     if (timeout > 0) {
-      const index = native.xmem_bun_channel_receive_at_once(descriptor, this.#source, 1);
+      const index = receiveIndexAtOnce(descriptor, this.#source, 1);
       const mayCome =
         index === -constants.ERROR_CHANNEL_EMPTY || index === -constants.ERROR_PENDING;
       if (!mayCome) return index;

@@ -52,6 +52,8 @@ export const sendIndexAtOnce: Native["xmem_bun_channel_send_at_once"] =
   native.xmem_bun_channel_send_at_once;
 export const trySendIndex: Native["xmem_bun_channel_try_send"] = native.xmem_bun_channel_try_send;
 export const receiveIndex: Native["xmem_bun_channel_receive"] = native.xmem_bun_channel_receive;
+export const receiveIndexAtOnce: Native["xmem_bun_channel_receive_at_once"] =
+  native.xmem_bun_channel_receive_at_once;
 
 // Further results of the last call that made a hold, by descriptor. They are static memory of the
 // library, which is never unloaded.

@@ -551,9 +551,12 @@ export class BufferPool implements Disposable {
     const index = session.caches
       ? acquireIndexCached(descriptor, size)
       : acquireIndex(descriptor, size);
+    // First what is common: where null could be returned before it, the engine makes each guard, and
+    // does not leave it out where nobody keeps it.
+    if (index >= 0)
+      return new BufferGuard(session, index, generationMade(descriptor), size + 0, true);
     if (index === -constants.ERROR_POOL_FULL) return null;
-    if (index < 0) fail(session, index, "tryAcquire()", size);
-    return new BufferGuard(session, index, generationMade(descriptor), size + 0, true);
+    fail(session, index, "tryAcquire()", size);
   }
 
   /**
