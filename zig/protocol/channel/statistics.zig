@@ -7,6 +7,7 @@ const broadcast = @import("broadcast.zig");
 const channel_file = @import("channel.zig");
 const directory = @import("directory.zig");
 const layout = @import("../../format/layout.zig");
+const owner_file = @import("../owner.zig");
 const participant_file = @import("../participant.zig");
 const ring = @import("ring.zig");
 const words = @import("../../format/words.zig");
@@ -69,8 +70,7 @@ pub fn collect(view: *const View, channel: *const Channel) Values {
             .SENT => afterLast(channel, tail).ordinal(channel.capacity),
             .RECEIVED => switch (channel.mode) {
                 .queue => head.ordinal(channel.capacity) -| made_room +| received_again,
-                .broadcast => subscribed.received +%
-                    @atomicLoad(u64, &shared.received_before, .monotonic),
+                .broadcast => subscribed.received,
             },
             .DROPPED => made_room +% refused,
             .REDELIVERED => @atomicLoad(u64, &shared.redelivered, .monotonic),
@@ -139,11 +139,13 @@ fn countOpen(view: *const View, channel: *const Channel) u64 {
 
 const Subscribed = struct { count: u64 = 0, received: u64 = 0 };
 
+/// How many there are, and what they and all that left have received.
 fn countSubscribers(channel: *const Channel) Subscribed {
     var all: Subscribed = .{};
-    for (0..layout.channel_subscribers_max) |number| {
-        if (!broadcast.isSubscribed(channel, @intCast(number))) continue;
-        all.count += 1;
+    // SYNC: what stands in the entries is of this channel. Pairs with `broadcast.subscribe`.
+    const used = @atomicLoad(u32, &channel.block.channel.subscribers_used, .acquire);
+    for (0..@min(used, layout.channel_subscribers_max)) |number| {
+        if (broadcast.isSubscribed(channel, @intCast(number))) all.count += 1;
         const entry = &channel.block.subscribers[number];
         all.received +%= @atomicLoad(u64, &entry.received, .monotonic);
     }
@@ -199,20 +201,26 @@ pub fn subscribers(
         const index = @atomicLoad(u32, &entry.participant, .monotonic);
         if (index >= view.rowsUsed()) continue;
         const row = &view.rows[index];
+        const owner = owner_file.read(row) orelse continue;
         const behind = behindOf(channel, entry);
+        const received = @atomicLoad(u64, &entry.received, .monotonic);
+        const received_before = @atomicLoad(u64, &entry.received_before, .monotonic);
         const out = values[written * subscriber_field_count ..][0..subscriber_field_count];
         for (std.enums.values(SubscriberField)) |field| {
             const value: u64 = switch (field) {
-                .PID => @atomicLoad(u32, &row.pid, .monotonic),
-                .TID => @atomicLoad(u32, &row.tid, .monotonic),
-                .ALIVE => @intFromBool(participant_file.isLive(row)),
+                .PID => owner.pid,
+                .TID => owner.tid,
+                .ALIVE => @intFromBool(owner.alive),
                 .LAG => behind.lag,
-                .RECEIVED => @atomicLoad(u64, &entry.received, .monotonic),
+                .RECEIVED => received -| received_before,
                 .MISSED => @atomicLoad(u64, &entry.missed, .monotonic) +% behind.missed,
             };
             out[@intFromEnum(field)] = @floatFromInt(value);
         }
-        written += 1;
+        // It left meanwhile, and the entry or the row may be another's.
+        const still = broadcast.isSubscribed(channel, @intCast(number)) and
+            @atomicLoad(u32, &entry.participant, .monotonic) == index and owner.stillHas(row);
+        if (still) written += 1;
     }
     return written;
 }
@@ -336,6 +344,34 @@ test "a broadcast counts what each subscriber received, those that left too" {
         .{ .QUEUED, 2 },
         .{ .SENT, 3 },
     });
+}
+
+test "what subscribers received is counted once, whoever of them comes, goes or is killed" {
+    var bench: TestingChannel = undefined;
+    try bench.init(2, .{ .capacity = 3, .mode = .broadcast });
+    defer bench.deinit();
+    var patience: thaw.Patience = .untimed;
+    const one, const two = .{ &bench.participants[0], &bench.participants[1] };
+    for (1..4) |round| {
+        const subscription = if (round == 1)
+            bench.opened[1].subscription.?
+        else
+            try broadcast.subscribe(two, &bench.channel);
+        _ = try sending.send(one, &bench.channel, bench.tryAcquire(0).?, &patience);
+        _ = try broadcast.read(two, &bench.channel, subscription, &patience);
+        var values: [2 * subscriber_field_count]f64 = undefined;
+        const written = subscribers(&bench.pool.view, &bench.channel, &values, 2);
+        try testing.expectEqual(@as(u32, 2), written);
+        const own = values[subscriber_field_count + @intFromEnum(SubscriberField.RECEIVED)];
+        try testing.expectEqual(@as(f64, 1), own);
+        // A recoverer is killed as soon as it has dropped one, and its successor does it again.
+        const bits = bench.channel.block.channel.subscribed;
+        broadcast.dropSubscriber(&bench.channel, subscription.number);
+        bench.channel.block.channel.subscribed = bits;
+        try expectStats(&bench, &.{.{ .RECEIVED, @floatFromInt(round) }});
+        broadcast.dropSubscriber(&bench.channel, subscription.number);
+        try expectStats(&bench, &.{.{ .RECEIVED, @floatFromInt(round) }});
+    }
 }
 
 test "each subscriber is listed with what it lags behind, and what it missed" {
