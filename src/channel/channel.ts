@@ -10,7 +10,7 @@ import {
 import { channelName } from "../arguments/validate.ts";
 import { BufferGuard, endPlain, generationHeld, isPlain } from "../buffer/guard.ts";
 import type { ReadGuard } from "../buffer/read_guard.ts";
-import { make, raise, XmemError } from "../errors/error.ts";
+import { make, raise, renamed, XmemError } from "../errors/error.ts";
 import { publish } from "../errors/user_frame.ts";
 import type { Descriptor } from "../generated/abi.gen.ts";
 import * as constants from "../generated/constants.gen.ts";
@@ -570,7 +570,9 @@ export class Channel implements Disposable, AsyncIterable<BufferGuard> {
         const guards = this.#iterate(options);
         return {
           next: async () => {
-            const next = await guards.next();
+            const next = await guards.next().catch((error: unknown) => {
+              throw renamed(error, "requests()", options.signal);
+            });
             if (next.done === true) return { value: undefined, done: true };
             return { value: new Request(this.#session, next.value, open, this.#on), done: false };
           },
