@@ -5,6 +5,8 @@ import {
   chmodSync,
   mkdirSync,
   readdirSync,
+  renameSync,
+  rmdirSync,
   statSync,
   symlinkSync,
   utimesSync,
@@ -284,15 +286,91 @@ test("options that are wrong are refused before anything is done", async () => {
   expect(await codeOf(unpark(pool, "a", { store, remove: 1 } as never))).toBe("INVALID_ARGUMENT");
   for (const options of [
     { bucket: 1 },
-    { bucket: "b", prefix: "a" },
     { bucket: "b", timeout: 0 },
+    { bucket: "b", timeout: "" },
+    // Each would lead to another bucket, or to another place in this one.
+    ...["a", "/", "//", "/a/", "a//", "../", "./", "a/../", "a/./b/", "a\\..\\/", "a\n/"].map(
+      (prefix) => ({ bucket: "b", prefix }),
+    ),
+    { bucket: "b", prefix: `${"a".repeat(124)}/` },
+    { bucket: "b", prefix: "\ud800/" },
+    ...["", ".", "..", "b/", "b/../c", "b c", "b?c", "-b", "a".repeat(256)].map((bucket) => ({
+      bucket,
+    })),
+    ...["", "localhost:9000", "ftp://x", "http://", "http://u:p@x", "http://x/?a", "x y"].map(
+      (endpoint) => ({ bucket: "b", endpoint }),
+    ),
+    { bucket: "b", accessKeyId: "" },
+    { bucket: "b", sessionToken: "" },
   ]) {
-    expect(() => s3Store(options as S3StoreOptions)).toThrow(XmemError);
+    const refused = await codeOf((async () => void s3Store(options as S3StoreOptions))());
+    expect([options, refused]).toEqual([options, "INVALID_ARGUMENT"]);
+  }
+  for (const prefix of ["", "a/", ".a/..b/", "\u00e9/%2e%2e/", `${"a".repeat(123)}/`]) {
+    s3Store({ bucket: "b", prefix });
   }
   expect(() => directoryStore(newFolder(), { sync: "no" as never })).toThrow(XmemError);
   expect(await store.list("")).toEqual([]);
   guard.release();
   expect(await codeOf(park(guard, { key: "a", store }))).toBe("RELEASED");
+});
+
+test.each(Object.entries(stores))(
+  "no key leads out of %s, whoever calls the store",
+  async (_, open) => {
+    const store = open();
+    const pieces = async function* (): AsyncGenerator<Uint8Array> {};
+    for (const key of ["", "../a", "a/../b", "./a", "a//b", "/a", "a/", "..", "a\\..\\b"]) {
+      const calls: [string, () => Promise<unknown>][] = [
+        ["write", () => store.write(key, pieces())],
+        ["read", () => store.read(key, 0, new Uint8Array(1))],
+        ["remove", () => store.remove(key)],
+      ];
+      for (const [name, call] of calls) {
+        expect([key, name, await codeOf(call())]).toEqual([key, name, "INVALID_ARGUMENT"]);
+      }
+    }
+    expect(await store.list("")).toEqual([]);
+  },
+);
+
+test("a directory lists nothing outside of itself", async () => {
+  const path = newFolder();
+  const store = directoryStore(path);
+  const outside = directoryStore(newFolder());
+  await outside.write("a", (async function* () {})());
+  for (const prefix of ["../", "../../", "a/../../", "./", "/"]) {
+    expect([prefix, await codeOf(store.list(prefix))]).toEqual([prefix, "INVALID_ARGUMENT"]);
+  }
+});
+
+test("where a directory was and is not, or another one is, nothing is known of what is parked", async () => {
+  const path = newFolder();
+  const store = directoryStore(path);
+  const pieces = async function* (): AsyncGenerator<Uint8Array> {
+    yield new Uint8Array(3);
+  };
+  await store.write("a", pieces());
+  renameSync(path, `${path}.mounted`);
+  for (const isThere of [false, true]) {
+    // As the folder on which a disk was mounted.
+    if (isThere) mkdirSync(path, { mode: 0o700 });
+    const calls: [string, () => Promise<unknown>][] = [
+      ["list", () => store.list("")],
+      ["read", () => store.read("a", 0, new Uint8Array(3))],
+      ["write", () => store.write("b", pieces())],
+      ["remove", () => store.remove("a")],
+      ["sweep", () => store.sweep(Date.now())],
+    ];
+    for (const [name, call] of calls) {
+      expect([isThere, name, await codeOf(call())]).toEqual([isThere, name, "SYSTEM"]);
+    }
+  }
+  expect(readdirSync(path)).toEqual([]);
+  rmdirSync(path);
+  renameSync(`${path}.mounted`, path);
+  expect(await store.read("a", 0, new Uint8Array(3))).toBe(3);
+  await store.remove("nothing");
 });
 
 test("a park that is given up leaves nothing behind, and the guard stays", async () => {
