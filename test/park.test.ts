@@ -6,7 +6,6 @@ import {
   mkdirSync,
   readdirSync,
   renameSync,
-  rmdirSync,
   statSync,
   symlinkSync,
   utimesSync,
@@ -36,7 +35,7 @@ import {
   theGateway,
   withGateway,
 } from "./park/stores.ts";
-import { script, until } from "./scripts.ts";
+import { script, unshare, until } from "./scripts.ts";
 
 withGateway();
 
@@ -344,34 +343,64 @@ test("a directory lists nothing outside of itself", async () => {
   }
 });
 
-test("where a directory was and is not, or another one is, nothing is known of what is parked", async () => {
+test("where a directory was and is not any more, nothing is known of what is parked", async () => {
   const path = newFolder();
   const store = directoryStore(path);
   const pieces = async function* (): AsyncGenerator<Uint8Array> {
     yield new Uint8Array(3);
   };
   await store.write("a", pieces());
-  renameSync(path, `${path}.mounted`);
-  for (const isThere of [false, true]) {
-    // As the folder on which a disk was mounted.
-    if (isThere) mkdirSync(path, { mode: 0o700 });
-    const calls: [string, () => Promise<unknown>][] = [
-      ["list", () => store.list("")],
-      ["read", () => store.read("a", 0, new Uint8Array(3))],
-      ["write", () => store.write("b", pieces())],
-      ["remove", () => store.remove("a")],
-      ["sweep", () => store.sweep(Date.now())],
-    ];
-    for (const [name, call] of calls) {
-      expect([isThere, name, await codeOf(call())]).toEqual([isThere, name, "SYSTEM"]);
-    }
-  }
-  expect(readdirSync(path)).toEqual([]);
-  rmdirSync(path);
-  renameSync(`${path}.mounted`, path);
-  expect(await store.read("a", 0, new Uint8Array(3))).toBe(3);
+  renameSync(path, `${path}.gone`);
+  const calls: [string, () => Promise<unknown>][] = [
+    ["list", () => store.list("")],
+    ["read", () => store.read("a", 0, new Uint8Array(3))],
+    ["write", () => store.write("b", pieces())],
+    ["remove", () => store.remove("a")],
+    ["sweep", () => store.sweep(Date.now())],
+  ];
+  for (const [name, call] of calls) expect([name, await codeOf(call())]).toEqual([name, "SYSTEM"]);
+  // One that was made again is as good.
+  mkdirSync(path, { mode: 0o700 });
+  expect(await store.list("")).toEqual([]);
   await store.remove("nothing");
+  expect(await codeOf(store.read("a", 0, new Uint8Array(3)))).toBe("BUFFER_NOT_FOUND");
 });
+
+const mounts = unshare("--mount");
+if (mounts !== null) {
+  test("where an empty mount point is left, nothing is known of what is parked, until the disk is back", async () => {
+    const path = newFolder();
+    const process = script(
+      `const { mkdirSync, readdirSync } = require("node:fs");
+      const { directoryStore } = await import(${moduleOf("park/index.ts")});
+      const path = ${JSON.stringify(path)};
+      const disk = path + ".disk";
+      for (const each of [path, disk]) mkdirSync(each, { recursive: true, mode: 0o700 });
+      const mount = (...words) => Bun.spawnSync(words).exitCode;
+      console.log(mount("mount", "-t", "tmpfs", "-o", "mode=700", "tmpfs", disk));
+      console.log(mount("mount", "--bind", disk, path));
+      const store = directoryStore(path);
+      const pieces = async function* () { yield new Uint8Array(3); };
+      await store.write("a", pieces());
+      console.log(mount("umount", path));
+      for (const call of [
+        () => store.list(""),
+        () => store.read("a", 0, new Uint8Array(3)),
+        () => store.write("b", pieces()),
+        () => store.remove("a"),
+        () => store.sweep(Date.now()),
+      ]) {
+        console.log(await call().then(() => "none", ({ code }) => code));
+      }
+      console.log(readdirSync(path).length);
+      console.log(mount("mount", "--bind", disk, path));
+      console.log(await store.read("a", 0, new Uint8Array(3)));`,
+      { under: mounts },
+    );
+    const failed = Array.from({ length: 5 }, () => "SYSTEM");
+    expect(await process.rest()).toEqual(["0", "0", "0", ...failed, "0", "0", "3"]);
+  });
+}
 
 test("a park that is given up leaves nothing behind, and the guard stays", async () => {
   using pool = newPool({ bufferSize: 8 << 20 });

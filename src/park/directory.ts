@@ -53,11 +53,8 @@ export function directoryStore(path: string, options: DirectoryOptions = {}): Pa
   return new Directory(root, prepare(tried, root), syncs);
 }
 
-/**
- * Somebody else could have made it before, in a folder where everybody may. Returns its number in its
- * file system.
- */
-function prepare(tried: string, root: string): number {
+/** Somebody else could have made it before, in a folder where everybody may. */
+function prepare(tried: string, root: string): Place {
   let status: ReturnType<typeof lstatSync>;
   try {
     mkdirSync(root, { recursive: true, mode: 0o700 });
@@ -70,7 +67,13 @@ function prepare(tried: string, root: string): number {
     const found = `${root} is no directory that only this user can write to`;
     throw new XmemError("PERMISSION_DENIED", `${tried}: ${found}`);
   }
-  return status.ino;
+  return { dev: status.dev, ino: status.ino };
+}
+
+/** Where a directory lies: its file system, and its number there. */
+interface Place {
+  dev: number;
+  ino: number;
 }
 
 interface StoredFile {
@@ -83,14 +86,14 @@ interface StoredFile {
 class Directory implements ParkingStore {
   readonly name: string;
   readonly #root: string;
-  readonly #inode: number;
+  readonly #place: Place;
   readonly #syncs: boolean;
   #writes = 0;
 
-  constructor(root: string, inode: number, syncs: boolean) {
+  constructor(root: string, place: Place, syncs: boolean) {
     this.name = `the directory ${root}`;
     this.#root = root;
-    this.#inode = inode;
+    this.#place = place;
     this.#syncs = syncs;
   }
 
@@ -200,12 +203,13 @@ class Directory implements ParkingStore {
 
   /**
    * Where its disk is not mounted any more, nothing is known of what is parked there: the path leads
-   * nowhere, or to the empty folder on which the disk was mounted.
+   * nowhere, or to the empty folder on which the disk was mounted. A directory that was made again
+   * has the same file system, one whose disk was mounted again the same number.
    */
   async #expectRoot(): Promise<void> {
     const status = await stat(this.#root).catch(absent(null));
-    if (status?.ino === this.#inode) return;
-    const found = status === null ? "is gone" : "is another directory than when the store was made";
+    if (status?.dev === this.#place.dev || status?.ino === this.#place.ino) return;
+    const found = status === null ? "is gone" : "is on another disk than when the store was made";
     throw Object.assign(new Error(`${this.#root} ${found}; is its disk not mounted?`), {
       code: "ENODEV",
     });
