@@ -186,7 +186,8 @@ export const structs: Record<string, { size: number; fields: readonly Field[] }>
       ["returned_count", 40, "u32", 1],
       ["unused", 44, "u32", 1],
       ["received_again", 48, "u64", 1],
-      ["padding", 56, "u8", 64],
+      ["drops_begun", 56, "u64", 1],
+      ["padding", 64, "u8", 56],
     ],
   },
   Channel: {

@@ -239,7 +239,10 @@ pub const ChannelEnd = extern struct {
     returned_count: u32,
     unused: u32,
     received_again: u64,
-    padding: [64]u8,
+    /// At the head: as `dropped`, but raised before an item is taken out to make room. While the two
+    /// differ, the position may count an item as received that was not.
+    drops_begun: u64,
+    padding: [56]u8,
 };
 
 /// Of a channel: changed under the recovery mutex, all but the ends, the subscribers' bits and

@@ -274,6 +274,7 @@ fn make(view: *const View, name: Name, asked: Asked) Error!u32 {
     for ([_]*layout.ChannelEnd{ &shared.head, &shared.tail }) |end| {
         Position.store(&end.position, .{ .place = 0, .lap = 0 }, .monotonic);
         atomic.store(u64, &end.dropped, 0, .monotonic);
+        @atomicStore(u64, &end.drops_begun, 0, .monotonic);
         words.Returned.store(&end.returned, .empty, .monotonic);
         atomic.store(u32, &end.returned_count, 0, .monotonic);
         atomic.store(u64, &end.received_again, 0, .monotonic);

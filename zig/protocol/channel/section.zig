@@ -128,6 +128,9 @@ pub fn settle(view: *const View, dead: *const Rows, now_ns: u64, _: *Report) voi
     var walk: Walk = .over(view);
     while (walk.next()) |channel| {
         dropDead(view, &channel, dead, now_ns);
+        // Nobody is in the middle of a drop now, but for the dead.
+        const dropped = @atomicLoad(u64, &channel.head.dropped, .monotonic);
+        @atomicStore(u64, &channel.head.drops_begun, dropped, .monotonic);
         if (directory.isOver(view, &channel, now_ns)) over.set(channel.number);
     }
     if (atomic.broken(.takings_cleared_first)) clearTakings(view, dead);
