@@ -15,8 +15,11 @@
 
 enum { SLOTS = 64, SIZE = 4096, WARM = 10000 };
 
+/* As the library keeps it, one for each descriptor. */
 struct made {
-    uint32_t generation[4096];
+    uint32_t generation;
+    uint32_t size;
+    char between[MADE_STRIDE - 8];
 };
 
 extern int32_t xmem_bun_acquire_index(uint32_t pool, uint32_t size);
@@ -91,7 +94,7 @@ static void send_receive(void) {
 
 static void bun_release(int32_t index) {
     check(index >= 0);
-    xmem_bun_release_index(pool, (uint32_t)index, made->generation[pool]);
+    xmem_bun_release_index(pool, (uint32_t)index, made[pool].generation);
 }
 
 static void bun_acquire_release(void) { bun_release(xmem_bun_acquire_index(pool, SIZE)); }
@@ -110,7 +113,7 @@ static void bun_send_receive(void) {
     const uint32_t frames = channel & 0xffff;
     const int32_t index = xmem_bun_acquire_index(pool, SIZE);
     check(index >= 0);
-    const uint32_t generation = made->generation[pool];
+    const uint32_t generation = made[pool].generation;
     check(xmem_bun_channel_send(pool, frames, (uint32_t)index, generation) >= 0);
     bun_release(xmem_bun_channel_receive(pool, frames));
 }

@@ -5,6 +5,7 @@
 
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { LIMIT_MADE_STRIDE } from "../src/generated/constants.gen.ts";
 import { compileC } from "./cc.ts";
 import { root, runRecorded, setup } from "./setup.ts";
 
@@ -13,6 +14,7 @@ type Counts = Record<string, number>;
 const file = join(root, "bench", "instructions.json");
 const source = join(root, "bench", "instructions.c");
 const program = join(root, "build", "bench", "instructions");
+const flags = ["-O2", "-rdynamic", `-DMADE_STRIDE=${LIMIT_MADE_STRIDE}`];
 const tolerance = 0.05;
 const repeats = 2000;
 /** In a run whose threads came in an unlucky order the time is read anew by each acquire. */
@@ -50,7 +52,7 @@ async function countOf(operation: string): Promise<number> {
 /** Of each operation, for one call of each function that it names, the loop around them included. */
 async function count(): Promise<Counts> {
   mkdirSync(join(root, "build", "bench"), { recursive: true });
-  const { ok, messages } = compileC(source, program, "gnu11", "-O2", "-rdynamic");
+  const { ok, messages } = compileC(source, program, "gnu11", ...flags);
   if (!ok) throw new Error(messages);
   const operations = Bun.spawnSync([program]).stdout.toString().trim().split("\n");
   const counts: Counts = {};

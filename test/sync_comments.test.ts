@@ -202,11 +202,11 @@ describe("SYNC comments", () => {
     const files = core();
     const text = files["protocol/waiting/waiter.zig"] ?? "";
     files["protocol/waiting/waiter.zig"] = text.replace(
-      "`free_list.push`, `waiting.wakeOne`",
+      "`free_list.link`, `waiting.wakeOne`",
       "`waiting.wakeOne`",
     );
     expect(faults(files)).toEqual([
-      expect.stringMatching(/free_list.zig:\d+: waiter.mark does not name .*free_list.zig:push$/),
+      expect.stringMatching(/free_list.zig:\d+: waiter.mark does not name .*free_list.zig:link$/),
     ]);
   });
 });

@@ -45,7 +45,10 @@ export interface Native {
    */
   xmem_bun_acquire_at_once(descriptor: Descriptor, size: number, waitedMs: number): number;
   xmem_bun_release(descriptor: Descriptor, handleNumber: number): void;
-  /** Where a call that made a hold puts the buffer's generation and its size. */
+  /**
+   * Where a call that made a hold puts the buffer's generation and its size, for the descriptor 0;
+   * for each of the others LIMIT_MADE_STRIDE bytes further.
+   */
   xmem_bun_made(): Pointer;
   /**
    * As `xmem_bun_acquire`, but returns the index. That is faster than a handle: everything after an
@@ -57,6 +60,11 @@ export interface Native {
    * not ask whether they have one.
    */
   xmem_bun_acquire_index_cached(descriptor: Descriptor, size: number): number;
+  /**
+   * The straight line alone, for a call that waits otherwise. PENDING: something is uncommon, and
+   * nothing was done.
+   */
+  xmem_bun_acquire_index_straight(descriptor: Descriptor, size: number): number;
   xmem_bun_release_index(descriptor: Descriptor, index: number, generation: number): void;
   xmem_bun_release_index_cached(descriptor: Descriptor, index: number, generation: number): void;
   xmem_bun_acquire_blocking(descriptor: Descriptor, size: number, deadlineMs: number): number;
@@ -289,6 +297,7 @@ export const symbols: Record<keyof Native, FFIFunction> = {
   xmem_bun_made: { args: [], returns: "ptr" },
   xmem_bun_acquire_index: { args: ["u32", "u32"], returns: "i32" },
   xmem_bun_acquire_index_cached: { args: ["u32", "u32"], returns: "i32" },
+  xmem_bun_acquire_index_straight: { args: ["u32", "u32"], returns: "i32" },
   xmem_bun_release_index: { args: ["u32", "u32", "u32"], returns: "void" },
   xmem_bun_release_index_cached: { args: ["u32", "u32", "u32"], returns: "void" },
   xmem_bun_acquire_blocking: { args: ["u32", "u32", "f64"], returns: "f64" },

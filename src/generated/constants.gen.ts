@@ -243,6 +243,7 @@ export const LIMIT_CHANNEL_SUBSCRIBERS = 256;
 export const CHANNEL_NAME_ROOM = 64;
 export const LIMIT_REFERENCES = 65535;
 export const LIMIT_DESCRIPTORS = 16384;
+export const LIMIT_MADE_STRIDE = 512;
 export const LIMIT_NAME_BYTES = 200;
 export const LIMIT_TEXT_BYTES = 31;
 export const LIMIT_DIMENSIONS = 8;

@@ -2,15 +2,18 @@
 
 import { INDEX_COUNT } from "../generated/constants.gen.ts";
 
+// A product is as exact as the quotient, since it is a power of two, and many times faster.
+const perIndex = 1 / INDEX_COUNT;
+
 /** The low 24 bits of a whole number below 2^53. */
 export function indexOf(handle: number): number {
   // Bit operations are slow for numbers above 2^32. `| 0` makes the result an integer to the
   // engine, which has two kinds of numbers.
-  return (handle - Math.floor(handle / INDEX_COUNT) * INDEX_COUNT) | 0;
+  return (handle - generationOf(handle) * INDEX_COUNT) | 0;
 }
 
 export function generationOf(handle: number): number {
-  return Math.floor(handle / INDEX_COUNT) | 0;
+  return (handle * perIndex) | 0;
 }
 
 /** Whether a number is a handle or a bare index, which these two are the parts of. */

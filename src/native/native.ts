@@ -4,7 +4,7 @@
 import { dlopen, type FFIFunction, type Library, type Pointer, toArrayBuffer } from "bun:ffi";
 import { raise } from "../errors/error.ts";
 import { type Descriptor, type Native, symbols } from "../generated/abi.gen.ts";
-import { LIMIT_DESCRIPTORS } from "../generated/constants.gen.ts";
+import { LIMIT_DESCRIPTORS, LIMIT_MADE_STRIDE } from "../generated/constants.gen.ts";
 import { libraryPath, loadingAdvice } from "./library.ts";
 
 /**
@@ -37,6 +37,8 @@ export const closed: Descriptor = 0;
 // `native` is direct only most of the time.
 export const acquireIndex: Native["xmem_bun_acquire_index"] = native.xmem_bun_acquire_index;
 export const releaseIndex: Native["xmem_bun_release_index"] = native.xmem_bun_release_index;
+export const acquireIndexStraight: Native["xmem_bun_acquire_index_straight"] =
+  native.xmem_bun_acquire_index_straight;
 // The same for an open with `localCache`.
 export const acquireIndexCached: Native["xmem_bun_acquire_index_cached"] =
   native.xmem_bun_acquire_index_cached;
@@ -51,20 +53,25 @@ export const sendIndexAtOnce: Native["xmem_bun_channel_send_at_once"] =
 export const trySendIndex: Native["xmem_bun_channel_try_send"] = native.xmem_bun_channel_try_send;
 export const receiveIndex: Native["xmem_bun_channel_receive"] = native.xmem_bun_channel_receive;
 
-// Further results of the last call that made a hold: two tables, by descriptor. They are static
-// memory of the library, which is never unloaded.
-const made = toArrayBuffer(native.xmem_bun_made(), 0, LIMIT_DESCRIPTORS * 8);
-const generations = new Int32Array(made, 0, LIMIT_DESCRIPTORS);
-const sizes = new Uint32Array(made, LIMIT_DESCRIPTORS * 4, LIMIT_DESCRIPTORS);
+// Further results of the last call that made a hold, by descriptor. They are static memory of the
+// library, which is never unloaded.
+const stride = LIMIT_MADE_STRIDE / 4;
+const made = toArrayBuffer(
+  native.xmem_bun_made(),
+  0,
+  (LIMIT_DESCRIPTORS - 1) * LIMIT_MADE_STRIDE + 8,
+);
+const generations = new Int32Array(made);
+const sizes = new Uint32Array(made, 4);
 
 /** The generation of the buffer that was held last. */
 export function generationMade(descriptor: Descriptor): number {
-  return generations[descriptor] as number;
+  return generations[descriptor * stride] as number;
 }
 
 /** The size of the buffer that a get, a take or a receive held last, in bytes. */
 export function sizeMade(descriptor: Descriptor): number {
-  return sizes[descriptor] as number;
+  return sizes[descriptor * stride] as number;
 }
 
 // The engine calls this function when an ArrayBuffer's contents die, on the thread where that

@@ -32,6 +32,7 @@ import { generationOf, indexOf, isMadeOf } from "../native/handle.ts";
 import {
   acquireIndex,
   acquireIndexCached,
+  acquireIndexStraight,
   closed,
   generationMade,
   getIndex,
@@ -577,6 +578,10 @@ export class BufferPool implements Disposable {
     const descriptor = this.#open(tried);
     const length = validate.uint32(tried, "size", size, this.#session.on);
     const timeout = blockingTimeout(tried, options, this.#session.on);
+    // Where there is a buffer, reading the clock takes longer than acquiring it.
+    const index = acquireIndexStraight(descriptor, length);
+    if (index >= 0)
+      return new BufferGuard(this.#session, index, generationMade(descriptor), length, true);
     const deadline = native.xmem_bun_now() + timeout;
     while (true) {
       // A slice at a time, so that a Worker that waits can be terminated.

@@ -21,6 +21,7 @@ const errors = @import("../errors.zig");
 const event_loop = @import("../process/event_loop.zig");
 const flush_file = @import("../protocol/pool/flush.zig");
 const layout = @import("../format/layout.zig");
+const lease = @import("../protocol/pool/lease.zig");
 const new_object = @import("../format/new_object.zig");
 const holds = @import("../process/holds.zig");
 const info = @import("../process/info.zig");
@@ -194,27 +195,25 @@ pub export fn xmem_bun_release(number: Descriptor, handle_number: f64) void {
     _ = holds.giveBack(pool, handle);
 }
 
-/// Where a call that made a hold puts the buffer's generation and its size.
-pub export fn xmem_bun_made() *const hold_result.HoldResult {
-    return &hold_result.table;
+/// Where a call that made a hold puts the buffer's generation and its size, for the descriptor 0;
+/// for each of the others LIMIT_MADE_STRIDE bytes further.
+pub export fn xmem_bun_made() *const open_pool.Made {
+    return descriptor.firstMade();
 }
 
 /// As `xmem_bun_acquire`, but returns the index. That is faster than a handle: everything after an
 /// atomic operation waits for it, and converting a number to floating point and back takes long.
 pub export fn xmem_bun_acquire_index(number: Descriptor, size: u32) i32 {
-    // Everything uncommon is a call in tail position, so that the common way saves few registers:
-    // each store has to drain before the next atomic operation.
+    // Each register that a function saves is a store that has to drain before its next atomic
+    // operation, and a load after it. So everything uncommon is a call in tail position, and little
+    // is kept across an atomic operation: docs/performance.md has the figures.
     const pool = descriptor.poolOf(number);
-    if (pool.participant.local.attention != 0) return acquireIndexSlowly(number, size);
-    const now_ns = system.ticker.tickedNs();
-    if (now_ns == 0) return acquireIndexSlowly(number, size);
-    const acquired = acquire_file.acquireStraight(&pool.participant, size, now_ns) orelse
-        return acquireIndexByAttempts(number, size);
-    pool.counts[acquired.index] +|= 1;
-    hold_result.table.generation[number] = acquired.generation;
-    if (pool.participant.view.populatedBytes(acquired.index) < acquired.need)
-        return populateIndex(number, acquired.index);
-    return @intCast(acquired.index);
+    if (pool.participant.local.attention != 0) return acquireIndexSlowly(pool, size);
+    if (!system.ticker.isTicking()) return acquireIndexSlowly(pool, size);
+    const bytes = system.register.single(size);
+    const acquired = acquire_file.acquireStraight(&pool.participant, bytes) orelse
+        return acquireIndexByAttempts(pool, @truncate(bytes));
+    return noteStraight(pool, acquired);
 }
 
 /// The same for an open that has a cache of free slots. It is a call of its own, so that others do
@@ -222,57 +221,68 @@ pub export fn xmem_bun_acquire_index(number: Descriptor, size: u32) i32 {
 pub export fn xmem_bun_acquire_index_cached(number: Descriptor, size: u32) i32 {
     const pool = descriptor.poolOf(number);
     if (pool.participant.local.attention != participant_file.attention_cache)
-        return acquireIndexSlowly(number, size);
-    const now_ns = system.ticker.tickedNs();
-    if (now_ns == 0) return acquireIndexSlowly(number, size);
-    const acquired = acquire_file.acquireCached(&pool.participant, size, now_ns) orelse
-        return acquireIndexSlowly(number, size);
-    pool.counts[acquired.index] +|= 1;
-    hold_result.table.generation[number] = acquired.generation;
-    if (pool.participant.view.populatedBytes(acquired.index) < acquired.need)
-        return populateIndex(number, acquired.index);
+        return acquireIndexSlowly(pool, size);
+    if (!system.ticker.isTicking()) return acquireIndexSlowly(pool, size);
+    const bytes = system.register.single(size);
+    const acquired = acquire_file.acquireCached(&pool.participant, bytes) orelse
+        return acquireIndexSlowly(pool, @truncate(bytes));
+    return noteStraight(pool, acquired);
+}
+
+/// The straight line alone, for a call that waits otherwise. PENDING: something is uncommon, and
+/// nothing was done.
+pub export fn xmem_bun_acquire_index_straight(number: Descriptor, size: u32) i32 {
+    const pool = descriptor.poolOf(number);
+    if (pool.participant.local.attention != 0) return errors.negative(error.Pending);
+    if (!system.ticker.isTicking()) _ = system.ticker.recentNs();
+    const acquired = acquire_file.acquireStraight(&pool.participant, size) orelse
+        return errors.negative(error.Pending);
+    return noteStraight(pool, acquired);
+}
+
+inline fn noteStraight(pool: *Pool, acquired: acquire_file.Acquired) i32 {
+    // It was free, so that nobody had it.
+    pool.counts[acquired.index] = 1;
+    pool.made.generation = acquired.generation;
     return @intCast(acquired.index);
 }
 
-noinline fn acquireIndexSlowly(number: u32, size: u32) i32 {
-    const pool = descriptor.poolOf(number);
+noinline fn acquireIndexSlowly(pool: *Pool, size: u32) i32 {
     errors.clear();
     if (attend(pool)) |err| return refused(err);
-    return noteAcquired(number, acquire_file.acquire(&pool.participant, size));
+    return noteAcquired(pool, acquire_file.acquire(&pool.participant, size));
 }
 
-noinline fn acquireIndexByAttempts(number: u32, size: u32) i32 {
+noinline fn acquireIndexByAttempts(pool: *Pool, size: u32) i32 {
     @branchHint(.cold);
-    const participant = &descriptor.poolOf(number).participant;
     const now_ns = system.ticker.recentNs();
-    return noteAcquired(number, acquire_file.acquireByAttempts(participant, size, now_ns));
+    return noteAcquired(pool, acquire_file.acquireByAttempts(&pool.participant, size, now_ns));
 }
 
-inline fn noteAcquired(number: u32, acquired: Error!u64) i32 {
-    const pool = descriptor.poolOf(number);
+fn noteAcquired(pool: *Pool, acquired: Error!u64) i32 {
     const handle = acquired catch |err| return refused(err);
     const index = indexOf(handle);
     pool.counts[index] +|= 1;
-    hold_result.table.generation[number] = generationOf(handle);
-    return @intCast(index);
-}
-
-noinline fn populateIndex(number: u32, index: u32) i32 {
-    @branchHint(.cold);
-    acquire_file.ensurePopulated(&descriptor.poolOf(number).participant, index);
+    pool.made.generation = generationOf(handle);
     return @intCast(index);
 }
 
 pub export fn xmem_bun_release_index(number: Descriptor, index: u32, generation: u32) void {
     const pool = descriptor.poolOf(number);
-    if (pool.participant.local.attention != 0) return releaseIndexSlowly(number, index, generation);
-    const count = &pool.counts[index];
-    if (index >= pool.participant.view.geometry.capacity or count.* == 0) return;
-    count.* -= 1;
-    if (!references.giveBackStraight(&pool.participant, handleOf(index, generation))) {
-        count.* += 1;
-        return releaseIndexSlowly(number, index, generation);
-    }
+    if (pool.participant.local.attention != 0) return releaseIndexSlowly(pool, index, generation);
+    if (!holds.hasAt(pool, index)) return;
+    if (!references.releaseSole(&pool.participant, index, @truncate(generation)))
+        return releaseIndexOfSeveral(pool, index, generation);
+    pool.counts[index] = 0;
+    waiting.wakeOne(&pool.participant);
+}
+
+/// Where it is not the only reference. It is a call of its own, so that the common way saves few
+/// registers.
+noinline fn releaseIndexOfSeveral(pool: *Pool, index: u32, generation: u32) void {
+    if (!references.releaseOfSeveral(&pool.participant, index, @truncate(generation)))
+        return releaseIndexSlowly(pool, index, generation);
+    pool.counts[index] -= 1;
 }
 
 pub export fn xmem_bun_release_index_cached(
@@ -282,25 +292,28 @@ pub export fn xmem_bun_release_index_cached(
 ) void {
     const pool = descriptor.poolOf(number);
     if (pool.participant.local.attention != participant_file.attention_cache)
-        return releaseIndexSlowly(number, index, generation);
-    const count = &pool.counts[index];
-    if (index >= pool.participant.view.geometry.capacity or count.* == 0) return;
-    count.* -= 1;
-    if (!cache.put(&pool.participant, handleOf(index, generation))) {
-        count.* += 1;
-        // It is full, or there are more references.
-        return releaseIndexSlowly(number, index, generation);
-    }
+        return releaseIndexSlowly(pool, index, generation);
+    if (!holds.hasAt(pool, index)) return;
+    // Otherwise it is full, or there are more references.
+    if (!cache.putStraight(&pool.participant, index, @truncate(generation)))
+        return releaseIndexPastCache(pool, index, generation);
+    pool.counts[index] = 0;
+    if (cache.isAwaited(&pool.participant.view)) return cache.serve(&pool.participant);
 }
 
-noinline fn releaseIndexSlowly(number: u32, index: u32, generation: u32) void {
+noinline fn releaseIndexPastCache(pool: *Pool, index: u32, generation: u32) void {
+    cache.announceAgain(&pool.participant);
+    if (!references.giveBackStraight(&pool.participant, handleOf(index, generation)))
+        return releaseIndexSlowly(pool, index, generation);
+    pool.counts[index] -= 1;
+}
+
+noinline fn releaseIndexSlowly(pool: *Pool, index: u32, generation: u32) void {
     @branchHint(.cold);
-    const pool = descriptor.poolOf(number);
     if (attend(pool) != null) return;
-    const count = &pool.counts[index];
-    if (index >= pool.participant.view.geometry.capacity or count.* == 0) return;
+    if (!holds.hasAt(pool, index)) return;
     const handle: u64 = @bitCast(handleOf(index, generation));
-    if (references.giveBackSlowly(&pool.participant, handle)) count.* -= 1;
+    if (references.giveBackSlowly(&pool.participant, handle)) pool.counts[index] -= 1;
 }
 
 inline fn handleOf(index: u32, generation: u32) words.Handle {
@@ -333,10 +346,22 @@ inline fn hold(
     generation: u32,
 ) i32 {
     const pool = descriptor.poolOf(number);
-    if (attend(pool)) |err| return refusedBare(err);
-    const ref: u64 = @bitCast(handleOf(index, generation));
-    const held = holds.hold(pool, operation, ref) catch |err| return refusedBare(err);
-    return hold_result.note(number, held);
+    if (!holds.needsAttention(pool)) {
+        if (holds.holdStraight(pool, operation, index, @truncate(generation)))
+            return @intCast(index);
+    }
+    return Slowly(operation).hold(pool, index, generation);
+}
+
+fn Slowly(comptime operation: references.Operation) type {
+    return struct {
+        noinline fn hold(pool: *Pool, index: u32, generation: u32) i32 {
+            if (attend(pool)) |err| return refusedBare(err);
+            const ref: u64 = @bitCast(handleOf(index, generation));
+            const held = holds.hold(pool, operation, ref) catch |err| return refusedBare(err);
+            return hold_result.note(pool, held);
+        }
+    };
 }
 
 pub export fn xmem_bun_get(number: Descriptor, index: u32, generation: u32) i32 {
@@ -376,6 +401,19 @@ fn truncate(pool: *Pool, handle_number: f64, size: u32) Error!void {
 
 pub export fn xmem_bun_share(number: Descriptor, index: u32, generation: u32) i32 {
     const pool = descriptor.poolOf(number);
+    if (holds.needsAttention(pool)) return shareSlowly(pool, index, generation);
+    // The clock is a call. What follows is another one, in tail position, so that few registers are
+    // saved for it.
+    return shareUntil(pool, index, generation, lease.fromNow(&pool.participant));
+}
+
+noinline fn shareUntil(pool: *Pool, index: u32, generation: u32, until: words.Lease) i32 {
+    const named: u29 = @truncate(generation);
+    if (references.changeStraight(&pool.participant, .share, index, named, until) != null) return 0;
+    return shareSlowly(pool, index, generation);
+}
+
+noinline fn shareSlowly(pool: *Pool, index: u32, generation: u32) i32 {
     if (attend(pool)) |err| return refusedBare(err);
     const handle: u64 = @bitCast(handleOf(index, generation));
     _ = references.operate(&pool.participant, .share, handle, 0) catch |err|

@@ -120,6 +120,11 @@ inline fn opened(pool: *Pool, channel: u32) Error!*OpenChannel {
     return channels.at(pool, channel) orelse error.ChannelClosed;
 }
 
+/// The same where nothing is uncommon.
+inline fn openedStraight(pool: *Pool, channel: u32) ?*OpenChannel {
+    return if (holds.needsAttention(pool)) null else channels.at(pool, channel);
+}
+
 /// What the channel was made as.
 pub export fn xmem_bun_channel_info(
     number: Descriptor,
@@ -174,8 +179,21 @@ pub export fn xmem_bun_channel_send(
     generation: u32,
 ) i32 {
     const pool = descriptor.poolOf(number);
+    const found = openedStraight(pool, channel) orelse
+        return sendSlowly(pool, channel, index, generation);
+    if (!channels.sendStraight(pool, found, index, @truncate(generation)))
+        return sendSlowly(pool, channel, index, generation);
+    if (ends.isAwaited(&found.channel, .tail)) wakeReceivers(pool, found);
+    return 0;
+}
+
+noinline fn wakeReceivers(pool: *Pool, found: *const OpenChannel) void {
+    ring.wakeReceivers(&pool.participant, &found.channel);
+}
+
+noinline fn sendSlowly(pool: *Pool, channel: u32, index: u32, generation: u32) i32 {
     const found = opened(pool, channel) catch
-        return sendMessage(number, channel, index, generation, .send);
+        return sendMessage(pool, channel, index, generation, .send);
     var patience: Patience = .untimed;
     const outcome = channels.send(pool, found, handleOf(index, generation), &patience) catch |err|
         return numbers.refusedBare(err);
@@ -191,7 +209,7 @@ pub export fn xmem_bun_channel_try_send(
 ) i32 {
     const pool = descriptor.poolOf(number);
     const found = opened(pool, channel) catch
-        return sendMessage(number, channel, index, generation, .try_send);
+        return sendMessage(pool, channel, index, generation, .try_send);
     var patience: Patience = .untimed;
     channels.trySend(pool, found, handleOf(index, generation), &patience) catch |err|
         return numbers.refusedBare(err);
@@ -202,14 +220,13 @@ const How = enum { send, try_send };
 
 /// A hold that is a message; see `channel_message`. Else there is no channel of that number.
 noinline fn sendMessage(
-    number: Descriptor,
+    pool: *Pool,
     channel: u32,
     index: u32,
     generation: u32,
     how: How,
 ) i32 {
     @branchHint(.cold);
-    const pool = descriptor.poolOf(number);
     errors.clear();
     const found = openedForMessage(pool, channel) catch |err| return refused(err);
     const handle = handleOf(index, generation);
@@ -239,6 +256,22 @@ pub export fn xmem_bun_channel_send_at_once(
     is_first: u32,
 ) i32 {
     const pool = descriptor.poolOf(number);
+    if (openedStraight(pool, channel)) |found| {
+        if (channels.sendStraight(pool, found, index, @truncate(generation))) {
+            if (ends.isAwaited(&found.channel, .tail)) wakeReceivers(pool, found);
+            return 0;
+        }
+    }
+    return sendAtOnceSlowly(pool, channel, index, generation, is_first != 0);
+}
+
+noinline fn sendAtOnceSlowly(
+    pool: *Pool,
+    channel: u32,
+    index: u32,
+    generation: u32,
+    is_first: bool,
+) i32 {
     errors.clear();
     const handle = handleOf(index, generation);
     const found = opened(pool, channel) catch {
@@ -246,7 +279,7 @@ pub export fn xmem_bun_channel_send_at_once(
         channels.sendMessageAtOnce(pool, other, handle) catch |err| return refused(err);
         return 0;
     };
-    channels.sendAtOnce(pool, found, handle, is_first != 0) catch |err|
+    channels.sendAtOnce(pool, found, handle, is_first) catch |err|
         return refused(err);
     return 0;
 }
@@ -277,11 +310,32 @@ pub export fn xmem_bun_channel_send_blocking(
 /// CHANNEL_CLOSED: and nothing comes.
 pub export fn xmem_bun_channel_receive(number: Descriptor, channel: u32) i32 {
     const pool = descriptor.poolOf(number);
+    const found = openedStraight(pool, channel) orelse return receiveSlowly(pool, channel);
+    const received = channels.receiveStraight(pool, found) orelse
+        return receiveSlowly(pool, channel);
+    return endReceive(pool, found, received);
+}
+
+inline fn endReceive(pool: *Pool, found: *const OpenChannel, received: channels.Straight) i32 {
+    if (ends.isAwaited(&found.channel, .head)) wakeSenders(pool, found);
+    return if (received.is_told) @intCast(received.index) else receivedUntold(pool, received.index);
+}
+
+noinline fn wakeSenders(pool: *Pool, found: *const OpenChannel) void {
+    ring.wakeSenders(&pool.participant, &found.channel);
+}
+
+noinline fn receivedUntold(pool: *Pool, index: u32) i32 {
+    const held = channels.adoptReceived(pool, index) catch |err| return numbers.refusedBare(err);
+    return hold_result.note(pool, held);
+}
+
+noinline fn receiveSlowly(pool: *Pool, channel: u32) i32 {
     const found = opened(pool, channel) catch |err| return numbers.refusedBare(err);
     var patience: Patience = .untimed;
     const held = channels.receive(pool, found, &patience) catch |err|
         return numbers.refusedBare(err);
-    return hold_result.note(number, held);
+    return hold_result.note(pool, held);
 }
 
 /// The message that this open holds at an index below the capacity is done: its hold is an ordinary
@@ -330,10 +384,17 @@ pub export fn xmem_bun_channel_receive_at_once(
     is_first: u32,
 ) i32 {
     const pool = descriptor.poolOf(number);
+    if (openedStraight(pool, channel)) |found| {
+        if (channels.receiveStraight(pool, found)) |received| return endReceive(pool, found, received);
+    }
+    return receiveAtOnceSlowly(pool, channel, is_first != 0);
+}
+
+noinline fn receiveAtOnceSlowly(pool: *Pool, channel: u32, is_first: bool) i32 {
     errors.clear();
     const found = opened(pool, channel) catch |err| return refused(err);
-    const held = channels.receiveAtOnce(pool, found, is_first != 0) catch |err| return refused(err);
-    return hold_result.note(number, held);
+    const held = channels.receiveAtOnce(pool, found, is_first) catch |err| return refused(err);
+    return hold_result.note(pool, held);
 }
 
 /// A slice of a wait for an item, which ends at `deadline_ms`. PENDING: call again.
@@ -347,7 +408,7 @@ pub export fn xmem_bun_channel_receive_blocking(
     const found = opened(pool, channel) catch |err| return refused(err);
     const held = channels.receiveSlice(pool, found, toNs(deadline_ms)) catch |err|
         return refused(err);
-    return hold_result.note(number, held);
+    return hold_result.note(pool, held);
 }
 
 /// As `xmem_bun_async_open`. `end`: one of `End`.

@@ -70,6 +70,7 @@ pub const all = numbers("ERROR_", errors.Code, false) ++
         .{ .name = "CHANNEL_NAME_ROOM", .value = channel_statistics.name_room },
         .{ .name = "LIMIT_REFERENCES", .value = words.references_max },
         .{ .name = "LIMIT_DESCRIPTORS", .value = descriptor.descriptors_max },
+        .{ .name = "LIMIT_MADE_STRIDE", .value = descriptor.made_stride },
         .{ .name = "LIMIT_NAME_BYTES", .value = object_name.length_max },
         .{ .name = "LIMIT_TEXT_BYTES", .value = layout.text_bytes_max },
         .{ .name = "LIMIT_DIMENSIONS", .value = layout.dimensions_max },

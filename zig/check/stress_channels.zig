@@ -5,7 +5,7 @@ const std = @import("std");
 const bun = @import("core").abi.bun;
 const c = @import("core").abi.bun_channels;
 const errors = @import("core").errors;
-const hold_result = @import("core").abi.hold_result;
+const descriptor = @import("core").process.descriptor;
 const statistics = @import("core").protocol.channel.statistics;
 const stress = @import("stress.zig");
 const words = @import("core").format.words;
@@ -138,7 +138,7 @@ fn receive(life: *Life, number: u32) void {
     const index = stress.allowed("receive", @floatFromInt(status), codes) orelse return;
     const handle: words.Handle = .{
         .index = @intFromFloat(index),
-        .generation = @intCast(hold_result.table.generation[pool]),
+        .generation = @intCast(descriptor.poolOf(pool).made.generation),
     };
     life.adopt(@floatFromInt(@as(u64, @bitCast(handle))));
     const deliveries = c.xmem_bun_deliveries(pool, handle.index, handle.generation);

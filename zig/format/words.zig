@@ -30,6 +30,13 @@ pub const Head = packed struct(u64) {
         const tag = if (atomic.broken(.untagged_head)) head.tag else head.tag +% 1;
         return .{ .index = index, .tag = tag, .frozen = head.frozen };
     }
+
+    /// The same of a head that is not frozen, in few steps.
+    pub inline fn successorThawed(head: Head, index: u24) Head {
+        var thawed = head;
+        thawed.frozen = false;
+        return thawed.successor(index);
+    }
 };
 
 pub const State = enum(u2) {
@@ -97,10 +104,29 @@ pub const Control = packed struct(u64) {
         return @as(u64, @bitCast(control)) == @as(u64, @bitCast(cached));
     }
 
+    /// The same, and its generation is not the last one before they begin again: one comparison.
+    pub inline fn isPlainlyCachedBy(control: Control, row: u32) bool {
+        const cached: u64 = @bitCast(freeOf(0).cachedBy(row));
+        return @as(u64, @bitCast(control)) ^ cached < generation_max;
+    }
+
+    /// FREE, and in no cache.
+    pub inline fn freeOf(generation: u29) Control {
+        return @bitCast(@as(u64, generation));
+    }
+
     /// The row in whose cache a FREE slot is; null: in none.
     pub fn cachingRow(control: Control) ?u32 {
         if (control.state != .free or control.in_flight == 0) return null;
         return control.in_flight - 1;
+    }
+
+    /// FREE, in nobody's cache and not frozen, and its generation is not the last one before they
+    /// begin again: one comparison.
+    pub inline fn isPlainlyFree(control: Control) bool {
+        var looked_at = control;
+        if (atomic.broken(.frozen_word_taken)) looked_at.frozen = false;
+        return @as(u64, @bitCast(looked_at)) < generation_max;
     }
 
     /// One reference, and it is a hold.
@@ -127,9 +153,9 @@ pub const Control = packed struct(u64) {
     }
 
     /// USED, by the one hold that the handle stands for.
-    pub inline fn soleHold(of: Handle) Control {
+    pub inline fn soleHold(generation: u29) Control {
         return .{
-            .generation = of.generation,
+            .generation = generation,
             .in_flight = 0,
             .references = 1,
             .state = .used,
@@ -152,6 +178,11 @@ pub const Control = packed struct(u64) {
     /// hand.
     pub fn isOnLease(control: Control) bool {
         return control.state == .used and (control.in_flight > 0 or control.references == 0);
+    }
+
+    /// USED, with references, and of a generation that names it.
+    pub inline fn isPlainlyHeld(control: Control) bool {
+        return control.state == .used and control.generation != 0 and control.references != 0;
     }
 
     /// The handle that names this generation of the slot at `index`.
@@ -177,12 +208,15 @@ pub const Cache = packed struct(u64) {
         atomic.store(u64, ptr, @bitCast(cache), order);
     }
 
+    /// Its count is below the most there may be.
     pub inline fn withOneMore(cache: Cache) Cache {
-        return .{ .count = cache.count + 1, .puts = cache.puts +% 1 };
+        const one_more: Cache = .{ .count = 1, .puts = 1 };
+        return @bitCast(@as(u64, @bitCast(cache)) +% @as(u64, @bitCast(one_more)));
     }
 
+    /// Its count is above 0.
     pub inline fn withOneLess(cache: Cache) Cache {
-        return .{ .count = cache.count - 1, .puts = cache.puts };
+        return @bitCast(@as(u64, @bitCast(cache)) - 1);
     }
 };
 
@@ -275,6 +309,11 @@ pub const Gate = packed struct(u64) {
 pub inline fn generationAfter(generation: u29) u29 {
     if (atomic.broken(.generation_kept)) return generation;
     return if (generation == generation_max) 1 else generation + 1;
+}
+
+/// The same where it is not the last one, as of a word that `isPlainlyFree`.
+pub inline fn generationAfterPlain(generation: u29) u29 {
+    return if (atomic.broken(.generation_kept)) generation else generation + 1;
 }
 
 /// How many times `generationAfter` leads from one to the other.
@@ -436,6 +475,28 @@ pub const Cell = packed struct(u64) {
         if (atomic.broken(.cell_relaxed))
             return atomic.cas(u64, ptr, @bitCast(from), @bitCast(to), .monotonic);
         return atomic.cas(u64, ptr, @bitCast(from), @bitCast(to), .seq_cst);
+    }
+
+    /// Empty, and nothing about it is uncommon: one comparison.
+    pub inline fn isPlainlyEmptyAt(cell: Cell, position: Position) bool {
+        return cell == Cell{
+            .index = 0,
+            .lap = position.cellLap(),
+            .full = false,
+            .closed = false,
+            .frozen = false,
+        };
+    }
+
+    /// Full, and nothing about it is uncommon.
+    pub inline fn isPlainlyFullAt(cell: Cell, position: Position) bool {
+        return cell == Cell{
+            .index = cell.index,
+            .lap = position.cellLap(),
+            .full = true,
+            .closed = false,
+            .frozen = false,
+        };
     }
 
     pub inline fn filledWith(cell: Cell, index: u32) Cell {

@@ -118,6 +118,10 @@ pub const ticker = struct {
     pub fn recentNs() u64 {
         return clock.monotonicNs();
     }
+
+    pub fn latestNs() u64 {
+        return clock.monotonicNs();
+    }
 };
 
 /// Memory that may be missing: on a full system, a page without memory must not be touched.

@@ -17,6 +17,7 @@ const redelivery = @import("../protocol/channel/redelivery.zig");
 const references = @import("../protocol/pool/references.zig");
 const ring = @import("../protocol/channel/ring.zig");
 const sending = @import("../protocol/channel/sending.zig");
+const register = @import("../system/register.zig");
 const thaw = @import("../protocol/recovery/thaw.zig");
 const words = @import("../format/words.zig");
 const AsyncWait = @import("async_wait.zig").AsyncWait;
@@ -207,7 +208,7 @@ pub const Sent = enum { sent, dropped };
 
 /// Moves a hold of this open into the channel, or drops what the channel's overflow says. The hold
 /// stays on every error. ChannelFull: of a channel whose senders wait for room. ChannelClosed.
-pub inline fn send(
+pub fn send(
     pool: *Pool,
     opened: *OpenChannel,
     handle: u64,
@@ -229,7 +230,7 @@ pub inline fn send(
 }
 
 /// As `send`, but drops nothing. ChannelFull: there is no room.
-pub inline fn trySend(
+pub fn trySend(
     pool: *Pool,
     opened: *OpenChannel,
     handle: u64,
@@ -325,7 +326,7 @@ pub fn sendMessageSlice(
 
 /// A hold of this open of what comes next. ChannelEmpty: nothing is there. ChannelClosed: and
 /// nothing comes.
-pub inline fn receive(pool: *Pool, opened: *OpenChannel, patience: *Patience) Error!holds.Held {
+pub fn receive(pool: *Pool, opened: *OpenChannel, patience: *Patience) Error!holds.Held {
     if (opened.channel.kind == .queue) {
         const received = try ring.receive(&pool.participant, &opened.channel, patience);
         return switch (received) {
@@ -337,7 +338,49 @@ pub inline fn receive(pool: *Pool, opened: *OpenChannel, patience: *Patience) Er
     return receiveOtherwise(pool, opened, patience);
 }
 
-noinline fn receiveOtherwise(pool: *Pool, opened: *OpenChannel, patience: *Patience) Error!holds.Held {
+/// The same in a straight line, of a queue: the buffer's index, and the rest in `pool.made`. Null:
+/// nothing was done, and `receive` does it or says what stands in the way. `adoptReceived` has to
+/// follow where `made` is not told, and `wakeSenders` in any case.
+pub inline fn receiveStraight(pool: *Pool, opened: *const OpenChannel) ?Straight {
+    if (opened.channel.kind != .queue) return null;
+    const participant = &pool.participant;
+    const index = ring.receiveStraight(participant, &opened.channel) orelse return null;
+    const view = &participant.view;
+    const slot = &view.slots[register.single(index)];
+    const control = words.Control.load(&slot.control, .acquire);
+    const size = words.Content.load(&slot.content).size;
+    const is_told = control.isPlainlyHeld() and size <= view.geometry.buffer_size and
+        view.populatedBytes(index) >= size;
+    if (is_told) {
+        pool.counts[index] +|= 1;
+        pool.made = .{ .generation = control.generation, .size = size };
+    }
+    return .{ .index = index, .is_told = is_told };
+}
+
+pub const Straight = struct { index: u32, is_told: bool };
+
+/// The end of a receive of something uncommon, as its first use in this process, or of a damaged
+/// buffer.
+pub fn adoptReceived(pool: *Pool, index: u32) Error!holds.Held {
+    return holds.adopt(pool, try ring.handleOf(&pool.participant.view, index));
+}
+
+/// A send to a queue in a straight line. True: `ring.wakeReceivers` has to follow. False: nothing was
+/// done, and `send` does it or says what stands in the way.
+pub inline fn sendStraight(
+    pool: *Pool,
+    opened: *const OpenChannel,
+    index: u32,
+    generation: u29,
+) bool {
+    if (opened.channel.kind != .queue or !holds.hasAt(pool, index)) return false;
+    if (!ring.sendStraight(&pool.participant, &opened.channel, index, generation)) return false;
+    pool.counts[index] -= 1;
+    return true;
+}
+
+fn receiveOtherwise(pool: *Pool, opened: *OpenChannel, patience: *Patience) Error!holds.Held {
     const want: ends.Receiving = .of(&pool.participant, &opened.channel, opened.subscription);
     const handle = try want.tryNow(patience) orelse return error.ChannelEmpty;
     return adopt(pool, opened, handle);

@@ -7,6 +7,7 @@ const clock = @import("../system/clock.zig");
 const errors = @import("../errors.zig");
 const open_pool = @import("open_pool.zig");
 const participant_file = @import("../protocol/participant.zig");
+const register = @import("../system/register.zig");
 const thread = @import("../system/thread.zig");
 
 const Local = participant_file.Local;
@@ -70,8 +71,15 @@ pub inline fn poolOf(descriptor: u32) *Pool {
         asm volatile ("");
         return &table[0];
     }
-    return &table[descriptor];
+    return &table[register.single(descriptor)];
 }
+
+/// Where the first place says what a call made. Those of the others follow, `made_stride` bytes apart.
+pub fn firstMade() *const open_pool.Made {
+    return &table[0].made;
+}
+
+pub const made_stride = @sizeOf(Pool);
 
 pub fn numberOf(pool: *const Pool) u32 {
     return @intCast(pool - &table[0]);

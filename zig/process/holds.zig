@@ -8,6 +8,7 @@ const messages = @import("messages.zig");
 const open_pool = @import("open_pool.zig");
 const participant_file = @import("../protocol/participant.zig");
 const references = @import("../protocol/pool/references.zig");
+const register = @import("../system/register.zig");
 const words = @import("../format/words.zig");
 
 const Error = errors.Error;
@@ -16,9 +17,12 @@ const Pool = open_pool.Pool;
 /// Begins each operation: refuses a pool that is closed, also by a fork, and pays the holds that
 /// are owed.
 pub inline fn attend(pool: *Pool) ?Error {
-    const attention = pool.participant.local.attention;
-    if (attention & participant_file.attention_always == 0) return null;
-    return attendSlowly(pool);
+    return if (needsAttention(pool)) attendSlowly(pool) else null;
+}
+
+/// Whether `attend` has something to do.
+pub inline fn needsAttention(pool: *const Pool) bool {
+    return pool.participant.local.attention & participant_file.attention_always != 0;
 }
 
 fn attendSlowly(pool: *Pool) ?Error {
@@ -40,8 +44,12 @@ pub inline fn add(pool: *Pool, handle: u64) void {
 
 /// Whether this open has a hold of the buffer at the handle's index, of whatever generation.
 pub inline fn has(pool: *const Pool, handle: u64) bool {
-    const index = indexOf(handle);
-    return index < pool.participant.view.geometry.capacity and pool.counts[index] > 0;
+    return hasAt(pool, indexOf(handle));
+}
+
+pub inline fn hasAt(pool: *const Pool, index: u32) bool {
+    if (index >= pool.participant.view.geometry.capacity) return false;
+    return pool.counts[register.single(index)] > 0;
 }
 
 /// Whether the handle is that of a buffer that this open holds.
@@ -53,7 +61,7 @@ pub fn isCurrent(pool: *const Pool, handle: u64) bool {
 }
 
 /// False: this open has no such hold, and nothing was given back.
-pub inline fn giveBack(pool: *Pool, handle: u64) bool {
+pub fn giveBack(pool: *Pool, handle: u64) bool {
     if (!has(pool, handle)) return false;
     messages.aboutToEnd(pool, handle);
     if (!references.giveBack(&pool.participant, handle)) return false;
@@ -64,13 +72,37 @@ pub inline fn giveBack(pool: *Pool, handle: u64) bool {
 pub const Held = struct { handle: u64, size: u32 };
 
 /// A new hold by `operation`, of a buffer that may have been filled by another process.
-pub inline fn hold(pool: *Pool, comptime operation: references.Operation, ref: u64) Error!Held {
+pub fn hold(pool: *Pool, comptime operation: references.Operation, ref: u64) Error!Held {
     const done = try references.operate(&pool.participant, operation, ref, 0);
     return adopt(pool, done.handle);
 }
 
+/// The same in a straight line, which leaves the generation and the size in `pool.made`. False:
+/// nothing was done, and `hold` does it or says what stands in the way.
+pub inline fn holdStraight(
+    pool: *Pool,
+    comptime operation: references.Operation,
+    index: u32,
+    generation: u29,
+) bool {
+    const view = &pool.participant.view;
+    if (index >= view.geometry.capacity) return false;
+    // Read before the word changes, so that only stores follow. It is that of the generation which
+    // the word still has then, and a holder may make it smaller at any time.
+    const slot = &view.slots[register.single(index)];
+    const from = words.Control.load(&slot.control, .acquire);
+    const size = words.Content.load(&slot.content).size;
+    if (size > view.geometry.buffer_size or view.populatedBytes(index) < size) return false;
+    const participant = &pool.participant;
+    const to = references.changeFrom(participant, operation, index, slot, from, generation, {});
+    if (to == null) return false;
+    pool.counts[index] +|= 1;
+    pool.made = .{ .generation = from.generation, .size = size };
+    return true;
+}
+
 /// Makes a hold that the thread has just got this open's.
-pub inline fn adopt(pool: *Pool, handle: u64) Error!Held {
+pub fn adopt(pool: *Pool, handle: u64) Error!Held {
     add(pool, handle);
     acquire_file.ensurePopulated(&pool.participant, indexOf(handle));
     const size = sizeOf(pool, indexOf(handle)) catch |err| {
@@ -93,7 +125,7 @@ pub inline fn sizeOf(pool: *const Pool, index: u32) Error!u32 {
 }
 
 /// Makes a hold of this open an in-flight reference.
-pub inline fn handOff(pool: *Pool, handle: u64) Error!void {
+pub fn handOff(pool: *Pool, handle: u64) Error!void {
     if (!has(pool, handle)) return error.StaleHandle;
     messages.aboutToEnd(pool, handle);
     _ = try references.operate(&pool.participant, .hand_off, handle, 0);
@@ -101,7 +133,7 @@ pub inline fn handOff(pool: *Pool, handle: u64) Error!void {
 }
 
 /// Whether this call recycled the buffer. A bare index that is free already is no error.
-pub inline fn tryRelease(pool: *Pool, ref: u64) Error!bool {
+pub fn tryRelease(pool: *Pool, ref: u64) Error!bool {
     _ = references.operate(&pool.participant, .try_release, ref, 0) catch |err| switch (err) {
         error.BufferInUse => return false,
         error.BufferNotFound => {

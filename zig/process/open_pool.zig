@@ -17,6 +17,13 @@ const Error = errors.Error;
 const Mapping = mapping_file.Mapping;
 const Participant = participant_file.Participant;
 
+/// What a call that made a hold says beside its result. TypeScript sees it.
+pub const Made = extern struct {
+    generation: u32 = 0,
+    /// Bytes. Not of an acquire, whose caller knows it.
+    size: u32 = 0,
+};
+
 pub const Pool = struct {
     /// A copy of its thread's. Aligned, so that a descriptor becomes an address by a shift.
     participant: Participant align(256),
@@ -27,6 +34,7 @@ pub const Pool = struct {
     owner: usize = 0,
     /// This open's own part of its thread's holds, per slot.
     counts: [*]u16,
+    made: Made = .{},
     wait: blocking.Wait = .{},
     async_wait: AsyncWait = .{},
     /// The channels that this open has open, by number; null where there is none.

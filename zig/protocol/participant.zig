@@ -174,7 +174,7 @@ pub const Participant = struct {
         const row = participant.row;
         const busy = (atomic.load(u64, &row.busy, .monotonic) +% 1) | 1;
         atomic.store(u64, &row.busy, busy, .monotonic);
-        return .{ .row = row, .busy = busy };
+        return .of(row, busy);
     }
 
     /// A bracket in which no CAS on a freezable word follows: the store itself is ordered before
@@ -188,12 +188,21 @@ pub const Participant = struct {
         } else {
             atomic.store(u64, &row.busy, busy, .seq_cst);
         }
-        return .{ .row = row, .busy = busy };
+        return .of(row, busy);
     }
 
     pub inline fn addHold(participant: *const Participant, index: u32) void {
         const held = atomic.load(u16, &participant.holds[index], .monotonic);
         atomic.store(u16, &participant.holds[index], held +| 1, .monotonic);
+    }
+
+    /// The row's one hold of a buffer that was in no row before.
+    pub inline fn setSoleHold(participant: *const Participant, index: u32) void {
+        atomic.store(u16, &participant.holds[index], 1, .monotonic);
+    }
+
+    pub inline fn dropSoleHold(participant: *const Participant, index: u32) void {
+        atomic.store(u16, &participant.holds[index], 0, .monotonic);
     }
 
     pub inline fn dropHold(participant: *const Participant, index: u32) void {
@@ -206,24 +215,31 @@ pub const Participant = struct {
     }
 };
 
-/// An operation under way. It holds what the end of the operation needs, so that nothing is read
-/// twice.
+/// An operation under way.
 pub const Bracket = struct {
     row: *layout.ParticipantRow,
-    /// As it is inside: odd.
-    busy: u64,
+    /// As it is inside: odd. The end of the operation reads it again, so that it takes no register
+    /// meanwhile; where a checker models store buffers, that would be a step more.
+    busy: if (atomic.modelled) u64 else void,
+
+    inline fn of(row: *layout.ParticipantRow, busy: u64) Bracket {
+        return .{ .row = row, .busy = if (atomic.modelled) busy };
+    }
 
     /// SYNC: the release makes the row's change visible to a recovery that reads the even value.
     /// Pairs with `phases.waitUntilQuiet`.
     pub inline fn leave(bracket: Bracket) void {
-        const even = bracket.busy +% 1;
-        if (atomic.broken(.leave_relaxed))
-            return atomic.store(u64, &bracket.row.busy, even, .monotonic);
-        atomic.store(u64, &bracket.row.busy, even, .release);
+        const ptr = &bracket.row.busy;
+        const busy = if (atomic.modelled) bracket.busy else @atomicLoad(u64, ptr, .monotonic);
+        const even = busy +% 1;
+        if (atomic.broken(.leave_relaxed)) return atomic.store(u64, ptr, even, .monotonic);
+        atomic.store(u64, ptr, even, .release);
     }
 
-    pub inline fn count(bracket: Bracket, comptime counter: []const u8) void {
+    /// The same, and the operation is counted.
+    pub inline fn leaveCounted(bracket: Bracket, comptime counter: []const u8) void {
         raise(bracket.row, counter);
+        bracket.leave();
     }
 };
 

@@ -7,6 +7,7 @@ pub const futex = if (hooks.modelled) hooks.futex else @import("futex.zig");
 pub const clock = if (hooks.modelled) hooks.clock else @import("clock.zig");
 pub const ticker = if (hooks.modelled) hooks.ticker else @import("ticker.zig");
 pub const prefetch = @import("prefetch.zig");
+pub const register = @import("register.zig");
 pub const memory = if (hooks.modelled) hooks.memory else @import("memory.zig");
 pub const RobustMutex = if (hooks.modelled)
     hooks.RobustMutex

@@ -13,6 +13,7 @@ const references = @import("../../protocol/pool/references.zig");
 const requests = @import("../../process/requests.zig");
 const system = @import("../../system/door.zig");
 const types = @import("types.zig");
+const waiting = @import("../../protocol/pool/waiting.zig");
 const words = @import("../../format/words.zig");
 
 const Error = errors.Error;
@@ -48,38 +49,30 @@ pub export fn xmem_acquire(
     const out = handle orelse return acquireSlowly(pool, size, handle);
     const opened, const has_cache = call.straightPoolMaybeCaching(pool) orelse
         return acquireSlowly(pool, size, handle);
-    const now_ns = system.ticker.tickedNs();
-    if (now_ns == 0) return acquireSlowly(pool, size, handle);
-    if (has_cache) return acquireCached(opened, pool, size, out, now_ns);
-    const acquired = acquire_file.acquireStraight(&opened.participant, size, now_ns) orelse
-        return acquireSlowly(pool, size, handle);
+    if (!system.ticker.isTicking()) return acquireSlowly(pool, size, handle);
+    if (has_cache) return acquireCached(opened, size, out);
+    const bytes = system.register.single(size);
+    const acquired = acquire_file.acquireStraight(&opened.participant, bytes) orelse
+        return acquireOpened(opened, @truncate(bytes), out);
     return given(opened, acquired, out);
 }
 
 /// A call of its own, so that neither way saves registers for the other.
-noinline fn acquireCached(
-    opened: *open_pool.Pool,
-    pool: Pool,
-    size: u32,
-    out: *Handle,
-    now_ns: u64,
-) i32 {
-    const acquired = acquire_file.acquireCached(&opened.participant, size, now_ns) orelse
-        return acquireSlowly(pool, size, out);
+noinline fn acquireCached(opened: *open_pool.Pool, size: u32, out: *Handle) i32 {
+    const bytes = system.register.single(size);
+    const acquired = acquire_file.acquireCached(&opened.participant, bytes) orelse
+        return acquireOpened(opened, @truncate(bytes), out);
     return given(opened, acquired, out);
 }
 
-inline fn given(opened: *open_pool.Pool, acquired: acquire_file.Acquired, out: *Handle) i32 {
-    opened.counts[acquired.index] +|= 1;
-    out.* = acquired.handle();
-    if (opened.participant.view.populatedBytes(acquired.index) < acquired.need)
-        return populate(opened, acquired.index);
-    return 0;
+noinline fn acquireOpened(opened: *open_pool.Pool, size: u32, out: *Handle) i32 {
+    return acquireSlowly(descriptor.numberOf(opened), size, out);
 }
 
-noinline fn populate(opened: *open_pool.Pool, index: u32) i32 {
-    @branchHint(.cold);
-    acquire_file.ensurePopulated(&opened.participant, index);
+inline fn given(opened: *open_pool.Pool, acquired: acquire_file.Acquired, out: *Handle) i32 {
+    // It was free, so that nobody had it.
+    opened.counts[acquired.index] = 1;
+    out.* = acquired.handle();
     return 0;
 }
 
@@ -156,29 +149,48 @@ pub export fn xmem_release(pool: Pool, handle: Handle) i32 {
     const named: words.Handle = @bitCast(handle);
     const in_bounds = named.index < opened.participant.view.geometry.capacity;
     if (!in_bounds or handle >> 53 != 0) return releaseSlowly(pool, handle);
-    const count = &opened.counts[named.index];
-    if (count.* == 0 or opened.messages.bit_length != 0) return releaseSlowly(pool, handle);
-    count.* -= 1;
-    if (has_cache) return releaseCached(opened, pool, handle);
-    if (!references.giveBackStraight(&opened.participant, named)) {
-        count.* += 1;
-        return releaseShared(pool, handle);
-    }
+    if (opened.counts[named.index] == 0 or opened.messages.bit_length != 0)
+        return releaseSlowly(pool, handle);
+    if (has_cache) return releaseCached(opened, handle);
+    if (!references.releaseSole(&opened.participant, named.index, named.generation))
+        return releaseOfSeveral(opened, handle);
+    opened.counts[named.index] = 0;
+    waiting.wakeOne(&opened.participant);
     return 0;
 }
 
-noinline fn releaseCached(opened: *open_pool.Pool, pool: Pool, handle: Handle) i32 {
+noinline fn releaseOfSeveral(opened: *open_pool.Pool, handle: Handle) i32 {
     const named: words.Handle = @bitCast(handle);
-    if (cache.put(&opened.participant, named)) return 0;
-    // It is full, or there are more references.
-    opened.counts[named.index] += 1;
-    return releaseShared(pool, handle);
+    if (!references.releaseOfSeveral(&opened.participant, named.index, named.generation))
+        return releaseShared(opened, handle);
+    opened.counts[named.index] -= 1;
+    return 0;
+}
+
+noinline fn releaseCached(opened: *open_pool.Pool, handle: Handle) i32 {
+    const named: words.Handle = @bitCast(handle);
+    // Otherwise it is full, or there are more references.
+    if (!cache.putStraight(&opened.participant, named.index, named.generation))
+        return releasePastCache(opened, handle);
+    opened.counts[named.index] = 0;
+    if (cache.isAwaited(&opened.participant.view)) cache.serve(&opened.participant);
+    return 0;
+}
+
+/// Where the cache is full, or it is not the only reference.
+noinline fn releasePastCache(opened: *open_pool.Pool, handle: Handle) i32 {
+    const named: words.Handle = @bitCast(handle);
+    cache.announceAgain(&opened.participant);
+    if (!references.giveBackStraight(&opened.participant, named))
+        return releaseShared(opened, handle);
+    opened.counts[named.index] -= 1;
+    return 0;
 }
 
 /// Where it is not the only reference, or something is in the way.
-noinline fn releaseShared(pool: Pool, handle: Handle) i32 {
-    const opened = descriptor.poolOf(pool);
-    if (!references.giveBackSlowly(&opened.participant, handle)) return releaseSlowly(pool, handle);
+noinline fn releaseShared(opened: *open_pool.Pool, handle: Handle) i32 {
+    if (!references.giveBackSlowly(&opened.participant, handle))
+        return releaseSlowly(descriptor.numberOf(opened), handle);
     holds.remove(opened, handle);
     return 0;
 }

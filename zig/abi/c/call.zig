@@ -38,9 +38,12 @@ pub fn openPool(pool: Pool) Error!*open_pool.Pool {
 /// `openPool` finds out why.
 pub inline fn straightPool(pool: Pool) ?*open_pool.Pool {
     const found = descriptor.poolOf(pool);
-    if (found.participant.local.attention != 0 or found.owner != thread.mark()) return null;
-    errors.clear();
-    return found;
+    return if (!holds.needsAttention(found) and isStraightFor(found)) found else null;
+}
+
+/// Whether this thread opened the pool, and there is no failure to forget.
+inline fn isStraightFor(found: *const open_pool.Pool) bool {
+    return found.owner == thread.mark() and errors.areForgotten();
 }
 
 /// The same for acquire and release, which have a straight line also where the thread has a cache
@@ -49,9 +52,7 @@ pub inline fn straightPoolMaybeCaching(pool: Pool) ?struct { *open_pool.Pool, bo
     const found = descriptor.poolOf(pool);
     const attention = found.participant.local.attention;
     if (attention & ~participant_file.attention_cache != 0) return null;
-    if (found.owner != thread.mark()) return null;
-    errors.clear();
-    return .{ found, attention != 0 };
+    return if (isStraightFor(found)) .{ found, attention != 0 } else null;
 }
 
 /// The same for a look, for which a pool that is only observed will do.

@@ -3,11 +3,13 @@
 const std = @import("std");
 const call = @import("call.zig");
 const channels = @import("../../process/channels.zig");
+const ends = @import("../../protocol/channel/ends.zig");
 const errors = @import("../../errors.zig");
 const holds = @import("../../process/holds.zig");
 const messages = @import("../../process/messages.zig");
 const open_pool = @import("../../process/open_pool.zig");
 const reasons = @import("reasons.zig");
+const ring = @import("../../protocol/channel/ring.zig");
 const thaw = @import("../../protocol/recovery/thaw.zig");
 const types = @import("types.zig");
 const wait_any = @import("../../process/wait_any.zig");
@@ -116,6 +118,13 @@ pub fn receiver(pool: *open_pool.Pool, channel: Channel) Error!Opened {
     return errors.fail(error.InvalidArgument, 0, "the channel was opened to send only", .{});
 }
 
+/// The same where nothing is uncommon.
+inline fn straightChannel(pool: *const open_pool.Pool, channel: Channel) ?*OpenChannel {
+    const number: Number = @bitCast(channel);
+    const found = channels.at(pool, number.place) orelse return null;
+    return if (found.serial == number.serial) found else null;
+}
+
 /// Lets go of a channel. It goes on for the others, with what is in it. Closing the pool does the
 /// same.
 ///
@@ -199,6 +208,23 @@ pub export fn xmem_send(
     /// wanted.
     dropped: ?*u32,
 ) i32 {
+    // The straight line, as in the form for Bun.
+    const opened = call.straightPool(pool) orelse
+        return sendSlowly(pool, channel, handle, dropped);
+    const found = straightChannel(opened, channel) orelse
+        return sendSlowly(pool, channel, handle, dropped);
+    const named: words.Handle = @bitCast(handle);
+    if (handle >> 53 != 0 or opened.messages.bit_length != 0)
+        return sendSlowly(pool, channel, handle, dropped);
+    if (!channels.sendStraight(opened, found, named.index, named.generation))
+        return sendSlowly(pool, channel, handle, dropped);
+    if (ends.isAwaited(&found.channel, .tail))
+        ring.wakeReceivers(&opened.participant, &found.channel);
+    if (dropped) |out| out.* = 0;
+    return 0;
+}
+
+noinline fn sendSlowly(pool: Pool, channel: Channel, handle: Handle, dropped: ?*u32) i32 {
     return ended(send(pool, channel, handle, dropped));
 }
 
@@ -290,6 +316,31 @@ pub export fn xmem_receive(
     /// Gets the buffer's handle; 0: nothing is there.
     handle: ?*Handle,
 ) i32 {
+    const out = handle orelse return receiveSlowly(pool, channel, handle);
+    const opened = call.straightPool(pool) orelse return receiveSlowly(pool, channel, handle);
+    const found = straightChannel(opened, channel) orelse
+        return receiveSlowly(pool, channel, handle);
+    if (!found.receives) return receiveSlowly(pool, channel, handle);
+    const received = channels.receiveStraight(opened, found) orelse
+        return receiveSlowly(pool, channel, handle);
+    if (ends.isAwaited(&found.channel, .head))
+        ring.wakeSenders(&opened.participant, &found.channel);
+    if (!received.is_told) return receivedUntold(opened, received.index, out);
+    out.* = @bitCast(words.Handle{
+        .index = @intCast(received.index),
+        .generation = @truncate(opened.made.generation),
+    });
+    return 0;
+}
+
+noinline fn receivedUntold(opened: *open_pool.Pool, index: u32, out: *Handle) i32 {
+    const held = channels.adoptReceived(opened, index) catch |err|
+        return ended(reasons.ofReceive(err));
+    out.* = held.handle;
+    return 0;
+}
+
+noinline fn receiveSlowly(pool: Pool, channel: Channel, handle: ?*Handle) i32 {
     return ended(receive(pool, channel, handle));
 }
 

@@ -2,11 +2,15 @@
 //! hand.
 
 const call = @import("call.zig");
+const descriptor = @import("../../process/descriptor.zig");
 const errors = @import("../../errors.zig");
 const holds = @import("../../process/holds.zig");
+const lease = @import("../../protocol/pool/lease.zig");
+const open_pool = @import("../../process/open_pool.zig");
 const reasons = @import("reasons.zig");
 const references = @import("../../protocol/pool/references.zig");
 const types = @import("types.zig");
+const words = @import("../../format/words.zig");
 
 const Error = errors.Error;
 const Handle = types.Handle;
@@ -32,7 +36,7 @@ pub export fn xmem_get(
     /// Gets the buffer's handle; NULL: not wanted.
     handle: ?*Handle,
 ) i32 {
-    return ended(hold(pool, .get, ref, handle));
+    return holdBy(.get, pool, ref, handle);
 }
 
 /// Adopts an in-flight reference: somebody handed the buffer off, and it is this thread's now.
@@ -49,10 +53,38 @@ pub export fn xmem_take(
     /// Gets the buffer's handle; NULL: not wanted.
     handle: ?*Handle,
 ) i32 {
-    return ended(hold(pool, .take, ref, handle));
+    return holdBy(.take, pool, ref, handle);
 }
 
-fn hold(
+/// The straight line first, as in the form for Bun.
+inline fn holdBy(
+    comptime operation: references.Operation,
+    pool: Pool,
+    ref: u64,
+    handle: ?*Handle,
+) i32 {
+    const opened = call.straightPool(pool) orelse
+        return Slowly(operation).hold(pool, ref, handle);
+    const named: words.Handle = @bitCast(ref);
+    const index: u32 = named.index;
+    if (ref >> 53 != 0 or !holds.holdStraight(opened, operation, index, named.generation))
+        return Slowly(operation).hold(pool, ref, handle);
+    if (handle) |out| out.* = @bitCast(words.Handle{
+        .index = named.index,
+        .generation = @truncate(opened.made.generation),
+    });
+    return 0;
+}
+
+fn Slowly(comptime operation: references.Operation) type {
+    return struct {
+        noinline fn hold(pool: Pool, ref: u64, handle: ?*Handle) i32 {
+            return ended(holdSlowly(pool, operation, ref, handle));
+        }
+    };
+}
+
+fn holdSlowly(
     pool: Pool,
     comptime operation: references.Operation,
     ref: u64,
@@ -72,6 +104,22 @@ fn hold(
 /// XMEM_POOL_BUSY, XMEM_POOL_CORRUPT, XMEM_POOL_CLOSED: as in `xmem_acquire`.
 /// XMEM_INVALID_ARGUMENT: another thread opened the pool, or `handle` is out of range.
 pub export fn xmem_share(pool: Pool, handle: Handle) i32 {
+    const opened = call.straightPool(pool) orelse return shareSlowly(pool, handle);
+    if (handle >> 53 != 0) return shareSlowly(pool, handle);
+    // The clock is a call. What follows is another one, in tail position, so that few registers are
+    // saved for it.
+    return shareUntil(opened, handle, lease.fromNow(&opened.participant));
+}
+
+noinline fn shareUntil(opened: *open_pool.Pool, handle: Handle, until: words.Lease) i32 {
+    const named: words.Handle = @bitCast(handle);
+    const participant = &opened.participant;
+    const straight = !named.isBare() and holds.hasAt(opened, named.index) and references
+        .changeStraight(participant, .share, named.index, named.generation, until) != null;
+    return if (straight) 0 else shareSlowly(descriptor.numberOf(opened), handle);
+}
+
+noinline fn shareSlowly(pool: Pool, handle: Handle) i32 {
     return ended(share(pool, handle));
 }
 

@@ -2,7 +2,7 @@
 //! handles as doubles, as `acquire` and the calls by hand have them.
 
 const bun = @import("core").abi.bun;
-const hold_result = @import("core").abi.hold_result;
+const descriptor = @import("core").process.descriptor;
 const words = @import("core").format.words;
 
 /// The handle of a new hold, or an error.
@@ -34,7 +34,7 @@ fn made(pool: u32, index: i32) f64 {
     if (index < 0) return @floatFromInt(index);
     const handle: words.Handle = .{
         .index = @intCast(index),
-        .generation = @intCast(hold_result.table.generation[pool]),
+        .generation = @intCast(descriptor.poolOf(pool).made.generation),
     };
     return @floatFromInt(@as(u64, @bitCast(handle)));
 }

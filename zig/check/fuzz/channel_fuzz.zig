@@ -6,7 +6,7 @@ const bun = @import("core").abi.bun;
 const by_handle = @import("by_handle.zig");
 const c = @import("core").abi.bun_channels;
 const errors = @import("core").errors;
-const hold_result = @import("core").abi.hold_result;
+const descriptor = @import("core").process.descriptor;
 const operation_file = @import("operation_fuzz.zig");
 const statistics = @import("core").protocol.channel.statistics;
 const words = @import("core").format.words;
@@ -143,7 +143,7 @@ fn receive(user: *User, number: u32) void {
     if (index < 0) return user.checkStatus(index);
     const handle: words.Handle = .{
         .index = @intCast(index),
-        .generation = @intCast(hold_result.table.generation[pool]),
+        .generation = @intCast(descriptor.poolOf(pool).made.generation),
     };
     const held: f64 = @floatFromInt(@as(u64, @bitCast(handle)));
     _ = c.xmem_bun_deliveries(pool, handle.index, handle.generation);

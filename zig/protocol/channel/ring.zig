@@ -17,6 +17,7 @@ const system = @import("../../system/door.zig");
 const thaw = @import("../recovery/thaw.zig");
 const words = @import("../../format/words.zig");
 
+const Bracket = participant_file.Bracket;
 const Cell = words.Cell;
 const Channel = channel_file.Channel;
 const Control = words.Control;
@@ -63,7 +64,7 @@ pub const Sent = enum { sent, full, closed };
 ///
 /// StaleHandle, BufferNotFound: `handle` names no buffer in use, or one that the caller does not
 /// hold.
-pub inline fn send(
+pub fn send(
     participant: *Participant,
     channel: *const Channel,
     handle: u64,
@@ -71,14 +72,17 @@ pub inline fn send(
 ) Error!Sent {
     const index = try heldIndex(participant, handle);
     if (atomic.broken(.closed_beside_ring) and isFlagged(channel)) return .closed;
+    const generation = @as(Handle, @bitCast(handle)).generation;
+    const is_first_wake = atomic.broken(.wake_before_cell);
+    if (!is_first_wake and sendStraight(participant, channel, index, generation)) {
+        wakeReceivers(participant, channel);
+        return .sent;
+    }
     while (true) {
         const wakes = !atomic.broken(.wake_before_cell) or ends.isAwaited(channel, .tail);
         switch (attemptSend(participant, channel, index)) {
             .sent => {
-                if (wakes) ends.wake(participant, channel, .tail, switch (channel.mode) {
-                    .queue => .one,
-                    .broadcast => .all,
-                });
+                if (wakes) wakeReceivers(participant, channel);
                 return .sent;
             },
             .full => return .full,
@@ -89,8 +93,45 @@ pub inline fn send(
     }
 }
 
+/// After a send.
+pub inline fn wakeReceivers(participant: *const Participant, channel: *const Channel) void {
+    ends.wake(participant, channel, .tail, switch (channel.mode) {
+        .queue => .one,
+        .broadcast => .all,
+    });
+}
+
+/// The common send to a ring, without a call: it reads everything first, so that little is kept
+/// across its two CAS. True: `wakeReceivers` has to follow. False: something stands in the way and
+/// nothing was done; `send` finds out what it is.
+pub inline fn sendStraight(
+    participant: *const Participant,
+    channel: *const Channel,
+    index: u32,
+    generation: u29,
+) bool {
+    const view = &participant.view;
+    if (index >= view.geometry.capacity) return false;
+    const control = Control.load(&view.slots[system.register.single(index)].control, .acquire);
+    if (control.state != .used or control.generation != generation) return false;
+    if (atomic.load(u16, &participant.holds[index], .monotonic) == 0) return false;
+    const bracket = participant.enter();
+    if (atomic.broken(.send_row_first)) participant.dropHold(index);
+    const tail = channel_file.positionOf(channel.tail);
+    if (channel.cellAt(tail)) |cell_ptr| {
+        // The last receiver has the line: it comes once, to be changed, and not twice.
+        system.prefetch.toWrite(cell_ptr);
+        const cell = load(cell_ptr);
+        if (cell.isPlainlyEmptyAt(tail)) {
+            if (fillCell(participant, bracket, channel, index, tail, cell_ptr, cell)) return true;
+        }
+    }
+    _ = refuse(participant, bracket, index, .full);
+    return false;
+}
+
 /// A cell must never hold what its sender did not.
-pub inline fn heldIndex(participant: *const Participant, number: u64) Error!u32 {
+pub fn heldIndex(participant: *const Participant, number: u64) Error!u32 {
     const handle: Handle = @bitCast(number);
     if (handle.index >= participant.view.geometry.capacity) return error.BufferNotFound;
     const control = Control.load(&participant.view.slots[handle.index].control, .acquire);
@@ -101,7 +142,7 @@ pub inline fn heldIndex(participant: *const Participant, number: u64) Error!u32 
 
 const SendAttempt = enum { sent, full, closed, frozen, corrupt };
 
-inline fn attemptSend(
+fn attemptSend(
     participant: *const Participant,
     channel: *const Channel,
     index: u32,
@@ -129,25 +170,35 @@ inline fn attemptSend(
                 return refuse(participant, bracket, index, .corrupt);
             },
         }
-        if (atomic.broken(.send_claims_tail)) {
-            if (!Position.cas(&channel.tail.position, tail, tail.next(channel.capacity))) continue;
-            if (!change(cell_ptr, cell, cell.filledWith(index))) continue;
-            participant.dropHold(index);
-            bracket.leave();
-            return .sent;
-        }
-        if (!change(cell_ptr, cell, cell.filledWith(index))) continue;
-        if (atomic.broken(.cell_row_after_bracket)) bracket.leave();
-        if (!atomic.broken(.send_row_first)) participant.dropHold(index);
-        channel_file.moveOn(channel, channel.tail, tail);
-        if (!atomic.broken(.cell_row_after_bracket)) bracket.leave();
-        return .sent;
+        if (fillCell(participant, bracket, channel, index, tail, cell_ptr, cell)) return .sent;
     }
+}
+
+/// The cell, the row, the end, and the end of the bracket. False: the cell has changed meanwhile, and
+/// the bracket goes on.
+inline fn fillCell(
+    participant: *const Participant,
+    bracket: Bracket,
+    channel: *const Channel,
+    index: u32,
+    tail: Position,
+    cell_ptr: *u64,
+    cell: Cell,
+) bool {
+    const claims = atomic.broken(.send_claims_tail);
+    if (claims and !Position.cas(&channel.tail.position, tail, tail.next(channel.capacity)))
+        return false;
+    if (!change(cell_ptr, cell, cell.filledWith(index))) return false;
+    if (atomic.broken(.cell_row_after_bracket)) bracket.leave();
+    if (!atomic.broken(.send_row_first)) participant.dropHold(index);
+    if (!claims) channel_file.moveOn(channel, channel.tail, tail);
+    if (!atomic.broken(.cell_row_after_bracket)) bracket.leave();
+    return true;
 }
 
 inline fn refuse(
     participant: *const Participant,
-    bracket: participant_file.Bracket,
+    bracket: Bracket,
     index: u32,
     comptime answer: SendAttempt,
 ) SendAttempt {
@@ -194,14 +245,18 @@ pub const Received = union(enum) {
 };
 
 /// The oldest item. Of a queue only: of a broadcast subscribers read.
-pub inline fn receive(
+pub fn receive(
     participant: *Participant,
     channel: *const Channel,
     patience: *Patience,
 ) Error!Received {
+    if (receiveStraight(participant, channel)) |index| {
+        wakeSenders(participant, channel);
+        return .{ .item = try handleOf(&participant.view, index) };
+    }
     while (true) switch (attemptTake(participant, channel, .receive)) {
         .item => |index| {
-            ends.wake(participant, channel, .head, .one);
+            wakeSenders(participant, channel);
             return .{ .item = try handleOf(&participant.view, index) };
         },
         .nothing, .kept => {
@@ -280,7 +335,7 @@ const TakeAttempt = union(enum) {
     corrupt,
 };
 
-inline fn attemptTake(
+fn attemptTake(
     participant: *const Participant,
     channel: *const Channel,
     comptime reason: Reason,
@@ -320,25 +375,64 @@ inline fn attemptTake(
             .frozen => return leave(bracket, .frozen),
             .corrupt => return leave(bracket, .corrupt),
         };
-        // The sender had these lines: they come while the cell changes.
-        const view = &participant.view;
-        system.prefetch.toWrite(&view.slots[index].control);
-        if (reason == .receive) system.prefetch.toRead(view.data(index, 0).ptr);
-        if (reason == .make_room) beginDrop(channel);
-        if (!change(cell_ptr, cell, cell.emptied())) {
-            if (reason == .make_room) giveDropUp(channel);
-            continue;
-        }
-        if (atomic.broken(.cell_row_after_bracket)) bracket.leave();
-        if (reason != .make_room or !atomic.broken(.drop_without_row)) participant.addHold(index);
-        channel_file.moveOn(channel, channel.head, head);
-        if (reason == .make_room) endDrop(channel);
-        if (!atomic.broken(.cell_row_after_bracket)) bracket.leave();
-        return .{ .item = index };
+        if (emptyCell(participant, bracket, channel, reason, index, head, cell_ptr, cell))
+            return .{ .item = index };
     }
 }
 
-inline fn leave(bracket: participant_file.Bracket, answer: TakeAttempt) TakeAttempt {
+/// As `fillCell`, of a cell whose item becomes the caller's hold.
+inline fn emptyCell(
+    participant: *const Participant,
+    bracket: Bracket,
+    channel: *const Channel,
+    comptime reason: Reason,
+    index: u32,
+    head: Position,
+    cell_ptr: *u64,
+    cell: Cell,
+) bool {
+    // The sender had these lines: they come while the cell changes.
+    const view = &participant.view;
+    system.prefetch.toWrite(&view.slots[index].control);
+    if (reason == .receive) system.prefetch.toRead(view.data(index, 0).ptr);
+    if (reason == .make_room) beginDrop(channel);
+    if (!change(cell_ptr, cell, cell.emptied())) {
+        if (reason == .make_room) giveDropUp(channel);
+        return false;
+    }
+    if (atomic.broken(.cell_row_after_bracket)) bracket.leave();
+    if (reason != .make_room or !atomic.broken(.drop_without_row)) participant.addHold(index);
+    channel_file.moveOn(channel, channel.head, head);
+    if (reason == .make_room) endDrop(channel);
+    if (!atomic.broken(.cell_row_after_bracket)) bracket.leave();
+    return true;
+}
+
+/// The common receive from a queue, without a call: the index of a buffer that is the caller's hold,
+/// whose word nobody has looked at yet. `wakeSenders` has to follow. Null: something stands in the
+/// way and nothing was done; `receive` finds out what it is.
+pub inline fn receiveStraight(participant: *const Participant, channel: *const Channel) ?u32 {
+    const bracket = participant.enter();
+    const head = channel_file.positionOf(channel.head);
+    if (channel.cellAt(head)) |cell_ptr| {
+        const cell = load(cell_ptr);
+        const index: u32 = cell.index;
+        const is_in_bounds = index < participant.view.geometry.capacity;
+        if (cell.isPlainlyFullAt(head) and is_in_bounds) {
+            if (emptyCell(participant, bracket, channel, .receive, index, head, cell_ptr, cell))
+                return index;
+        }
+    }
+    bracket.leave();
+    return null;
+}
+
+/// After a receive.
+pub inline fn wakeSenders(participant: *const Participant, channel: *const Channel) void {
+    ends.wake(participant, channel, .head, .one);
+}
+
+inline fn leave(bracket: Bracket, answer: TakeAttempt) TakeAttempt {
     bracket.leave();
     return answer;
 }
@@ -346,8 +440,7 @@ inline fn leave(bracket: participant_file.Bracket, answer: TakeAttempt) TakeAtte
 /// Of a buffer that the caller holds, and that may yet have come from a damaged cell.
 pub inline fn handleOf(view: *const View, index: u32) Error!u64 {
     const control = Control.load(&view.slots[index].control, .acquire);
-    const names_it = control.state == .used and control.generation != 0;
-    if (!names_it or control.references == 0) return error.PoolCorrupt;
+    if (!control.isPlainlyHeld()) return error.PoolCorrupt;
     return control.handle(index);
 }
 

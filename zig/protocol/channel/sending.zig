@@ -16,7 +16,7 @@ const Participant = participant_file.Participant;
 const Patience = thaw.Patience;
 
 /// Whatever the channel does when it is full: on `full` and `closed` the hold stays the caller's.
-pub inline fn trySend(
+pub fn trySend(
     participant: *Participant,
     channel: *const Channel,
     handle: u64,

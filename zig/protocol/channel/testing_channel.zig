@@ -79,10 +79,10 @@ pub const TestingChannel = struct {
     /// A hold of a new buffer; null: there is none.
     pub fn tryAcquire(bench: *TestingChannel, index: usize) ?u64 {
         const participant = &bench.participants[index];
-        const acquired = acquire.acquireStraight(participant, 0, 0) orelse return null;
+        const acquired = acquire.acquireStraight(participant, 0) orelse return null;
         return @bitCast(words.Handle{
             .index = @intCast(acquired.index),
-            .generation = acquired.generation,
+            .generation = @truncate(acquired.generation),
         });
     }
 

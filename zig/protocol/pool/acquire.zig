@@ -38,14 +38,13 @@ const trim_at_once_ns: u64 = 300 * std.time.ns_per_us;
 /// The buffer that was acquired.
 pub const Acquired = struct {
     index: u32,
-    generation: u29,
-    /// Its bytes, in whole pages: committed, and perhaps not mapped in this process yet.
-    need: u64,
+    /// Of 29 bits. A whole number of them would go through the stack.
+    generation: u32,
 
     pub fn handle(acquired: Acquired) u64 {
         return @bitCast(words.Handle{
             .index = @intCast(acquired.index),
-            .generation = acquired.generation,
+            .generation = @truncate(acquired.generation),
         });
     }
 };
@@ -53,9 +52,9 @@ pub const Acquired = struct {
 /// The whole of the common acquire. It reads everything first, so that only stores follow its one
 /// CAS. It makes no call, so that a caller without calls saves few registers. Null: something
 /// stands in the way and nothing was done; `attempt` finds out what it is.
-pub inline fn acquireStraight(participant: *const Participant, size: u32, now_ns: u64) ?Acquired {
+pub inline fn acquireStraight(participant: *const Participant, bytes: u64) ?Acquired {
     const view = &participant.view;
-    if (size > view.geometry.buffer_size) return null;
+    if (bytes > view.geometry.buffer_size) return null;
     const header = view.header;
     if (!gate.isOpen(header)) return null;
     const bracket = participant.enter();
@@ -63,26 +62,33 @@ pub inline fn acquireStraight(participant: *const Participant, size: u32, now_ns
     // SYNC: acquires what a maintainer did before it freed the slot. Pairs with
     // `maintained_slots.finish`.
     const from = Control.load(&there.slot.control, .acquire);
-    const committed = atomic.load(u64, &there.slot.committed, .monotonic);
-    const need = view.geometry.committedFor(size);
-    if (!isFree(from)) return leaveNull(bracket);
-    if (committed < need) return leaveNull(bracket);
+    if (!from.isPlainlyFree()) return leaveNull(bracket);
+    if (!hasMemory(view, there.index, there.slot, bytes)) return leaveNull(bracket);
     if (!free_list.take(header, there)) return leaveNull(bracket);
-    return use(participant, bracket, there, from, size, need, now_ns);
+    const generation = words.generationAfterPlain(from.generation);
+    const now_ns = system.ticker.latestNs();
+    return use(participant, bracket, there, from, generation, @truncate(bytes), now_ns);
 }
 
 /// The same from the thread's own cache. Null: it has nothing that would do just now.
-pub inline fn acquireCached(participant: *const Participant, size: u32, now_ns: u64) ?Acquired {
+pub inline fn acquireCached(participant: *const Participant, bytes: u64) ?Acquired {
     const view = &participant.view;
-    if (size > view.geometry.buffer_size) return null;
+    if (bytes > view.geometry.buffer_size) return null;
     if (!gate.isOpen(view.header)) return null;
     const bracket = participant.enter();
     const there = cache.top(participant) orelse return leaveNull(bracket);
-    const committed = atomic.load(u64, &there.slot.committed, .monotonic);
-    const need = view.geometry.committedFor(size);
-    if (committed < need) return leaveNull(bracket);
+    if (!hasMemory(view, there.index, there.slot, bytes)) return leaveNull(bracket);
     if (!cache.take(participant, there)) return leaveNull(bracket);
-    return use(participant, bracket, there, there.from, size, need, now_ns);
+    const generation = words.generationAfterPlain(there.from.generation);
+    const now_ns = system.ticker.latestNs();
+    return use(participant, bracket, there, there.from, generation, @truncate(bytes), now_ns);
+}
+
+/// Whether the slot's memory is there for so many bytes, and mapped in this process. Both are counted
+/// in whole pages, so that the size need not be rounded up to one.
+inline fn hasMemory(view: *const View, index: u32, slot: *const layout.Slot, bytes: u64) bool {
+    if (atomic.load(u64, &slot.committed, .monotonic) < bytes) return false;
+    return view.populatedBytes(index) >= bytes;
 }
 
 inline fn leaveNull(bracket: Bracket) ?Acquired {
@@ -105,19 +111,21 @@ inline fn use(
     bracket: Bracket,
     there: anytype,
     from: Control,
+    generation: u29,
     size: u32,
-    need: u64,
     now_ns: u64,
 ) Acquired {
-    const generation = words.generationAfter(from.generation);
     describe(&participant.view, there.slot, size, now_ns);
     // SYNC: release, so that all that read the word find the size and the description. Pairs with
     // `references.attempt`, `content.of` and `maintained_slots.keepMarked`.
-    Control.store(&there.slot.control, from.held(.used, generation), .release);
-    participant.addHold(there.index);
-    bracket.count("acquired");
-    bracket.leave();
-    return .{ .index = there.index, .generation = generation, .need = need };
+    const taken = if (atomic.broken(.frozen_word_taken))
+        from.held(.used, generation)
+    else
+        Control.soleHold(generation);
+    Control.store(&there.slot.control, taken, .release);
+    participant.setSoleHold(there.index);
+    bracket.leaveCounted("acquired");
+    return .{ .index = there.index, .generation = generation };
 }
 
 const Attempt = union(enum) {
@@ -142,17 +150,20 @@ const Attempt = union(enum) {
 /// Gets a hold of a free buffer of `size` bytes, and returns its handle.
 pub fn acquire(participant: *Participant, size: u32) Error!u64 {
     const now_ns = system.ticker.recentNs();
-    if (fromCache(participant, size, now_ns)) |handle| return handle;
-    if (acquireStraight(participant, size, now_ns)) |acquired| {
+    if (fromCache(participant, size)) |handle| return handle;
+    if (acquireStraight(participant, size)) |acquired| {
         ensurePopulated(participant, acquired.index);
         return acquired.handle();
     }
     return acquireByAttempts(participant, size, now_ns);
 }
 
-inline fn fromCache(participant: *Participant, size: u32, now_ns: u64) ?u64 {
+inline fn fromCache(participant: *Participant, size: u32) ?u64 {
     if (participant.local.cache_max == 0) return null;
-    const acquired = acquireCached(participant, size, now_ns) orelse return null;
+    const acquired = acquireCached(participant, size) orelse {
+        cache.dropStale(participant);
+        return null;
+    };
     ensurePopulated(participant, acquired.index);
     return acquired.handle();
 }
@@ -176,7 +187,8 @@ pub fn acquireByAttempts(participant: *Participant, size: u32, now_ns: u64) Erro
 /// `waited_ns`: for how long the loop has waited for this buffer as a counted waiter.
 pub fn acquireAtOnce(participant: *Participant, size: u32, waited_ns: u64) Error!u64 {
     if (participant.local.at_pool.waits == 0) {
-        if (fromCache(participant, size, system.ticker.recentNs())) |handle| return handle;
+        _ = system.ticker.recentNs();
+        if (fromCache(participant, size)) |handle| return handle;
     }
     var patience: Patience = .none;
     patience.expiry = error.Pending;
@@ -383,7 +395,8 @@ fn attempt(
             bracket.leave();
             continue;
         }
-        return .{ .acquired = use(participant, bracket, there, from, size, need, now_ns) };
+        const generation = words.generationAfter(from.generation);
+        return .{ .acquired = use(participant, bracket, there, from, generation, size, now_ns) };
     }
 }
 
@@ -524,7 +537,8 @@ pub fn acquireSlice(
 ) Error!u64 {
     errors.clear();
     if (!wait.counted) {
-        if (fromCache(participant, size, system.ticker.recentNs())) |handle| return handle;
+        _ = system.ticker.recentNs();
+        if (fromCache(participant, size)) |handle| return handle;
     }
     var want: Want = .{
         .participant = participant,
@@ -600,7 +614,10 @@ const TestingPool = @import("../testing_pool.zig").TestingPool;
 /// A pool of two slots with memory for a page each, and its first participant.
 fn opened(pool: *TestingPool) !Participant {
     try pool.init(.{ .capacity = 2, .buffer_size = 4096, .participant_count = 2 });
-    for (pool.view.slots[0..2]) |*slot| slot.committed = 4096;
+    for (pool.view.slots[0..2], 0..) |*slot, index| {
+        slot.committed = 4096;
+        pool.view.setPopulated(@intCast(index), 4096);
+    }
     pool.view.header.repair.committed_bytes = 2 * 4096;
     return pool.participant(0);
 }
@@ -611,21 +628,21 @@ test "the straight line and an attempt acquire the same, and a release brings it
     defer pool.deinit();
     const slot = &pool.view.slots[0];
     var handles: [2]words.Handle = undefined;
+    const now_ns = system.ticker.recentNs();
     for (&handles, 0..) |*handle, which| {
         const acquired = if (which == 0)
-            acquireStraight(&participant, 100, 9).?
+            acquireStraight(&participant, 100).?
         else
-            attempt(&participant, 100, 9, false).acquired;
+            attempt(&participant, 100, now_ns, false).acquired;
         handle.* = @bitCast(acquired.handle());
         try testing.expectEqual(@as(u32, 0), acquired.index);
-        try testing.expectEqual(@as(u64, 4096), acquired.need);
         const control = Control.load(&slot.control, .monotonic);
         try testing.expectEqual(words.State.used, control.state);
         try testing.expectEqual(@as(u16, 1), control.references);
         try testing.expectEqual(control.generation, handle.generation);
         try testing.expectEqual(@as(u16, 1), participant.holds[0]);
         try testing.expectEqual(@as(u32, 100), words.Content.load(&slot.content).size);
-        try testing.expectEqual(@as(u64, 9), slot.acquired_at_ns);
+        try testing.expect(slot.acquired_at_ns >= now_ns);
         try testing.expectEqual(@as(u64, 0), participant.row.busy & 1);
         try testing.expect(references.giveBack(&participant, @bitCast(handle.*)));
         try testing.expectEqual(@as(u16, 0), participant.holds[0]);
@@ -670,7 +687,7 @@ test "each obstacle ends the straight line, and an attempt names it" {
         hot.free_head = @bitCast(head);
         slot.control = @bitCast(control);
         const size: u32 = if (case[0] == .size) 4097 else 100;
-        try testing.expectEqual(null, acquireStraight(&participant, size, 9));
+        try testing.expectEqual(null, acquireStraight(&participant, size));
         try testing.expectEqual(case[1], attempt(&participant, size, 9, false));
         try testing.expectEqual(@as(u64, 0), participant.row.busy & 1);
         try testing.expectEqual(@as(u16, 0), participant.holds[0]);
@@ -690,7 +707,7 @@ test "a slot without enough memory becomes PRIVATE, as far as the bound allows" 
     try testing.expectEqual(Attempt{ .limited = 4096 }, attempt(&participant, 100, 9, false));
     try testing.expectEqual(words.State.free, Control.load(&slot.control, .monotonic).state);
     total.* = 4096;
-    try testing.expectEqual(null, acquireStraight(&participant, 100, 9));
+    try testing.expectEqual(null, acquireStraight(&participant, 100));
     try testing.expectEqual(Attempt{ .uncommitted = 0 }, attempt(&participant, 100, 9, false));
     try testing.expectEqual(words.State.private, Control.load(&slot.control, .monotonic).state);
     try testing.expectEqual(@as(u64, 2 * 4096), total.*);

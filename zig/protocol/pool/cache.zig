@@ -17,11 +17,11 @@ const free_list = @import("free_list.zig");
 const layout = @import("../../format/layout.zig");
 const memory_work = @import("../memory_work.zig");
 const participant_file = @import("../participant.zig");
+const system = @import("../../system/door.zig");
 const thaw = @import("../recovery/thaw.zig");
 const waiting = @import("waiting.zig");
 const words = @import("../../format/words.zig");
 
-const Bracket = participant_file.Bracket;
 const Cache = words.Cache;
 const Control = words.Control;
 const Handle = words.Handle;
@@ -69,27 +69,33 @@ pub const Top = struct {
     cache: Cache,
 };
 
-/// In the caller's bracket. Null: there is none, or the last entry leads nowhere.
+/// In the caller's bracket. Null: there is none, it is frozen, or the last entry leads nowhere.
 pub inline fn top(participant: *const Participant) ?Top {
     const cache = Cache.load(&participant.row.cache, .monotonic);
-    const last = cache.count -% 1;
+    const last = system.register.single(cache.count -% 1);
     if (last >= layout.cached_slots_max) return null;
     const index = atomic.load(u32, &participant.cache[last], .monotonic);
-    if (index >= participant.view.geometry.capacity) return leadsNowhere(participant, cache);
-    const slot = &participant.view.slots[index];
-    // SYNC: acquires what the release handed over. Pairs with `put`.
+    if (index >= participant.view.geometry.capacity) return null;
+    const slot = &participant.view.slots[system.register.single(index)];
+    // SYNC: acquires what the release handed over. Pairs with `putStraight`.
     const from = Control.load(&slot.control, .acquire);
-    if (!from.isCachedBy(participant.index)) {
-        // A recovery that gives up leaves the slot where it was.
-        return if (from.frozen) null else leadsNowhere(participant, cache);
-    }
+    if (!from.isPlainlyCachedBy(participant.index)) return null;
     return .{ .index = index, .slot = slot, .from = from, .cache = cache };
 }
 
-noinline fn leadsNowhere(participant: *const Participant, cache: Cache) ?Top {
-    @branchHint(.cold);
+/// Drops the last entry where it leads nowhere, since somebody else has taken its slot. A frozen slot
+/// stays: a recovery that gives up leaves it where it was.
+pub fn dropStale(participant: *const Participant) void {
+    const view = &participant.view;
+    const cache = Cache.load(&participant.row.cache, .monotonic);
+    const last = cache.count -% 1;
+    if (last >= layout.cached_slots_max) return;
+    const index = atomic.load(u32, &participant.cache[last], .monotonic);
+    if (index < view.geometry.capacity) {
+        const control = Control.load(&view.slots[index].control, .acquire);
+        if (control.frozen or control.isCachedBy(participant.index)) return;
+    }
     Cache.store(&participant.row.cache, cache.withOneLess(), .monotonic);
-    return null;
 }
 
 /// Takes the slot out of the cache: it is FREE, in no cache and not on the list, and the caller's
@@ -98,7 +104,8 @@ pub inline fn take(participant: *const Participant, there: Top) bool {
     // SYNC: shows `busy` to the recovery that freezes the word, and to a maintainer that marks it;
     // sequential before the look at the head. Pairs with `section.freezeWord` and
     // `maintained_slots.mark`.
-    if (!Control.casSequential(&there.slot.control, there.from, there.from.freed())) return false;
+    const to = Control.freeOf(there.from.generation);
+    if (!Control.casSequential(&there.slot.control, there.from, to)) return false;
     Cache.store(&participant.row.cache, there.cache.withOneLess(), .monotonic);
     if (atomic.broken(.cached_pop_while_frozen)) return true;
     // What follows stores the word without a look. A recovery may have frozen the head, seen nobody
@@ -107,60 +114,81 @@ pub inline fn take(participant: *const Participant, there: Top) bool {
     // SYNC: either this load sees the freeze, or the freezer sees `busy`. Pairs with
     // `phases.freezeHead`.
     if (!Head.load(&participant.view.header.hot.free_head, .seq_cst).frozen) return true;
-    return takenTooLate(participant, there.index);
-}
-
-noinline fn takenTooLate(participant: *const Participant, index: u32) bool {
-    @branchHint(.cold);
-    _ = free_list.push(&participant.view, index);
+    // Too late. No call, so that the caller saves few registers.
+    _ = free_list.pushSlot(&participant.view, there.index, there.slot);
     return false;
 }
 
 /// The release of an only reference into the cache. False: nothing was done, since the cache is
 /// full, or the handle names something else.
 pub inline fn put(participant: *Participant, handle: Handle) bool {
-    const view = &participant.view;
-    if (view.zero_on_release) return false;
-    const row = participant.row;
-    const cache = Cache.load(&row.cache, .monotonic);
-    if (cache.count >= participant.local.cache_max) return false;
-    const index: u32 = handle.index;
-    const sole = Control.soleHold(handle);
-    // Damage may have cleared it, and then nobody would look into caches.
-    if (@atomicLoad(u32, &view.header.hot.cached, .monotonic) == 0) announce(view);
-    const bracket = participant.enter();
-    if (!atomic.broken(.cache_entry_after_word)) note(participant, cache, index);
-    // SYNC: as in `references.releaseSole`; and whoever finds the word finds the entry and the
-    // count, which were stored before it. Sequential before the load of `waiters`. Pairs with
-    // `section.freezeWord`, `top`, `moveFrom`, `moveOne`, `Traces.of` and `waiter.mark`.
-    if (!Control.casSequential(&view.slots[index].control, sole, sole.cachedBy(participant.index)))
-        return failed(participant, bracket, cache);
-    if (atomic.broken(.cache_entry_after_word)) note(participant, cache, index);
-    participant.dropHold(index);
-    bracket.count("released");
-    bracket.leave();
-    if (atomic.broken(.cached_release_wakes_nobody)) return true;
-    // SYNC: as in `waiting.wakeOne`. Pairs with `waiter.mark`.
-    if (atomic.load(u32, &view.header.hot.waiters, .seq_cst) != 0) serve(participant);
+    announceAgain(participant);
+    if (!putStraight(participant, handle.index, handle.generation)) return false;
+    if (isAwaited(&participant.view)) serve(participant);
     return true;
 }
 
-inline fn note(participant: *const Participant, cache: Cache, index: u32) void {
-    atomic.store(u32, &participant.cache[cache.count], index, .monotonic);
-    // Both are released by the CAS on the word.
-    Cache.store(&participant.row.cache, cache.withOneMore(), .monotonic);
+/// Damage may have cleared the word, and then nobody would look into caches.
+pub inline fn announceAgain(participant: *const Participant) void {
+    if (!isAnnounced(&participant.view)) announce(&participant.view);
 }
 
-noinline fn failed(participant: *const Participant, bracket: Bracket, before: Cache) bool {
-    @branchHint(.cold);
-    const after: Cache = .{ .count = before.count, .puts = before.puts +% 1 };
-    Cache.store(&participant.row.cache, after, .monotonic);
-    bracket.leave();
-    return false;
+inline fn isAnnounced(view: *const View) bool {
+    return @atomicLoad(u32, &view.header.hot.cached, .monotonic) != 0;
+}
+
+/// The same in a straight line, without a call. True: where `isAwaited`, `serve` has to follow.
+pub inline fn putStraight(participant: *const Participant, index: u32, generation: u29) bool {
+    const view = &participant.view;
+    if (view.zero_on_release or !isAnnounced(view)) return false;
+    const row = participant.row;
+    const cache = Cache.load(&row.cache, .monotonic);
+    if (cache.count >= participant.local.cache_max) return false;
+    // Its next generation begins again: see `Control.isPlainlyCachedBy`.
+    if (generation == words.generation_max) return false;
+    const sole = Control.soleHold(generation);
+    const slot = &view.slots[system.register.single(index)];
+    // A CAS that fails costs as much as one that does not.
+    if (Control.load(&slot.control, .monotonic) != sole) return false;
+    const cached = sole.cachedBy(participant.index);
+    const bracket = participant.enter();
+    if (!atomic.broken(.cache_entry_after_word)) note(participant, row, cache, index);
+    // SYNC: as in `references.releaseSole`; and whoever finds the word finds the entry and the
+    // count, which were stored before it. Sequential before the load of `waiters`. Pairs with
+    // `section.freezeWord`, `top`, `moveFrom`, `moveOne`, `Traces.of` and `waiter.mark`.
+    if (!Control.casSequential(&slot.control, sole, cached)) {
+        const after: Cache = .{ .count = cache.count, .puts = cache.puts +% 1 };
+        Cache.store(&row.cache, after, .monotonic);
+        bracket.leave();
+        return false;
+    }
+    if (atomic.broken(.cache_entry_after_word)) note(participant, row, cache, index);
+    participant.dropSoleHold(index);
+    bracket.leaveCounted("released");
+    return true;
+}
+
+inline fn note(
+    participant: *const Participant,
+    row: *layout.ParticipantRow,
+    cache: Cache,
+    index: u32,
+) void {
+    atomic.store(u32, &participant.cache[cache.count], index, .monotonic);
+    // Both are released by the CAS on the word.
+    Cache.store(&row.cache, cache.withOneMore(), .monotonic);
+}
+
+/// Whether somebody waits, for one who has put a slot into a cache.
+///
+/// SYNC: as in `waiting.wakeOne`. Pairs with `waiter.mark`.
+pub inline fn isAwaited(view: *const View) bool {
+    if (atomic.broken(.cached_release_wakes_nobody)) return false;
+    return atomic.load(u32, &view.header.hot.waiters, .seq_cst) != 0;
 }
 
 /// Somebody waits: what this thread keeps goes to the list, and who waits is told.
-noinline fn serve(participant: *Participant) void {
+pub noinline fn serve(participant: *const Participant) void {
     @branchHint(.cold);
     const moved = moveFrom(participant, participant.index).moved;
     // If another one has moved it, that one wakes for it, too.
@@ -190,7 +218,7 @@ fn moveFrom(participant: *const Participant, row_index: u32) Moved {
     var result: Moved = .{};
     var at_work = false;
     // SYNC: sequential, as the load of the word: a waiter looks after it was counted. Pairs with
-    // `put` and `waiter.mark`.
+    // `putStraight` and `waiter.mark`.
     const cache = Cache.load(&view.rows[row_index].cache, .seq_cst);
     for (view.cacheEntries(row_index, cache)) |*entry| {
         const index = atomic.load(u32, entry, .monotonic);
@@ -229,7 +257,7 @@ fn moveOne(
         const bracket = participant.enter();
         defer bracket.leave();
         // SYNC: acquires what its last holder wrote, for the next one, which is reached through the
-        // push; shows `busy` to the recovery that freezes the word. Pairs with `put` and
+        // push; shows `busy` to the recovery that freezes the word. Pairs with `putStraight` and
         // `section.freezeWord`.
         if (!Control.casSequential(&slot.control, from, from.freed())) {
             if (atomic.broken(.cache_move_once)) return .elsewhere;
@@ -304,7 +332,7 @@ const Traces = struct {
     last_words: u64 = 0,
 
     /// SYNC: a put that came before a look at its word is seen in a load after that. Pairs with
-    /// `put`.
+    /// `putStraight`.
     fn of(view: *const View) Traces {
         var traces: Traces = .{};
         for (view.rows[0..view.rowsUsed()], 0..) |*row, row_index| {
@@ -419,7 +447,10 @@ test "another participant moves all that is in a cache to the list, and its entr
     const head = free_list.headOf(pool.view.header);
     try testing.expectEqual(@as(u24, 1), head.index);
     try testing.expectEqual(@as(u32, 0), pool.view.slots[1].next_free);
-    for (0..2) |_| try testing.expectEqual(null, top(&owner));
+    for (0..2) |_| {
+        try testing.expectEqual(null, top(&owner));
+        dropStale(&owner);
+    }
     try testing.expectEqual(@as(u16, 0), Cache.load(&owner.row.cache, .monotonic).count);
     // The list is not as the caller found it.
     try testing.expectEqual(Search.Outcome.again, search.run(&other, empty));
@@ -437,6 +468,7 @@ test "what a frozen pool keeps in a cache is left there, and a slot is pushed th
     const slot = &pool.view.slots[1];
     slot.control |= 1 << 63;
     try testing.expectEqual(null, top(&owner));
+    dropStale(&owner);
     try testing.expectEqual(@as(u16, 2), Cache.load(&owner.row.cache, .monotonic).count);
     var search: Search = .{};
     _ = search.run(&owner, free_list.headOf(pool.view.header));

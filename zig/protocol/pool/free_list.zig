@@ -4,6 +4,7 @@
 const atomic = @import("hooks");
 const layout = @import("../../format/layout.zig");
 const participant_file = @import("../participant.zig");
+const system = @import("../../system/door.zig");
 const words = @import("../../format/words.zig");
 
 const Head = words.Head;
@@ -23,22 +24,23 @@ pub inline fn top(view: *const View, head: Head) ?Top {
     if (head.frozen) return null;
     const checked = !atomic.broken(.index_unchecked);
     const capacity = view.geometry.capacity;
-    if (head.index >= capacity and (checked or head.index == words.index_nil)) return null;
-    const slot = &view.slots[head.index];
+    const index = system.register.single(head.index);
+    if (index >= capacity and (checked or index == words.index_nil)) return null;
+    const slot = &view.slots[index];
     const next = atomic.load(u32, &slot.next_free, .monotonic);
     if (checked and next != words.index_nil and next >= capacity) return null;
-    return .{ .head = head, .index = head.index, .slot = slot, .next = next };
+    return .{ .head = head, .index = @intCast(index), .slot = slot, .next = next };
 }
 
 pub inline fn take(header: *layout.Header, there: Top) bool {
-    const to = there.head.successor(@truncate(there.next));
+    const to = there.head.successorThawed(@truncate(there.next));
     // SYNC: release for `busy`, which was raised before: a freeze that comes later in the head's
     // order sees it raised. Pairs with `phases.freezeHead` and `maintained_slots.growTag`.
     return Head.cas(&header.hot.free_head, there.head, to, .acq_rel);
 }
 
 /// SYNC: acquire, so that `next_free` is what was stored before the head; sequential, so that a
-/// waiter's try comes after its count. Pairs with `push`, `section.rebuildList` and
+/// waiter's try comes after its count. Pairs with `link`, `section.rebuildList` and
 /// `maintained_slots.growTag`.
 pub inline fn headOf(header: *const layout.Header) Head {
     return Head.load(&header.hot.free_head, .seq_cst);
@@ -47,20 +49,32 @@ pub inline fn headOf(header: *const layout.Header) Head {
 /// Never refused: a frozen head stays frozen, and still gets the slot. A push that gave up would
 /// leave a FREE slot that nobody finds.
 pub inline fn push(view: *const View, index: u32) bool {
-    const head_ptr = &view.header.hot.free_head;
+    return pushSlot(view, index, &view.slots[index]);
+}
+
+/// The same where the caller has the slot at hand.
+pub inline fn pushSlot(view: *const View, index: u32, slot: *layout.Slot) bool {
     while (true) {
-        const head = Head.load(head_ptr, .monotonic);
-        if (atomic.broken(.push_gives_up_when_frozen) and head.frozen) return false;
-        atomic.store(u32, &view.slots[index].next_free, head.index, .monotonic);
-        const pushed = head.successor(@intCast(index));
-        if (atomic.broken(.push_relaxed)) {
-            if (Head.cas(head_ptr, head, pushed, .monotonic)) return true;
+        const head = Head.load(&view.header.hot.free_head, .monotonic);
+        if (head.frozen) {
+            @branchHint(.cold);
+            // Keeps this a branch: one way for both is longer than the common one.
+            asm volatile ("");
+            if (atomic.broken(.push_gives_up_when_frozen)) return false;
+            if (link(view, slot, head, head.successor(@intCast(index)))) return true;
             continue;
         }
-        // SYNC: release for `next_free` (the content goes by the word), sequential before the load
-        // of `waiters` in `waiting.wakeOne`. Pairs with `headOf` and `waiter.mark`.
-        if (Head.cas(head_ptr, head, pushed, .seq_cst)) return true;
+        if (link(view, slot, head, head.successorThawed(@intCast(index)))) return true;
     }
+}
+
+inline fn link(view: *const View, slot: *layout.Slot, head: Head, pushed: Head) bool {
+    const head_ptr = &view.header.hot.free_head;
+    atomic.store(u32, &slot.next_free, head.index, .monotonic);
+    if (atomic.broken(.push_relaxed)) return Head.cas(head_ptr, head, pushed, .monotonic);
+    // SYNC: release for `next_free` (the content goes by the word), sequential before the load
+    // of `waiters` in `waiting.wakeOne`. Pairs with `headOf` and `waiter.mark`.
+    return Head.cas(head_ptr, head, pushed, .seq_cst);
 }
 
 /// True when a pop would find nothing.

@@ -8,6 +8,7 @@ const atomic = @import("hooks");
 const cache = @import("cache.zig");
 const errors = @import("../../errors.zig");
 const free_list = @import("free_list.zig");
+const layout = @import("../../format/layout.zig");
 const lease = @import("lease.zig");
 const participant_file = @import("../participant.zig");
 const system = @import("../../system/door.zig");
@@ -21,6 +22,7 @@ const Bracket = participant_file.Bracket;
 const Control = words.Control;
 const Error = errors.Error;
 const Handle = words.Handle;
+const Lease = words.Lease;
 const Participant = participant_file.Participant;
 const Patience = thaw.Patience;
 
@@ -41,8 +43,10 @@ pub inline fn operate(
 ) Error!Result {
     if (comptime transitions.isCommon(operation)) {
         const ref: Handle = @bitCast(ref_number);
-        if (changeStraight(participant, operation, ref)) |control|
-            return .{ .count = control.references, .handle = control.handle(ref.index) };
+        const until = untilOf(operation, participant);
+        const index: u32 = ref.index;
+        if (changeStraight(participant, operation, index, ref.generation, until)) |control|
+            return .{ .count = control.references, .handle = control.handle(index) };
     }
     return operateSlowly(participant, operation, ref_number, argument);
 }
@@ -58,32 +62,52 @@ noinline fn operateSlowly(
     return operateWithin(participant, operation, ref_number, argument, &patience);
 }
 
+/// Until when the reference lives that an operation makes; nothing for those that make none.
+pub fn Until(comptime operation: Operation) type {
+    return if (transitions.raisesLease(operation)) Lease else void;
+}
+
+/// Read before the slot's word: see `raiseLease`.
+inline fn untilOf(comptime operation: Operation, participant: *const Participant) Until(operation) {
+    return if (comptime transitions.raisesLease(operation)) lease.fromNow(participant);
+}
+
 /// The common case of an operation that leaves references, and the new word. It reads everything
-/// first, so that only stores follow its one CAS. Null: something stands in the way and nothing was
-/// done; `attempt` finds out what it is.
-inline fn changeStraight(
+/// first, so that only stores follow its one CAS, and it makes no call. Null: something stands in the
+/// way and nothing was done; `attempt` finds out what it is.
+pub inline fn changeStraight(
     participant: *const Participant,
     comptime operation: Operation,
-    ref: Handle,
+    index: u32,
+    generation: u29,
+    until: Until(operation),
 ) ?Control {
     const view = &participant.view;
-    const index: u32 = ref.index;
     if (index >= view.geometry.capacity) return null;
-    const slot = &view.slots[index];
-    // Before the word, as in `raiseLease`.
-    const raises = comptime transitions.raisesLease(operation);
-    const raised = if (raises) lease.fromNow(participant) else {};
+    const slot = &view.slots[system.register.single(index)];
     const from = Control.load(&slot.control, .acquire);
-    if (from.frozen) return null;
-    const step = checked(operation, from, ref, 0) catch return null;
-    if (step.freed) return null;
-    if (raises and lease.isRaisedBy(slot, raised)) return null;
-    const bracket = participant.enter();
-    if (!change(participant, bracket, operation, index, from, step)) {
-        bracket.leave();
-        return null;
+    return changeFrom(participant, operation, index, slot, from, generation, until);
+}
+
+/// The same where the caller has read the slot's word.
+pub inline fn changeFrom(
+    participant: *const Participant,
+    comptime operation: Operation,
+    index: u32,
+    slot: *layout.Slot,
+    from: Control,
+    generation: u29,
+    until: Until(operation),
+) ?Control {
+    const to = transitions.straight(operation, from, generation) orelse return null;
+    if (comptime transitions.raisesLease(operation)) {
+        if (lease.isRaisedBy(slot, until)) return null;
     }
-    return step.to;
+    const row = comptime transitions.rowChange(operation);
+    const bracket = participant.enter();
+    if (change(participant, bracket, operation, index, slot, from, to, row)) return to;
+    bracket.leave();
+    return null;
 }
 
 pub inline fn operateWithin(
@@ -144,7 +168,8 @@ inline fn attempt(
             return .{ .refused = err };
         };
         if (!step.freed) {
-            if (!change(participant, bracket, operation, index, from, step)) continue;
+            if (!change(participant, bracket, operation, index, slot, from, step.to, step.row))
+                continue;
             return .{ .done = .{ .control = step.to, .freed = false } };
         }
         const zeroes = view.zero_on_release;
@@ -175,18 +200,20 @@ inline fn change(
     bracket: Bracket,
     comptime operation: Operation,
     index: u32,
+    slot: *layout.Slot,
     from: Control,
-    step: transitions.Step,
+    to: Control,
+    row: transitions.RowChange,
 ) bool {
     const early = atomic.broken(.hold_before_cas) and operation == .get;
     if (early) participant.addHold(index);
     // SYNC: as in `attempt`. Pairs with `attempt`, `change` and `section.freezeWord`.
-    if (!Control.cas(&participant.view.slots[index].control, from, step.to)) {
+    if (!Control.cas(&slot.control, from, to)) {
         if (early) participant.dropHold(index);
         return false;
     }
     if (atomic.broken(.row_after_bracket)) bracket.leave();
-    if (!early) changeRow(participant, index, step.row);
+    if (!early) changeRow(participant, index, row);
     if (!atomic.broken(.row_after_bracket)) bracket.leave();
     return true;
 }
@@ -268,13 +295,15 @@ pub fn finishPrivate(participant: *Participant, index: u32, patience: *Patience)
 /// A release of the only reference: what the word must be follows from the handle alone,
 /// so that one CAS both checks and changes it. False: nothing was done, and `operate` finds out
 /// why.
-inline fn releaseSole(participant: *Participant, handle: Handle) bool {
+///
+/// True: `waiting.wakeOne` has to follow.
+pub inline fn releaseSole(participant: *const Participant, index: u32, generation: u29) bool {
     const view = &participant.view;
     if (view.zero_on_release) return false;
-    const index: u32 = handle.index;
-    const sole = Control.soleHold(handle);
+    const sole = Control.soleHold(generation);
     // A CAS that fails costs as much as one that does not.
-    const control = &view.slots[index].control;
+    const slot = &view.slots[index];
+    const control = &slot.control;
     if (Control.load(control, .monotonic) != sole) return false;
     const bracket = participant.enter();
     // SYNC: as in `attempt`, of earlier holders; the next one is reached through the push. Pairs
@@ -283,18 +312,28 @@ inline fn releaseSole(participant: *Participant, handle: Handle) bool {
         bracket.leave();
         return false;
     }
-    participant.dropHold(index);
-    bracket.count("released");
-    _ = free_list.push(view, index);
-    bracket.leave();
-    waiting.wakeOne(participant);
+    participant.dropSoleHold(index);
+    _ = free_list.pushSlot(view, index, slot);
+    bracket.leaveCounted("released");
     return true;
 }
 
-/// The common release: of the only reference, or of one among others. False: nothing was done.
+/// A release of one reference among others. False: nothing was done.
+pub inline fn releaseOfSeveral(
+    participant: *const Participant,
+    index: u32,
+    generation: u29,
+) bool {
+    return changeStraight(participant, .release, index, generation, {}) != null;
+}
+
+/// The common release, whichever of the two it is.
 pub inline fn giveBackStraight(participant: *Participant, handle: Handle) bool {
-    if (releaseSole(participant, handle)) return true;
-    return changeStraight(participant, .release, handle) != null;
+    const index: u32 = handle.index;
+    if (!releaseSole(participant, index, handle.generation))
+        return releaseOfSeveral(participant, index, handle.generation);
+    waiting.wakeOne(participant);
+    return true;
 }
 
 /// Gives one hold back. If the pool stays frozen until patience ends, the hold is owed, and given

@@ -39,7 +39,7 @@ pub fn freeze(view: *const View) void {
 
 /// SYNC: acquires every change of the word, and with it the `busy` of its maker. Pairs with
 /// `references.attempt`, `references.change`, `references.releaseSole`, `references.finishPrivate`,
-/// `maintained_slots.mark`, `maintained_slots.finish`, `cache.put`, `cache.take` and
+/// `maintained_slots.mark`, `maintained_slots.finish`, `cache.putStraight`, `cache.take` and
 /// `cache.moveOne`.
 fn freezeWord(slot: *layout.Slot) void {
     while (true) {

@@ -121,6 +121,53 @@ pub fn isCommon(operation: Operation) bool {
     };
 }
 
+/// The new word of a common operation that leaves references, in few steps. Null: something is
+/// uncommon, and `identify` and `next` say what; where they refuse, it is null.
+pub inline fn straight(comptime operation: Operation, from: Control, generation: u29) ?Control {
+    if (from.state != .used or from.frozen) return null;
+    if (from.generation != generation and generation != 0) return null;
+    const references, const in_flight = .{ from.references, from.in_flight };
+    if (references < in_flight) return null;
+    const word: u64 = @bitCast(from);
+    const to = switch (operation) {
+        .get => to: {
+            if (references == 0 or references == words.references_max) return null;
+            break :to word + one_reference;
+        },
+        .share => to: {
+            if (references == words.references_max) return null;
+            break :to word + (one_reference + one_in_flight);
+        },
+        .take => to: {
+            if (in_flight == 0) return null;
+            break :to word - one_in_flight;
+        },
+        .hand_off => to: {
+            if (references == in_flight) return null;
+            break :to word + one_in_flight;
+        },
+        .release => to: {
+            if (references == in_flight or references == 1) return null;
+            break :to word - one_reference;
+        },
+        else => @compileError("it has no straight line"),
+    };
+    return @bitCast(to);
+}
+
+const one_reference: u64 = @as(u64, 1) << @bitOffsetOf(Control, "references");
+const one_in_flight: u64 = @as(u64, 1) << @bitOffsetOf(Control, "in_flight");
+
+/// What an operation with a straight line does to the caller's row.
+pub inline fn rowChange(comptime operation: Operation) RowChange {
+    return switch (operation) {
+        .get, .take => .plus_one,
+        .share => .unchanged,
+        .hand_off, .release => .minus_one,
+        else => @compileError("it has no straight line"),
+    };
+}
+
 const testing = std.testing;
 
 /// A USED word of generation 7 with so many references, of which so many are in flight.
@@ -167,6 +214,37 @@ test "each operation changes each word as the table says" {
         try testing.expectEqual(to, step.to);
         try testing.expectEqual(change, step.row);
         try testing.expectEqual(to.state == .free, step.freed);
+    }
+}
+
+test "the straight line changes a word as the long one does, or not at all" {
+    const counts = [_]u16{ 0, 1, 2, 3, most - 1, most };
+    const operations = [_]Operation{ .get, .share, .take, .hand_off, .release };
+    inline for (operations) |operation| {
+        var changed: u32 = 0;
+        for (counts) |references| for (counts) |in_flight| for ([_]u29{ 0, 6, 7 }) |generation| {
+            var from = used(references, in_flight);
+            const ref: Handle = .{ .index = 3, .generation = generation };
+            const short = straight(operation, from, generation);
+            const long: ?Step = step: {
+                identify(from, ref) catch break :step null;
+                const step = next(operation, from, 0) catch break :step null;
+                break :step if (step.freed) null else step;
+            };
+            try testing.expectEqual(if (long) |step| step.to else null, short);
+            if (long) |step| {
+                try testing.expectEqual(step.row, rowChange(operation));
+                changed += 1;
+            }
+            from.frozen = true;
+            try testing.expectEqual(null, straight(operation, from, generation));
+            from.frozen = false;
+            for ([_]words.State{ .free, .private, .maintained }) |state| {
+                from.state = state;
+                try testing.expectEqual(null, straight(operation, from, generation));
+            }
+        };
+        try testing.expect(changed > 0);
     }
 }
 

@@ -96,9 +96,9 @@ fn mark(
         if (change == .wait) {
             atomic.store(u64, bits, now | place.mask(), .monotonic);
             // SYNC: sequential before the waiter's next try: either that finds what was pushed, or
-            // the releaser finds the count. Pairs with `free_list.push`, `waiting.wakeOne`,
+            // the releaser finds the count. Pairs with `free_list.link`, `waiting.wakeOne`,
             // `ends.isAwaited`, `commitment.missing`, `commitment.tellWaiters`,
-            // `maintained_slots.end`, `cache.put`, `cache.moveFrom` and
+            // `maintained_slots.end`, `cache.putStraight`, `cache.isAwaited`, `cache.moveFrom` and
             // `cache.wakeFor`.
             if (atomic.broken(.waiters_not_atomic)) {
                 atomic.store(u32, waiters, atomic.load(u32, waiters, .monotonic) + 1, .monotonic);
