@@ -24,8 +24,8 @@ struct made {
 
 extern int32_t xmem_bun_acquire_index(uint32_t pool, uint32_t size);
 extern void xmem_bun_release_index(uint32_t pool, uint32_t index, uint32_t generation);
-extern int32_t xmem_bun_get(uint32_t pool, uint32_t index, uint32_t generation);
-extern int32_t xmem_bun_take(uint32_t pool, uint32_t index, uint32_t generation);
+extern int32_t xmem_bun_get_by_ref(uint32_t pool, double ref);
+extern int32_t xmem_bun_take_by_ref(uint32_t pool, double ref);
 extern int32_t xmem_bun_share(uint32_t pool, uint32_t index, uint32_t generation);
 extern int32_t xmem_bun_channel_send(uint32_t pool, uint32_t channel, uint32_t index,
                                      uint32_t generation);
@@ -100,12 +100,12 @@ static void bun_release(int32_t index) {
 static void bun_acquire_release(void) { bun_release(xmem_bun_acquire_index(pool, SIZE)); }
 
 static void bun_get_release(void) {
-    bun_release(xmem_bun_get(pool, held_index, held_generation));
+    bun_release(xmem_bun_get_by_ref(pool, (double)held));
 }
 
 static void bun_share_take_release(void) {
     check(xmem_bun_share(pool, held_index, held_generation) >= 0);
-    bun_release(xmem_bun_take(pool, held_index, held_generation));
+    bun_release(xmem_bun_take_by_ref(pool, (double)held));
 }
 
 static void bun_send_receive(void) {

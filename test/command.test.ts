@@ -422,6 +422,7 @@ describe("errors and usage", () => {
         ["info", "info needs the name of a pool; see xmem info --help"],
         ["list a b", 'list does not take "a", "b"; see xmem list --help'],
         ["serve 8080", 'serve does not take "8080"; see xmem serve --help'],
+        ["watch frames --interval 1.5", '--interval is "1.5", expected a whole number'],
         ["watch frames --count 1 --count 2", "--count is given 2 times, expected a whole number"],
         ["complete bsh", "complete needs the name of a shell, one of bash, zsh, fish, powershell"],
         ["complete", "complete needs the name of a shell, one of bash, zsh, fish, powershell"],
@@ -440,6 +441,36 @@ describe("errors and usage", () => {
         expect(err.split("\n").length).toBe(2);
       }
       expect((await xmem("--version")).out).toEndWith(` bun-${Bun.version}\n`);
+    }));
+
+  test("an option that takes a number takes digits, in every subcommand", () =>
+    inPoolFolder(async () => {
+      const names = ["list", "info", "top", "watch", "serve", "reclaim", "trim", "bench"];
+      const helps = await Promise.all(names.map((name) => xmem(name, "--help")));
+      const calls = helps.flatMap(({ out }, place) => {
+        const name = names[place] ?? "";
+        const pool = new RegExp(`xmem ${name} <pool>`).test(out) ? ["frames"] : [];
+        const options = Array.from(
+          out.matchAll(/(--[\w-]+) <(?!pool)/g),
+          ([, option = ""]) => option,
+        );
+        return options.map((option) => ({ argv: [name, ...pool], option }));
+      });
+      expect(calls.length).toBeGreaterThanOrEqual(21);
+      const texts = [" ", "1 ", "1e3", "0x10", "+1", "-0", "", "١"];
+      const runs = calls.flatMap(({ argv, option }, place) => {
+        const text = texts[place % texts.length] ?? "";
+        return [
+          { argv: [...argv, option, ""], found: `${option} is ""` },
+          { argv: [...argv, `${option}=${text}`], found: `${option} is ${JSON.stringify(text)}` },
+        ];
+      });
+      const said = await Promise.all(runs.map(({ argv }) => xmem(...argv)));
+      const found = said.map(({ err, out, exitCode }, place) => {
+        const expected = `xmem: USAGE: ${runs[place]?.found}, expected a whole number; see xmem `;
+        return [err.startsWith(expected) ? runs[place]?.found : err, out, exitCode];
+      });
+      expect(found).toEqual(runs.map(({ found }) => [found, "", 2]));
     }));
 
   test("every subcommand explains itself, and the shells complete all of them and pools", () =>

@@ -12,6 +12,7 @@ import {
 } from "../src/index.ts";
 import { start, withPool } from "./processes.ts";
 import { type ProgramFile, programFile } from "./program_files.ts";
+import { untilStopped } from "./scripts.ts";
 
 const options = { capacity: 2, bufferSize: 4096 };
 
@@ -284,6 +285,7 @@ test.concurrent('"deferred" says that somebody stands still inside an operation'
       dying.kill("SIGKILL");
       await dying.exited;
       process.kill(stopped.pid, "SIGSTOP");
+      await untilStopped(stopped.pid);
       pool.reclaim();
       process.kill(stopped.pid, "SIGCONT");
       await Bun.sleep(300);

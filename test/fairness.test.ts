@@ -5,6 +5,7 @@ import { expect, test } from "bun:test";
 import { join } from "node:path";
 import { BufferPool } from "../src/index.ts";
 import { start, withPool } from "./processes.ts";
+import { untilStopped } from "./scripts.ts";
 
 const one = { capacity: 1, bufferSize: 64 };
 const program = join(import.meta.dir, "programs", "contender.ts");
@@ -122,7 +123,7 @@ test("a claimant that is stopped or killed does not keep others from the buffer"
       // The wait is long enough for a claim.
       await Bun.sleep(60);
       first.kill(signal);
-      await Bun.sleep(5);
+      await (signal === "SIGSTOP" ? untilStopped(first.pid) : first.exited);
       held.release();
       await second.line();
       await second.exited;
@@ -150,7 +151,7 @@ test("a stopped waiter does not slow down those who do not wait", () =>
     expect(await waiter.line()).toBe("waiting");
     while (pool.stats().waiters < 1) await Bun.sleep(1);
     waiter.kill("SIGSTOP");
-    await Bun.sleep(100);
+    await untilStopped(waiter.pid);
     for (const guard of held) guard.release();
     loop();
     const beside = best();

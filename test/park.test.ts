@@ -5,6 +5,7 @@ import {
   chmodSync,
   mkdirSync,
   readdirSync,
+  renameSync,
   statSync,
   symlinkSync,
   utimesSync,
@@ -34,7 +35,7 @@ import {
   theGateway,
   withGateway,
 } from "./park/stores.ts";
-import { script, until } from "./scripts.ts";
+import { script, unshare, until } from "./scripts.ts";
 
 withGateway();
 
@@ -284,16 +285,122 @@ test("options that are wrong are refused before anything is done", async () => {
   expect(await codeOf(unpark(pool, "a", { store, remove: 1 } as never))).toBe("INVALID_ARGUMENT");
   for (const options of [
     { bucket: 1 },
-    { bucket: "b", prefix: "a" },
     { bucket: "b", timeout: 0 },
+    { bucket: "b", timeout: "" },
+    // Each would lead to another bucket, or to another place in this one.
+    ...["a", "/", "//", "/a/", "a//", "../", "./", "a/../", "a/./b/", "a\\..\\/", "a\n/"].map(
+      (prefix) => ({ bucket: "b", prefix }),
+    ),
+    { bucket: "b", prefix: `${"a".repeat(124)}/` },
+    { bucket: "b", prefix: "\ud800/" },
+    ...["", ".", "..", "b/", "b/../c", "b c", "b?c", "-b", "a".repeat(256)].map((bucket) => ({
+      bucket,
+    })),
+    ...["", "localhost:9000", "ftp://x", "http://", "http://u:p@x", "http://x/?a", "x y"].map(
+      (endpoint) => ({ bucket: "b", endpoint }),
+    ),
+    { bucket: "b", accessKeyId: "" },
+    { bucket: "b", sessionToken: "" },
   ]) {
-    expect(() => s3Store(options as S3StoreOptions)).toThrow(XmemError);
+    const refused = await codeOf((async () => void s3Store(options as S3StoreOptions))());
+    expect([options, refused]).toEqual([options, "INVALID_ARGUMENT"]);
+  }
+  for (const prefix of ["", "a/", ".a/..b/", "\u00e9/%2e%2e/", `${"a".repeat(123)}/`]) {
+    s3Store({ bucket: "b", prefix });
   }
   expect(() => directoryStore(newFolder(), { sync: "no" as never })).toThrow(XmemError);
   expect(await store.list("")).toEqual([]);
   guard.release();
   expect(await codeOf(park(guard, { key: "a", store }))).toBe("RELEASED");
 });
+
+test.each(Object.entries(stores))(
+  "no key leads out of %s, whoever calls the store",
+  async (_, open) => {
+    const store = open();
+    const pieces = async function* (): AsyncGenerator<Uint8Array> {};
+    for (const key of ["", "../a", "a/../b", "./a", "a//b", "/a", "a/", "..", "a\\..\\b"]) {
+      const calls: [string, () => Promise<unknown>][] = [
+        ["write", () => store.write(key, pieces())],
+        ["read", () => store.read(key, 0, new Uint8Array(1))],
+        ["remove", () => store.remove(key)],
+      ];
+      for (const [name, call] of calls) {
+        expect([key, name, await codeOf(call())]).toEqual([key, name, "INVALID_ARGUMENT"]);
+      }
+    }
+    expect(await store.list("")).toEqual([]);
+  },
+);
+
+test("a directory lists nothing outside of itself", async () => {
+  const path = newFolder();
+  const store = directoryStore(path);
+  const outside = directoryStore(newFolder());
+  await outside.write("a", (async function* () {})());
+  for (const prefix of ["../", "../../", "a/../../", "./", "/"]) {
+    expect([prefix, await codeOf(store.list(prefix))]).toEqual([prefix, "INVALID_ARGUMENT"]);
+  }
+});
+
+test("where a directory was and is not any more, nothing is known of what is parked", async () => {
+  const path = newFolder();
+  const store = directoryStore(path);
+  const pieces = async function* (): AsyncGenerator<Uint8Array> {
+    yield new Uint8Array(3);
+  };
+  await store.write("a", pieces());
+  renameSync(path, `${path}.gone`);
+  const calls: [string, () => Promise<unknown>][] = [
+    ["list", () => store.list("")],
+    ["read", () => store.read("a", 0, new Uint8Array(3))],
+    ["write", () => store.write("b", pieces())],
+    ["remove", () => store.remove("a")],
+    ["sweep", () => store.sweep(Date.now())],
+  ];
+  for (const [name, call] of calls) expect([name, await codeOf(call())]).toEqual([name, "SYSTEM"]);
+  // One that was made again is as good.
+  mkdirSync(path, { mode: 0o700 });
+  expect(await store.list("")).toEqual([]);
+  await store.remove("nothing");
+  expect(await codeOf(store.read("a", 0, new Uint8Array(3)))).toBe("BUFFER_NOT_FOUND");
+});
+
+const mounts = unshare("--mount");
+if (mounts !== null) {
+  test("where an empty mount point is left, nothing is known of what is parked, until the disk is back", async () => {
+    const path = newFolder();
+    const process = script(
+      `const { mkdirSync, readdirSync } = require("node:fs");
+      const { directoryStore } = await import(${moduleOf("park/index.ts")});
+      const path = ${JSON.stringify(path)};
+      const disk = path + ".disk";
+      for (const each of [path, disk]) mkdirSync(each, { recursive: true, mode: 0o700 });
+      const mount = (...words) => Bun.spawnSync(words).exitCode;
+      console.log(mount("mount", "-t", "tmpfs", "-o", "mode=700", "tmpfs", disk));
+      console.log(mount("mount", "--bind", disk, path));
+      const store = directoryStore(path);
+      const pieces = async function* () { yield new Uint8Array(3); };
+      await store.write("a", pieces());
+      console.log(mount("umount", path));
+      for (const call of [
+        () => store.list(""),
+        () => store.read("a", 0, new Uint8Array(3)),
+        () => store.write("b", pieces()),
+        () => store.remove("a"),
+        () => store.sweep(Date.now()),
+      ]) {
+        console.log(await call().then(() => "none", ({ code }) => code));
+      }
+      console.log(readdirSync(path).length);
+      console.log(mount("mount", "--bind", disk, path));
+      console.log(await store.read("a", 0, new Uint8Array(3)));`,
+      { under: mounts },
+    );
+    const failed = Array.from({ length: 5 }, () => "SYSTEM");
+    expect(await process.rest()).toEqual(["0", "0", "0", ...failed, "0", "0", "3"]);
+  });
+}
 
 test("a park that is given up leaves nothing behind, and the guard stays", async () => {
   using pool = newPool({ bufferSize: 8 << 20 });

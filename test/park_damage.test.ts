@@ -4,7 +4,7 @@ import { describe, expect, test } from "bun:test";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
-import type { BufferPool, Channel, ChannelOptions } from "../src/index.ts";
+import type { BufferPool, Channel } from "../src/index.ts";
 import {
   directoryStore,
   Parking,
@@ -13,6 +13,7 @@ import {
   park,
   unpark,
 } from "../src/park/index.ts";
+import { place, segmentsOf, send } from "./park/places.ts";
 import { codeOf, failureOf, newFolder, newPool, stores, withGateway } from "./park/stores.ts";
 import { script, until } from "./scripts.ts";
 
@@ -215,32 +216,6 @@ test("a head that claims too much is refused", async () => {
     message: expect.stringContaining("version 3"),
   });
 });
-
-const redelivering: ChannelOptions = { capacity: 4, redeliver: true, maxDeliveries: 1000 };
-
-function place(pool: BufferPool = newPool()) {
-  const inlet = pool.channel("in", redelivering);
-  const outlet = pool.channel("out", redelivering);
-  return { pool, inlet, outlet, [Symbol.dispose]: () => pool.close() };
-}
-
-async function send(
-  { pool, inlet }: { pool: BufferPool; inlet: Channel },
-  first: number,
-  count: number,
-): Promise<void> {
-  for (let sequence = first; sequence < first + count; sequence++) {
-    const guard = await pool.acquireAsync(1000);
-    guard.meta.sequence = sequence;
-    await inlet.sendAsync(guard);
-  }
-}
-
-/** Keys of what is parked, in order. */
-async function segmentsOf(store: ParkingStore): Promise<string[]> {
-  const keys = (await store.list(".parking/")).map(({ key }) => key);
-  return keys.filter((key) => /\/\d{16}-\d+$/.test(key)).sort();
-}
 
 describe("a Parking whose next object is damaged", () => {
   test.each([false, true])(

@@ -4,7 +4,7 @@
 import { describe, expect, test } from "bun:test";
 import { existsSync, renameSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { BufferPool, type Channel, type ChannelOptions } from "../src/index.ts";
+import { BufferPool, type Channel } from "../src/index.ts";
 import {
   directoryStore,
   Parking,
@@ -14,6 +14,7 @@ import {
 } from "../src/park/index.ts";
 import { expectPrinted, programsOf } from "./pages.ts";
 import { overflow } from "./park/overflow.ts";
+import { place, receive, redelivering, segmentsOf, send } from "./park/places.ts";
 import {
   bucketStore,
   FaultyProxy,
@@ -28,36 +29,6 @@ import {
 import { script, unshare, until } from "./scripts.ts";
 
 withGateway();
-
-const redelivering: ChannelOptions = { capacity: 4, redeliver: true, maxDeliveries: 1000 };
-
-/** A pool with an inlet and an outlet. */
-function place(pool: BufferPool = newPool(), options: ChannelOptions = redelivering) {
-  const inlet = pool.channel("in", options);
-  const outlet = pool.channel("out", options);
-  return { pool, inlet, outlet, [Symbol.dispose]: () => pool.close() };
-}
-
-async function send(
-  { pool, inlet }: { pool: BufferPool; inlet: Channel },
-  first: number,
-  count: number,
-): Promise<void> {
-  for (let sequence = first; sequence < first + count; sequence++) {
-    const guard = await pool.acquireAsync(1000 + sequence);
-    guard.meta.sequence = sequence;
-    guard.bytes.fill(sequence);
-    await inlet.sendAsync(guard);
-  }
-}
-
-async function receive(outlet: Channel, first: number, count: number): Promise<void> {
-  for (let sequence = first; sequence < first + count; sequence++) {
-    using guard = await outlet.receive();
-    expect([guard.meta.sequence, guard.size]).toEqual([sequence, 1000 + sequence]);
-    expect(guard.bytes.every((byte) => byte === (sequence & 255))).toBe(true);
-  }
-}
 
 for (const [where, open] of Object.entries(stores)) {
   describe(`a channel that overflows to ${where}`, () => {
@@ -144,11 +115,6 @@ for (const [where, open] of Object.entries(stores)) {
       await another.done;
     });
   });
-}
-
-async function segmentsOf(store: ParkingStore): Promise<string[]> {
-  const objects = await store.list(".parking/");
-  return objects.map(({ key }) => key).filter((key) => /\/\d{16}-\d+$/.test(key));
 }
 
 const store = (): ParkingStore => directoryStore(newFolder());

@@ -23,6 +23,7 @@ export async function withPool(
 }
 
 export interface Child {
+  readonly pid: number;
   /** The next line that it prints. */
   line(): Promise<string>;
   kill(signal: NodeJS.Signals): void;
@@ -42,5 +43,6 @@ export function start(name: string, command: string, argument: number | string =
     if (next !== null) return next;
     throw new Error(`the child ended after printing ${JSON.stringify(lines.takeRest())}`);
   };
-  return { line, kill: (signal) => child.kill(signal), exited: child.exited };
+  const { pid, exited } = child;
+  return { pid, line, kill: (signal) => child.kill(signal), exited };
 }

@@ -3,6 +3,7 @@
 import { expect, test } from "bun:test";
 import { BufferPool, XmemError } from "../src/index.ts";
 import { start, withPool } from "./processes.ts";
+import { untilStopped } from "./scripts.ts";
 
 test("contents, description and counts are seen by another process", () =>
   withPool({ capacity: 4, bufferSize: 8192 }, async (pool, name) => {
@@ -103,6 +104,7 @@ test("a stopped holder keeps its buffers", () =>
     const child = start(name, "hoard");
     expect(await child.line()).toBe("held 2");
     child.kill("SIGSTOP");
+    await untilStopped(child.pid);
     expect(pool.reclaim().references).toBe(0);
     expect(pool.tryAcquire(1)).toBeNull();
     child.kill("SIGCONT");

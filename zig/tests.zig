@@ -65,6 +65,7 @@ test {
     _ = @import("protocol/gate.zig");
     _ = @import("protocol/memory_work.zig");
     _ = @import("protocol/occupancy.zig");
+    _ = @import("protocol/owner.zig");
     _ = @import("protocol/participant.zig");
     _ = @import("protocol/place.zig");
     _ = @import("protocol/pool/acquire.zig");

@@ -38,7 +38,8 @@ export type BridgeListener = (event: BridgeEvent) => void;
 export class Events {
   readonly #listeners = new Listeners<BridgeEvent>();
 
-  on(listener: BridgeListener): () => void {
+  on(tried: string, listener: BridgeListener): () => void {
+    if (typeof listener !== "function") throw invalid(tried, "listener is no function");
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }

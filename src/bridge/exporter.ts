@@ -110,7 +110,7 @@ export class Exporter implements AsyncDisposable {
     this.#window = count(tried, "window", options.window, 256, windowMax);
     this.#windowBytes = count(tried, "windowBytes", options.windowBytes, 16 * 1024 * 1024);
     this.#failed.promise.catch(() => {});
-    this.#events.on(({ type }) => {
+    this.#events.on("Exporter.on()", ({ type }) => {
       if (type === "full") this.#full += 1;
       if (type === "full" || type === "flowing") this.#isFull = type === "full";
     });
@@ -124,9 +124,13 @@ export class Exporter implements AsyncDisposable {
     this.done.catch(() => {});
   }
 
-  /** Tells the listener of everything from now on; the function that it returns ends that. */
+  /**
+   * Tells the listener of everything from now on; the function that it returns ends that.
+   *
+   * @throws INVALID_ARGUMENT: `listener` is no function.
+   */
   on(listener: BridgeListener): () => void {
-    return this.#events.on(listener);
+    return this.#events.on("Exporter.on()", listener);
   }
 
   /** What it did so far. */

@@ -131,9 +131,13 @@ export class Importer implements AsyncDisposable {
     this.done.catch(() => {});
   }
 
-  /** Tells the listener of everything from now on; the function that it returns ends that. */
+  /**
+   * Tells the listener of everything from now on; the function that it returns ends that.
+   *
+   * @throws INVALID_ARGUMENT: `listener` is no function.
+   */
   on(listener: BridgeListener): () => void {
-    return this.#events.on(listener);
+    return this.#events.on("Importer.on()", listener);
   }
 
   /** What it did so far. */

@@ -285,9 +285,13 @@ export class RequestExporter implements AsyncDisposable {
     this.done.catch(() => {});
   }
 
-  /** Tells the listener of everything from now on; the function that it returns ends that. */
+  /**
+   * Tells the listener of everything from now on; the function that it returns ends that.
+   *
+   * @throws INVALID_ARGUMENT: `listener` is no function.
+   */
   on(listener: BridgeListener): () => void {
-    return this.#running.events.on(listener);
+    return this.#running.events.on("RequestExporter.on()", listener);
   }
 
   /** What it did so far. */
@@ -394,9 +398,13 @@ export class RequestImporter implements AsyncDisposable {
     this.done.catch(() => {});
   }
 
-  /** Tells the listener of everything from now on; the function that it returns ends that. */
+  /**
+   * Tells the listener of everything from now on; the function that it returns ends that.
+   *
+   * @throws INVALID_ARGUMENT: `listener` is no function.
+   */
   on(listener: BridgeListener): () => void {
-    return this.#running.events.on(listener);
+    return this.#running.events.on("RequestImporter.on()", listener);
   }
 
   /** What it did so far. */

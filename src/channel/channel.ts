@@ -10,7 +10,7 @@ import {
 import { channelName } from "../arguments/validate.ts";
 import { BufferGuard, endPlain, generationHeld, isPlain } from "../buffer/guard.ts";
 import type { ReadGuard } from "../buffer/read_guard.ts";
-import { make, raise, XmemError } from "../errors/error.ts";
+import { make, raise, renamed, XmemError } from "../errors/error.ts";
 import { publish } from "../errors/user_frame.ts";
 import type { Descriptor } from "../generated/abi.gen.ts";
 import * as constants from "../generated/constants.gen.ts";
@@ -19,6 +19,7 @@ import {
   generationMade,
   native,
   receiveIndex,
+  receiveIndexAtOnce,
   sendIndex,
   sendIndexAtOnce,
   sizeMade,
@@ -208,10 +209,12 @@ export class Channel implements Disposable, AsyncIterable<BufferGuard> {
     if (!isPlain(guard, session)) return this.#trySendOther(guard) === 0;
     const { descriptor } = session;
     const result = trySendIndex(descriptor, this.#number, guard.index, generationHeld(guard));
+    if (result >= 0) {
+      endPlain(guard);
+      return true;
+    }
     if (result === -constants.ERROR_CHANNEL_FULL) return false;
-    if (result < 0) throw this.#sendFailure(result, "trySend()");
-    endPlain(guard);
-    return true;
+    throw this.#sendFailure(result, "trySend()");
   }
 
   /**
@@ -337,12 +340,16 @@ export class Channel implements Disposable, AsyncIterable<BufferGuard> {
     const session = this.#session;
     const { descriptor } = session;
     const index = receiveIndex(descriptor, this.#source);
+    // First what is common: where another value could be returned before it, the engine makes each
+    // guard, and does not leave it out where nobody keeps it.
+    if (index >= 0) {
+      const generation = generationMade(descriptor);
+      const size = sizeMade(descriptor);
+      if (this.#redelivers) return new MessageGuard(session, index, generation, size);
+      return new BufferGuard(session, index, generation, size, this.#writable);
+    }
     if (index === -constants.ERROR_CHANNEL_EMPTY) return null;
-    if (index < 0) throw this.#receiveFailure(index, "tryReceive()");
-    const generation = generationMade(descriptor);
-    const size = sizeMade(descriptor);
-    if (this.#redelivers) return new MessageGuard(session, index, generation, size);
-    return new BufferGuard(session, index, generation, size, this.#writable);
+    throw this.#receiveFailure(index, "tryReceive()");
   }
 
   /**
@@ -374,7 +381,7 @@ export class Channel implements Disposable, AsyncIterable<BufferGuard> {
   #receiveIndex(descriptor: Descriptor, timeout: number): number {
     // What a running peer sends comes sooner than the clock is read.
     if (timeout > 0) {
-      const index = native.xmem_bun_channel_receive_at_once(descriptor, this.#source, 1);
+      const index = receiveIndexAtOnce(descriptor, this.#source, 1);
       const mayCome =
         index === -constants.ERROR_CHANNEL_EMPTY || index === -constants.ERROR_PENDING;
       if (!mayCome) return index;
@@ -546,12 +553,21 @@ export class Channel implements Disposable, AsyncIterable<BufferGuard> {
 
   /**
    * Iterates over the requests that are received, until the channel is closed and nothing is left
-   * in it. Each is the loop's to answer or to dispose of. `options` are those of each wait. It
-   * throws what `receive` throws, but for that end.
+   * in it. Each is the loop's to answer or to dispose of. `options` are those of each wait.
    *
-   * @throws INVALID_ARGUMENT: the channel is a broadcast.
-   * @throws POOL_CLOSED: the pool was closed here, or was opened before this process was forked.
-   * @throws CHANNEL_CLOSED: this object let go of the channel.
+   * @throws INVALID_ARGUMENT: the channel is a broadcast, an option does not exist or is out of
+   *   range, or this object only sends (`subscribe: false`).
+   * @throws TIMEOUT: no request came in time.
+   * @throws CHANNEL_CLOSED: this object let go of the channel, before or while it waited.
+   * @throws TOO_MANY_REFERENCES: the buffer has 65,535 references already.
+   * @throws OUT_OF_MEMORY: the system has no memory for the thread that waits.
+   * @throws POOL_CORRUPT: the pool's control area holds what xmem never wrote.
+   * @throws POOL_BUSY: it waits without a timeout, and another participant has been stopped in the
+   *   middle of a recovery for two seconds.
+   * @throws POOL_CLOSED: the pool was closed here, before or while it waited, or was opened before
+   *   this process was forked.
+   * @throws SYSTEM: a system call failed, or the event loop cannot watch the wait's socket; `cause`
+   *   names it.
    *
    * @example
    * ```ts
@@ -570,7 +586,9 @@ export class Channel implements Disposable, AsyncIterable<BufferGuard> {
         const guards = this.#iterate(options);
         return {
           next: async () => {
-            const next = await guards.next();
+            const next = await guards.next().catch((error: unknown) => {
+              throw renamed(error, "requests()", options.signal);
+            });
             if (next.done === true) return { value: undefined, done: true };
             return { value: new Request(this.#session, next.value, open, this.#on), done: false };
           },

@@ -4,11 +4,12 @@
 
 import type { BufferGuard } from "../buffer/guard.ts";
 import { holderOf } from "../buffer/guard.ts";
-import { make, raise, XmemError } from "../errors/error.ts";
+import { inNameOf, make, raise, renamed, XmemError } from "../errors/error.ts";
 import * as constants from "../generated/constants.gen.ts";
 import { closed, native } from "../native/native.ts";
 import { bytes, cString, decodeText, float64s } from "../native/scratch.ts";
 import type { Session } from "../session/session.ts";
+import { checkSendable } from "./sending.ts";
 
 /** Requests of one open that wait for a reply at a time, so that the channel of replies is never full. */
 const outstandingMax = 1024;
@@ -119,7 +120,7 @@ class Asker {
         await send();
       } catch (error) {
         if (holderOf(guard)?.live === true) writeLetter(this.#session, guard, noLetter);
-        throw error;
+        throw renamed(error, "request()", signal);
       }
       outstanding.isSent = true;
       signal?.throwIfAborted();
@@ -227,7 +228,7 @@ const askers = new WeakMap<Session, Asker>();
 export function askerOf(session: Session, open: OpenLine): Asker {
   const known = askers.get(session);
   if (known !== undefined) return known;
-  const made = new Asker(session, open);
+  const made = inNameOf("request()", () => new Asker(session, open));
   askers.set(session, made);
   return made;
 }
@@ -284,7 +285,7 @@ export class Request implements Disposable {
         advice: "request() sends a buffer whose sender waits",
       });
     }
-    if (holderOf(guard)?.live === false) raise("RELEASED", this.#tried);
+    checkSendable(this.#session, guard, this.#tried);
     if (!this.#send(guard, constants.LETTER_REPLY, this.#letter)) guard.release();
     this.#isDone = true;
     if (guard !== this.guard) this.guard.release();
@@ -316,7 +317,7 @@ export class Request implements Disposable {
     } catch (error) {
       if (isClosed(error)) return false;
       writeLetter(this.#session, guard, noLetter);
-      throw error;
+      throw renamed(error, "reply()");
     }
     writeLetter(this.#session, guard, noLetter);
     raise("CHANNEL_FULL", this.#tried, "the asker does not receive its replies");
@@ -335,7 +336,7 @@ export class Request implements Disposable {
       return null;
     } catch (error) {
       if (isClosed(error)) return null;
-      throw error;
+      throw renamed(error, "reply()");
     }
   }
 }

@@ -47,7 +47,33 @@ export function commandOf(cli: CAC): Command {
   if (command.name === "complete" && !isCompletion(cli)) {
     refuse(`complete needs the name of a shell, one of ${shells.join(", ")}`);
   }
+  for (const option of command.options) {
+    if (!isNumber.test(option.rawName)) continue;
+    for (const given of typedTexts(cli.rawArgs, option.name)) {
+      if (/^\d+$/.test(given)) continue;
+      refuse(`${typed(option.name)} is ${JSON.stringify(given)}, expected a whole number; ${help}`);
+    }
+  }
   return command;
+}
+
+/** What the help calls an option's number. */
+const isNumber = /<(?:n|ms|uid|gid)>/;
+
+/**
+ * What was typed for an option. The library makes numbers of texts, and of an empty one or of spaces
+ * it makes 0.
+ */
+function* typedTexts(argv: readonly string[], option: string): Generator<string> {
+  for (const [place, word] of argv.entries()) {
+    if (word === "--") return;
+    const [, name = "", text] = /^--([^=]+)(?:=([\s\S]*))?$/.exec(word) ?? [];
+    if (name.replaceAll(/-[a-z]/g, ([, letter = ""]) => letter.toUpperCase()) !== option) continue;
+    const next = argv[place + 1];
+    // One that has no value is found by the library.
+    if (text !== undefined) yield text;
+    else if (next !== undefined && !next.startsWith("-")) yield next;
+  }
 }
 
 /** Whether a shell is named, or a shell asks what could follow. */

@@ -228,3 +228,24 @@ export function make(
   beginAtCaller(error, tried);
   return error;
 }
+
+/**
+ * For a public function that calls another one for its user: the other's error, with the name of the
+ * function that the user called. What a signal was aborted with stays as it is.
+ */
+export function renamed(error: unknown, tried: string, signal?: AbortSignal): unknown {
+  if (!(error instanceof XmemError) || error === signal?.reason) return error;
+  const { message, stack } = error;
+  error.message = message.replace(/^[\w.]+\(\)/, () => tried);
+  if (stack !== undefined) error.stack = stack.replace(message, () => error.message);
+  return error;
+}
+
+/** Makes such a call; `renamed` where it throws. */
+export function inNameOf<Result>(tried: string, call: () => Result): Result {
+  try {
+    return call();
+  } catch (error) {
+    throw renamed(error, tried);
+  }
+}

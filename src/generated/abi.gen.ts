@@ -70,7 +70,9 @@ export interface Native {
   xmem_bun_acquire_blocking(descriptor: Descriptor, size: number, deadlineMs: number): number;
   xmem_bun_now(): number;
   xmem_bun_get(descriptor: Descriptor, index: number, generation: number): number;
-  xmem_bun_take(descriptor: Descriptor, index: number, generation: number): number;
+  /** By a handle or a bare index, which are taken apart here faster than in JavaScript. */
+  xmem_bun_get_by_ref(descriptor: Descriptor, ref: number): number;
+  xmem_bun_take_by_ref(descriptor: Descriptor, ref: number): number;
   xmem_bun_size(descriptor: Descriptor, index: number): number;
   /** Bytes of a buffer that have memory: what a holder may look at. */
   xmem_bun_committed(descriptor: Descriptor, index: number): number;
@@ -303,7 +305,8 @@ export const symbols: Record<keyof Native, FFIFunction> = {
   xmem_bun_acquire_blocking: { args: ["u32", "u32", "f64"], returns: "f64" },
   xmem_bun_now: { args: [], returns: "f64" },
   xmem_bun_get: { args: ["u32", "u32", "u32"], returns: "i32" },
-  xmem_bun_take: { args: ["u32", "u32", "u32"], returns: "i32" },
+  xmem_bun_get_by_ref: { args: ["u32", "f64"], returns: "i32" },
+  xmem_bun_take_by_ref: { args: ["u32", "f64"], returns: "i32" },
   xmem_bun_size: { args: ["u32", "u32"], returns: "f64" },
   xmem_bun_committed: { args: ["u32", "u32"], returns: "f64" },
   xmem_bun_truncate: { args: ["u32", "f64", "u32"], returns: "i32" },

@@ -15,8 +15,3 @@ export function indexOf(handle: number): number {
 export function generationOf(handle: number): number {
   return (handle * perIndex) | 0;
 }
-
-/** Whether a number is a handle or a bare index, which these two are the parts of. */
-export function isMadeOf(ref: number, index: number, generation: number): boolean {
-  return ref >= 0 && ref <= Number.MAX_SAFE_INTEGER && generation * INDEX_COUNT + index === ref;
-}

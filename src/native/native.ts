@@ -45,13 +45,16 @@ export const acquireIndexCached: Native["xmem_bun_acquire_index_cached"] =
 export const releaseIndexCached: Native["xmem_bun_release_index_cached"] =
   native.xmem_bun_release_index_cached;
 export const getIndex: Native["xmem_bun_get"] = native.xmem_bun_get;
-export const takeIndex: Native["xmem_bun_take"] = native.xmem_bun_take;
+export const getByRef: Native["xmem_bun_get_by_ref"] = native.xmem_bun_get_by_ref;
+export const takeByRef: Native["xmem_bun_take_by_ref"] = native.xmem_bun_take_by_ref;
 export const shareIndex: Native["xmem_bun_share"] = native.xmem_bun_share;
 export const sendIndex: Native["xmem_bun_channel_send"] = native.xmem_bun_channel_send;
 export const sendIndexAtOnce: Native["xmem_bun_channel_send_at_once"] =
   native.xmem_bun_channel_send_at_once;
 export const trySendIndex: Native["xmem_bun_channel_try_send"] = native.xmem_bun_channel_try_send;
 export const receiveIndex: Native["xmem_bun_channel_receive"] = native.xmem_bun_channel_receive;
+export const receiveIndexAtOnce: Native["xmem_bun_channel_receive_at_once"] =
+  native.xmem_bun_channel_receive_at_once;
 
 // Further results of the last call that made a hold, by descriptor. They are static memory of the
 // library, which is never unloaded.

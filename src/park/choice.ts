@@ -1,6 +1,7 @@
 // Which store is meant: the one that a call names, or the one that the environment has.
 
 import { join } from "node:path";
+import { inNameOf } from "../errors/error.ts";
 import { invalid } from "../relay/arguments.ts";
 import { directoryStore } from "./directory.ts";
 import { s3Store } from "./s3.ts";
@@ -17,8 +18,8 @@ import type { ParkingStore } from "./store.ts";
 export function defaultStore(): ParkingStore {
   const { S3_BUCKET, AWS_BUCKET, XMEM_PARKING } = process.env;
   const bucket = S3_BUCKET || AWS_BUCKET;
-  if (bucket) return s3Store({ bucket });
-  return directoryStore(XMEM_PARKING || join("/var/tmp", `xmem-parking-${process.getuid?.()}`));
+  const path = XMEM_PARKING || join("/var/tmp", `xmem-parking-${process.getuid?.()}`);
+  return inNameOf("defaultStore()", () => (bucket ? s3Store({ bucket }) : directoryStore(path)));
 }
 
 /** The store that the options of a call name. */
@@ -29,9 +30,9 @@ export function storeOf(tried: string, given: { store?: unknown; bucket?: unknow
   }
   if (bucket !== undefined) {
     if (typeof bucket !== "string" || bucket === "") throw invalid(tried, "bucket is no name");
-    return s3Store({ bucket });
+    return inNameOf(tried, () => s3Store({ bucket }));
   }
-  if (store === undefined) return defaultStore();
+  if (store === undefined) return inNameOf(tried, defaultStore);
   const calls = ["write", "read", "list", "remove", "sweep"];
   const has = (name: string): boolean =>
     typeof (store as Record<string, unknown>)[name] === "function";

@@ -16,7 +16,7 @@ import { dirname, join, relative, resolve } from "node:path";
 import { XmemError } from "../index.ts";
 import { invalid } from "../relay/arguments.ts";
 import { checkOptions, codeOf, failed, flag } from "./failure.ts";
-import type { ParkingStore, StoredObject } from "./store.ts";
+import { checkParts, type ParkingStore, type StoredObject } from "./store.ts";
 
 /** How a directory keeps what is parked. */
 export interface DirectoryOptions {
@@ -50,12 +50,11 @@ export function directoryStore(path: string, options: DirectoryOptions = {}): Pa
   const { sync = true } = options;
   const syncs = flag(tried, "sync", sync);
   const root = resolve(path);
-  prepare(tried, root);
-  return new Directory(root, syncs);
+  return new Directory(root, prepare(tried, root), syncs);
 }
 
 /** Somebody else could have made it before, in a folder where everybody may. */
-function prepare(tried: string, root: string): void {
+function prepare(tried: string, root: string): Place {
   let status: ReturnType<typeof lstatSync>;
   try {
     mkdirSync(root, { recursive: true, mode: 0o700 });
@@ -68,6 +67,13 @@ function prepare(tried: string, root: string): void {
     const found = `${root} is no directory that only this user can write to`;
     throw new XmemError("PERMISSION_DENIED", `${tried}: ${found}`);
   }
+  return { dev: status.dev, ino: status.ino };
+}
+
+/** Where a directory lies: its file system, and its number there. */
+interface Place {
+  dev: number;
+  ino: number;
 }
 
 interface StoredFile {
@@ -80,12 +86,14 @@ interface StoredFile {
 class Directory implements ParkingStore {
   readonly name: string;
   readonly #root: string;
+  readonly #place: Place;
   readonly #syncs: boolean;
   #writes = 0;
 
-  constructor(root: string, syncs: boolean) {
+  constructor(root: string, place: Place, syncs: boolean) {
     this.name = `the directory ${root}`;
     this.#root = root;
+    this.#place = place;
     this.#syncs = syncs;
   }
 
@@ -120,8 +128,12 @@ class Directory implements ParkingStore {
   }
 
   async read(key: string, offset: number, into: Uint8Array): Promise<number> {
+    const path = this.#pathOf(key);
     try {
-      await using file = await open(this.#pathOf(key), "r");
+      await using file = await open(path, "r").catch(async (error: unknown) => {
+        if (codeOf(error) === "ENOENT") await this.#expectRoot();
+        throw error;
+      });
       let at = 0;
       while (at < into.length) {
         const { bytesRead } = await file.read(into, at, into.length - at, offset + at);
@@ -144,6 +156,7 @@ class Directory implements ParkingStore {
   async #files(prefix: string): Promise<StoredFile[]> {
     // Only what lies below the last whole part of the prefix is looked at.
     const top = prefix.slice(0, prefix.lastIndexOf("/") + 1);
+    if (top !== "") checkParts("directoryStore()", "the prefix", top.slice(0, -1).split("/"));
     const found: StoredFile[] = [];
     try {
       await this.#expectRoot();
@@ -165,8 +178,12 @@ class Directory implements ParkingStore {
   }
 
   async remove(key: string): Promise<void> {
+    const path = this.#pathOf(key);
     try {
-      await unlink(this.#pathOf(key)).catch(absent(undefined));
+      await unlink(path).catch(async (error: unknown) => {
+        absent(undefined)(error);
+        await this.#expectRoot();
+      });
     } catch (error) {
       throw this.#failed("removing", key, error);
     }
@@ -184,9 +201,18 @@ class Directory implements ParkingStore {
     return old.map(({ path }) => path);
   }
 
-  /** Where its disk is not mounted any more, nothing is known of what is parked there. */
+  /**
+   * Where its disk is not mounted any more, nothing is known of what is parked there: the path leads
+   * nowhere, or to the empty folder on which the disk was mounted. A directory that was made again
+   * has the same file system, one whose disk was mounted again the same number.
+   */
   async #expectRoot(): Promise<void> {
-    await stat(this.#root);
+    const status = await stat(this.#root).catch(absent(null));
+    if (status?.dev === this.#place.dev || status?.ino === this.#place.ino) return;
+    const found = status === null ? "is gone" : "is on another disk than when the store was made";
+    throw Object.assign(new Error(`${this.#root} ${found}; is its disk not mounted?`), {
+      code: "ENODEV",
+    });
   }
 
   /** Folders in which nothing was for a while. */
@@ -208,10 +234,10 @@ class Directory implements ParkingStore {
   /** Throws where the key would lead out of the directory, or to the folder of others. */
   #pathOf(key: string): string {
     const parts = key.split("/");
-    const isBad = (part: string): boolean => part === "" || part === "." || part === "..";
     const isFolder = (part: string, at: number): boolean =>
       at < parts.length - 1 && part.endsWith(whole);
-    if (parts.some(isBad) || parts.some(isFolder) || key.includes("\0")) {
+    checkParts("directoryStore()", "the key", parts);
+    if (parts.some(isFolder)) {
       throw invalid("directoryStore()", `${JSON.stringify(key)} is no key`);
     }
     return join(this.#root, key) + whole;

@@ -1,5 +1,7 @@
 // One buffer into a store, and back.
 
+import { waitOptions } from "../arguments/options.ts";
+import { inNameOf, renamed } from "../errors/error.ts";
 import { type BufferGuard, BufferPool, type ReadGuard, type WaitOptions } from "../index.ts";
 import { invalid } from "../relay/arguments.ts";
 import { storeOf } from "./choice.ts";
@@ -51,6 +53,9 @@ export interface UnparkOptions extends WaitOptions {
  *
  * @throws INVALID_ARGUMENT: `guard` is no guard, an option is of the wrong type or does not exist.
  * @throws RELEASED: the guard was released, sent, handed off or forgotten before.
+ * @throws TOO_MANY_REFERENCES: the buffer has 65,535 references already.
+ * @throws PERMISSION_DENIED: the default store's directory is another user's, or others can write to
+ *   it.
  * @throws SYSTEM: the store failed each time, and the last time so; `cause` says why. What was under
  *   the key before is still there.
  *
@@ -74,7 +79,7 @@ export async function park(
     throw invalid(tried, "what was given is no guard");
   }
   // A hold of its own: the caller may release the guard meanwhile.
-  using own = guard.clone();
+  using own = inNameOf(tried, () => guard.clone());
   const { size } = own;
   const record = recordOf(own, "");
   const bytes = own.bytes as Uint8Array;
@@ -109,6 +114,8 @@ async function* stoppable(
  * @throws OUT_OF_MEMORY: the system has no memory for the buffer.
  * @throws POOL_FLUSHING: the pool is being flushed.
  * @throws POOL_CLOSED: the pool is closed here.
+ * @throws PERMISSION_DENIED: the default store's directory is another user's, or others can write to
+ *   it.
  * @throws SYSTEM: the store failed each time, and the last time so; `cause` says why.
  *
  * @example
@@ -129,7 +136,8 @@ export async function unpark(
   const remove = flag(tried, "remove", options.remove);
   const tries = whole(tried, "tries", options.tries, { otherwise: 5 });
   const store = storeOf(tried, options);
-  const { timeout, signal } = options;
+  const waits = { timeout: options.timeout, signal: options.signal };
+  const { timeout, signal } = waitOptions(tried, waits, "");
   const again = { tries, signal };
   const reader = await RecordReader.open(
     (...place) => repeated(() => store.read(...place), again),
@@ -140,9 +148,12 @@ export async function unpark(
   if (record === undefined || reader.records.length > 1) {
     throw invalid(tried, `what lies under ${key} is ${reader.records.length} buffers, not one`);
   }
-  const guard = await pool.acquireAsync(record.size, {
+  const wait = {
     ...(timeout !== undefined && { timeout }),
     ...(signal !== undefined && { signal }),
+  };
+  const guard = await pool.acquireAsync(record.size, wait).catch((error: unknown) => {
+    throw renamed(error, tried, signal);
   });
   try {
     await reader.take(guard.bytes);

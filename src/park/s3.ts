@@ -7,14 +7,17 @@ import { XmemError } from "../index.ts";
 import { invalid } from "../relay/arguments.ts";
 import { checkOptions, codeOf, failed, whole } from "./failure.ts";
 import { free } from "./freeing.ts";
-import type { ParkingStore, StoredObject } from "./store.ts";
+import { checkParts, fits, keyBytesMost, type ParkingStore, type StoredObject } from "./store.ts";
 import { type Login, Uploads } from "./uploads.ts";
 
 /** Which bucket, and how it is reached. What is not given, comes from the environment. */
 export interface S3StoreOptions {
   /** The name of the bucket; default: `S3_BUCKET` or `AWS_BUCKET` of the environment. */
   bucket?: string;
-  /** What all keys begin with: a path that ends with a slash, for a bucket that has more; default "". */
+  /**
+   * What all keys begin with: a path of at most 124 bytes that ends with a slash, for a bucket that
+   * has more; default "".
+   */
   prefix?: string;
   /** The server's URL; default: `S3_ENDPOINT` or `AWS_ENDPOINT`, else AWS's own. */
   endpoint?: string;
@@ -37,37 +40,69 @@ const texts = [
 
 /** Bytes of a part: 10,000 of them are allowed. An object with fewer bytes is put as a whole. */
 const partSize = 8 * 1024 * 1024;
+/** The longest name that S3 allows. */
+const nameBytesMost = 1024;
 
 /**
  * A store in a bucket of S3, which exists already.
  *
- * @throws INVALID_ARGUMENT: no bucket is known, an option is of the wrong type or does not exist.
+ * @throws INVALID_ARGUMENT: no bucket is known; an option is of the wrong type, empty, or does not
+ *   exist; the bucket is no name, `endpoint` no URL, or `prefix` no path that stays in the bucket.
  */
 export function s3Store(options: S3StoreOptions = {}): ParkingStore {
   const tried = "s3Store()";
   checkOptions(tried, options, [...texts, "timeout"]);
   for (const name of texts) {
     const value = options[name];
-    if (value !== undefined && typeof value !== "string")
-      throw invalid(tried, `${name} is no text`);
+    if (value === undefined) continue;
+    if (typeof value !== "string") throw invalid(tried, `${name} is no text`);
+    // It would be taken from the environment, which may mean another one.
+    if (value === "" && name !== "prefix") throw invalid(tried, `${name} is empty`);
   }
   const { prefix = "" } = options;
-  if (prefix !== "" && !/^[^/].*\/$/.test(prefix)) {
-    throw invalid(tried, `prefix is ${JSON.stringify(prefix)}, expected a path that ends with "/"`);
-  }
+  checkPrefix(tried, prefix);
   const of = (given: string | undefined, name: string): string | undefined =>
     given || process.env[`S3_${name}`] || process.env[`AWS_${name}`] || undefined;
   const bucket = of(options.bucket, "BUCKET");
   if (bucket === undefined) throw invalid(tried, "no bucket is given, and S3_BUCKET is not set");
+  const endpoint = of(options.endpoint, "ENDPOINT");
+  checkBucket(tried, bucket);
+  if (endpoint !== undefined) checkEndpoint(tried, endpoint);
   const login: Login = {
     bucket,
-    endpoint: of(options.endpoint, "ENDPOINT"),
+    endpoint,
     region: of(options.region, "REGION"),
     accessKeyId: of(options.accessKeyId, "ACCESS_KEY_ID"),
     secretAccessKey: of(options.secretAccessKey, "SECRET_ACCESS_KEY"),
     sessionToken: of(options.sessionToken, "SESSION_TOKEN"),
   };
   return new Bucket(login, prefix, whole(tried, "timeout", options.timeout, { otherwise: 30_000 }));
+}
+
+function checkPrefix(tried: string, prefix: string): void {
+  if (prefix === "") return;
+  if (!prefix.endsWith("/")) {
+    throw invalid(tried, `prefix is ${JSON.stringify(prefix)}, expected a path that ends with "/"`);
+  }
+  checkParts(tried, "prefix", prefix.slice(0, -1).split("/"));
+  const most = nameBytesMost - keyBytesMost;
+  if (prefix.isWellFormed() && fits(prefix, most)) return;
+  throw invalid(tried, `prefix is no text of at most ${most} bytes`);
+}
+
+/** Bun's client puts it into the path of a URL: a slash in it would lead to another bucket. */
+function checkBucket(tried: string, bucket: string): void {
+  if (/^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$/.test(bucket)) return;
+  const expected = 'expected at most 255 letters, digits, ".", "_" and "-"';
+  throw invalid(tried, `bucket is ${JSON.stringify(bucket)}, ${expected}`);
+}
+
+/** Bun's client makes "https://" of what is none, and puts the rest anywhere. */
+function checkEndpoint(tried: string, endpoint: string): void {
+  const url = URL.parse(endpoint);
+  const isPlain = url !== null && /^https?:$/.test(url.protocol) && url.search + url.hash === "";
+  if (isPlain && url.username + url.password === "") return;
+  throw invalid(tried, `endpoint is ${JSON.stringify(endpoint)}, expected the URL of a server`);
 }
 
 class Bucket implements ParkingStore {
@@ -87,7 +122,7 @@ class Bucket implements ParkingStore {
   }
 
   async write(key: string, pieces: AsyncIterable<Uint8Array>): Promise<number> {
-    const file = this.#client.file(this.#prefix + key);
+    const file = this.#client.file(this.#nameOf(key));
     const type = "application/octet-stream";
     const writer = file.writer({ partSize, queueSize: 1, type });
     let size = 0;
@@ -111,7 +146,7 @@ class Bucket implements ParkingStore {
 
   async read(key: string, offset: number, into: Uint8Array): Promise<number> {
     if (into.length === 0) return 0;
-    const file = this.#client.file(this.#prefix + key).slice(offset, offset + into.length);
+    const file = this.#client.file(this.#nameOf(key)).slice(offset, offset + into.length);
     const reader = file.stream().getReader();
     let at = 0;
     try {
@@ -151,8 +186,9 @@ class Bucket implements ParkingStore {
   }
 
   async remove(key: string): Promise<void> {
+    const name = this.#nameOf(key);
     try {
-      await this.#step(() => this.#client.delete(this.#prefix + key));
+      await this.#step(() => this.#client.delete(name));
     } catch (error) {
       if (codeOf(error) !== "NoSuchKey") throw this.#failed("removing", key, error);
     }
@@ -170,6 +206,11 @@ class Bucket implements ParkingStore {
       throw this.#failed("sweeping", this.#prefix, error);
     }
     return ended;
+  }
+
+  #nameOf(key: string): string {
+    checkParts("s3Store()", "the key", key.split("/"));
+    return this.#prefix + key;
   }
 
   /** Gives up where the server does not answer in time. */

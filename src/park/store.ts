@@ -15,7 +15,8 @@ export interface StoredObject {
 /**
  * Keeps named objects outside of memory. `s3Store` and `directoryStore` make one; a program may
  * have one of its own. A failure is an XmemError: code SYSTEM where another try may help,
- * BUFFER_NOT_FOUND where there is no such object.
+ * BUFFER_NOT_FOUND where there is no such object, INVALID_ARGUMENT where a key has an empty part
+ * between slashes, or "." or "..".
  */
 export interface ParkingStore {
   /** Which one it is, for people. */
@@ -36,13 +37,32 @@ export interface ParkingStore {
   sweep(before: number): Promise<string[]>;
 }
 
+/** The rest of what S3 allows is for the prefix of a store. */
+export const keyBytesMost = 900;
+
+export function fits(text: string, bytesMost: number): boolean {
+  return Buffer.byteLength(text) <= bytesMost;
+}
+
 /** Parking's own objects lie under it. */
 export const parkingRoot = ".parking/";
 
+/**
+ * Throws where a part between slashes is empty, "." or "..": file systems and the clients of servers
+ * take such a name for another one, which may lie outside of the store.
+ */
+export function checkParts(tried: string, what: string, parts: readonly string[]): void {
+  const bad = parts.find((part) => /^\.{0,2}$|[\x00-\x1f\x7f\\]/.test(part));
+  if (bad === undefined) return;
+  const rule = 'it is empty, "." or "..", or has a control character or a backslash';
+  throw invalid(tried, `${what} has the part ${JSON.stringify(bad)}: ${rule}`);
+}
+
 /** A key that every store can have. */
 export function checkKey(tried: string, key: unknown, what = "key"): string {
-  const isText = typeof key === "string" && key.isWellFormed() && Buffer.byteLength(key) <= 900;
-  if (!isText || key === "") throw invalid(tried, `${what} is no text of 1 to 900 bytes`);
+  const isText = typeof key === "string" && key.isWellFormed() && fits(key, keyBytesMost);
+  if (!isText || key === "")
+    throw invalid(tried, `${what} is no text of 1 to ${keyBytesMost} bytes`);
   const parts = key.split("/");
   const isBad = (part: string): boolean =>
     part === "" ||

@@ -28,17 +28,16 @@ import type { Descriptor } from "../generated/abi.gen.ts";
 import * as constants from "../generated/constants.gen.ts";
 import { keptSessions } from "../lifetime/generations.ts";
 import { beginTracing, stackHere } from "../lifetime/trace.ts";
-import { generationOf, indexOf, isMadeOf } from "../native/handle.ts";
 import {
   acquireIndex,
   acquireIndexCached,
   acquireIndexStraight,
   closed,
   generationMade,
-  getIndex,
+  getByRef,
   native,
   sizeMade,
-  takeIndex,
+  takeByRef,
 } from "../native/native.ts";
 import { cString, float64s } from "../native/scratch.ts";
 import { nativeError } from "../native/system_error.ts";
@@ -99,6 +98,11 @@ function refuseSize(session: Session, tried: string, size: unknown): never {
 
 function fail(session: Session, result: number, tried: string, size: number): never {
   throw session.failure(result, tried, { size });
+}
+
+function failRef(session: Session, result: number, tried: string, ref: number): never {
+  if (result === -constants.ERROR_INVALID_ARGUMENT) refuseRef(session, tried, ref);
+  throw session.failure(result, tried, { ref });
 }
 
 function refuseRef(session: Session, tried: string, ref: unknown): never {
@@ -551,9 +555,12 @@ export class BufferPool implements Disposable {
     const index = session.caches
       ? acquireIndexCached(descriptor, size)
       : acquireIndex(descriptor, size);
+    // First what is common: where null could be returned before it, the engine makes each guard, and
+    // does not leave it out where nobody keeps it.
+    if (index >= 0)
+      return new BufferGuard(session, index, generationMade(descriptor), size + 0, true);
     if (index === -constants.ERROR_POOL_FULL) return null;
-    if (index < 0) fail(session, index, "tryAcquire()", size);
-    return new BufferGuard(session, index, generationMade(descriptor), size + 0, true);
+    fail(session, index, "tryAcquire()", size);
   }
 
   /**
@@ -696,12 +703,9 @@ export class BufferPool implements Disposable {
   get(ref: number): ReadGuard {
     const session = this.#session;
     if (typeof ref !== "number") refuseRef(session, "get()", ref);
-    const indexNamed = indexOf(ref);
-    const generationNamed = generationOf(ref);
-    if (!isMadeOf(ref, indexNamed, generationNamed)) refuseRef(session, "get()", ref);
     const descriptor = this.#descriptor;
-    const index = getIndex(descriptor, indexNamed, generationNamed);
-    if (index < 0) throw session.failure(index, "get()", { ref });
+    const index = getByRef(descriptor, ref);
+    if (index < 0) failRef(session, index, "get()", ref);
     const generation = generationMade(descriptor);
     const guard = new BufferGuard(session, index, generation, sizeMade(descriptor), false);
     return guard;
@@ -725,12 +729,9 @@ export class BufferPool implements Disposable {
   getMut(ref: number): BufferGuard {
     const session = this.#session;
     if (typeof ref !== "number") refuseRef(session, "getMut()", ref);
-    const indexNamed = indexOf(ref);
-    const generationNamed = generationOf(ref);
-    if (!isMadeOf(ref, indexNamed, generationNamed)) refuseRef(session, "getMut()", ref);
     const descriptor = this.#descriptor;
-    const index = getIndex(descriptor, indexNamed, generationNamed);
-    if (index < 0) throw session.failure(index, "getMut()", { ref });
+    const index = getByRef(descriptor, ref);
+    if (index < 0) failRef(session, index, "getMut()", ref);
     const generation = generationMade(descriptor);
     const guard = new BufferGuard(session, index, generation, sizeMade(descriptor), true);
     return guard;
@@ -762,12 +763,9 @@ export class BufferPool implements Disposable {
   take(ref: number): BufferGuard {
     const session = this.#session;
     if (typeof ref !== "number") refuseRef(session, "take()", ref);
-    const indexNamed = indexOf(ref);
-    const generationNamed = generationOf(ref);
-    if (!isMadeOf(ref, indexNamed, generationNamed)) refuseRef(session, "take()", ref);
     const descriptor = this.#descriptor;
-    const index = takeIndex(descriptor, indexNamed, generationNamed);
-    if (index < 0) throw session.failure(index, "take()", { ref });
+    const index = takeByRef(descriptor, ref);
+    if (index < 0) failRef(session, index, "take()", ref);
     const generation = generationMade(descriptor);
     const guard = new BufferGuard(session, index, generation, sizeMade(descriptor), true);
     return guard;

@@ -185,6 +185,11 @@ class Watcher {
     if (before === null || now === null) return;
     for (const [index, row] of now.entries()) {
       const was = before[index] ?? untaken;
+      if (row.pid === 0) {
+        // It is between two owners: it is looked at as if this look had not been.
+        now[index] = was;
+        continue;
+      }
       if (was.deaths === row.deaths) {
         row.told = was.told && isOwner(was, row);
       } else {

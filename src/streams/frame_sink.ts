@@ -4,7 +4,7 @@ import { type WaitOptions, waitOptions } from "../arguments/options.ts";
 import { describe, refuse } from "../arguments/validate.ts";
 import { type BufferGuard, holderOf } from "../buffer/guard.ts";
 import type { ReadGuard } from "../buffer/read_guard.ts";
-import { raise } from "../errors/error.ts";
+import { inNameOf, raise } from "../errors/error.ts";
 import { publish } from "../errors/user_frame.ts";
 import { sinceCall } from "../wait/caller.ts";
 import { End } from "./end.ts";
@@ -193,7 +193,7 @@ export class FrameSink implements Disposable {
   }
 
   async #empty(guard: ReadGuard, patience: Patience): Promise<void> {
-    const hold = guard.clone();
+    const hold = inNameOf("writeFrom()", () => guard.clone());
     const { bytes } = hold;
     this.#busy = true;
     let count = 0;

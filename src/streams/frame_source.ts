@@ -3,7 +3,7 @@
 import { type WaitOptions, waitOptions } from "../arguments/options.ts";
 import { describe, integer, refuse, uint32Max } from "../arguments/validate.ts";
 import { type BufferGuard, holderOf } from "../buffer/guard.ts";
-import { raise } from "../errors/error.ts";
+import { inNameOf, raise, renamed } from "../errors/error.ts";
 import { publish } from "../errors/user_frame.ts";
 import { BufferPool } from "../pool/pool.ts";
 import { sinceCall } from "../wait/caller.ts";
@@ -153,8 +153,24 @@ export class FrameSource implements Disposable {
    *
    * @throws INCOMPLETE: the source ended in the middle of a frame; `readInto` still gets what there
    *   is of it.
-   * @throws INVALID_ARGUMENT: `pool` is no pool, `size` is not a whole number from 1 to 2^32 - 1, or
-   *   an option does not exist or is out of range.
+   * @throws INVALID_ARGUMENT: `pool` is no pool, `size` is not a whole number from 1 to 2^32 - 1,
+   *   another call is reading, an option does not exist or is out of range, or the stream has
+   *   something else than bytes in it.
+   * @throws TOO_LARGE: `size` is above the pool's `bufferSize`.
+   * @throws TIMEOUT: there was no buffer, or no whole frame, in time.
+   * @throws RELEASED: this source was closed, before or meanwhile.
+   * @throws POOL_FLUSHING: somebody called `flush()`, before or while it waited for a buffer.
+   * @throws OUT_OF_MEMORY: the system has no memory for the buffer or for the thread that waits, or
+   *   `size` alone is above `maxCommitted`.
+   * @throws STALE_HANDLE: the hold is gone, since the pool was damaged and a recovery rebuilt it.
+   * @throws NO_REFERENCE: the buffer is at count 0, which only damage to the pool can make of a
+   *   hold.
+   * @throws POOL_CORRUPT: the pool's control area holds what xmem never wrote.
+   * @throws POOL_BUSY: another participant has been stopped in the middle of a recovery for two
+   *   seconds.
+   * @throws POOL_CLOSED: the pool was closed, before or meanwhile.
+   * @throws SYSTEM: reading failed, or the event loop cannot watch the wait's socket; `cause` says
+   *   why. A file's or stream's error comes as it is.
    */
   async *frames(
     pool: BufferPool,
@@ -164,12 +180,16 @@ export class FrameSource implements Disposable {
     const tried = "frames()";
     if (!(pool instanceof BufferPool)) refuse(tried, "the pool", pool, "a BufferPool");
     const length = integer(tried, "size", size, 1, uint32Max);
-    waitOptions(tried, options, "");
+    const { signal } = waitOptions(tried, options, "");
+    const named = <Result>(call: () => Promise<Result>): Promise<Result> =>
+      call().catch((error: unknown) => {
+        throw renamed(error, tried, signal);
+      });
     while (true) {
-      const guard = await pool.acquireAsync(length, options);
       let count = 0;
+      const guard = await named(() => pool.acquireAsync(length, options));
       try {
-        count = await this.readInto(guard, options);
+        count = await named(() => this.readInto(guard, options));
         if (count > 0 && count < length) {
           this.#returned = guard.bytes.slice(0, count);
           const found = `the source ended after ${count} of ${length} bytes of a frame`;
@@ -211,7 +231,7 @@ export class FrameSource implements Disposable {
 
   async #fill(guard: BufferGuard, patience: Patience): Promise<number> {
     // For a file's read, and a guard that is released meanwhile.
-    using hold = guard.clone();
+    using hold = inNameOf("readInto()", () => guard.clone());
     const { bytes } = hold;
     this.#busy = true;
     let count = this.#takeReturned(bytes);

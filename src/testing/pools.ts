@@ -1,6 +1,7 @@
 // A pool for one test.
 
 import { onTestFinished } from "bun:test";
+import { inNameOf } from "../errors/error.ts";
 import { BufferPool, type OpenOptions, type PoolOptions, XmemError } from "../index.ts";
 import { closeAll, isChecked, own } from "./leaks.ts";
 
@@ -33,7 +34,9 @@ let made = 0;
 export function testPool(options?: PoolOptions & OpenOptions): BufferPool {
   BufferPool.trace();
   const name = `test.${process.pid}.${crypto.randomUUID().slice(0, 8)}.${++made}`;
-  const pool = BufferPool.create(name, { ephemeral: true, ...options });
+  const pool = inNameOf("testPool()", () =>
+    BufferPool.create(name, { ephemeral: true, ...options }),
+  );
   try {
     if (isChecked()) own(pool);
     else onTestFinished(() => onTestFinished(() => closeAll([pool])));

@@ -7,6 +7,7 @@ import {
   type BufferGuard,
   type BufferMeta,
   BufferPool,
+  type Channel,
   type DType,
   type OpenOptions,
   type ParticipantStats,
@@ -76,3 +77,51 @@ export async function usesAll(signal: AbortSignal): Promise<void> {
 
 /** A guard can stand wherever one that is only read is asked for. */
 export const asReader = (guard: BufferGuard): ReadGuard => guard;
+
+/**
+ * Calls that do not wait take no options. What is too much is passed over at run time, since a look at
+ * it would cost each call: only the types refuse it.
+ */
+export async function refusesStrayArguments(
+  pool: BufferPool,
+  channel: Channel,
+  signal: AbortSignal,
+): Promise<void> {
+  const options = { timeout: 10 };
+  // @ts-expect-error: acquireBlocking and acquireAsync wait.
+  using guard = pool.acquire(10, options);
+  // @ts-expect-error
+  pool.tryAcquire(10, options);
+  // @ts-expect-error
+  pool.acquire({ timeout: 10 });
+  // @ts-expect-error: Nothing else could end it.
+  pool.acquireBlocking(10);
+  // @ts-expect-error: A signal cannot end it.
+  pool.acquireBlocking(10, { timeout: 10, signal });
+  // @ts-expect-error
+  await pool.acquireAsync(10, { timeOut: 10 });
+  for (const handle of [guard.handle]) {
+    // @ts-expect-error
+    pool.get(handle, options);
+    // @ts-expect-error
+    pool.getMut(handle, options);
+    // @ts-expect-error
+    pool.take(handle, options);
+    // @ts-expect-error
+    pool.release(handle, options);
+  }
+  // @ts-expect-error: sendBlocking and sendAsync wait.
+  channel.send(guard, options);
+  // @ts-expect-error
+  channel.trySend(guard, options);
+  // @ts-expect-error
+  channel.sendBlocking(guard);
+  // @ts-expect-error: receiveBlocking and receive wait.
+  channel.tryReceive(options);
+  // @ts-expect-error
+  channel.receiveBlocking();
+  // @ts-expect-error
+  guard.clone(options);
+  // @ts-expect-error
+  guard.release(options);
+}

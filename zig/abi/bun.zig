@@ -340,12 +340,11 @@ pub export fn xmem_bun_now() f64 {
 
 /// A new hold through `operation`: its index. Generation 0: of whatever buffer is in the slot.
 inline fn hold(
-    number: u32,
+    pool: *Pool,
     comptime operation: references.Operation,
     index: u32,
     generation: u32,
 ) i32 {
-    const pool = descriptor.poolOf(number);
     if (!holds.needsAttention(pool)) {
         if (holds.holdStraight(pool, operation, index, @truncate(generation)))
             return @intCast(index);
@@ -365,11 +364,23 @@ fn Slowly(comptime operation: references.Operation) type {
 }
 
 pub export fn xmem_bun_get(number: Descriptor, index: u32, generation: u32) i32 {
-    return hold(number, .get, index, generation);
+    return hold(descriptor.poolOf(number), .get, index, generation);
 }
 
-pub export fn xmem_bun_take(number: Descriptor, index: u32, generation: u32) i32 {
-    return hold(number, .take, index, generation);
+/// By a handle or a bare index, which are taken apart here faster than in JavaScript.
+pub export fn xmem_bun_get_by_ref(number: Descriptor, ref: f64) i32 {
+    return holdBy(number, .get, ref);
+}
+
+pub export fn xmem_bun_take_by_ref(number: Descriptor, ref: f64) i32 {
+    return holdBy(number, .take, ref);
+}
+
+inline fn holdBy(number: u32, comptime operation: references.Operation, ref_number: f64) i32 {
+    const pool = descriptor.poolOf(number);
+    const ref = toRef(ref_number) orelse return refusedBare(error.InvalidArgument);
+    const named: words.Handle = @bitCast(ref);
+    return hold(pool, operation, named.index, named.generation);
 }
 
 pub export fn xmem_bun_size(number: Descriptor, index: u32) f64 {

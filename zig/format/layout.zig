@@ -7,7 +7,7 @@ const hooks = @import("hooks");
 const RobustMutex = @import("../system/door.zig").RobustMutex;
 
 pub const magic: u64 = 0x314d_454d_5f4c_4f50; // "POL_MEM1"
-pub const version: u32 = 7;
+pub const version: u32 = 8;
 pub const section_alignment: u64 = 128;
 
 pub const dimensions_max = 8;
@@ -93,14 +93,13 @@ pub const Repair = extern struct {
 
 pub const Header = extern struct {
     identity: Identity align(section_alignment),
-    /// The counters of participants whose rows were taken again.
-    retired: Counters,
     tally: Tally,
     hot: Hot align(section_alignment),
     repair: Repair align(section_alignment),
 };
 
-/// A participant's own counters. Statistics are sums over the rows.
+/// What the owners of a row counted, one after the other. Statistics are sums over the rows, which
+/// never fall: no counter is set back.
 pub const Counters = extern struct {
     acquired: u64,
     released: u64,
@@ -150,14 +149,17 @@ pub const ParticipantRow = extern struct {
     taking: u64,
     /// How often a recovery emptied the row of an owner that died: for those who tell of deaths.
     deaths: u32,
-    unused: u32,
+    /// Odd while it is changed whose the row is, and another one after each such change: `owner.zig`.
+    revision: u32,
     /// How full its cache of free slots is: `words.Cache`.
     cache: u64,
     busy_padding: [48]u8,
 
     /// One bit per place to wait; bit 0 is the pool.
     waiting: [waiting_words]u64 align(section_alignment),
-    waiting_padding: [384 - waiting_words * 8]u8,
+    /// The counters as they were when its owner came.
+    counters_before: Counters,
+    waiting_padding: [384 - waiting_words * 8 - @sizeOf(Counters)]u8,
 
     /// The name as words, which can be read and written whole.
     pub fn nameWords(row: *const ParticipantRow) *const NameWords {
@@ -237,7 +239,10 @@ pub const ChannelEnd = extern struct {
     returned_count: u32,
     unused: u32,
     received_again: u64,
-    padding: [64]u8,
+    /// At the head: as `dropped`, but raised before an item is taken out to make room. While the two
+    /// differ, the position may count an item as received that was not.
+    drops_begun: u64,
+    padding: [56]u8,
 };
 
 /// Of a channel: changed under the recovery mutex, all but the ends, the subscribers' bits and
@@ -259,11 +264,11 @@ pub const Channel = extern struct {
     max_deliveries: u32,
     unused: u32,
     last_user_gone_at_ns: u64,
-    /// What subscribers received that have left.
-    received_before: u64,
     /// How many messages came back.
     redelivered: u64,
-    reserved: [8]u8,
+    /// Entries of subscribers at and past it were never used. Grows only.
+    subscribers_used: u32,
+    reserved: [12]u8,
     /// The name of the channel for what was received too often; empty: it is recycled.
     dead_letter: [channel_name_bytes_max + 1]u8,
     /// Where event loops wait for the channel's close. Nobody is counted there: who closes a channel
@@ -286,11 +291,14 @@ pub const Subscriber = extern struct {
     cursor: u64 align(section_alignment),
     /// Where the tail was when it came: what was sent from there on is owed to it.
     since: u64,
+    /// What all received that had the entry, one after the other: the channel's sum never falls.
     received: u64,
+    /// What of that was there before this one.
+    received_before: u64,
     missed: u64,
     /// Its row.
     participant: u32,
-    padding: [92]u8,
+    padding: [84]u8,
 };
 
 pub const channel_name_bytes_max = 63;

@@ -2,10 +2,10 @@
 //! are rows, however many slots the pool has.
 
 const std = @import("std");
-const participant_file = @import("participant.zig");
+const owner_file = @import("owner.zig");
+const View = @import("participant.zig").View;
 
-const View = participant_file.View;
-const name_room = participant_file.name_room;
+const name_room = owner_file.name_room;
 
 pub const Field = enum {
     /// Of the row's owner, or of its last one.
@@ -19,22 +19,28 @@ pub const Field = enum {
 };
 pub const field_count = std.meta.fields(Field).len;
 
-/// Every row that was ever taken, in order. Returns how many were written.
+/// Every row that was ever taken, in order. One that is between two owners says nothing of either:
+/// all is 0 but its deaths. Returns how many were written.
 pub fn read(view: *const View, values: []f64, names: []u8) u32 {
     const rows = @min(view.rowsUsed(), values.len / field_count, names.len / name_room);
     for (view.rows[0..rows], 0..) |*row, index| {
+        const owner = owner_file.read(row);
         const out = values[index * field_count ..][0..field_count];
         for (std.enums.values(Field)) |field| {
             const value: u64 = switch (field) {
-                .PID => @atomicLoad(u32, &row.pid, .monotonic),
-                .TID => @atomicLoad(u32, &row.tid, .monotonic),
-                .ALIVE => @intFromBool(participant_file.isLive(row)),
-                .DEAD => @intFromBool(participant_file.isDead(row)),
-                .DEATHS => @atomicLoad(u32, &row.deaths, .monotonic),
+                .PID => if (owner) |known| known.pid else 0,
+                .TID => if (owner) |known| known.tid else 0,
+                .ALIVE => @intFromBool(owner != null and owner.?.alive),
+                .DEAD => @intFromBool(owner != null and owner.?.dead),
+                .DEATHS => if (owner) |known|
+                    known.deaths
+                else
+                    @atomicLoad(u32, &row.deaths, .monotonic),
             };
             out[@intFromEnum(field)] = @floatFromInt(value);
         }
-        participant_file.readName(row, names[index * name_room ..][0..name_room]);
+        const name = if (owner) |known| known.name else @as([name_room]u8, @splat(0));
+        names[index * name_room ..][0..name_room].* = name;
     }
     return @intCast(rows);
 }
@@ -65,4 +71,20 @@ test "each row says whether its owner lives, and how many died there" {
         try testing.expectEqual(live, values[@intFromEnum(field)]);
         try testing.expectEqual(gone, second[@intFromEnum(field)]);
     }
+}
+
+test "a row between two owners says nothing but how many died there" {
+    var pool: TestingPool = undefined;
+    try pool.init(.{ .capacity = 2, .buffer_size = 64, .participant_count = 1 });
+    defer pool.deinit();
+    const row = pool.participant(0).row;
+    row.deaths = 3;
+    owner_file.introduce(row, .{ .pid = 9, .tid = 9, .start_time = 9, .name = "nine" });
+    owner_file.beginChange(row);
+    var values: [field_count]f64 = undefined;
+    var names: [name_room]u8 = undefined;
+    try testing.expectEqual(@as(u32, 1), read(&pool.view, &values, &names));
+    for (values, std.enums.values(Field)) |value, field|
+        try testing.expectEqual(@as(f64, if (field == .DEATHS) 3 else 0), value);
+    try testing.expectEqual(@as(u8, 0), names[0]);
 }

@@ -5,13 +5,14 @@
 
 const std = @import("std");
 const layout = @import("../format/layout.zig");
+const owner_file = @import("owner.zig");
 const participant_file = @import("participant.zig");
 const system = @import("../system/door.zig");
 const words = @import("../format/words.zig");
 
 const Participant = participant_file.Participant;
 const View = participant_file.View;
-const name_room = participant_file.name_room;
+const name_room = owner_file.name_room;
 
 pub const Field = enum {
     /// How many slots were looked at, from the first on, for everything but this thread's own
@@ -66,14 +67,21 @@ pub fn look(participant: *const Participant, out: *[field_count]f64, name: *[nam
     lookAtSlots(view, looked_at, out);
     var most: u64 = 0;
     for (view.rows[0..rows], 0..) |*row, index| {
-        if (!participant_file.isLive(row) and !participant_file.isDead(row)) continue;
+        const owner = owner_file.read(row) orelse continue;
+        if (!owner.alive and !owner.dead) continue;
         // SYNC: a hold row is read only where `joined` says that it is committed. Pairs with
         // `membership.takeRow`.
         if (@atomicLoad(u32, &row.joined, .acquire) == 0) continue;
         const holds = participant_file.sumHolds(view, @intCast(index), looked_at);
-        if (holds <= most) continue;
+        // Where its owner left meanwhile, they may be another's.
+        if (holds <= most or !owner.stillHas(row)) continue;
         most = holds;
-        introduce(row, index == participant.index, holds, out, name);
+        set(out, .MOST_HOLDS, holds);
+        set(out, .MOST_PID, owner.pid);
+        set(out, .MOST_TID, owner.tid);
+        set(out, .MOST_ALIVE, @intFromBool(owner.alive));
+        set(out, .MOST_OWN, @intFromBool(index == participant.index));
+        name.* = owner.name;
     }
 }
 
@@ -109,19 +117,4 @@ fn leftMs(end_ns: ?u64) f64 {
     if (end == std.math.maxInt(u64)) return std.math.inf(f64);
     const now_ns: f64 = @floatFromInt(system.clock.coarseNs());
     return (@as(f64, @floatFromInt(end)) - now_ns) / std.time.ns_per_ms;
-}
-
-fn introduce(
-    row: *layout.ParticipantRow,
-    own: bool,
-    holds: u64,
-    out: *[field_count]f64,
-    name: *[name_room]u8,
-) void {
-    set(out, .MOST_HOLDS, holds);
-    set(out, .MOST_PID, @atomicLoad(u32, &row.pid, .monotonic));
-    set(out, .MOST_TID, @atomicLoad(u32, &row.tid, .monotonic));
-    set(out, .MOST_ALIVE, @intFromBool(participant_file.isLive(row)));
-    set(out, .MOST_OWN, @intFromBool(own));
-    participant_file.readName(row, name);
 }

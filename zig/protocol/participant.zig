@@ -289,14 +289,6 @@ pub inline fn isLive(row: *const layout.ParticipantRow) bool {
 /// The room of a participant's name, with the 0 that ends it.
 pub const name_room = @sizeOf(layout.NameWords);
 
-/// The name that a row's owner gave itself. While a row is being taken, it may be a mixture of two
-/// names.
-pub fn readName(row: *const layout.ParticipantRow, out: *[name_room]u8) void {
-    var copy: layout.NameWords = undefined;
-    for (row.nameWords(), &copy) |*word, *value| value.* = @atomicLoad(u64, word, .monotonic);
-    out.* = @bitCast(copy);
-}
-
 pub fn anybodyDead(view: *const View) bool {
     for (view.rows[0..view.rowsUsed()]) |*row| {
         if (isDead(row)) return true;

@@ -4,13 +4,14 @@
 
 const std = @import("std");
 const layout = @import("../format/layout.zig");
+const owner_file = @import("owner.zig");
 const participant_file = @import("participant.zig");
 const Place = @import("place.zig").Place;
 const system = @import("../system/door.zig");
 const words = @import("../format/words.zig");
 
 const View = participant_file.View;
-const name_room = participant_file.name_room;
+const name_room = owner_file.name_room;
 
 pub const Stat = enum {
     CAPACITY,
@@ -89,7 +90,6 @@ pub fn collectSums(view: *const View, values: []f64) void {
     out.add(.FLUSHING, @intFromBool(isFlushing(header)));
     out.add(.RECOVERIES, @atomicLoad(u64, &header.repair.recoveries, .monotonic));
     out.add(.DEFERRED, @atomicLoad(u64, &header.repair.deferrals, .monotonic));
-    addCounters(out, &header.retired);
     addFields(out, &header.tally, .{
         .{ Stat.RECOVERED_PARTICIPANTS, "recovered_participants" },
         .{ Stat.RECOVERED_REFERENCES, "recovered_references" },
@@ -195,32 +195,33 @@ pub fn participants(view: *const View, values: []f64, names: []u8, rows_max: u32
     var written: u32 = 0;
     for (view.rows[0..view.rowsUsed()], 0..) |*row, index| {
         if (written == rows_max) break;
-        const alive = participant_file.isLive(row);
-        if (!alive and !participant_file.isDead(row)) continue;
+        const owner = owner_file.read(row) orelse continue;
+        if (!owner.alive and !owner.dead) continue;
         const out = values[written * participant_field_count ..][0..participant_field_count];
         // SYNC: a hold row is read only where `joined` says that it is committed. Pairs with
         // `membership.takeRow`.
         for (std.enums.values(ParticipantField)) |field| {
             const value: u64 = switch (field) {
                 .ROW => index,
-                .PID => @atomicLoad(u32, &row.pid, .monotonic),
-                .TID => @atomicLoad(u32, &row.tid, .monotonic),
-                .ALIVE => @intFromBool(alive),
+                .PID => owner.pid,
+                .TID => owner.tid,
+                .ALIVE => @intFromBool(owner.alive),
                 .HOLDS => if (@atomicLoad(u32, &row.joined, .acquire) == 0)
                     0
                 else
                     parts.sumHolds(view, @intCast(index)),
                 .WAITING => @intFromBool(waitsAt(place, row)),
-                .STARTED => @atomicLoad(u64, &row.start_time, .monotonic),
-                .ACQUIRED => @atomicLoad(u64, &row.counters.acquired, .monotonic),
-                .RELEASED => @atomicLoad(u64, &row.counters.released, .monotonic),
-                .WAITS => @atomicLoad(u64, &row.counters.waits, .monotonic),
-                .TIMEOUTS => @atomicLoad(u64, &row.counters.timeouts, .monotonic),
+                .STARTED => owner.start_time,
+                .ACQUIRED => owner.counters.acquired,
+                .RELEASED => owner.counters.released,
+                .WAITS => owner.counters.waits,
+                .TIMEOUTS => owner.counters.timeouts,
             };
             out[@intFromEnum(field)] = @floatFromInt(value);
         }
-        participant_file.readName(row, names[written * name_room ..][0..name_room]);
-        written += 1;
+        names[written * name_room ..][0..name_room].* = owner.name;
+        // It left meanwhile: its holds may be another's.
+        if (owner.stillHas(row)) written += 1;
     }
     return written;
 }
@@ -265,7 +266,7 @@ test "slots are counted by their words" {
     for (expected) |row| try testing.expectEqual(row[1], values[@intFromEnum(row[0])]);
 }
 
-test "counters are the sums of the rows' and of the retired ones" {
+test "counters are the sums of the rows', also of what their earlier owners counted" {
     var pool: TestingPool = undefined;
     try pool.init(.{ .capacity = 1, .buffer_size = 64, .participant_count = 2 });
     defer pool.deinit();
@@ -273,11 +274,18 @@ test "counters are the sums of the rows' and of the retired ones" {
     _ = pool.participant(0);
     _ = pool.participant(1);
     view.rows[0].counters.acquired = 3;
-    view.rows[1].counters.acquired = 4;
-    view.header.retired.acquired = 5;
+    view.rows[1].counters.acquired = 9;
+    view.rows[1].counters_before.acquired = 5;
     var values: [stat_count]f64 = undefined;
     collect(view, &values);
     try testing.expectEqual(@as(f64, 12), values[@intFromEnum(Stat.ACQUIRED)]);
+    var rows: [2 * participant_field_count]f64 = undefined;
+    var names: [2 * name_room]u8 = undefined;
+    try testing.expectEqual(@as(u32, 2), participants(view, &rows, &names, 2));
+    for ([_]f64{ 3, 4 }, 0..) |acquired, row| {
+        const own = rows[row * participant_field_count ..];
+        try testing.expectEqual(acquired, own[@intFromEnum(ParticipantField.ACQUIRED)]);
+    }
 }
 
 test "holds are summed wherever in a row they stand" {

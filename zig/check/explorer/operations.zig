@@ -422,8 +422,12 @@ fn notRemoved(result: Error!bool) void {
 }
 
 fn tryJoin(me: u8) Error!void {
-    const who: membership.Who = .{ .pid = me, .tid = me, .start_time = 0, .name = "" };
-    const index = try membership.join(&state.view, who);
+    const index = try membership.join(&state.view, .{
+        .pid = me,
+        .tid = me,
+        .start_time = 0,
+        .name = "",
+    });
     state.participants[me] = .{
         .view = state.view,
         .index = index,

@@ -333,7 +333,6 @@ fn trackChannel(number: u32) void {
     const made_as = @offsetOf(layout.Channel, "redeliver") - @offsetOf(layout.Channel, "state");
     add(&channel.state, made_as);
     add(&channel.last_user_gone_at_ns, 8);
-    add(&channel.reserved, 8);
     for ([_]*layout.ChannelEnd{ &channel.head, &channel.tail }) |end|
         add(end, @offsetOf(layout.ChannelEnd, "dropped"));
     add(&channel.head.returned, 8);

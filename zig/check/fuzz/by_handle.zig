@@ -7,13 +7,11 @@ const words = @import("core").format.words;
 
 /// The handle of a new hold, or an error.
 pub fn get(pool: u32, ref: f64) f64 {
-    const handle = split(ref);
-    return made(pool, bun.xmem_bun_get(pool, handle.index, handle.generation));
+    return made(pool, bun.xmem_bun_get_by_ref(pool, ref));
 }
 
 pub fn take(pool: u32, ref: f64) f64 {
-    const handle = split(ref);
-    return made(pool, bun.xmem_bun_take(pool, handle.index, handle.generation));
+    return made(pool, bun.xmem_bun_take_by_ref(pool, ref));
 }
 
 pub fn share(pool: u32, ref: f64) i32 {

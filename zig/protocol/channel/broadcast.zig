@@ -44,8 +44,17 @@ pub fn subscribe(participant: *const Participant, channel: *const Channel) Error
     const late: u32 = @intCast(@min(there, channel.history));
     const entry = &channel.block.subscribers[number];
     atomic.store(u32, &entry.participant, participant.index, .monotonic);
-    // Statistics read both at any time.
-    @atomicStore(u64, &entry.received, 0, .monotonic);
+    // Statistics read them at any time, and sum what all who had the entry received.
+    const used = @atomicLoad(u32, &channel.block.channel.subscribers_used, .monotonic);
+    if (number >= used) {
+        // What is in it is of another channel, which was here before.
+        @atomicStore(u64, &entry.received, 0, .monotonic);
+        // SYNC: pairs with `statistics.countSubscribers`.
+        const used_ptr = &channel.block.channel.subscribers_used;
+        @atomicStore(u32, used_ptr, @intCast(number + 1), .release);
+    }
+    const received = @atomicLoad(u64, &entry.received, .monotonic);
+    @atomicStore(u64, &entry.received_before, received, .monotonic);
     @atomicStore(u64, &entry.missed, 0, .monotonic);
     Position.store(&entry.since, tail, .monotonic);
     Position.store(&entry.cursor, tail.back(late, channel.capacity), .monotonic);
@@ -83,8 +92,6 @@ pub fn unsubscribe(
 /// Of one that leaves, or was found dead.
 pub fn dropSubscriber(channel: *const Channel, number: u32) void {
     const shared = &channel.block.channel;
-    const received = @atomicLoad(u64, &channel.block.subscribers[number].received, .monotonic);
-    _ = @atomicRmw(u64, &shared.received_before, .Add, received, .monotonic);
     // SYNC: sequential before the look at the other cursors, and at what is in the ring. Pairs with
     // `isPassed` and `hasSubscribers`.
     _ = atomic.fetchAnd(u64, &shared.subscribed[number / 64], ~bitOf(number));

@@ -269,11 +269,12 @@ fn make(view: *const View, name: Name, asked: Asked) Error!u32 {
     for (nameIn(&shared.dead_letter), letters) |*word, value|
         atomic.store(u64, word, value, .monotonic);
     atomic.store(u64, &shared.last_user_gone_at_ns, system.clock.coarseNs(), .monotonic);
-    atomic.store(u64, &shared.received_before, 0, .monotonic);
     atomic.store(u64, &shared.redelivered, 0, .monotonic);
+    @atomicStore(u32, &shared.subscribers_used, 0, .monotonic);
     for ([_]*layout.ChannelEnd{ &shared.head, &shared.tail }) |end| {
         Position.store(&end.position, .{ .place = 0, .lap = 0 }, .monotonic);
         atomic.store(u64, &end.dropped, 0, .monotonic);
+        @atomicStore(u64, &end.drops_begun, 0, .monotonic);
         words.Returned.store(&end.returned, .empty, .monotonic);
         atomic.store(u32, &end.returned_count, 0, .monotonic);
         atomic.store(u64, &end.received_again, 0, .monotonic);
@@ -536,7 +537,7 @@ test "a block is taken again, and what was in it is gone" {
     const first = (try open(&one, "a", .{ .capacity = 1000, .mode = .broadcast })).channel;
     _ = try ring.close(&one, &first, &patience);
     first.tail.dropped = 7;
-    first.block.channel.received_before = 7;
+    first.block.subscribers[0].received = 7;
     const committed = try allocatedBytes(view.fd);
     free(view, &first);
     // Whole pages of cells went back.
@@ -546,7 +547,7 @@ test "a block is taken again, and what was in it is gone" {
     try testing.expectEqual(first.number, second.number);
     try testing.expect(!ring.isClosed(&second));
     try testing.expectEqual(@as(u64, 0), second.tail.dropped);
-    try testing.expectEqual(@as(u64, 0), second.block.channel.received_before);
+    try testing.expectEqual(@as(u32, 0), second.block.channel.subscribers_used);
     for (second.block.channel.subscribed) |bits| try testing.expectEqual(@as(u64, 0), bits);
     try testing.expectEqual(@as(u64, 1), second.block.channel.open_by[0]);
 }

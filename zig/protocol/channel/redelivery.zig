@@ -283,7 +283,11 @@ fn takeFromRing(
         const slot = &participant.view.slots[index];
         if (atomic.broken(.message_received_early))
             receiveFromRing(participant, channel, slot, head);
-        if (!ring.change(cell_ptr, cell, cell.emptied())) continue;
+        if (reason == .make_room) ring.beginDrop(channel);
+        if (!ring.change(cell_ptr, cell, cell.emptied())) {
+            if (reason == .make_room) ring.giveDropUp(channel);
+            continue;
+        }
         if (atomic.broken(.taking_noted_late))
             Taking.store(taking, .of(channel.number, head, index));
         switch (reason) {
@@ -294,6 +298,7 @@ fn takeFromRing(
         }
         participant.addHold(index);
         channel_file.moveOn(channel, channel.head, head);
+        if (reason == .make_room) ring.endDrop(channel);
         return .{ .item = index };
     }
 }
@@ -320,7 +325,6 @@ pub fn dropOldest(
             ends.wake(participant, channel, .head, .one);
             const handle = try ring.handleOf(&participant.view, index);
             if (!references.giveBack(participant, handle)) return error.PoolCorrupt;
-            _ = @atomicRmw(u64, &channel.head.dropped, .Add, 1, .monotonic);
             return true;
         },
         .returned => unreachable,

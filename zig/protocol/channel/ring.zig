@@ -277,9 +277,24 @@ pub fn dropOldest(
     channel: *const Channel,
     patience: *Patience,
 ) Error!bool {
-    if (!try discard(participant, channel, .make_room, patience)) return false;
-    _ = @atomicRmw(u64, &channel.head.dropped, .Add, 1, .monotonic);
-    return true;
+    return discard(participant, channel, .make_room, patience);
+}
+
+/// Around the CAS that takes an item out to make room, in its bracket. Only statistics read it.
+/// SYNC: before the position moves. Pairs with `statistics.receivedFromQueue`.
+pub inline fn beginDrop(channel: *const Channel) void {
+    _ = @atomicRmw(u64, &channel.head.drops_begun, .Add, 1, .release);
+}
+
+/// Another participant took the item first. SYNC: as `beginDrop`. Pairs with
+/// `statistics.receivedFromQueue`.
+pub inline fn giveDropUp(channel: *const Channel) void {
+    _ = @atomicRmw(u64, &channel.head.drops_begun, .Sub, 1, .release);
+}
+
+/// SYNC: after the position moved. Pairs with `statistics.receivedFromQueue`.
+pub inline fn endDrop(channel: *const Channel) void {
+    _ = @atomicRmw(u64, &channel.head.dropped, .Add, 1, .release);
 }
 
 /// Takes the oldest item and releases it. False: there was none to take.
@@ -380,10 +395,15 @@ inline fn emptyCell(
     const view = &participant.view;
     system.prefetch.toWrite(&view.slots[index].control);
     if (reason == .receive) system.prefetch.toRead(view.data(index, 0).ptr);
-    if (!change(cell_ptr, cell, cell.emptied())) return false;
+    if (reason == .make_room) beginDrop(channel);
+    if (!change(cell_ptr, cell, cell.emptied())) {
+        if (reason == .make_room) giveDropUp(channel);
+        return false;
+    }
     if (atomic.broken(.cell_row_after_bracket)) bracket.leave();
     if (reason != .make_room or !atomic.broken(.drop_without_row)) participant.addHold(index);
     channel_file.moveOn(channel, channel.head, head);
+    if (reason == .make_room) endDrop(channel);
     if (!atomic.broken(.cell_row_after_bracket)) bracket.leave();
     return true;
 }

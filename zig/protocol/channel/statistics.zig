@@ -7,8 +7,10 @@ const broadcast = @import("broadcast.zig");
 const channel_file = @import("channel.zig");
 const directory = @import("directory.zig");
 const layout = @import("../../format/layout.zig");
+const owner_file = @import("../owner.zig");
 const participant_file = @import("../participant.zig");
 const ring = @import("ring.zig");
+const system = @import("../../system/door.zig");
 const words = @import("../../format/words.zig");
 
 const Channel = channel_file.Channel;
@@ -46,8 +48,6 @@ pub const name_room = layout.channel_name_bytes_max + 1;
 
 pub fn collect(view: *const View, channel: *const Channel) Values {
     const shared = &channel.block.channel;
-    const head = positionIn(&channel.head.position);
-    const tail = positionIn(&channel.tail.position);
     const made_room = @atomicLoad(u64, &channel.head.dropped, .monotonic);
     const returned = @atomicLoad(u32, &channel.head.returned_count, .monotonic);
     const received_again = @atomicLoad(u64, &channel.head.received_again, .monotonic);
@@ -66,11 +66,10 @@ pub fn collect(view: *const View, channel: *const Channel) Values {
             .CLOSED => @intFromBool(ring.looksClosed(channel)),
             .OPEN_BY => countOpen(view, channel),
             .QUEUED => queued(channel) +| returned,
-            .SENT => afterLast(channel, tail).ordinal(channel.capacity),
+            .SENT => afterLast(channel).ordinal(channel.capacity),
             .RECEIVED => switch (channel.mode) {
-                .queue => head.ordinal(channel.capacity) -| made_room +| received_again,
-                .broadcast => subscribed.received +%
-                    @atomicLoad(u64, &shared.received_before, .monotonic),
+                .queue => receivedFromQueue(channel) +| received_again,
+                .broadcast => subscribed.received,
             },
             .DROPPED => made_room +% refused,
             .REDELIVERED => @atomicLoad(u64, &shared.redelivered, .monotonic),
@@ -83,6 +82,31 @@ pub fn collect(view: *const View, channel: *const Channel) Values {
     return values;
 }
 
+/// A drop and a send take some hundred nanoseconds, unless their threads are stopped there.
+const tries_max = 64;
+const patience_ns = 2 * std.time.ns_per_ms;
+
+/// What receivers took at the head: what has left there, but for what was taken out to make room.
+/// The two are read while nobody is about to change both, so that the number does not fall.
+/// SYNC: the position is read after all drops that have ended, and before the last look at those that
+/// have begun. Pairs with `ring.beginDrop`, `ring.giveDropUp` and `ring.endDrop`.
+fn receivedFromQueue(channel: *const Channel) u64 {
+    var deadline_ns: u64 = 0;
+    while (true) {
+        const dropped = @atomicLoad(u64, &channel.head.dropped, .acquire);
+        const begun = @atomicLoad(u64, &channel.head.drops_begun, .acquire);
+        const head: Position = @bitCast(@atomicLoad(u64, &channel.head.position, .acquire));
+        const begun_since = @atomicLoad(u64, &channel.head.drops_begun, .acquire);
+        const received = head.ordinal(channel.capacity) -| dropped;
+        if (begun == dropped and begun_since == dropped) return received;
+        const now_ns = system.clock.monotonicNs();
+        if (deadline_ns == 0) deadline_ns = now_ns + patience_ns;
+        // A thread that is stopped in a drop has hardly ever moved the position already.
+        if (now_ns >= deadline_ns) return received;
+        system.clock.relax();
+    }
+}
+
 pub fn queued(channel: *const Channel) u64 {
     const head = positionIn(&channel.head.position);
     const tail = positionIn(&channel.tail.position);
@@ -91,12 +115,18 @@ pub fn queued(channel: *const Channel) u64 {
 }
 
 /// Behind the last item that was sent, also where its sender died before it moved the tail: who
-/// counts on this number of items finds just those whose sends happened.
-fn afterLast(channel: *const Channel, tail: Position) Position {
-    const cell_ptr = channel.cellAt(tail) orelse return tail;
-    var cell = ring.load(cell_ptr);
-    cell.frozen = false;
-    return if (ring.toSender(cell, tail) == .lagging) tail.next(channel.capacity) else tail;
+/// counts on this number of items finds just those whose sends happened. Where the tail moved while
+/// the cell was read, that may be of a later lap.
+fn afterLast(channel: *const Channel) Position {
+    for (0..tries_max) |_| {
+        const tail = positionIn(&channel.tail.position);
+        const cell_ptr = channel.cellAt(tail) orelse return tail;
+        var cell = ring.load(cell_ptr);
+        cell.frozen = false;
+        if (!channel_file.isStill(channel.tail, tail)) continue;
+        return if (ring.toSender(cell, tail) == .lagging) tail.next(channel.capacity) else tail;
+    }
+    return positionIn(&channel.tail.position);
 }
 
 /// The slots whose buffers are in the channel, the next one to be received first. Returns how many
@@ -139,11 +169,13 @@ fn countOpen(view: *const View, channel: *const Channel) u64 {
 
 const Subscribed = struct { count: u64 = 0, received: u64 = 0 };
 
+/// How many there are, and what they and all that left have received.
 fn countSubscribers(channel: *const Channel) Subscribed {
     var all: Subscribed = .{};
-    for (0..layout.channel_subscribers_max) |number| {
-        if (!broadcast.isSubscribed(channel, @intCast(number))) continue;
-        all.count += 1;
+    // SYNC: what stands in the entries is of this channel. Pairs with `broadcast.subscribe`.
+    const used = @atomicLoad(u32, &channel.block.channel.subscribers_used, .acquire);
+    for (0..@min(used, layout.channel_subscribers_max)) |number| {
+        if (broadcast.isSubscribed(channel, @intCast(number))) all.count += 1;
         const entry = &channel.block.subscribers[number];
         all.received +%= @atomicLoad(u64, &entry.received, .monotonic);
     }
@@ -199,20 +231,26 @@ pub fn subscribers(
         const index = @atomicLoad(u32, &entry.participant, .monotonic);
         if (index >= view.rowsUsed()) continue;
         const row = &view.rows[index];
+        const owner = owner_file.read(row) orelse continue;
         const behind = behindOf(channel, entry);
+        const received = @atomicLoad(u64, &entry.received, .monotonic);
+        const received_before = @atomicLoad(u64, &entry.received_before, .monotonic);
         const out = values[written * subscriber_field_count ..][0..subscriber_field_count];
         for (std.enums.values(SubscriberField)) |field| {
             const value: u64 = switch (field) {
-                .PID => @atomicLoad(u32, &row.pid, .monotonic),
-                .TID => @atomicLoad(u32, &row.tid, .monotonic),
-                .ALIVE => @intFromBool(participant_file.isLive(row)),
+                .PID => owner.pid,
+                .TID => owner.tid,
+                .ALIVE => @intFromBool(owner.alive),
                 .LAG => behind.lag,
-                .RECEIVED => @atomicLoad(u64, &entry.received, .monotonic),
+                .RECEIVED => received -| received_before,
                 .MISSED => @atomicLoad(u64, &entry.missed, .monotonic) +% behind.missed,
             };
             out[@intFromEnum(field)] = @floatFromInt(value);
         }
-        written += 1;
+        // It left meanwhile, and the entry or the row may be another's.
+        const still = broadcast.isSubscribed(channel, @intCast(number)) and
+            @atomicLoad(u32, &entry.participant, .monotonic) == index and owner.stillHas(row);
+        if (still) written += 1;
     }
     return written;
 }
@@ -266,6 +304,80 @@ test "what a queue sent, handed out and dropped follows from its ends" {
         _ = try ring.close(one, &bench.channel, &patience);
         try expectStats(&bench, &.{.{ .CLOSED, 1 }});
     }
+}
+
+test "what makes room never counts as received, not even for a moment" {
+    inline for (.{ false, true }) |redeliver| {
+        var bench: TestingChannel = undefined;
+        try bench.init(1, .{ .capacity = 2, .overflow = .drop_oldest, .redeliver = redeliver });
+        defer bench.deinit();
+        const one = &bench.participants[0];
+        var patience: thaw.Patience = .untimed;
+        for (0..3) |_| _ = try sending.send(one, &bench.channel, bench.tryAcquire(0).?, &patience);
+        try expectStats(&bench, &.{ .{ .RECEIVED, 0 }, .{ .DROPPED, 1 } });
+        // A sender that is stopped, or killed, before it takes the item.
+        bench.channel.head.drops_begun += 1;
+        try expectStats(&bench, &.{ .{ .RECEIVED, 0 }, .{ .DROPPED, 1 } });
+        try bench.recover();
+        try testing.expectEqual(1, bench.channel.head.drops_begun);
+        _ = try ring.receive(one, &bench.channel, &patience);
+        try expectStats(&bench, &.{ .{ .RECEIVED, 1 }, .{ .DROPPED, 1 } });
+    }
+}
+
+const Traffic = struct {
+    bench: *TestingChannel,
+    failed: bool = false,
+    done: bool = false,
+
+    fn run(traffic: *Traffic) void {
+        traffic.go() catch @atomicStore(bool, &traffic.failed, true, .monotonic);
+        @atomicStore(bool, &traffic.done, true, .release);
+    }
+
+    /// Each round ends a lap, drops an item and receives one.
+    fn go(traffic: *Traffic) !void {
+        const bench = traffic.bench;
+        const one = &bench.participants[0];
+        var patience: thaw.Patience = .untimed;
+        for (0..rounds) |_| {
+            for (0..2) |_| {
+                const handle = bench.tryAcquire(0) orelse return error.PoolFull;
+                _ = try sending.send(one, &bench.channel, handle, &patience);
+            }
+            const received = try ring.receive(one, &bench.channel, &patience);
+            try bench.release(0, received.item);
+        }
+    }
+
+    const rounds = 100_000;
+};
+
+test "of a busy queue, what was sent, received and dropped never falls" {
+    var bench: TestingChannel = undefined;
+    try bench.init(1, .{ .capacity = 1, .overflow = .drop_oldest });
+    defer bench.deinit();
+    var traffic: Traffic = .{ .bench = &bench };
+    const thread = try std.Thread.spawn(.{}, Traffic.run, .{&traffic});
+    const stats = [_]Stat{ .SENT, .RECEIVED, .DROPPED };
+    var most: [stats.len]f64 = @splat(0);
+    var fell: [stats.len]u32 = @splat(0);
+    while (!@atomicLoad(bool, &traffic.done, .acquire)) {
+        const values = collect(&bench.pool.view, &bench.channel);
+        for (stats, &most, &fell) |which, *highest, *falls| {
+            const value = values[@intFromEnum(which)];
+            if (value < highest.*) falls.* += 1;
+            highest.* = @max(highest.*, value);
+        }
+    }
+    thread.join();
+    try testing.expect(!traffic.failed);
+    try testing.expectEqual([_]u32{ 0, 0, 0 }, fell);
+    try expectStats(&bench, &.{
+        .{ .SENT, 2 * Traffic.rounds },
+        .{ .RECEIVED, Traffic.rounds },
+        .{ .DROPPED, Traffic.rounds },
+    });
 }
 
 test "an item whose sender died before it moved the tail was sent" {
@@ -336,6 +448,34 @@ test "a broadcast counts what each subscriber received, those that left too" {
         .{ .QUEUED, 2 },
         .{ .SENT, 3 },
     });
+}
+
+test "what subscribers received is counted once, whoever of them comes, goes or is killed" {
+    var bench: TestingChannel = undefined;
+    try bench.init(2, .{ .capacity = 3, .mode = .broadcast });
+    defer bench.deinit();
+    var patience: thaw.Patience = .untimed;
+    const one, const two = .{ &bench.participants[0], &bench.participants[1] };
+    for (1..4) |round| {
+        const subscription = if (round == 1)
+            bench.opened[1].subscription.?
+        else
+            try broadcast.subscribe(two, &bench.channel);
+        _ = try sending.send(one, &bench.channel, bench.tryAcquire(0).?, &patience);
+        _ = try broadcast.read(two, &bench.channel, subscription, &patience);
+        var values: [2 * subscriber_field_count]f64 = undefined;
+        const written = subscribers(&bench.pool.view, &bench.channel, &values, 2);
+        try testing.expectEqual(@as(u32, 2), written);
+        const own = values[subscriber_field_count + @intFromEnum(SubscriberField.RECEIVED)];
+        try testing.expectEqual(@as(f64, 1), own);
+        // A recoverer is killed as soon as it has dropped one, and its successor does it again.
+        const bits = bench.channel.block.channel.subscribed;
+        broadcast.dropSubscriber(&bench.channel, subscription.number);
+        bench.channel.block.channel.subscribed = bits;
+        try expectStats(&bench, &.{.{ .RECEIVED, @floatFromInt(round) }});
+        broadcast.dropSubscriber(&bench.channel, subscription.number);
+        try expectStats(&bench, &.{.{ .RECEIVED, @floatFromInt(round) }});
+    }
 }
 
 test "each subscriber is listed with what it lags behind, and what it missed" {

@@ -7,6 +7,7 @@ const atomic = @import("hooks");
 const errors = @import("../../errors.zig");
 const gate = @import("../gate.zig");
 const layout = @import("../../format/layout.zig");
+const owner = @import("../owner.zig");
 const participant_file = @import("../participant.zig");
 const recovery = @import("recovery.zig");
 const system = @import("../../system/door.zig");
@@ -19,16 +20,8 @@ const View = participant_file.View;
 
 const lock_slice_ns: u64 = 2 * std.time.ns_per_ms;
 
-/// The owner of a row, for people to read: nothing is decided by it.
-pub const Who = struct {
-    pid: u32,
-    tid: u32,
-    start_time: u64,
-    name: []const u8,
-};
-
 /// Takes a row, after a recovery where one is due; its index.
-pub fn join(view: *const View, who: Who) Error!u32 {
+pub fn join(view: *const View, who: owner.Who) Error!u32 {
     const inherited = try lockRepair(view, 0);
     defer view.header.repair.mutex.unlock();
     _ = recovery.runLocked(view, .{}, inherited);
@@ -49,14 +42,14 @@ pub fn join(view: *const View, who: Who) Error!u32 {
     );
 }
 
-fn takeRow(view: *const View, row: *layout.ParticipantRow, index: u32, who: Who) Error!void {
+fn takeRow(view: *const View, row: *layout.ParticipantRow, index: u32, who: owner.Who) Error!void {
     const offset = view.geometry.holdRowOffset(index);
     try system.memory.commit(view.fd, view.base, offset, view.geometry.hold_row_stride);
-    retireCounters(view, row);
     for (view.holdRow(index)[0..view.geometry.capacity]) |*held| {
         @atomicStore(u16, held, 0, .monotonic);
     }
-    introduce(row, who);
+    owner.beginChange(row);
+    owner.introduce(row, who);
     atomic.store(u64, &row.busy, 0, .monotonic);
     atomic.store(u32, &row.flushing, 0, .monotonic);
     // Its last owner may have died at work. It only grows, since others compare it.
@@ -76,32 +69,8 @@ fn takeRow(view: *const View, row: *layout.ParticipantRow, index: u32, who: Who)
     if (row.mutex.tryLock() != .acquired) {
         return errors.fail(error.PoolCorrupt, 0, "row {d} cannot be locked", .{index});
     }
-}
-
-/// The counters of the row's last owner go into the pool's own. Atomic, since statistics read both
-/// at any time; a sum that is read in between has some of them twice.
-fn retireCounters(view: *const View, row: *layout.ParticipantRow) void {
-    const counters: *[std.meta.fields(layout.Counters).len]u64 = @ptrCast(&row.counters);
-    const retired: *[std.meta.fields(layout.Counters).len]u64 = @ptrCast(&view.header.retired);
-    for (counters, retired) |*own, *sum| {
-        const before = @atomicLoad(u64, sum, .monotonic);
-        const more = @atomicLoad(u64, own, .monotonic);
-        @atomicStore(u64, sum, before +% more, .monotonic);
-        @atomicStore(u64, own, 0, .monotonic);
-    }
-}
-
-/// Atomic for the same reason: a mixture of two owners may be read in passing, nothing worse.
-fn introduce(row: *layout.ParticipantRow, who: Who) void {
-    @atomicStore(u32, &row.pid, who.pid, .monotonic);
-    @atomicStore(u32, &row.tid, who.tid, .monotonic);
-    @atomicStore(u64, &row.start_time, who.start_time, .monotonic);
-    var padded: layout.NameWords = @splat(0);
-    const name_bytes = @min(who.name.len, layout.name_bytes_max);
-    @memcpy(std.mem.asBytes(&padded)[0..name_bytes], who.name[0..name_bytes]);
-    for (@constCast(row.nameWords()), padded) |*word, value| {
-        @atomicStore(u64, word, value, .monotonic);
-    }
+    // It is alive: a row that was emptied and has no owner still says whose it was.
+    owner.endChange(row);
 }
 
 /// The first step of a thread that gives its row back, after its holds.
@@ -163,4 +132,55 @@ pub fn lockRepair(view: *const View, until_ns: u64) Error!bool {
         const epoch = atomic.load(u32, &view.header.repair.epoch, .acquire);
         _ = system.futex.wait(&view.header.repair.epoch, epoch, now_ns + lock_slice_ns);
     }
+}
+
+const testing = std.testing;
+const statistics = @import("../statistics.zig");
+const TestingPool = @import("../testing_pool.zig").TestingPool;
+
+fn acquiredOf(view: *const View) f64 {
+    var values: [statistics.stat_count]f64 = undefined;
+    statistics.collectSums(view, &values);
+    return values[@intFromEnum(statistics.Stat.ACQUIRED)];
+}
+
+const Joiner = struct {
+    view: *const View,
+    done: bool = false,
+
+    /// Takes the row again and again, and counts one acquire at each time.
+    fn run(joiner: *Joiner) Error!void {
+        defer @atomicStore(bool, &joiner.done, true, .release);
+        for (0..20_000) |_| {
+            const index = try join(joiner.view, .{
+                .pid = 1,
+                .tid = 1,
+                .start_time = 1,
+                .name = "joiner",
+            });
+            const row = &joiner.view.rows[index];
+            const acquired = @atomicLoad(u64, &row.counters.acquired, .monotonic);
+            @atomicStore(u64, &row.counters.acquired, acquired +% 1, .monotonic);
+            row.mutex.unlock();
+        }
+    }
+};
+
+test "sums of counters never fall, and have nothing twice, while rows are taken again" {
+    var pool: TestingPool = undefined;
+    try pool.init(.{ .capacity = 1, .buffer_size = 64, .participant_count = 1 });
+    defer pool.deinit();
+    var joiner: Joiner = .{ .view = &pool.view };
+    const thread = try std.Thread.spawn(.{}, Joiner.run, .{&joiner});
+    var most: f64 = 0;
+    var fell = false;
+    while (!@atomicLoad(bool, &joiner.done, .acquire)) {
+        const now = acquiredOf(&pool.view);
+        if (now < most) fell = true;
+        most = @max(most, now);
+    }
+    thread.join();
+    try testing.expect(!fell);
+    try testing.expectEqual(@as(f64, 20_000), acquiredOf(&pool.view));
+    try testing.expect(most <= 20_000);
 }

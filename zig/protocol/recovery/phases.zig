@@ -21,6 +21,7 @@
 const std = @import("std");
 const atomic = @import("hooks");
 const layout = @import("../../format/layout.zig");
+const owner = @import("../owner.zig");
 const participant_file = @import("../participant.zig");
 const Place = @import("../place.zig").Place;
 const system = @import("../../system/door.zig");
@@ -126,11 +127,14 @@ pub fn rewrite(comptime sections: anytype, view: *const View) Report {
     }
     for (view.rows[0..view.rowsUsed()], 0..) |*row, index| {
         if (!dead.isSet(index)) continue;
+        owner.beginChange(row);
         // A recoverer that dies here leaves the row dead, and its successor counts it again.
-        @atomicStore(u32, &row.deaths, @atomicLoad(u32, &row.deaths, .monotonic) +% 1, .monotonic);
+        // SYNC: after the beginning of the change. Pairs with `owner.tryRead`.
+        @atomicStore(u32, &row.deaths, @atomicLoad(u32, &row.deaths, .monotonic) +% 1, .release);
         // SYNC: after the row was emptied. Pairs with `participant.isDead`.
         atomic.store(u32, &row.abandoned, 0, .release);
         row.mutex.initialise();
+        owner.endChange(row);
     }
     return report;
 }
