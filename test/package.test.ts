@@ -36,7 +36,7 @@ const park = `
   await park(guard, { key: "k", store, compress: true });
   using back = await unpark(pool, "k", { store });
   console.log(back.bytes.join(""));
-  rmSync("parked", { recursive: true });
+  rmSync("parked/k.parked");
   await unpark(pool, "k", { store }).catch((error) => console.log(error instanceof XmemError, error.code));
 `;
 
