@@ -233,6 +233,19 @@ static void check_names(const char *name) {
     EXPECT_STATUS(xmem_open_or_create(name, &more, &other), XMEM_OPTIONS_MISMATCH);
 }
 
+/* An index names a buffer, and no hold: also 0, which says that nothing was received. */
+static void check_bare_indexes(void) {
+    xmem_handle held;
+    EXPECT_OK(xmem_acquire(pool, 1, &held));
+    handle = xmem_index(held);
+    for (int references = 1; references <= 2; references++) {
+        OF_A_HOLD(IS_STALE)
+        OF_A_SEND(IS_STALE)
+        EXPECT_OK(xmem_get(pool, handle, NULL));
+    }
+    for (int references = 3; references > 0; references--) EXPECT_OK(xmem_release(pool, held));
+}
+
 /* One buffer with all the references that there can be. */
 static void check_references(void) {
     handle = got;
@@ -326,6 +339,7 @@ int main(int argc, char **argv) {
     OF_A_SEND(IS_INVALID)
     handle = 4;
     OF_A_BUFFER(IS_UNKNOWN)
+    check_bare_indexes();
 
     EXPECT_OK(xmem_acquire(pool, 1, &got));
     check_references();
