@@ -155,31 +155,21 @@ pub const Detail = struct {
 };
 
 threadlocal var last: Detail = .{};
-/// Threads whose last failure is not forgotten yet; one that ended may be among them. A straight line
-/// of the form for C looks at it, since a look at `last` is a call of the loader's.
-var remembering: u32 = 0;
 
-/// True: no thread has anything to forget.
-pub inline fn areForgotten() bool {
-    return @atomicLoad(u32, &remembering, .monotonic) == 0;
+/// Where the calling thread's last failure stands, for as long as the thread lives: 0 where it has
+/// none to forget. A thread keeps the address, since to find it is a call of the loader's.
+pub fn ofThisThread() *const i32 {
+    return &last.code;
 }
 
-/// In a child of fork, which has one thread.
-pub fn forgetAfterFork() void {
-    @atomicStore(u32, &remembering, @intFromBool(last.code != 0), .monotonic);
-}
-
-fn setCode(code: i32) void {
-    if (last.code == 0 and code != 0) _ = @atomicRmw(u32, &remembering, .Add, 1, .monotonic);
-    if (last.code != 0 and code == 0) _ = @atomicRmw(u32, &remembering, .Sub, 1, .monotonic);
-    last.code = code;
-}
+/// The same of nobody.
+pub const none: i32 = 0;
 
 /// Forgets the last failure. A call whose failure may leave a detail begins with it, so that a
 /// detail never outlives the call that it belongs to.
 pub fn clear() void {
     if (last.code == 0) return;
-    setCode(0);
+    last.code = 0;
     last.errno = 0;
     last.length = 0;
 }
@@ -192,7 +182,7 @@ pub fn clear() void {
 pub fn fail(err: Error, errno: i32, comptime format: []const u8, arguments: anytype) Error {
     if (std.meta.fields(@TypeOf(arguments)).len == 0)
         return failPlainly(err, errno, comptime std.fmt.comptimePrint(format, .{}));
-    setCode(@intFromEnum(codeOf(err)));
+    last.code = @intFromEnum(codeOf(err));
     last.errno = errno;
     var text: std.Io.Writer = .fixed(&last.text);
     // A text that is too long, of a long path say, is cut.
@@ -204,7 +194,7 @@ pub fn fail(err: Error, errno: i32, comptime format: []const u8, arguments: anyt
 /// One function for all texts in which nothing is filled in, since each format makes one of its own.
 noinline fn failPlainly(err: Error, errno: i32, text: []const u8) Error {
     @branchHint(.cold);
-    setCode(@intFromEnum(codeOf(err)));
+    last.code = @intFromEnum(codeOf(err));
     last.errno = errno;
     last.length = @min(text.len, last.text.len);
     @memcpy(last.text[0..last.length], text[0..last.length]);
@@ -217,7 +207,6 @@ pub fn detail() Detail {
 }
 
 pub fn restore(kept: Detail) void {
-    setCode(kept.code);
     last = kept;
 }
 
@@ -227,14 +216,14 @@ pub fn note(err: Error) void {
     const code = @intFromEnum(codeOf(err));
     if (last.code != code) {
         clear();
-        setCode(code);
+        last.code = code;
     }
 }
 
 /// Records the code of a failed call that never leaves a detail, and so did not begin with `clear`.
 pub fn noteBare(err: Error) void {
     clear();
-    setCode(@intFromEnum(codeOf(err)));
+    last.code = @intFromEnum(codeOf(err));
 }
 
 /// The code of the last failed call, as C sees it; 0 where none failed since `clear`.

@@ -590,6 +590,17 @@ static void receive_and_die(const char *name) {
     EXPECT(waitpid(child, &status, 0) == child && WIFSIGNALED(status));
 }
 
+/* By each call that sends a buffer. */
+static void send_by(int way, xmem_pool pool, xmem_channel channel, xmem_handle handle) {
+    uint32_t sent = 1;
+    if (way == 0) EXPECT_OK(xmem_send(pool, channel, handle, NULL));
+    if (way == 1) EXPECT_OK(xmem_try_send(pool, channel, handle));
+    if (way == 2) EXPECT_OK(xmem_send_timed(pool, channel, handle, 10000));
+    if (way == 3) EXPECT_OK(xmem_send_slice(pool, channel, handle, UINT64_MAX, &sent));
+    if (way == 4) EXPECT_OK(xmem_send_next(pool, channel, handle, 1, &sent));
+    EXPECT(sent == 1);
+}
+
 static void check_redelivery(xmem_pool pool) {
     xmem_channel_options options = channel_options(2, XMEM_MODE_QUEUE, 0);
     options.redeliver = 1;
@@ -633,6 +644,19 @@ static void check_redelivery(xmem_pool pool) {
     EXPECT_OK(xmem_take(pool, handle, NULL));
     EXPECT(deliveries_of(pool, handle) == 0);
     EXPECT_OK(xmem_release(pool, handle));
+    /* Sent to a channel that does not redeliver it is none, whichever call sends it, and also a message
+       that is sent on. */
+    for (int way = 0; way < 5; way++) {
+        EXPECT_OK(xmem_send(pool, channel, acquire(pool, 4), NULL));
+        EXPECT_OK(xmem_receive(pool, channel, &handle));
+        send_by(way, pool, channel, handle);
+        EXPECT_OK(xmem_receive(pool, channel, &handle));
+        EXPECT(deliveries_of(pool, handle) == 1);
+        send_by(way, pool, letters, handle);
+        EXPECT_OK(xmem_receive(pool, letters, &handle));
+        EXPECT(deliveries_of(pool, handle) == 0);
+        EXPECT_OK(xmem_release(pool, handle));
+    }
     xmem_channel_stats stats;
     stats.size = sizeof stats;
     EXPECT_OK(xmem_get_channel_stats(pool, channel, &stats));

@@ -233,6 +233,23 @@ static void check_names(const char *name) {
     EXPECT_STATUS(xmem_open_or_create(name, &more, &other), XMEM_OPTIONS_MISMATCH);
 }
 
+/* An index names a buffer, and no hold: also 0, which says that nothing was received. */
+static void check_bare_indexes(uint32_t local_cache) {
+    const xmem_options options = {.size = sizeof options, .local_cache = local_cache};
+    xmem_pool beside;
+    EXPECT_OK(xmem_open(pool_name, &options, &beside));
+    xmem_handle held;
+    EXPECT_OK(xmem_acquire(pool, 1, &held));
+    handle = xmem_index(held);
+    for (int references = 1; references <= 2; references++) {
+        OF_A_HOLD(IS_STALE)
+        OF_A_SEND(IS_STALE)
+        EXPECT_OK(xmem_get(pool, handle, NULL));
+    }
+    for (int references = 3; references > 0; references--) EXPECT_OK(xmem_release(pool, held));
+    EXPECT_OK(xmem_close(beside));
+}
+
 /* One buffer with all the references that there can be. */
 static void check_references(void) {
     handle = got;
@@ -326,9 +343,11 @@ int main(int argc, char **argv) {
     OF_A_SEND(IS_INVALID)
     handle = 4;
     OF_A_BUFFER(IS_UNKNOWN)
+    check_bare_indexes(0);
 
     EXPECT_OK(xmem_acquire(pool, 1, &got));
     check_references();
+    check_bare_indexes(1);
     check_redelivery();
     EXPECT_OK(xmem_stats(pool, &pool_stats));
     EXPECT(pool_stats.free == 4);

@@ -5,7 +5,6 @@ const std = @import("std");
 const atomic = @import("hooks");
 const channels = @import("channels.zig");
 const descriptor = @import("descriptor.zig");
-const errors = @import("../errors.zig");
 const event_loop = @import("event_loop.zig");
 const mapping_file = @import("mapping.zig");
 const member_file = @import("member.zig");
@@ -104,7 +103,6 @@ const ExitRows = struct {
 /// POOL_CLOSED from now on.
 pub fn forgetAfterFork() void {
     mapping_file.list_lock.reset();
-    errors.forgetAfterFork();
     descriptor.forgetAfterFork();
     system.ticker.forgetAfterFork();
     event_loop.forgetAfterFork();

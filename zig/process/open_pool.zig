@@ -32,6 +32,8 @@ pub const Pool = struct {
     /// The thread that opened it, as `thread.mark` returns it: the form for C refuses other
     /// threads. 0 where it is not known.
     owner: usize = 0,
+    /// That thread's last failure, by `errors.ofThisThread`: good on that thread only.
+    failure: *const i32 = &errors.none,
     /// This open's own part of its thread's holds, per slot.
     counts: [*]u16,
     made: Made = .{},

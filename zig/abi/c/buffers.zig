@@ -159,8 +159,10 @@ pub export fn xmem_release(pool: Pool, handle: Handle) i32 {
     return 0;
 }
 
+/// Where it is not the only reference, or `handle` is a bare index.
 noinline fn releaseOfSeveral(opened: *open_pool.Pool, handle: Handle) i32 {
     const named: words.Handle = @bitCast(handle);
+    if (named.isBare()) return releaseSlowly(descriptor.numberOf(opened), handle);
     if (!references.releaseOfSeveral(&opened.participant, named.index, named.generation))
         return releaseShared(opened, handle);
     opened.counts[named.index] -= 1;
@@ -180,6 +182,7 @@ noinline fn releaseCached(opened: *open_pool.Pool, handle: Handle) i32 {
 /// Where the cache is full, or it is not the only reference.
 noinline fn releasePastCache(opened: *open_pool.Pool, handle: Handle) i32 {
     const named: words.Handle = @bitCast(handle);
+    if (named.isBare()) return releaseSlowly(descriptor.numberOf(opened), handle);
     cache.announceAgain(&opened.participant);
     if (!references.giveBackStraight(&opened.participant, named))
         return releaseShared(opened, handle);
@@ -201,8 +204,9 @@ noinline fn releaseSlowly(pool: Pool, handle: Handle) i32 {
 
 fn release(pool: Pool, handle: Handle) Error!void {
     const opened = try openPool(pool);
-    if (holds.giveBack(opened, try checkRef(handle))) return;
+    // By a bare index nothing is held.
     _ = try heldIndex(opened, handle);
+    if (holds.giveBack(opened, handle)) return;
     return error.StaleHandle;
 }
 

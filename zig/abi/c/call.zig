@@ -41,9 +41,15 @@ pub inline fn straightPool(pool: Pool) ?*open_pool.Pool {
     return if (!holds.needsAttention(found) and isStraightFor(found)) found else null;
 }
 
-/// Whether this thread opened the pool, and there is no failure to forget.
+/// Whether this thread opened the pool, and has no failure to forget.
 inline fn isStraightFor(found: *const open_pool.Pool) bool {
-    return found.owner == thread.mark() and errors.areForgotten();
+    return found.owner == thread.mark() and found.failure.* == 0;
+}
+
+/// Ends an open: the pool is the calling thread's.
+pub fn own(opened: *open_pool.Pool) void {
+    opened.failure = errors.ofThisThread();
+    opened.owner = thread.mark();
 }
 
 /// The same for acquire and release, which have a straight line also where the thread has a cache
@@ -180,4 +186,22 @@ test "a caller gets what it knows, and no byte more is written" {
         giveOut(std.mem.sliceAsBytes(&out)[0..row[0]], std.mem.asBytes(&full));
         try testing.expectEqual([4]u64{ row[1][0], row[1][1], row[1][2], row[1][3] }, out);
     }
+}
+
+test "a failure takes the straight line from its own thread, until it is forgotten, and from no other" {
+    var local: participant_file.Local = .{ .owed = undefined, .at_pool = .{ .place = undefined } };
+    const opened = try descriptor.take();
+    defer descriptor.giveBack(opened);
+    opened.participant.local = &local;
+    own(opened);
+    const number = descriptor.numberOf(opened);
+    errors.clear();
+    try testing.expectEqual(opened, straightPool(number).?);
+    const other = try std.Thread.spawn(.{}, errors.noteBare, .{error.PoolNotFound});
+    other.join();
+    try testing.expectEqual(opened, straightPool(number).?);
+    errors.noteBare(error.PoolFull);
+    try testing.expectEqual(null, straightPool(number));
+    errors.clear();
+    try testing.expectEqual(opened, straightPool(number).?);
 }

@@ -252,11 +252,15 @@ fn trySend(pool: Pool, channel: Channel, handle: Handle) Error!void {
     const opened = try openChannel(pool, channel);
     const held = try checkRef(handle);
     var patience: Patience = .untimed;
-    (if (messages.has(opened.pool, held))
-        channels.trySendMessage(opened.pool, opened.channel, held, &patience)
-    else
-        channels.trySend(opened.pool, opened.channel, held, &patience)) catch |err|
+    sendOnce(opened, held, &patience) catch |err|
         return reasons.ofSend(opened.channel, handle, err);
+}
+
+fn sendOnce(opened: Opened, held: u64, patience: *Patience) Error!void {
+    return if (messages.has(opened.pool, held))
+        channels.trySendMessage(opened.pool, opened.channel, held, patience)
+    else
+        channels.trySend(opened.pool, opened.channel, held, patience);
 }
 
 /// Of the first try of a wait.
@@ -284,7 +288,7 @@ fn sendTimed(pool: Pool, channel: Channel, handle: Handle, timeout_ms: u64) Erro
     const held = try checkRef(handle);
     var patience: Patience = at_once;
     // A wait begins with reading the clock, which takes as long as a send.
-    if (channels.trySend(opened.pool, opened.channel, held, &patience)) |_| return else |err| {
+    if (sendOnce(opened, held, &patience)) |_| return else |err| {
         if (err != error.ChannelFull and err != error.Pending)
             return reasons.ofSend(opened.channel, handle, err);
     }

@@ -10,7 +10,6 @@ const observing = @import("../../process/observing.zig");
 const options_file = @import("../../process/options.zig");
 const pools = @import("pools.zig");
 const system_folder = @import("../../system/folder.zig");
-const thread = @import("../../system/thread.zig");
 const types = @import("types.zig");
 
 const Error = errors.Error;
@@ -157,6 +156,6 @@ fn observe(name: ?[*:0]const u8, options: ?*const Options, pool: ?*Pool) Error!v
         numbers[@intFromEnum(options_file.Option.ALLOW_OWNER)],
         numbers[@intFromEnum(options_file.Option.ALLOW_GROUP)],
     );
-    opened.owner = thread.mark();
+    call.own(opened);
     out.* = descriptor.numberOf(opened);
 }

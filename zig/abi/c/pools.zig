@@ -12,7 +12,6 @@ const object = @import("../../system/object.zig");
 const opening = @import("../../process/opening.zig");
 const options_file = @import("../../process/options.zig");
 const pool_name_file = @import("../../process/pool_name.zig");
-const thread = @import("../../system/thread.zig");
 const types = @import("types.zig");
 
 const Error = errors.Error;
@@ -103,7 +102,7 @@ fn open(
     var buffer: folder.DirectoryBuffer = undefined;
     const dir = try folder.directory(&buffer);
     const opened = try opening.open(how, dir, std.mem.span(pool_name), participant, &numbers);
-    opened.owner = thread.mark();
+    call.own(opened);
     out.* = descriptor.numberOf(opened);
 }
 

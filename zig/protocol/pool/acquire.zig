@@ -418,11 +418,13 @@ inline fn describe(view: *const View, slot: *layout.Slot, size: u32, now_ns: u64
     atomic.store(u64, &slot.acquired_at_ns, now_ns, .monotonic);
 }
 
-/// For the first use of a slot in this process: its pages exist, but are not mapped here yet.
+/// For the first use of a slot in this process: its pages exist, but are not mapped here yet. Where
+/// they cannot be, the caller's operation has succeeded all the same, and leaves no text.
 fn populate(participant: *Participant, index: u32, need: u64) void {
     @branchHint(.cold);
     const view = &participant.view;
-    system.memory.populate(view.base, view.geometry.dataOffset(index), need) catch return;
+    system.memory.populate(view.base, view.geometry.dataOffset(index), need) catch
+        return errors.clear();
     view.setPopulated(index, need);
 }
 
@@ -694,6 +696,21 @@ test "each obstacle ends the straight line, and an attempt names it" {
         try testing.expectEqual(@as(u64, @bitCast(head)), hot.free_head);
         try testing.expectEqual(@as(u64, @bitCast(control)), slot.control);
     }
+}
+
+test "memory that cannot be mapped now is no failure of the call that wanted it mapped" {
+    var pool: TestingPool = undefined;
+    var participant = try opened(&pool);
+    defer pool.deinit();
+    pool.view.setPopulated(0, 0);
+    words.Content.store(&pool.view.slots[0].content, .{ .size = 100, .dirty = false });
+    // Nothing can be mapped there.
+    participant.view.geometry.data_offset = 1 << 47;
+    errors.clear();
+    ensurePopulated(&participant, 0);
+    try testing.expectEqual(@as(u64, 0), participant.view.populatedBytes(0));
+    try testing.expectEqual(@as(i32, 0), errors.lastCode());
+    try testing.expectEqual(@as(usize, 0), errors.lastText().len);
 }
 
 test "a slot without enough memory becomes PRIVATE, as far as the bound allows" {
