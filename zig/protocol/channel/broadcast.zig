@@ -737,7 +737,7 @@ test "subscribers on threads read the same, in the same order" {
         .{ .capacity = 3, .history = 2, .overflow = .drop_oldest },
     };
     for (asked) |each| {
-        const per_sender = 20_000;
+        const per_sender = 10_000;
         const all = Stress.senders * per_sender;
         const seen = try testing.allocator.alloc(bench_file.Stamp, Stress.subscribers * all);
         defer testing.allocator.free(seen);
