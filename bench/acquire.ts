@@ -15,10 +15,7 @@ export const acquire: Question = {
   method: `One thread gets a buffer of 4,096 bytes and gives it back, again and again, and nobody else
 uses the pool. "Bytes" means that it also writes the first byte. The yardstick is a tagged pop and push of
 a free list in C: one compare-and-swap each, and no check of anything. A peer does less or more than xmem
-where its row says so: only xmem, iceoryx2 and Boost.Interprocess make buffers that other processes see.
-A row is asked when a loop of additions runs at its best on all cores, and again if it does not
-afterwards, three times at most: another guest of the host on the other half of a core makes long rows
-up to 1.7 times as long, and the yardstick no longer.`,
+where its row says so: only xmem, iceoryx2 and Boost.Interprocess make buffers that other processes see.`,
   panels: [
     {
       title: "Getting a buffer and giving it back",
@@ -28,7 +25,6 @@ up to 1.7 times as long, and the yardstick no longer.`,
       columns: [{ key: "ns", label: "one buffer" }],
     },
   ],
-  atRest: true,
   yardstick: "bare pop + push, C",
   rows: ({ peer }) => [
     { name: "bare pop + push, C", kind: "yardstick", command: [...program("acquire"), "pop-push"] },

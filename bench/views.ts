@@ -24,7 +24,6 @@ that every buffer of a pool was touched and given back before, "held" that all a
       columns: [{ key: "ns", label: "one JSON.parse" }],
     },
   ],
-  atRest: true,
   yardstick: "without a pool",
   rows: () => [
     own("without a pool", "yardstick", 0, 0, "released"),

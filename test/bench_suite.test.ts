@@ -215,29 +215,6 @@ test("only an object of finite numbers is an answer", () => {
     expect(parse(wrong)).toBeUndefined();
 });
 
-test("a row is asked again where the machine was disturbed after it, and not for ever", async () => {
-  const folder = mkdtempSync(join(tmpdir(), "xmem-suite-"));
-  const log = join(folder, "log");
-  const counting = `const fs = require("fs"); fs.appendFileSync(${JSON.stringify(log)}, "x");
-    console.log(JSON.stringify({ ns: fs.statSync(${JSON.stringify(log)}).size }))`;
-  const run = async (atRest: (look: number) => boolean): Promise<number[] | undefined> => {
-    rmSync(log, { force: true });
-    let looks = 0;
-    const rest = async (): Promise<boolean> => atRest(looks++);
-    const how = { rounds: 2, milliseconds: 2, step: () => {}, rest };
-    const [found] = await ask([row("a", counting)], how);
-    return found?.figures["ns"];
-  };
-  try {
-    expect(await run(() => true)).toEqual([1, 2]);
-    // Before the first round, after its first try, and after its second one.
-    expect(await run((look) => look !== 1)).toEqual([2, 3]);
-    expect(await run(() => false)).toEqual([3, 6]);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
-});
-
 test("every row answers once per round, each round begins with another one, and no row keeps half its figures", async () => {
   const folder = mkdtempSync(join(tmpdir(), "xmem-suite-"));
   const log = join(folder, "log");

@@ -40,8 +40,6 @@ export interface Question {
   /** How it is measured, and what that does not say: plain paragraphs. */
   method: string;
   panels: readonly Panel[];
-  /** Whether its figures are so small that another guest of the host shows in them: see `rest.ts`. */
-  atRest?: boolean;
   /** The row by which the table divides the others, if that says anything. */
   yardstick?: string;
   rows: (context: Context) => Row[];

@@ -11,11 +11,6 @@ const longest = 60_000;
 export interface Rounds {
   rounds: number;
   milliseconds: number;
-  /**
-   * Waits until nothing disturbs the machine, and says whether that came. Each row is asked between
-   * two such moments, and again where the second one does not come.
-   */
-  rest?: (() => Promise<boolean>) | undefined;
   /** Called after each row of each round. */
   step: (row: Row, round: number) => void;
 }
@@ -35,7 +30,7 @@ export async function ask(rows: readonly Row[], how: Rounds): Promise<Answer[]> 
       const row = rows[at] as Row;
       const answer = answers[at] as Answer;
       if (answer.absent === undefined) {
-        const said = await atRest(row, how);
+        const said = await once(row, how.milliseconds);
         if (typeof said === "string") {
           answer.absent = said;
           answer.figures = {};
@@ -51,18 +46,6 @@ function record(answer: Answer, said: Record<string, number>): void {
   for (const [key, value] of Object.entries(said)) {
     answer.figures[key] ??= [];
     answer.figures[key].push(Number(value.toPrecision(5)));
-  }
-}
-
-/** How often a row is asked in a round at most. */
-const tries = 3;
-
-async function atRest(row: Row, { milliseconds, rest }: Rounds): ReturnType<typeof once> {
-  if (rest === undefined) return await once(row, milliseconds);
-  await rest();
-  for (let left = tries; ; left--) {
-    const said = await once(row, milliseconds);
-    if (left === 1 || typeof said === "string" || (await rest())) return said;
   }
 }
 

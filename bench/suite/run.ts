@@ -4,7 +4,6 @@ import cliProgress from "cli-progress";
 import { peerProgram } from "../peers/install.ts";
 import { machine, versions } from "./machine.ts";
 import type { Question, Result } from "./question.ts";
-import { rest } from "./rest.ts";
 import { ask } from "./rounds.ts";
 
 export interface Length {
@@ -32,8 +31,6 @@ export async function runQuestion(question: Question, length: Length): Promise<R
   const answers = await ask(rows, {
     rounds,
     milliseconds,
-    // One round only shows that everything works.
-    rest: question.atRest === true && rounds > 1 ? rest : undefined,
     step: (row) => bar.increment(1, { row: row.name }),
   });
   bar.stop();
