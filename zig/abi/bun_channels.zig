@@ -311,6 +311,7 @@ pub export fn xmem_bun_channel_send_blocking(
 pub export fn xmem_bun_channel_receive(number: Descriptor, channel: u32) i32 {
     const pool = descriptor.poolOf(number);
     const found = openedStraight(pool, channel) orelse return receiveSlowly(pool, channel);
+    if (channels.looksEmpty(found)) return errors.negative(error.ChannelEmpty);
     const received = channels.receiveStraight(pool, found) orelse
         return receiveSlowly(pool, channel);
     return endReceive(pool, found, received);

@@ -358,6 +358,11 @@ pub inline fn receiveStraight(pool: *Pool, opened: *const OpenChannel) ?Straight
     return .{ .index = index, .is_told = is_told };
 }
 
+/// Whether a queue has nothing, at a glance: a receiver that asks again and again is told soon.
+pub inline fn looksEmpty(opened: *const OpenChannel) bool {
+    return opened.channel.kind == .queue and ring.looksEmpty(&opened.channel);
+}
+
 pub const Straight = struct { index: u32, is_told: bool };
 
 /// The end of a receive of something uncommon, as its first use in this process, or of a damaged

@@ -374,9 +374,14 @@ fn pop(view: *const View, channel: *const Channel) Popped {
 /// For a channel that does not redeliver, and has a list only because another one names it as its
 /// dead letters': what is received from it is no message any more. In the caller's bracket.
 pub fn takeReturned(participant: *const Participant, channel: *const Channel) Popped {
-    const first = Returned.load(&channel.head.returned, .acquire);
-    if (first.isEmpty() and !first.frozen) return .nothing;
+    if (returnsNothing(channel)) return .nothing;
     return takeDeadLetter(participant, channel);
+}
+
+/// Whether the channel's list is empty, and no recovery is about to change that.
+pub inline fn returnsNothing(channel: *const Channel) bool {
+    const first = Returned.load(&channel.head.returned, .acquire);
+    return first.isEmpty() and !first.frozen;
 }
 
 noinline fn takeDeadLetter(participant: *const Participant, channel: *const Channel) Popped {

@@ -250,6 +250,7 @@ pub fn receive(
     channel: *const Channel,
     patience: *Patience,
 ) Error!Received {
+    if (looksEmpty(channel)) return nothing(channel);
     if (receiveStraight(participant, channel)) |index| {
         wakeSenders(participant, channel);
         return .{ .item = try handleOf(&participant.view, index) };
@@ -259,14 +260,16 @@ pub fn receive(
             wakeSenders(participant, channel);
             return .{ .item = try handleOf(&participant.view, index) };
         },
-        .nothing, .kept => {
-            if (atomic.broken(.closed_beside_ring) and isFlagged(channel)) return .drained;
-            return .nothing;
-        },
+        .nothing, .kept => return nothing(channel),
         .drained => return .drained,
         .frozen => try thaw.wait(participant, patience),
         .corrupt => return error.PoolCorrupt,
     };
+}
+
+inline fn nothing(channel: *const Channel) Received {
+    const beside = atomic.broken(.closed_beside_ring) and isFlagged(channel);
+    return if (beside) .drained else .nothing;
 }
 
 /// Makes room, whatever subscribers have still to read. False: nothing was there. The reference
@@ -406,6 +409,14 @@ inline fn emptyCell(
     if (reason == .make_room) endDrop(channel);
     if (!atomic.broken(.cell_row_after_bracket)) bracket.leave();
     return true;
+}
+
+/// Whether a queue had nothing for a receiver at the moment of the look, without a bracket: the
+/// cell at the head is where the next item comes first. False: perhaps it has.
+pub inline fn looksEmpty(channel: *const Channel) bool {
+    const head = channel_file.positionOf(channel.head);
+    const cell_ptr = channel.cellAt(head) orelse return false;
+    return load(cell_ptr).isPlainlyEmptyAt(head) and redelivery.returnsNothing(channel);
 }
 
 /// The common receive from a queue, without a call: the index of a buffer that is the caller's hold,
@@ -608,6 +619,7 @@ test "items come out in order, through every wrap of a lap" {
                 try bench.release(0, more);
                 try bench.expectExact();
                 for (sent[0..capacity]) |handle| {
+                    try testing.expect(!looksEmpty(channel));
                     const received = try receive(&bench.participants[1], channel, &patience);
                     try testing.expectEqual(handle, received.item);
                     try testing.expectEqual(@as(u16, 1), bench.holds(1, handle));
@@ -615,6 +627,7 @@ test "items come out in order, through every wrap of a lap" {
                 }
                 const none = try receive(&bench.participants[1], channel, &patience);
                 try testing.expectEqual(Received.nothing, none);
+                try testing.expect(looksEmpty(channel));
                 try bench.expectExact();
             }
         }
@@ -635,6 +648,8 @@ test "a closed channel refuses what comes, and hands out what is in it" {
         try testing.expect(try close(two, channel, &patience));
         try testing.expect(!try close(one, channel, &patience));
         try testing.expect(isClosed(channel) and looksClosed(channel));
+        // It is drained, and not only empty.
+        try testing.expect(!looksEmpty(channel));
         const more = bench.tryAcquire(0).?;
         for (0..queued) |_| {
             try testing.expectEqual(Sent.closed, try send(one, channel, more, &patience));
@@ -802,7 +817,9 @@ test "a frozen cell is left alone" {
     const handle = bench.tryAcquire(0).?;
     bench.pool.view.header.hot.free_head |= 1 << 63;
     const empty = (Cell{ .index = 0, .lap = 0, .full = false, .closed = false, .frozen = true });
+    try testing.expect(looksEmpty(channel));
     channel.cells[0] = @bitCast(empty);
+    try testing.expect(!looksEmpty(channel));
     var none: Patience = .none;
     try testing.expectError(error.PoolBusy, send(one, channel, handle, &none));
     try testing.expectError(error.PoolBusy, receive(one, channel, &none));
