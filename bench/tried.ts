@@ -92,6 +92,10 @@ programs in C and Rust are, a round trip between two Bun processes that spin too
 - A message moves three cache lines from one core to the other: the cell, the slot's and the buffer's first one. A send
   asks for the cell now to change it, where it came twice, first to be read; a receive asks for the other two while the
   cell changes. Spinning took 0.78 of the time before, blocking 0.92, in turn; within one thread it made no difference.
+- A receiver that asks again and again is told by one look at the cell at the head that there is nothing. Before, each
+  empty look went the whole general way, and a message was noticed late by half of that: with the straight lines of
+  both operations, a round trip between two Bun processes that spin went from 0.35 to 0.31 us, and to 0.38 of
+  iceoryx2's from Rust in turn with it (medians of 5); with blocking calls to 0.40 us, 0.49 of it.
 - Two processes on one processor that pass a word by a futex, bare or with more, in turn, least of 300 batches: a
   wait with a timeout and the clock for it took 1.12 times as long a round trip as one without; one vain wake more with
   each wake 1.15 times; both 1.28 times. A channel whose receiver sleeps makes one wake and one wait for each message,
