@@ -72,8 +72,8 @@ addresses, and while it did, a loop of additions that depend on nothing took 1.2
 Another guest of the host runs on the other half of the core then. The bare pop and push waits for its atomic operations
 and leaves most of the core to the other half, and so takes as long as alone. So of a row of
 nanoseconds the least figure is that of a core alone, and its median may be that of half a core, beside a yardstick
-of a whole one: in the run of this page an acquire and a release from TypeScript took 13.8 ns at best, 2.2 times
-the yardstick, and 20.5 in the median. To ask a row only while the additions were fast was tried: on a busy host no
+of a whole one: in one run an acquire and a release from TypeScript took 13.8 ns at best, 2.2 times the yardstick,
+and 20.5 in the median; in the run of this page, in a quiet hour of the host, 13.8 in both. To ask a row only while the additions were fast was tried: on a busy host no
 moment of rest is as long as a row takes.
 
 **Creating a pool of a million slots** takes 390 to 800 ms on a busy machine, of which its control area of 404 MB is
