@@ -2,9 +2,6 @@
 
 import { INDEX_COUNT } from "../generated/constants.gen.ts";
 
-// A product is as exact as the quotient, since it is a power of two, and many times faster.
-const perIndex = 1 / INDEX_COUNT;
-
 /** The low 24 bits of a whole number below 2^53. */
 export function indexOf(handle: number): number {
   // Bit operations are slow for numbers above 2^32. `| 0` makes the result an integer to the
@@ -13,5 +10,5 @@ export function indexOf(handle: number): number {
 }
 
 export function generationOf(handle: number): number {
-  return (handle * perIndex) | 0;
+  return Math.floor(handle / INDEX_COUNT) | 0;
 }

@@ -183,12 +183,7 @@ pub export fn xmem_bun_channel_send(
         return sendSlowly(pool, channel, index, generation);
     if (!channels.sendStraight(pool, found, index, @truncate(generation)))
         return sendSlowly(pool, channel, index, generation);
-    if (ends.isAwaited(&found.channel, .tail)) wakeReceivers(pool, found);
     return 0;
-}
-
-noinline fn wakeReceivers(pool: *Pool, found: *const OpenChannel) void {
-    ring.wakeReceivers(&pool.participant, &found.channel);
 }
 
 noinline fn sendSlowly(pool: *Pool, channel: u32, index: u32, generation: u32) i32 {
@@ -257,10 +252,7 @@ pub export fn xmem_bun_channel_send_at_once(
 ) i32 {
     const pool = descriptor.poolOf(number);
     if (openedStraight(pool, channel)) |found| {
-        if (channels.sendStraight(pool, found, index, @truncate(generation))) {
-            if (ends.isAwaited(&found.channel, .tail)) wakeReceivers(pool, found);
-            return 0;
-        }
+        if (channels.sendStraight(pool, found, index, @truncate(generation))) return 0;
     }
     return sendAtOnceSlowly(pool, channel, index, generation, is_first != 0);
 }
@@ -314,16 +306,11 @@ pub export fn xmem_bun_channel_receive(number: Descriptor, channel: u32) i32 {
     if (channels.looksEmpty(found)) return errors.negative(error.ChannelEmpty);
     const received = channels.receiveStraight(pool, found) orelse
         return receiveSlowly(pool, channel);
-    return endReceive(pool, found, received);
+    return told(pool, received);
 }
 
-inline fn endReceive(pool: *Pool, found: *const OpenChannel, received: channels.Straight) i32 {
-    if (ends.isAwaited(&found.channel, .head)) wakeSenders(pool, found);
+inline fn told(pool: *Pool, received: channels.Straight) i32 {
     return if (received.is_told) @intCast(received.index) else receivedUntold(pool, received.index);
-}
-
-noinline fn wakeSenders(pool: *Pool, found: *const OpenChannel) void {
-    ring.wakeSenders(&pool.participant, &found.channel);
 }
 
 noinline fn receivedUntold(pool: *Pool, index: u32) i32 {
@@ -386,7 +373,7 @@ pub export fn xmem_bun_channel_receive_at_once(
 ) i32 {
     const pool = descriptor.poolOf(number);
     if (openedStraight(pool, channel)) |found| {
-        if (channels.receiveStraight(pool, found)) |received| return endReceive(pool, found, received);
+        if (channels.receiveStraight(pool, found)) |received| return told(pool, received);
     }
     return receiveAtOnceSlowly(pool, channel, is_first != 0);
 }

@@ -340,7 +340,7 @@ pub fn receive(pool: *Pool, opened: *OpenChannel, patience: *Patience) Error!hol
 
 /// The same in a straight line, of a queue: the buffer's index, and the rest in `pool.made`. Null:
 /// nothing was done, and `receive` does it or says what stands in the way. `adoptReceived` has to
-/// follow where `made` is not told, and `wakeSenders` in any case.
+/// follow where `made` is not told.
 pub inline fn receiveStraight(pool: *Pool, opened: *const OpenChannel) ?Straight {
     if (opened.channel.kind != .queue) return null;
     const participant = &pool.participant;
@@ -355,6 +355,7 @@ pub inline fn receiveStraight(pool: *Pool, opened: *const OpenChannel) ?Straight
         pool.counts[index] +|= 1;
         pool.made = .{ .generation = control.generation, .size = size };
     }
+    ring.wakeSenders(participant, &opened.channel);
     return .{ .index = index, .is_told = is_told };
 }
 
@@ -371,8 +372,8 @@ pub fn adoptReceived(pool: *Pool, index: u32) Error!holds.Held {
     return holds.adopt(pool, try ring.handleOf(&pool.participant.view, index));
 }
 
-/// A send to a queue in a straight line. True: `ring.wakeReceivers` has to follow. False: nothing was
-/// done, and `send` does it or says what stands in the way.
+/// A send to a queue in a straight line. False: nothing was done, and `send` does it or says what
+/// stands in the way.
 pub inline fn sendStraight(
     pool: *Pool,
     opened: *const OpenChannel,
@@ -382,6 +383,7 @@ pub inline fn sendStraight(
     if (opened.channel.kind != .queue or !holds.hasAt(pool, index)) return false;
     if (!ring.sendStraight(&pool.participant, &opened.channel, index, generation)) return false;
     pool.counts[index] -= 1;
+    ring.wakeReceivers(&pool.participant, &opened.channel);
     return true;
 }
 

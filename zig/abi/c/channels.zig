@@ -3,13 +3,11 @@
 const std = @import("std");
 const call = @import("call.zig");
 const channels = @import("../../process/channels.zig");
-const ends = @import("../../protocol/channel/ends.zig");
 const errors = @import("../../errors.zig");
 const holds = @import("../../process/holds.zig");
 const messages = @import("../../process/messages.zig");
 const open_pool = @import("../../process/open_pool.zig");
 const reasons = @import("reasons.zig");
-const ring = @import("../../protocol/channel/ring.zig");
 const thaw = @import("../../protocol/recovery/thaw.zig");
 const types = @import("types.zig");
 const wait_any = @import("../../process/wait_any.zig");
@@ -218,8 +216,6 @@ pub export fn xmem_send(
         return sendSlowly(pool, channel, handle, dropped);
     if (!channels.sendStraight(opened, found, named.index, named.generation))
         return sendSlowly(pool, channel, handle, dropped);
-    if (ends.isAwaited(&found.channel, .tail))
-        ring.wakeReceivers(&opened.participant, &found.channel);
     if (dropped) |out| out.* = 0;
     return 0;
 }
@@ -331,8 +327,6 @@ pub export fn xmem_receive(
     }
     const received = channels.receiveStraight(opened, found) orelse
         return receiveSlowly(pool, channel, handle);
-    if (ends.isAwaited(&found.channel, .head))
-        ring.wakeSenders(&opened.participant, &found.channel);
     if (!received.is_told) return receivedUntold(opened, received.index, out);
     out.* = @bitCast(words.Handle{
         .index = @intCast(received.index),

@@ -49,9 +49,10 @@ pub const Acquired = struct {
     }
 };
 
-/// The whole of the common acquire. It reads everything first, so that only stores follow its one
-/// CAS. It makes no call, so that a caller without calls saves few registers. Null: something
-/// stands in the way and nothing was done; `attempt` finds out what it is.
+/// The whole of the common acquire. What may stand in the way is read first, so that little more than
+/// stores follows its one CAS. It makes no call, so that a caller without calls saves few registers.
+/// `system.ticker` has been asked for the time a moment ago. Null: something stands in the way and
+/// nothing was done; `attempt` finds out what it is.
 pub inline fn acquireStraight(participant: *const Participant, bytes: u64) ?Acquired {
     const view = &participant.view;
     if (bytes > view.geometry.buffer_size) return null;
@@ -160,6 +161,8 @@ pub fn acquire(participant: *Participant, size: u32) Error!u64 {
 
 inline fn fromCache(participant: *Participant, size: u32) ?u64 {
     if (participant.local.cache_max == 0) return null;
+    // What follows reads the time without a call.
+    _ = system.ticker.recentNs();
     const acquired = acquireCached(participant, size) orelse {
         cache.dropStale(participant);
         return null;
@@ -187,7 +190,6 @@ pub fn acquireByAttempts(participant: *Participant, size: u32, now_ns: u64) Erro
 /// `waited_ns`: for how long the loop has waited for this buffer as a counted waiter.
 pub fn acquireAtOnce(participant: *Participant, size: u32, waited_ns: u64) Error!u64 {
     if (participant.local.at_pool.waits == 0) {
-        _ = system.ticker.recentNs();
         if (fromCache(participant, size)) |handle| return handle;
     }
     var patience: Patience = .none;
@@ -539,7 +541,6 @@ pub fn acquireSlice(
 ) Error!u64 {
     errors.clear();
     if (!wait.counted) {
-        _ = system.ticker.recentNs();
         if (fromCache(participant, size)) |handle| return handle;
     }
     var want: Want = .{
